@@ -1,0 +1,13 @@
+"""Kernels: the arithmetic on plain NumPy arrays. No Tensor and no graph here.
+
+Legend of the shape letters used throughout the package:
+
+======  ==========================================
+N       images in the batch
+C, O    channels in, channels out
+H, W    height and width of the input
+OH, OW  height and width of the output
+KH, KW  height and width of a kernel (window)
+G       groups of a convolution
+======  ==========================================
+"""
