@@ -1,0 +1,287 @@
+"""Threads: split a range over a few workers, with BLAS held to one thread meanwhile.
+
+NumPy releases the interpreter's lock inside ufuncs, copies and matrix products, so plain Python
+threads run them side by side. Where the cuts fall depends on the length and on the number of
+threads alone: the same number of threads gives the same bits, run after run.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["get_num_threads", "matmul", "parallel", "set_num_threads", "single_threaded_blas"]
+
+Array = npt.NDArray[Any]
+Work = Callable[[int, int], None]
+
+_ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_NUM_THREADS"
+
+# OpenBLAS itself stays on one thread up to this many multiplications, so limiting it is needless.
+_BLAS_ALONE = 1 << 18
+# A worker wakes in 15-50 µs; a product of 4 million multiplications takes one thread about 30 µs.
+_MATMUL_GRAIN = 1 << 22
+
+
+class _State:
+    """The process's pool: how many threads are wanted, the tasks, and the workers that wait."""
+
+    def __init__(self) -> None:
+        self.num_threads: int | None = None
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget the workers: after a fork only the calling thread is left in the child."""
+        self.lock = threading.Lock()
+        self.tasks: SimpleQueue[tuple[Work, int, int, SimpleQueue[BaseException | None]]]
+        self.tasks = SimpleQueue()
+        self.workers = 0
+        self.local = threading.local()
+
+
+class _SingleThreadedBlas:
+    """A context within which BLAS uses one thread; nests, and may be entered by many threads.
+
+    `threadpoolctl.ThreadpoolController.limit` takes 8 µs an entry; asking and setting through a
+    controller kept for good takes 2 µs.
+    """
+
+    def __init__(self) -> None:
+        self._libraries: list[Any] | None = None
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._limited: list[tuple[Any, int]] = []
+
+    def _load(self) -> list[Any]:
+        if self._libraries is None:
+            # Imported here, since `import tinygrad_cnn` has to be quick; it ships no types.
+            import threadpoolctl  # type: ignore[import-untyped]
+
+            controllers = threadpoolctl.ThreadpoolController().lib_controllers
+            self._libraries = [each for each in controllers if each.user_api == "blas"]
+        return self._libraries
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._depth > 1:
+                return
+            for library in self._load():
+                threads = library.get_num_threads()
+                if threads is not None and threads > 1:
+                    library.set_num_threads(1)
+                    self._limited.append((library, threads))
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                while self._limited:
+                    library, threads = self._limited.pop()
+                    library.set_num_threads(threads)
+
+    def limit_this_thread(self) -> None:
+        """Limit a new worker for good: BLAS built on OpenMP keeps its number by the thread."""
+        for library in self._load():
+            library.set_num_threads(1)
+
+
+_state = _State()
+single_threaded_blas = _SingleThreadedBlas()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_state.start_afresh)
+    os.register_at_fork(after_in_child=single_threaded_blas.start_afresh)
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that kernels use, the calling one included.
+
+    It is what `set_num_threads` was last given; before that, the environment variable
+    ``TINYGRAD_CNN_NUM_THREADS``; without it, the processors on which this process may run.
+
+    Raises
+    ------
+    ValueError
+        The environment variable holds something other than a positive integer.
+    """
+    if _state.num_threads is None:
+        _state.num_threads = _default_num_threads()
+    return _state.num_threads
+
+
+def set_num_threads(n: int) -> None:
+    """Let kernels use `n` threads, the calling one included.
+
+    Results differ between two numbers of threads by rounding only.
+
+    Raises
+    ------
+    ValueError
+        `n` is less than 1.
+
+    Examples
+    --------
+    >>> before = get_num_threads()
+    >>> set_num_threads(1)
+    >>> get_num_threads()
+    1
+    >>> set_num_threads(before)
+    """
+    if n < 1:
+        raise ValueError(f"set_num_threads: expected at least 1 thread, got {n}")
+    _state.num_threads = int(n)
+
+
+def _default_num_threads() -> int:
+    text = os.environ.get(_ENVIRONMENT_VARIABLE)
+    if text:
+        if not text.strip().isdecimal() or int(text) < 1:
+            raise ValueError(f"{_ENVIRONMENT_VARIABLE}: expected a positive integer, got {text!r}")
+        return int(text)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def parallel(work: Work, length: int, *, grain: int = 1) -> None:
+    """Call ``work(start, stop)`` over contiguous chunks that together cover ``range(length)``.
+
+    There is at most one chunk a thread, and each is at least `grain` long; the calling thread
+    does the first one. A single chunk, or a call from within `work`, runs directly in the
+    caller. BLAS uses one thread while several chunks run. A `length` of 0 calls nothing.
+
+    Parameters
+    ----------
+    work
+        Does the items ``start <= i < stop``. Chunks run at the same time: each must write to
+        places of its own. An exception in any chunk reaches the caller, after all have ended.
+    length
+        Number of items.
+    grain
+        Fewest items worth a thread: 15-50 µs of work, which is what it takes to wake one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = np.arange(6.0), np.empty(6)
+    >>> parallel(lambda start, stop: np.exp(x[start:stop], out=y[start:stop]), 6)
+    >>> bool(np.all(y == np.exp(x)))
+    True
+    """
+    chunks = min(get_num_threads(), length // grain)
+    if chunks > 1 and not getattr(_state.local, "busy", False):
+        with single_threaded_blas:
+            _run_chunks(work, [length * i // chunks for i in range(chunks + 1)])
+    elif length:
+        work(0, length)
+
+
+def _run_chunks(work: Work, cuts: list[int]) -> None:
+    """Hand all chunks but the first to the workers, do the first here, and wait for the rest."""
+    others = len(cuts) - 2
+    if _state.workers < others:
+        _start_workers(others)
+    done: SimpleQueue[BaseException | None] = SimpleQueue()
+    for start, stop in pairwise(cuts[1:]):
+        _state.tasks.put((work, start, stop, done))
+    local = _state.local
+    local.busy = True
+    try:
+        work(cuts[0], cuts[1])
+    finally:
+        local.busy = False
+        failures = [done.get() for _ in range(others)]
+    for failure in failures:
+        if failure is not None:
+            raise failure
+
+
+def _start_workers(wanted: int) -> None:
+    """Start daemon threads until there are `wanted`.
+
+    A `ThreadPoolExecutor` makes a future with a condition for each task: 40 µs an empty call
+    of `parallel` where the two bare queues take 12.
+    """
+    with _state.lock:
+        while _state.workers < wanted:
+            ready: SimpleQueue[None] = SimpleQueue()
+            threading.Thread(
+                target=_serve, args=(ready,), name="tinygrad_cnn-kernels", daemon=True
+            ).start()
+            ready.get()
+            _state.workers += 1
+
+
+def _serve(ready: SimpleQueue[None]) -> None:
+    single_threaded_blas.limit_this_thread()
+    tasks = _state.tasks
+    _state.local.busy = True
+    ready.put(None)
+    while True:
+        work, start, stop, done = tasks.get()
+        failure: BaseException | None = None
+        try:
+            work(start, stop)
+        except BaseException as error:
+            failure = error
+        # Waiting for the next task must not keep this one's arrays alive.
+        del work
+        done.put(failure)
+        del failure, done
+
+
+# Measured on two cores, ms, product alone and (with the kernel that ran just before it):
+# (64, 9216) @ (9216, 128): BLAS on two threads 0.60 (12.3), split here 0.62 (7.2); gradients
+# 0.50 and 0.48 (12.2) against 0.57 and 0.53 (7.0); (1000, 3042) @ (3042, 20) 0.53 against 0.50.
+# BLAS's own threads keep spinning after a product and take a processor from what comes next.
+def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Multiply two matrices, the work split over the threads by rows or by columns.
+
+    Parameters
+    ----------
+    a, b
+        Shapes (M, K) and (K, N), any strides.
+    out
+        Shape (M, N): where to write; a new C-contiguous array by default.
+
+    Returns
+    -------
+    array
+        Shape (M, N), `out` if it was given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> matmul(np.ones((2, 3)), np.ones((3, 4)))[0]
+    array([3., 3., 3., 3.])
+    """
+    rows, columns = a.shape[0], b.shape[1]
+    multiplications = rows * columns * a.shape[1]
+    if multiplications <= _BLAS_ALONE:
+        return np.matmul(a, b, out=out)
+    if out is None:
+        out = np.empty((rows, columns), np.result_type(a, b))
+    longer = max(rows, columns)
+    grain = -(-_MATMUL_GRAIN * longer // multiplications)
+    target = out
+
+    def by_rows(start: int, stop: int) -> None:
+        np.matmul(a[start:stop], b, out=target[start:stop])
+
+    def by_columns(start: int, stop: int) -> None:
+        np.matmul(a, b[:, start:stop], out=target[:, start:stop])
+
+    with single_threaded_blas:
+        parallel(by_rows if rows >= columns else by_columns, longer, grain=grain)
+    return out
