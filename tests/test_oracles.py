@@ -321,12 +321,17 @@ def test_training_is_gradient_descent_on_the_true_or_the_frozen_gradients(rng, f
 def test_initial_parameters(rng, name):
     params = networks.initial_parameters(name, rng)
     constants = {
-        "batchnorm": {f"bn{i}.{k}" for i in (1, 2, 3) for k in ("weight", "bias")}
-        | {"linear2.bias"},
-        "regression": {"linear1.bias", "linear2.bias"},
-        "softmax": {"linear.bias"},
-    }.get(name, set())
-    assert {k for k, v in params.items() if np.unique(v).size == 1 and v[0] in (0, 1)} == constants
+        "batchnorm": {f"bn{i}.weight": 1.0 for i in (1, 2, 3)}
+        | {f"bn{i}.bias": 0.0 for i in (1, 2, 3)}
+        | {"linear2.bias": 0.0},
+        "regression": {"linear1.bias": 0.0, "linear2.bias": 0.0},
+        "softmax": {"linear.bias": 0.0},
+    }.get(name, {})
+    for parameter, value in params.items():
+        if parameter in constants:
+            assert (value == constants[parameter]).all(), parameter
+        else:
+            assert np.unique(value).size == value.size, parameter
     widest = max(params, key=lambda k: params[k].size)
     deviation = {
         "momentum": 0.01,
