@@ -1,0 +1,271 @@
+"""The recorded graph: its nodes, what is being recorded, and which arrays were changed since.
+
+Everything here is plain bookkeeping below the operations. `Node` is one recorded operation,
+`mode` says whether (and how) operations are recorded in this thread, and `changed`, `expose` and
+`find_change` let a backward pass notice that an array it still needs was overwritten.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import weakref
+import zlib
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from tinygrad_cnn.op import Op, TensorBase
+
+Array = npt.NDArray[Any]
+
+# One counter orders everything that happens: nodes being made and arrays being changed. A node's
+# inputs always carry smaller numbers, so descending order is an order for the backward pass.
+tick: Callable[[], int] = itertools.count(1).__next__
+
+
+class GraphError(RuntimeError, ValueError):
+    """The graph cannot give the gradient that was asked for.
+
+    A ValueError like every other wrong argument here, and the RuntimeError that PyTorch raises.
+    """
+
+
+class Mode(threading.local):
+    """What is recorded in this thread."""
+
+    recording: bool = True  # no_grad() clears it
+    scope: str = ""  # path of the module whose forward is running
+    source: bool = False  # record_source() sets it: each node then keeps its call's file and line
+
+
+mode = Mode()
+
+
+class Node:
+    """One recorded operation.
+
+    Attributes
+    ----------
+    op
+        The operation with its settings; holds the backward rule.
+    edges
+        For each input, where its gradient goes: the `Node` that made it, the leaf tensor itself,
+        or None where no gradient is wanted.
+    saved
+        For each input, the array if the rule needs it, else None. None altogether once released.
+    out
+        The result, if the rule needs it.
+    aux
+        What `forward` kept beside its result, for operations with ``has_aux``.
+    shape, dtype
+        Of the result.
+    seq
+        The node's place in time.
+    scope
+        The path of the module that called the operation, "" outside of modules.
+    source
+        ``(file, line)`` of the call, where it was asked for.
+    label
+        A name given by the user.
+    hooks
+        Functions that see, and may replace, the gradient of the result.
+    retained
+        The result itself, weakly, if its gradient is to be kept.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "aux",
+        "dtype",
+        "edges",
+        "hooks",
+        "label",
+        "op",
+        "out",
+        "retained",
+        "saved",
+        "scope",
+        "seq",
+        "shape",
+        "source",
+    )
+
+    op: Op
+    edges: tuple[Node | TensorBase | None, ...]
+    saved: list[Any] | tuple[()] | None
+    out: Array | None
+    aux: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    seq: int
+    scope: str
+    source: tuple[str, int] | None
+    label: str | None
+    hooks: dict[int, Callable[[Any], Any]] | None
+    retained: weakref.ref[TensorBase] | None
+
+    def __init__(
+        self,
+        op: Op,
+        edges: tuple[Any, ...],
+        saved: list[Any] | tuple[()],
+        out: Array | None,
+        aux: Any,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self.op = op
+        self.edges = edges
+        self.saved = saved
+        self.out = out
+        self.aux = aux
+        self.shape = shape
+        self.dtype = dtype
+        self.seq = tick()
+        self.scope = mode.scope
+        self.source = _call_site() if mode.source else None
+        self.label = None
+        self.hooks = None
+        self.retained = None
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions of the result."""
+        return len(self.shape)
+
+    @property
+    def released(self) -> bool:
+        """Whether a backward pass has gone through and dropped the arrays."""
+        return self.saved is None
+
+    def release(self) -> None:
+        """Drop the arrays kept for the rule; the structure stays."""
+        self.saved = self.out = self.aux = None
+
+    def __repr__(self) -> str:
+        where = f" in {self.scope}" if self.scope else ""
+        return f"<Node {self.op.describe()} -> {self.dtype.name}{list(self.shape)}{where}>"
+
+
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+def _call_site() -> tuple[str, int] | None:
+    """File and line of the nearest caller outside of the package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+            return frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+    return None
+
+
+# ---------------------------------------------------------------------------------------------
+# Arrays changed in place. Optimisers and assignments say so (`changed`). An array that was handed
+# out to the user can be written to without a word, so from then on its bytes are compared: a
+# CRC-32 runs at several GB/s and costs nothing where no array was handed out.
+
+
+class _Watch:
+    """What is known of one array: when it last changed, and its bytes if it was handed out."""
+
+    __slots__ = ("checksum", "ref", "when")
+
+    def __init__(self, ref: weakref.ref[Array]) -> None:
+        self.ref = ref
+        self.when = 0
+        self.checksum: int | None = None
+
+
+_watched: dict[int, _Watch] = {}  # by id of the array that owns the memory
+
+
+class _Changes:
+    """The time of the latest change, and how many arrays are handed out."""
+
+    __slots__ = ("exposed", "latest")
+
+    def __init__(self) -> None:
+        self.latest = 0
+        self.exposed = 0
+
+
+changes = _Changes()
+
+
+def _owner(array: Array) -> Array:
+    """Return the array that owns the memory of a view."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _checksum(array: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+
+
+def _watch(array: Array) -> _Watch:
+    owner = _owner(array)
+    key = id(owner)
+    watch = _watched.get(key)
+    if watch is None:
+
+        def forget(_: object) -> None:
+            if _watched.pop(key).checksum is not None:
+                changes.exposed -= 1
+
+        watch = _watched[key] = _Watch(weakref.ref(owner, forget))
+    return watch
+
+
+def changed(array: Array) -> None:
+    """Say that the array was written to: a node that saved it before cannot use it any more."""
+    watch = _watch(array)
+    watch.when = changes.latest = tick()
+    if watch.checksum is not None:
+        watch.checksum = _checksum(_owner(array))
+
+
+def expose(array: Array) -> Array:
+    """Return the array to the user, who may write to it unseen; watch its bytes from now on."""
+    watch = _watch(array)
+    if watch.checksum is None:
+        watch.checksum = _checksum(_owner(array))
+        changes.exposed += 1
+    return array
+
+
+def _look(array: Array) -> int:
+    """When the array last changed, comparing the bytes of one that was handed out."""
+    owner = _owner(array)
+    watch = _watched.get(id(owner))
+    if watch is None:
+        return 0
+    if watch.checksum is not None:
+        checksum = _checksum(owner)
+        if checksum != watch.checksum:
+            watch.checksum = checksum
+            watch.when = changes.latest = tick()
+    return watch.when
+
+
+def refresh(arrays: Iterable[Any]) -> None:
+    """Bring the checksums of arrays that are being saved up to date (called before a node)."""
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            _look(array)
+
+
+def find_change(node: Node) -> str | None:
+    """Name the saved array that was changed since the node was recorded, or return None."""
+    for index, array in enumerate(node.saved or ()):
+        if isinstance(array, np.ndarray) and _look(array) > node.seq:
+            return f"input {index}"
+    if node.out is not None and _look(node.out) > node.seq:
+        return "output"
+    return None

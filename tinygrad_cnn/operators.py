@@ -1,0 +1,346 @@
+"""`Operators`: the arithmetic of a tensor and its methods named after operations.
+
+Every method is one line: it calls the operation of that name, where forward and rule stand.
+``dim`` and ``keepdim`` are PyTorch's words; NumPy's ``axis`` and ``keepdims`` work too.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.ops import (
+    activation,
+    elementwise,
+    index,
+    linalg,
+    piecewise,
+    reduce,
+    shape,
+    softmax,
+)
+
+Dim = int | Sequence[int] | None
+
+
+def _compare(ufunc: np.ufunc, x: Any, other: Any) -> Any:
+    """Compare element by element; the result has no graph."""
+    maker = x if isinstance(x, TensorBase) else other
+    arrays = [v._data if isinstance(v, TensorBase) else v for v in (x, other)]
+    return maker._wrap(np.asarray(ufunc(*arrays)), None)
+
+
+class Operators(TensorBase):
+    """Arithmetic and operations as methods; `Tensor` inherits them."""
+
+    __slots__ = ()
+
+    # ------------------------------------------------------------------ operators
+
+    def __add__(self, other: Any) -> Self:
+        return elementwise.add(self, other)
+
+    def __radd__(self, other: Any) -> Self:
+        return elementwise.add(other, self)
+
+    def __sub__(self, other: Any) -> Self:
+        return elementwise.sub(self, other)
+
+    def __rsub__(self, other: Any) -> Self:
+        return elementwise.sub(other, self)
+
+    def __mul__(self, other: Any) -> Self:
+        return elementwise.mul(self, other)
+
+    def __rmul__(self, other: Any) -> Self:
+        return elementwise.mul(other, self)
+
+    def __truediv__(self, other: Any) -> Self:
+        return elementwise.div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return elementwise.div(other, self)
+
+    def __pow__(self, other: Any) -> Self:
+        return elementwise.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Self:
+        return elementwise.pow(other, self)
+
+    def __neg__(self) -> Self:
+        return elementwise.neg(self)
+
+    def __pos__(self) -> Self:
+        return self
+
+    def __abs__(self) -> Self:
+        return piecewise.abs(self)
+
+    def __matmul__(self, other: Any) -> Self:
+        return linalg.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return linalg.matmul(other, self)
+
+    def __eq__(self, other: object) -> Self:  # type: ignore[override]  # element by element
+        return _compare(np.equal, self, other)
+
+    def __ne__(self, other: object) -> Self:  # type: ignore[override]  # element by element
+        return _compare(np.not_equal, self, other)
+
+    def __lt__(self, other: Any) -> Self:
+        return _compare(np.less, self, other)
+
+    def __le__(self, other: Any) -> Self:
+        return _compare(np.less_equal, self, other)
+
+    def __gt__(self, other: Any) -> Self:
+        return _compare(np.greater, self, other)
+
+    def __ge__(self, other: Any) -> Self:
+        return _compare(np.greater_equal, self, other)
+
+    # ------------------------------------------------------------------ element by element
+
+    def exp(self) -> Self:
+        """Exponential."""
+        return elementwise.exp(self)
+
+    def log(self) -> Self:
+        """Natural logarithm."""
+        return elementwise.log(self)
+
+    def log1p(self) -> Self:
+        """Natural logarithm of 1 + x."""
+        return elementwise.log1p(self)
+
+    def sqrt(self) -> Self:
+        """Square root."""
+        return elementwise.sqrt(self)
+
+    def abs(self) -> Self:
+        """Absolute value."""
+        return piecewise.abs(self)
+
+    def sign(self) -> Self:
+        """Sign: -1, 0 or 1."""
+        return piecewise.sign(self)
+
+    def tanh(self) -> Self:
+        """Hyperbolic tangent."""
+        return activation.tanh(self)
+
+    def sigmoid(self) -> Self:
+        """Logistic function."""
+        return activation.sigmoid(self)
+
+    def relu(self) -> Self:
+        """The positive part."""
+        return activation.relu(self)
+
+    def pow(self, exponent: Any) -> Self:
+        """Raise to a power."""
+        return elementwise.pow(self, exponent)
+
+    def square(self) -> Self:
+        """Square."""
+        return elementwise.pow(self, 2)
+
+    def clip(self, min: Any = None, max: Any = None) -> Self:
+        """Limit to a range."""
+        return piecewise.clip(self, min, max)
+
+    clamp = clip
+
+    def maximum(self, other: Any) -> Self:
+        """Greater of two, element by element."""
+        return piecewise.maximum(self, other)
+
+    def minimum(self, other: Any) -> Self:
+        """Smaller of two, element by element."""
+        return piecewise.minimum(self, other)
+
+    def where(self, condition: Any, other: Any) -> Self:
+        """These elements where the condition holds, others elsewhere."""
+        return piecewise.where(condition, self, other)
+
+    def clone(self) -> Self:
+        """Copy; part of the graph."""
+        return elementwise.clone(self)
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Convert to another dtype; part of the graph."""
+        return self if self._data.dtype == dtype else elementwise.cast(self, dtype)
+
+    to = astype
+
+    def float(self) -> Self:
+        """Convert to float32."""
+        return self.astype(np.float32)
+
+    def double(self) -> Self:
+        """Convert to float64."""
+        return self.astype(np.float64)
+
+    # ------------------------------------------------------------------ reductions
+
+    def sum(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Sum over dimensions, default all."""
+        return reduce.sum(self, dim, keepdim, axis=axis, keepdims=keepdims)
+
+    def mean(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Mean over dimensions, default all."""
+        return reduce.mean(self, dim, keepdim, axis=axis, keepdims=keepdims)
+
+    def prod(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Product over dimensions, default all."""
+        return reduce.prod(self, dim, keepdim, axis=axis, keepdims=keepdims)
+
+    def amax(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Maximum over dimensions; ties share the gradient."""
+        return reduce.amax(self, dim, keepdim, axis=axis, keepdims=keepdims)
+
+    def amin(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Minimum over dimensions; ties share the gradient."""
+        return reduce.amin(self, dim, keepdim, axis=axis, keepdims=keepdims)
+
+    def logsumexp(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Logarithm of the sum of exponentials."""
+        return reduce.logsumexp(self, dim, keepdim, axis=axis, keepdims=keepdims)
+
+    def max(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Maximum; over a dimension the first one takes the gradient."""
+        return reduce.max(self, dim, keepdim, axis=axis, keepdims=keepdims)
+
+    def min(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Minimum; over a dimension the first one takes the gradient."""
+        return reduce.min(self, dim, keepdim, axis=axis, keepdims=keepdims)
+
+    def var(self, dim: Dim = None, correction: float = 1, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Variance, with Bessel's correction by default."""
+        return reduce.var(self, dim, correction, keepdim, axis=axis, keepdims=keepdims)
+
+    def std(self, dim: Dim = None, correction: float = 1, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+        """Standard deviation, with Bessel's correction by default."""
+        return reduce.std(self, dim, correction, keepdim, axis=axis, keepdims=keepdims)
+
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        """Index of the first maximum."""
+        return reduce.argmax(self, dim, keepdim)
+
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        """Index of the first minimum."""
+        return reduce.argmin(self, dim, keepdim)
+
+    def softmax(self, dim: int) -> Self:
+        """Exponentials over their sum along a dimension."""
+        return softmax.softmax(self, dim)
+
+    def log_softmax(self, dim: int) -> Self:
+        """Logarithm of `softmax`."""
+        return softmax.log_softmax(self, dim)
+
+    # ------------------------------------------------------------------ shape
+
+    def reshape(self, *shape_: int | Sequence[int]) -> Self:
+        """Give another shape to the same elements."""
+        return shape.reshape(self, *shape_)
+
+    view = reshape
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
+        """Join neighbouring dimensions into one."""
+        return shape.flatten(self, start_dim, end_dim)
+
+    def transpose(self, dim0: int, dim1: int) -> Self:
+        """Exchange two dimensions."""
+        return shape.transpose(self, dim0, dim1)
+
+    def permute(self, *dims: int | Sequence[int]) -> Self:
+        """Put the dimensions into another order."""
+        return shape.permute(self, *dims)
+
+    def squeeze(self, dim: Dim = None) -> Self:
+        """Drop dimensions of size 1."""
+        return shape.squeeze(self, dim)
+
+    def unsqueeze(self, dim: int) -> Self:
+        """Insert a dimension of size 1."""
+        return shape.unsqueeze(self, dim)
+
+    def expand(self, *sizes: int | Sequence[int]) -> Self:
+        """Repeat along dimensions of size 1; -1 keeps a size."""
+        return shape.expand(self, *sizes)
+
+    def broadcast_to(self, shape_: Sequence[int]) -> Self:
+        """Repeat along new and size-1 dimensions."""
+        return shape.broadcast_to(self, shape_)
+
+    def pad(self, pad: Sequence[int], value: builtins.float = 0.0) -> Self:
+        """Add borders, last dimension first, as `functional.pad`."""
+        return shape.pad(self, pad, value)
+
+    def split(self, sizes: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+        """Cut into pieces along a dimension."""
+        return shape.split(self, sizes, dim)
+
+    @property
+    def T(self) -> Self:  # noqa: N802  # NumPy's and PyTorch's name
+        """The dimensions in reverse order."""
+        return shape.permute(self, *reversed(range(self.ndim)))
+
+    def __getitem__(self, key: Any) -> Self:
+        """Pick elements: ints, slices, None, Ellipsis, integer or boolean arrays."""
+        return index.getitem(self, key)
+
+    # ------------------------------------------------------------------ linear algebra
+
+    def matmul(self, other: Any) -> Self:
+        """Matrix product, with batches."""
+        return linalg.matmul(self, other)
+
+    def dot(self, other: Any) -> Self:
+        """Sum of products of two vectors."""
+        return linalg.dot(self, other)
+
+    def outer(self, other: Any) -> Self:
+        """All products of two vectors."""
+        return linalg.outer(self, other)
+
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: elementwise.add,
+    np.subtract: elementwise.sub,
+    np.multiply: elementwise.mul,
+    np.true_divide: elementwise.div,
+    np.power: elementwise.pow,
+    np.negative: elementwise.neg,
+    np.square: lambda x: elementwise.pow(x, 2),
+    np.exp: elementwise.exp,
+    np.log: elementwise.log,
+    np.log1p: elementwise.log1p,
+    np.sqrt: elementwise.sqrt,
+    np.absolute: piecewise.abs,
+    np.sign: piecewise.sign,
+    np.maximum: piecewise.maximum,
+    np.minimum: piecewise.minimum,
+    np.tanh: activation.tanh,
+    np.matmul: linalg.matmul,
+    **{
+        ufunc: partial(_compare, ufunc)
+        for ufunc in (
+            np.equal,
+            np.not_equal,
+            np.less,
+            np.less_equal,
+            np.greater,
+            np.greater_equal,
+        )
+    },
+}
+"""NumPy's functions that are recorded when called with a tensor."""

@@ -1,0 +1,203 @@
+"""Element-by-element choices: abs, sign, maximum, minimum, clip, where.
+
+Each has points where its gradient jumps; each docstring states what is returned there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.graph import Array
+from tinygrad_cnn.op import Op, TensorBase
+
+Operand = TensorBase | Array | float
+
+
+class Abs(Op):
+    """|x|."""
+
+    __slots__ = ()
+    saves = ("x",)
+
+    def forward(self, x: Any) -> Any:
+        return np.absolute(x)
+
+    def choice(self, x: Any) -> Any:
+        return np.sign(x)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (g * sign(x),)
+
+
+_abs = Abs()
+
+
+def abs(input: Operand) -> Any:
+    """Absolute value; its derivative at 0 is 0.
+
+    >>> abs(np.array([1.0, -2.0]))
+    array([1., 2.])
+    """
+    return _abs(input)
+
+
+class Sign(Op):
+    """-1, 0 or 1: constant wherever it has a derivative."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return np.sign(x)
+
+    def choice(self, x: Any) -> Any:
+        return np.sign(x)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (g * 0.0,)
+
+
+_sign = Sign()
+
+
+def sign(input: Operand) -> Any:
+    """Sign: -1, 0 or 1; its gradient is 0.
+
+    >>> sign(np.array([5.0, 0.0, -2.0]))
+    array([ 1.,  0., -1.])
+    """
+    return _sign(input)
+
+
+class Where(Op):
+    """A where the condition holds, b elsewhere."""
+
+    __slots__ = ()
+    saves = {"a": ("condition",), "b": ("condition",)}
+
+    def forward(self, condition: Any, a: Any, b: Any) -> Any:
+        return np.where(condition, a, b)
+
+    def backward(
+        self, g: Any, out: Any, condition: Any, a: Any, b: Any, *, needs: Any
+    ) -> tuple[Any, ...]:
+        return (
+            None,
+            where(condition, g, 0.0) if needs[1] else None,
+            where(condition, 0.0, g) if needs[2] else None,
+        )
+
+
+_where = Where()
+
+
+def where(condition: Operand, input: Operand, other: Operand) -> Any:
+    """Choose: ``input`` where the condition holds, ``other`` elsewhere, all broadcast.
+
+    >>> where(np.array([True, False]), np.array([1.0, 2.0]), 0.0)
+    array([1., 0.])
+    """
+    return _where(condition, input, other)
+
+
+class Maximum(Op):
+    """max(a, b); at a tie each gets half of the gradient."""
+
+    __slots__ = ()
+    saves = ("a", "b")
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.maximum(a, b)
+
+    def choice(self, a: Any, b: Any) -> Any:
+        return np.sign(np.subtract(a, b))
+
+    def backward(self, g: Any, out: Any, a: Any, b: Any) -> tuple[Any, ...]:
+        half = where(a == b, g * 0.5, 0.0)
+        return where(a > b, g, half), where(b > a, g, half)
+
+
+_maximum = Maximum()
+
+
+def maximum(input: Operand, other: Operand) -> Any:
+    """Greater of two, element by element; at a tie each gets half of the gradient.
+
+    >>> maximum(np.array([1.0, 5.0]), 3.0)
+    array([3., 5.])
+    """
+    return _maximum(input, other)
+
+
+class Minimum(Op):
+    """min(a, b); at a tie each gets half of the gradient."""
+
+    __slots__ = ()
+    saves = ("a", "b")
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.minimum(a, b)
+
+    def choice(self, a: Any, b: Any) -> Any:
+        return np.sign(np.subtract(a, b))
+
+    def backward(self, g: Any, out: Any, a: Any, b: Any) -> tuple[Any, ...]:
+        half = where(a == b, g * 0.5, 0.0)
+        return where(a < b, g, half), where(b < a, g, half)
+
+
+_minimum = Minimum()
+
+
+def minimum(input: Operand, other: Operand) -> Any:
+    """Smaller of two, element by element; at a tie each gets half of the gradient.
+
+    >>> minimum(np.array([1.0, 5.0]), 3.0)
+    array([1., 3.])
+    """
+    return _minimum(input, other)
+
+
+class Clip(Op):
+    """min(max(x, low), high) for two numbers, either of which may be None."""
+
+    __slots__ = ("high", "low")
+    saves = ("x",)
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        self.low = low
+        self.high = high
+
+    def forward(self, x: Any) -> Any:
+        return np.clip(x, self.low, self.high)
+
+    def choice(self, x: Any) -> Any:
+        low = np.zeros(x.shape, np.int8) if self.low is None else np.sign(x - self.low)
+        high = np.zeros(x.shape, np.int8) if self.high is None else np.sign(x - self.high)
+        return np.stack([low, high])
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        if self.low is not None:
+            g = where(x < self.low, 0.0, g)
+        if self.high is not None:
+            g = where(x > self.high, 0.0, g)
+        return (g,)
+
+
+def clip(input: Operand, min: Any = None, max: Any = None) -> Any:
+    """Limit to the range ``[min, max]``; the gradient passes inside and at the limits.
+
+    ``min`` and ``max`` are numbers, or arrays broadcast against the input.
+
+    >>> clip(np.array([-2.0, 0.5, 2.0]), 0.0, 1.0)
+    array([0. , 0.5, 1. ])
+    """
+    if min is None and max is None:
+        raise ValueError("clip: expects min, max or both")
+    numbers = (int, float, type(None))
+    if isinstance(min, numbers) and isinstance(max, numbers):
+        return Clip(min, max)(input)
+    if min is not None:
+        input = maximum(input, min)
+    return input if max is None else minimum(input, max)

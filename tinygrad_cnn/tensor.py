@@ -1,0 +1,400 @@
+"""`Tensor`: an array that remembers how it was computed.
+
+What a tensor holds, how it is made and how it leaves the graph. Its arithmetic and its methods
+named after operations are inherited from `operators.Operators`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn import autograd
+from tinygrad_cnn.graph import Array, GraphError, Node, changed, expose
+from tinygrad_cnn.operators import UFUNCS, Operators
+from tinygrad_cnn.ops.index import plain_key
+
+_hook_ids = itertools.count()
+
+
+class Tensor(Operators):
+    """An array that remembers how it was computed, so that gradients can flow back through it.
+
+    Parameters
+    ----------
+    data
+        Numbers, nested lists or an array (copied). Python floats give float32; NumPy's float64
+        stays float64; integers and booleans stay what they are and take no gradient.
+    requires_grad
+        Whether gradients are wanted.
+    dtype
+        The type of the elements, instead of the one the data suggest.
+    name
+        A name shown in pictures and reports.
+
+    Raises
+    ------
+    TypeError
+        If the data are not real numbers, or a gradient is wanted for integers.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> y = (x**2).sum()
+    >>> y.backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        dtype: npt.DTypeLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        self._data = _to_array(data, dtype)
+        self._node = None
+        self._grad = None
+        self._hooks = None
+        self._name = name
+        self._requires_grad = False
+        if requires_grad:
+            self.requires_grad = True
+
+    @staticmethod
+    def _wrap(data: Array, node: Node | None) -> Tensor:
+        self = _new(Tensor)
+        self._data = data
+        self._node = node
+        self._requires_grad = node is not None
+        self._grad = None
+        self._hooks = None
+        self._name = None
+        return self
+
+    # ------------------------------------------------------------------ what a tensor holds
+
+    @property
+    def data(self) -> Array:
+        """The array itself, outside of any graph; writing to it is noticed by backward passes."""
+        return expose(self._data)
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        array = value._data if isinstance(value, Tensor) else np.asarray(value)
+        if array.shape != self._data.shape:
+            raise ValueError(f"data: expects shape {self._data.shape}, got {array.shape}")
+        if array is self._data:  # t.data -= …: the same array, written to in place
+            changed(array)
+            return
+        if self._node is not None:
+            raise GraphError("data: only a leaf's data can be replaced; detach() the tensor first")
+        self._data = np.array(array, dtype=self._data.dtype)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient of a leaf, or None."""
+        grad: Tensor | None = self._grad
+        return grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is None:
+            self._grad = None
+            return
+        grad = value if isinstance(value, Tensor) else Tensor(value, dtype=self._data.dtype)
+        if grad.shape != self.shape:
+            raise ValueError(f"grad: expects shape {self.shape}, got {grad.shape}")
+        self._grad = grad
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are wanted; can be set on leaves."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self._data.dtype.kind != "f":
+            raise TypeError(
+                f"requires_grad: only floating-point tensors have gradients, got {self.dtype}"
+            )
+        if not value and self._node is not None:
+            raise GraphError("requires_grad: a result keeps its graph; use detach()")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` and return the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was made by the user rather than by a recorded operation."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node of the graph that made this tensor, None for a leaf."""
+        return self._node
+
+    @property
+    def name(self) -> str | None:
+        """The name shown in pictures and reports."""
+        return self._name
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        self._name = value
+        if self._node is not None:
+            self._node.label = value
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._data.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return self._data.nbytes
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self._data.size
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return self._data.ndim
+
+    def element_size(self) -> int:
+        """Return the bytes of one element."""
+        return self._data.itemsize
+
+    # ------------------------------------------------------------------ out of the graph
+
+    def item(self) -> Any:
+        """Return the only element as a Python number."""
+        if self._data.size != 1:
+            raise ValueError(f"item: expects a single element, got shape {self.shape}")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """Return nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def numpy(self) -> Array:
+        """Return the array itself, outside of any graph (shared memory)."""
+        return expose(self._data)
+
+    def detach(self) -> Tensor:
+        """Return a tensor of the same memory that is not connected to the graph."""
+        return Tensor._wrap(self._data, None)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self._requires_grad:
+            raise TypeError(
+                "a tensor that requires a gradient is not turned into an array silently: call "
+                "detach().numpy(), or use the function of that name in tinygrad_cnn.functional"
+            )
+        array = expose(self._data)
+        return np.array(array, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        function = UFUNCS.get(ufunc)
+        if method != "__call__" or kwargs or function is None:
+            if any(isinstance(x, Tensor) and x._requires_grad for x in inputs):
+                raise TypeError(
+                    f"numpy.{ufunc.__name__} ({method}) is not recorded: use the functions of "
+                    "tinygrad_cnn.functional, or detach().numpy() to leave the graph"
+                )
+            arrays = [x._data if isinstance(x, Tensor) else x for x in inputs]
+            return getattr(ufunc, method)(*arrays, **kwargs)
+        return function(*inputs)
+
+    # ------------------------------------------------------------------ gradients
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Add the gradients of this tensor to the `grad` of every leaf; see `autograd.backward`."""
+        autograd.backward(self, gradient, retain_graph, create_graph)
+
+    def zero_grad(self) -> None:
+        """Forget the accumulated gradient."""
+        self._grad = None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this result in `grad`, as leaves do."""
+        if not self._requires_grad:
+            raise GraphError("retain_grad: the tensor does not require a gradient")
+        if self._node is not None:
+            self._node.retained = weakref.ref(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHook:
+        """Call ``hook(gradient)`` once the tensor's gradient is complete; it may return another.
+
+        Returns a handle whose ``remove()`` takes the hook away.
+
+        >>> x = Tensor([1.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda g: g * 10)
+        >>> (x * 2).backward()
+        >>> x.grad
+        tensor([20.])
+        """
+        if not self._requires_grad:
+            raise GraphError("register_hook: the tensor does not require a gradient")
+        holder: Any = self._node
+        if holder is not None:
+            hooks = holder.hooks = holder.hooks or {}
+        else:
+            hooks = self._hooks = self._hooks or {}
+        key = next(_hook_ids)
+        hooks[key] = hook
+        return RemovableHook(hooks, key)
+
+    def copy_(self, other: Any) -> Self:
+        """Overwrite the elements in place; outside of the graph, so only on leaves or constants."""
+        if self._node is not None or (self._requires_grad and autograd.is_grad_enabled()):
+            raise GraphError("copy_: a tensor in the graph is not written to outside of no_grad()")
+        self._data[...] = other._data if isinstance(other, Tensor) else other
+        changed(self._data)
+        return self
+
+    # ------------------------------------------------------------------ Python's protocols
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=1000)
+        parts = [text]
+        if self._data.dtype not in (np.float32, np.int64, np.bool_):
+            parts.append(f"dtype={self._data.dtype.name}")
+        if self._name is not None:
+            parts.append(f"name={self._name!r}")
+        if self._node is not None:
+            parts.append(f"grad_fn={self._node.op.name}")
+        elif self._requires_grad:
+            parts.append("requires_grad=True")
+        return f"tensor({', '.join(parts)})"
+
+    def __len__(self) -> int:
+        if not self._data.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._data.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self._data)))
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous")
+        return bool(self._data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iu" or self._data.size != 1:
+            raise TypeError("only a single integer can be used as an index")
+        return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if self._data.size == 1 and spec else str(self), spec)
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self._data == (value._data if isinstance(value, Tensor) else value)).any())
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if self._node is not None or (self._requires_grad and autograd.is_grad_enabled()):
+            raise GraphError(
+                "a tensor in the graph is not written to: compute a new one with where(), or "
+                "assign under no_grad() to a leaf"
+            )
+        key = plain_key(key)
+        self._data[key] = value._data if isinstance(value, Tensor) else value
+        changed(self._data)
+
+    __hash__ = object.__hash__
+
+
+_new: Callable[[type[Tensor]], Tensor] = object.__new__
+
+
+class RemovableHook:
+    """What `Tensor.register_hook` returns: ``remove()`` takes the hook away."""
+
+    __slots__ = ("_hooks", "_key")
+
+    def __init__(self, hooks: dict[int, Any], key: int) -> None:
+        self._hooks = hooks
+        self._key = key
+
+    def remove(self) -> None:
+        """Take the hook away; doing so twice is harmless."""
+        self._hooks.pop(self._key, None)
+
+
+def _to_array(data: Any, dtype: npt.DTypeLike | None) -> Array:
+    """Copy data into an array of real numbers."""
+    if isinstance(data, Tensor):
+        data = data._data
+    typed = isinstance(data, (np.ndarray, np.generic))
+    try:
+        array = np.array(_plain(data), dtype=dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise type(error)(f"tensor: the data do not make an array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: expects real numbers, got {array.dtype} from {type(data).__name__}")
+    if dtype is None and not typed and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return array
+
+
+def _plain(data: Any) -> Any:
+    """Replace tensors inside of nested lists by their arrays."""
+    if isinstance(data, Tensor):
+        return data._data
+    if isinstance(data, (list, tuple)):
+        return [_plain(item) for item in data]
+    return data
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: npt.DTypeLike | None = None,
+    requires_grad: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """Make a tensor from numbers, nested lists or an array; the data are copied.
+
+    >>> tensor([[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    return Tensor(data, requires_grad, dtype, name)
+
+
+def as_tensor(data: Any, *, requires_grad: bool = False, name: str | None = None) -> Tensor:
+    """Make a tensor that shares memory with an array; anything else is as for `tensor`.
+
+    >>> pixels = np.zeros((2, 2), np.float32)
+    >>> as_tensor(pixels).numpy() is pixels
+    True
+    """
+    if isinstance(data, Tensor):
+        return data
+    if not isinstance(data, np.ndarray) or data.dtype.kind not in "fiub":
+        return Tensor(data, requires_grad, name=name)
+    shared = Tensor._wrap(expose(data), None)
+    shared._name = name
+    shared.requires_grad = requires_grad
+    return shared
