@@ -217,12 +217,13 @@ def _integer(name: str, value: int, *, least: int) -> int:
 
 
 def _number_of_samples(dataset: Any) -> int:
-    if isinstance(dataset, tuple):
-        if not dataset or not all(isinstance(array, np.ndarray) for array in dataset):
-            kinds = ", ".join(type(entry).__name__ for entry in dataset)
+    arrays = (dataset,) if isinstance(dataset, np.ndarray) else dataset
+    if isinstance(arrays, tuple):
+        if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
+            kinds = ", ".join(type(entry).__name__ for entry in arrays)
             raise TypeError(f"DataLoader: a tuple must hold NumPy arrays, got a tuple of ({kinds})")
-        shapes = [array.shape for array in dataset]
-        if any(not shape for shape in shapes) or len({shape[0] for shape in shapes}) > 1:
+        shapes = [array.shape for array in arrays]
+        if not all(shapes) or len({shape[0] for shape in shapes}) > 1:
             raise ValueError(
                 "DataLoader: the arrays of a data set must have equally many rows, "
                 f"got shapes {', '.join(map(str, shapes))}"

@@ -286,7 +286,7 @@ def load(name_or_path: str | os.PathLike[str]) -> Splits:
     name = os.fspath(name_or_path)
     if name in loaders:
         return loaders[name]()
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():  # Path("") would be the working folder
         return load_folder(name)
     raise ValueError(
         f"load: expected {', '.join(loaders)} or a folder of idx files, got {str(name)!r}"

@@ -177,6 +177,7 @@ class RandomCrop:
 
     def __call__(self, images: Images, generator: np.random.Generator | None = None) -> Images:
         """Return a random window of each image."""
+        _check_images("RandomCrop", images)
         height, width = _pair("RandomCrop", "size", self.size, least=1)
         padded = Pad(self.padding)(images)
         N, H, W = len(padded), *padded.shape[-2:]
