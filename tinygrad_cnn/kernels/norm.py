@@ -1,0 +1,312 @@
+"""Batch normalisation on plain arrays.
+
+A channels-last array is a matrix (positions, C), and such a matrix is as well one of rows that
+are many positions wide: per-channel factors, repeated along the row, make every step a long
+vector operation. Work goes in blocks that stay in the cache from the first pass to the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.reduce import (
+    BLOCK_SIZE,
+    block_count,
+    block_product_sum,
+    block_rows,
+    block_sum,
+    positions,
+)
+from tinygrad_cnn.kernels.threads import parallel, single_threaded_blas
+
+__all__ = [
+    "batch_norm_eval_gradient",
+    "batch_norm_gradient",
+    "batch_statistics",
+    "normalize",
+]
+
+Array = npt.NDArray[Any]
+
+# Up to this mean / standard deviation, (x − mean)·s may be computed as x·s − mean·s: the
+# rounding of the two terms grows by no more than this factor.
+_FOLDABLE_OFFSET = 8.0
+# NumPy's loop over an operand broadcast along rows takes 1.4 times as long below 8192 values.
+_ROW_WIDTH = 1 << 13
+# Rows worth a thread: 32 K values, some 20 µs of two or three passes.
+_GRAIN_ROWS = 4
+
+
+def batch_statistics(x: Array) -> tuple[Array, Array]:
+    """Compute each channel's mean and biased variance.
+
+    ``mean[c] = Σ x[:, c] / m``, ``var[c] = Σ (x[:, c] − mean[c])² / m`` over the m = N·H·W
+    positions. Blocks are centred by themselves and merged in float64 by the update of Chan,
+    Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances" (1979), so that a mean far larger than the deviation costs no digits.
+
+    Parameters
+    ----------
+    x
+        Shape (N, C) or (N, C, …), at least one position.
+
+    Returns
+    -------
+    tuple of arrays
+        Mean and variance, each of shape (C,) and the dtype of `x`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mean, var = batch_statistics(np.array([[1.0, 10.0], [3.0, 10.0]]))
+    >>> print(mean, var)
+    [ 2. 10.] [1. 0.]
+    """
+    matrix = positions(x)
+    rows, blocks = block_rows(matrix), block_count(matrix)
+    count, channels = matrix.shape
+    assert count > 0, "statistics of an empty batch"
+    sums = np.empty((blocks, channels))
+    squares = np.empty((blocks, channels))
+
+    def work(start: int, stop: int) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            for i in range(start, stop):
+                block = matrix[i * rows : (i + 1) * rows]
+                sums[i], squares[i] = _moments(block)
+
+    with single_threaded_blas:
+        parallel(work, blocks)
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = sums.sum(axis=0) / count
+        sizes = np.full((blocks, 1), rows)
+        sizes[-1] = count - (blocks - 1) * rows
+        between = sizes * (sums / sizes - mean) ** 2
+        var = (squares + between).sum(axis=0) / count
+        return mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def _moments(block: Array) -> tuple[Array, Array]:
+    """Sum a (p, C) block, and its squared deviations from its own mean, by columns."""
+    total = block_sum(block)
+    mean = total / block.shape[0]
+    raw = block_product_sum(block, block)
+    deviations = raw - total * mean
+    # The difference is good while the mean is within a few deviations of zero, as it is behind
+    # most convolutions; otherwise (NaN too) a second pass over centred values is due.
+    if np.all(deviations * (1 + _FOLDABLE_OFFSET) >= raw):
+        return total, deviations
+    centred = block - mean.astype(block.dtype)
+    remainder = block_sum(centred)
+    return total, block_product_sum(centred, centred) - remainder**2 / block.shape[0]
+
+
+class _Rows:
+    """Matrices (P, C) of one shape, swept block by block as rows of many positions.
+
+    `per_channel` repeats a factor (C,) along such a row; `sweep` runs a step over blocks of
+    rows, threads side by side.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        count, channels = shape
+        self.repeat = min(max(1, count), -(-_ROW_WIDTH // max(1, channels)))
+        self.whole = count // self.repeat * self.repeat
+        self.width = self.repeat * channels
+        self.dtype = dtype
+
+    def per_channel(self, values: Array) -> Array:
+        repeated = np.empty((self.repeat, values.size), self.dtype)
+        repeated[...] = values
+        return repeated.reshape(-1)  # (repeat·C,)
+
+    def sweep(self, step: Callable[..., None], *matrices: Array) -> None:
+        """Call ``step(width, *blocks)``, each block (rows, width), until all is covered."""
+        wide = [m[: self.whole].reshape(-1, self.width) for m in matrices]  # (P/repeat, repeat·C)
+        rows = max(1, BLOCK_SIZE // max(1, self.width))
+
+        def work(start: int, stop: int) -> None:
+            with np.errstate(invalid="ignore", over="ignore"):
+                for i in range(start, stop, rows):
+                    step(self.width, *(m[i : min(i + rows, stop)] for m in wide))
+
+        parallel(work, wide[0].shape[0], grain=_GRAIN_ROWS)
+        if self.whole < matrices[0].shape[0]:
+            rest = [m[self.whole :].reshape(1, -1) for m in matrices]  # (1, rest·C)
+            with np.errstate(invalid="ignore", over="ignore"):
+                step(rest[0].size, *rest)
+
+
+def normalize(
+    x: Array,
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+) -> Array:
+    """Normalise each channel, then scale and shift it.
+
+    ``out[n, c] = (x[n, c] − mean[c]) · inverse_std[c] · weight[c] + bias[c]``
+
+    Parameters
+    ----------
+    x
+        Shape (N, C) or (N, C, …).
+    mean, inverse_std
+        Shape (C,).
+    weight, bias
+        Shape (C,), or None for 1 and 0.
+
+    Returns
+    -------
+    array
+        Shape and dtype of `x`, channels-last memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> normalize(np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0]), bias=np.ones(1))
+    array([[0.],
+           [2.]])
+    """
+    matrix = positions(x)
+    out = np.empty_like(matrix)
+    rows = _Rows(matrix.shape, matrix.dtype)
+    scale = _scale(inverse_std, weight)
+    fold = _foldable(mean, inverse_std)
+    shift = bias
+    if fold:
+        shift = -mean * scale if bias is None else bias - mean * scale
+    row_mean, row_scale = rows.per_channel(mean), rows.per_channel(scale)
+    row_shift = None if shift is None else rows.per_channel(shift)
+
+    def step(width: int, source: Array, target: Array) -> None:
+        if not fold:
+            source = np.subtract(source, row_mean[:width], out=target)
+        np.multiply(source, row_scale[:width], out=target)
+        if row_shift is not None:
+            np.add(target, row_shift[:width], out=target)
+
+    rows.sweep(step, matrix, out)
+    return _from_positions(out, x.shape)
+
+
+def _scale(inverse_std: Array, weight: Array | None) -> Array:
+    # In float64 throughout: the factors are few, and their rounding would reach every element.
+    wide = inverse_std.astype(np.float64)
+    return wide if weight is None else wide * weight
+
+
+def _foldable(mean: Array, inverse_std: Array) -> bool:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(np.all(np.abs(mean * inverse_std) <= _FOLDABLE_OFFSET))
+
+
+def _from_positions(matrix: Array, shape: tuple[int, ...]) -> Array:
+    """Hand a (positions, C) matrix out as (N, C, …), a view."""
+    if len(shape) == 2:
+        return matrix
+    return np.moveaxis(matrix.reshape(shape[0], *shape[2:], shape[1]), -1, 1)  # (N, C, …)
+
+
+def batch_norm_gradient(
+    g: Array, x: Array, mean: Array, inverse_std: Array, weight: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Differentiate batch normalisation by the batch's own statistics.
+
+    With ``x̂ = (x − mean) · inverse_std`` and means over the positions,
+    ``gx = weight · inverse_std · (g − mean(g) − x̂ · mean(g · x̂))``,
+    ``gweight = Σ g · x̂``, ``gbias = Σ g``: Ioffe and Szegedy, "Batch Normalization" (2015),
+    section 3, with the chain rule's terms collected.
+
+    Parameters
+    ----------
+    g, x
+        Gradient of the output, and the input: shape (N, C) or (N, C, …).
+    mean, inverse_std
+        Shape (C,): what `x` was normalised by.
+    weight
+        Shape (C,), or None for 1.
+
+    Returns
+    -------
+    tuple of arrays
+        Gradients of `x` (channels-last memory), of the weight and of the bias, (C,) each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, one = np.array([[-1.0], [1.0]]), np.ones(1)
+    >>> batch_norm_gradient(np.array([[1.0], [1.0]]), x, 0 * one, one)[0]
+    array([[0.],
+           [0.]])
+    """
+    grads, matrix = positions(g), positions(x)
+    out = np.empty_like(matrix)
+    count = max(1, matrix.shape[0])
+    fold = _foldable(mean, inverse_std)
+    total, product = _gradient_sums(grads, matrix, mean, fold)
+    scale = _scale(inverse_std, weight)
+    slope = product * inverse_std.astype(np.float64) ** 2 / count
+    shift = total / count - (slope * mean if fold else 0)
+    rows = _Rows(matrix.shape, matrix.dtype)
+    row_mean, row_scale, row_slope, row_shift = map(rows.per_channel, (mean, scale, slope, shift))
+
+    def step(width: int, block_g: Array, source: Array, target: Array) -> None:
+        if not fold:
+            source = np.subtract(source, row_mean[:width], out=target)
+        np.multiply(source, row_slope[:width], out=target)
+        np.add(target, row_shift[:width], out=target)
+        np.subtract(block_g, target, out=target)
+        np.multiply(target, row_scale[:width], out=target)
+
+    rows.sweep(step, grads, matrix, out)
+    gweight = (product * inverse_std).astype(x.dtype)
+    return _from_positions(out, x.shape), gweight, total.astype(x.dtype)
+
+
+def _gradient_sums(grads: Array, matrix: Array, mean: Array, fold: bool) -> tuple[Array, Array]:
+    """Sum ``g`` and ``g · (x − mean)`` over the positions; both (C,) in float64."""
+    rows, blocks = block_rows(matrix), block_count(matrix)
+    partial = np.empty((2, blocks, matrix.shape[1]))
+
+    def work(start: int, stop: int) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            for i in range(start, stop):
+                cut = slice(i * rows, (i + 1) * rows)
+                block_g, source = grads[cut], matrix[cut]
+                partial[0, i] = block_sum(block_g)
+                if not fold:
+                    source = source - mean
+                partial[1, i] = block_product_sum(block_g, source)
+
+    with single_threaded_blas, np.errstate(invalid="ignore", over="ignore"):
+        parallel(work, blocks)
+        total, product = partial.sum(axis=1)
+        return total, product - total * mean if fold else product
+
+
+def batch_norm_eval_gradient(
+    g: Array, x: Array, mean: Array, inverse_std: Array, weight: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Differentiate batch normalisation by constant statistics, as in evaluation.
+
+    ``gx = g · weight · inverse_std``, ``gweight = Σ g · (x − mean) · inverse_std``,
+    ``gbias = Σ g``. Shapes as for `batch_norm_gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one = np.ones(1)
+    >>> batch_norm_eval_gradient(np.array([[1.0]]), np.array([[5.0]]), 3 * one, 2 * one)
+    (array([[2.]]), array([4.]), array([1.]))
+    """
+    grads, matrix = positions(g), positions(x)
+    total, product = _gradient_sums(grads, matrix, mean, _foldable(mean, inverse_std))
+    scale = _scale(inverse_std, weight)
+    gx = normalize(g, np.zeros_like(mean), scale.astype(x.dtype))
+    return gx, (product * inverse_std).astype(x.dtype), total.astype(x.dtype)
