@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 
 import numpy as np
@@ -213,6 +214,19 @@ def test_leaving_the_loop_ends_the_thread_and_leaks_nothing():
     finally:
         gc.enable()
     assert samples.asked <= 20 * 4 * 10
+
+
+class Slow(Samples):
+    def __getitem__(self, index):
+        time.sleep(0.005)
+        return super().__getitem__(index)
+
+
+def test_leaving_the_loop_prepares_no_more_batches():
+    samples = Slow(200)
+    for _batch in DataLoader(samples, prefetch=200):
+        break
+    assert samples.asked < 100
 
 
 def test_an_iterator_never_used_starts_no_thread():
