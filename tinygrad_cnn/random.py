@@ -84,11 +84,9 @@ def set_rng_state(state: dict[str, Any]) -> None:
     ValueError
         If `state` is not such a dictionary; the generator then stays as it was.
     """
-    before = _default.bit_generator.state
-    try:
+    try:  # NumPy reads the whole state before it changes anything
         _default.bit_generator.state = state
     except (KeyError, OverflowError, TypeError, ValueError) as error:
-        _default.bit_generator.state = before
         raise ValueError(
             "set_rng_state: expected the state of a PCG64 generator as get_rng_state returns it, "
             f"got {state!r}"
