@@ -1,0 +1,427 @@
+"""Every operation of the package has samples, and every sample is put through the same checks."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn
+from tests import numeric
+from tests.op_samples import ERRORS, SAMPLES
+from tests.samples.base import Array, ErrorSample, Sample
+from tinygrad_cnn import Tensor, grad, no_grad
+from tinygrad_cnn.autograd import edge_of
+from tinygrad_cnn.graph import Node
+from tinygrad_cnn.op import Op, registry
+
+EVERY_ELEMENT = 48  # inputs up to this size are differentiated element by element
+
+per_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.id)
+
+
+# ------------------------------------------------------------------------------- the registry
+
+
+def ops_of_the_package() -> set[type[Op]]:
+    """Every op class, abstract bases (named with an underscore) excepted."""
+    for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return {
+        op
+        for op in registry.values()
+        if op.__module__.split(".")[0] == "tinygrad_cnn" and not op.__name__.startswith("_")
+    }
+
+
+def test_every_op_has_samples() -> None:
+    sampled = {op for sample in SAMPLES for op in sample.ops}
+    ops = ops_of_the_package()
+    missing = sorted(f"{op.__module__}.{op.__name__}" for op in ops - sampled)
+    foreign = sorted(f"{op.__module__}.{op.__name__}" for op in sampled - ops)
+    assert not missing, f"ops without samples: {missing}"
+    assert not foreign, f"samples of ops that the package does not have: {foreign}"
+
+
+# ------------------------------------------------------------------------------- the machinery
+
+
+def differentiable(sample: Sample) -> list[int]:
+    return [i for i, array in enumerate(sample.inputs) if array.dtype.kind == "f"]
+
+
+def tensors(inputs: tuple[Array, ...], wanted: list[int] | None = None) -> list[Any]:
+    """Leaf tensors around copies in the same layout; constants stay arrays."""
+    made: list[Any] = []
+    for index, array in enumerate(inputs):
+        if array.dtype.kind != "f":
+            made.append(array)
+        else:
+            made.append(Tensor._wrap(array, None))
+            made[-1].requires_grad = wanted is None or index in wanted
+    return made
+
+
+def cotangent_of(sample: Sample, shape: tuple[int, ...]) -> Array:
+    """Signed numbers, or ones where expected gradients are given for ones."""
+    if not sample.smooth:
+        return np.ones(shape)
+    return np.asarray(np.random.default_rng(7).standard_normal(shape))
+
+
+def gradients(
+    sample: Sample,
+    inputs: tuple[Array, ...],
+    cotangent: Array | None = None,
+    create_graph: bool = False,
+) -> list[Any]:
+    """Gradients of every float input as arrays, None for constants and unused inputs."""
+    made = tensors(inputs)
+    out = sample.function(*made)
+    if cotangent is None:
+        cotangent = cotangent_of(sample, out.shape).astype(out.dtype)
+    wanted = differentiable(sample)
+    found = grad(
+        out,
+        [made[i] for i in wanted],
+        grad_outputs=cotangent,
+        create_graph=create_graph,
+        allow_unused=True,
+    )
+    result: list[Any] = [None] * len(inputs)
+    for index, g in zip(wanted, found, strict=True):
+        result[index] = None if g is None else g.detach().numpy()
+    return result
+
+
+def has_gradient(sample: Sample) -> bool:
+    made = tensors(sample.inputs)
+    out = sample.function(*made)
+    return bool(differentiable(sample)) and out.requires_grad and out.dtype.kind == "f"
+
+
+def nodes_below(out: Any) -> list[Node]:
+    """Every node of the graph of a tensor."""
+    found: dict[Node, None] = {}
+    stack = [edge_of(out)]
+    while stack:
+        edge = stack.pop()
+        if isinstance(edge, Node) and edge not in found:
+            found[edge] = None
+            stack += [e for e in edge.edges if e is not None]
+    return list(found)
+
+
+def assert_close(got: Any, expected: Any, rtol: float = 1e-7, atol: float | None = None) -> None:
+    """Compare; by default relative to the largest number expected."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.shape == expected.shape
+    if atol is None:
+        finite = np.abs(expected[np.isfinite(expected)])
+        atol = rtol * max(1.0, finite.max(initial=0.0))
+    np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol)
+
+
+def assert_same_gradients(got: list[Any], expected: list[Any], rtol: float = 1e-10) -> None:
+    for index, (a, b) in enumerate(zip(got, expected, strict=True)):
+        assert (a is None) == (b is None), f"gradient {index}: {a} against {b}"
+        if a is not None:
+            assert_close(a, b, rtol)
+
+
+# ------------------------------------------------------------------------------- values
+
+
+@per_sample
+def test_forward_of_arrays(sample: Sample) -> None:
+    out = sample.function(*sample.inputs)
+    assert type(out) is np.ndarray
+    assert_close(out, sample.oracle(*sample.inputs), sample.rtol, sample.atol)
+
+
+@per_sample
+def test_forward_of_tensors(sample: Sample) -> None:
+    out = sample.function(*tensors(sample.inputs))
+    assert type(out) is Tensor
+    assert_close(out.detach().numpy(), sample.oracle(*sample.inputs), sample.rtol, sample.atol)
+
+
+@per_sample
+def test_no_grad_gives_the_same_without_a_graph(sample: Sample) -> None:
+    recorded = sample.function(*tensors(sample.inputs))
+    with no_grad():
+        out = sample.function(*tensors(sample.inputs))
+    assert type(out) is Tensor
+    assert not out.requires_grad
+    assert out.grad_fn is None
+    assert out.dtype == recorded.dtype
+    assert_close(out.numpy(), recorded.detach().numpy(), 1e-12)
+
+
+@per_sample
+def test_the_op_is_recorded(sample: Sample) -> None:
+    out = sample.function(*tensors(sample.inputs))
+    if not out.requires_grad:  # integers in: see what is called instead
+        pytest.skip("nothing to record without a differentiable input")
+    recorded = {type(node.op) for node in nodes_below(out)}
+    assert set(sample.ops) <= recorded, recorded
+
+
+@per_sample
+def test_nodes_hold_no_floats_that_a_second_derivative_would_miss(sample: Sample) -> None:
+    out = sample.function(*tensors(sample.inputs))
+    for node in nodes_below(out) if out.requires_grad else ():
+        if node.op.reference is not None:
+            continue
+        aux = node.aux if isinstance(node.aux, tuple) else (node.aux,)
+        held = [v for v in (*node.op.settings().values(), *aux) if isinstance(v, np.ndarray)]
+        assert all(v.dtype.kind in "iub" for v in held), node.op
+
+
+@per_sample
+def test_settings_do_not_change_and_describe_works(sample: Sample) -> None:
+    out = sample.function(*tensors(sample.inputs))
+    for node in nodes_below(out) if out.requires_grad else ():
+        assert node.op.describe().startswith(node.op.name)
+        assert not hasattr(node.op, "__dict__"), f"{node.op}: __slots__ is missing"
+
+
+# ------------------------------------------------------------------------------- gradients
+
+
+@per_sample
+def test_gradient(sample: Sample) -> None:
+    if not has_gradient(sample):
+        pytest.skip("no gradient")
+    found = gradients(sample, sample.inputs)
+    if not sample.smooth:
+        assert sample.gradients is not None
+        for got, expected in zip(found, sample.gradients, strict=True):
+            if expected is not None:
+                assert_close(got, expected, 1e-9)
+        return
+    out_shape = sample.function(*sample.inputs).shape
+    cotangent = cotangent_of(sample, out_shape)
+
+    def loss(*arrays: Array) -> Any:
+        return np.sum(sample.function(*arrays) * cotangent)
+
+    compare_with_numeric(loss, sample.inputs, found)
+
+
+@per_sample
+def test_second_order(sample: Sample) -> None:
+    """Differentiate ⟨w, ∇⟨c, f(x)⟩⟩ by x and by the cotangent c."""
+    if not has_gradient(sample):
+        pytest.skip("no gradient")
+    if not sample.smooth:
+        once = gradients(sample, sample.inputs)
+        assert_same_gradients(gradients(sample, sample.inputs, create_graph=True), once)
+        return
+    wanted = differentiable(sample)
+    cotangent = cotangent_of(sample, sample.function(*sample.inputs).shape)
+    rng = np.random.default_rng(11)
+    weights = [rng.standard_normal(sample.inputs[i].shape) for i in wanted]
+
+    def first(arrays: tuple[Array, ...], create_graph: bool) -> tuple[list[Any], Any]:
+        *inputs, c = tensors(arrays)
+        found = grad(
+            sample.function(*inputs),
+            [inputs[i] for i in wanted],
+            grad_outputs=c,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+        terms = [(w * g).sum() for w, g in zip(weights, found, strict=True) if g is not None]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return [*inputs, c], total
+
+    def numeric_first(*arrays: Array) -> float:
+        return float(first(arrays, create_graph=False)[1])
+
+    points = (*sample.inputs, cotangent)
+    made, total = first(points, create_graph=True)
+    leaves = [*wanted, len(points) - 1]
+    found: list[Any] = [None] * len(points)
+    answers = grad(total, [made[i] for i in leaves], allow_unused=True)
+    for index, g in zip(leaves, answers, strict=True):
+        shape = points[index].shape
+        found[index] = np.zeros(shape) if g is None else g.detach().numpy()
+    compare_with_numeric(numeric_first, points, found)
+
+
+def compare_with_numeric(
+    f: Callable[..., Any], points: tuple[Array, ...], found: list[Any]
+) -> None:
+    """Element by element where the inputs are small; along random directions everywhere."""
+    filled = [
+        np.zeros(x.shape) if g is None and x.dtype.kind == "f" else g
+        for x, g in zip(points, found, strict=True)
+    ]
+    for index, g in enumerate(filled):
+        if g is not None and g.size <= EVERY_ELEMENT:
+            assert_close(g, numeric.gradient(f, points, index), 2e-7)
+    rng = np.random.default_rng(13)
+    for _ in range(3):
+        # unit vectors: the step stays small whatever the number of elements
+        directions = [None if g is None else rng.standard_normal(g.shape) for g in filled]
+        length = np.sqrt(sum(float(np.sum(d * d)) for d in directions if d is not None)) or 1.0
+        directions = [None if d is None else d / length for d in directions]
+        expected = numeric.along(f, points, directions)
+        pairs = zip(filled, directions, strict=True)
+        got = sum(float(np.sum(g * d)) for g, d in pairs if d is not None)
+        scale = max([1.0, *(float(np.abs(g).max(initial=0)) for g in filled if g is not None)])
+        assert_close(got, expected, 2e-7, 2e-7 * scale)
+
+
+@per_sample
+def test_create_graph_gives_the_same_gradient(sample: Sample) -> None:
+    if not has_gradient(sample):
+        pytest.skip("no gradient")
+    plain = gradients(sample, sample.inputs)
+    assert_same_gradients(gradients(sample, sample.inputs, create_graph=True), plain)
+
+
+@per_sample
+def test_one_input_at_a_time_gets_the_same_gradient(sample: Sample) -> None:
+    wanted = differentiable(sample)
+    if not has_gradient(sample) or len(wanted) < 2:
+        pytest.skip("a single differentiable input")
+    whole = gradients(sample, sample.inputs)
+    for index in wanted:
+        # the others as tensors that want no gradient, then as plain arrays
+        partly = tensors(sample.inputs, [index])
+        alone: list[Any] = list(sample.inputs)
+        alone[index] = tensors(sample.inputs)[index]
+        for made in (partly, alone):
+            out = sample.function(*made)
+            if whole[index] is None:
+                continue
+            cotangent = cotangent_of(sample, out.shape)
+            (g,) = grad(out, made[index], grad_outputs=cotangent)
+            assert_close(g.numpy(), whole[index], 1e-10)
+            (g,) = grad(sample.function(*made), made[index], cotangent, create_graph=True)
+            assert_close(g.detach().numpy(), whole[index], 1e-10)
+
+
+# ------------------------------------------------------------------------------- layouts
+
+
+def every_other(x: Array) -> Array:
+    big = np.zeros([2 * n for n in x.shape], x.dtype)
+    view = big[tuple(slice(None, None, 2) for _ in x.shape)]
+    view[...] = x
+    return view
+
+
+def channels_last(x: Array) -> Array:
+    if x.ndim < 3:
+        return np.asfortranarray(x)
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+def backwards(x: Array) -> Array:
+    key = tuple(slice(None, None, -1) for _ in x.shape)
+    return np.ascontiguousarray(x[key])[key]
+
+
+def read_only(x: Array) -> Array:
+    x = x.copy()
+    x.setflags(write=False)
+    return x
+
+
+LAYOUTS = [every_other, channels_last, np.asfortranarray, backwards, read_only]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda f: f.__name__)
+@per_sample
+def test_layout_of_inputs_and_cotangent_does_not_matter(
+    sample: Sample, layout: Callable[[Array], Array]
+) -> None:
+    inputs = tuple(layout(x) if x.ndim else x for x in sample.inputs)
+    assert_close(sample.function(*inputs), sample.function(*sample.inputs), 1e-12)
+    if has_gradient(sample):
+        cotangent = cotangent_of(sample, sample.function(*inputs).shape)
+        cotangent = layout(cotangent) if cotangent.ndim else cotangent
+        assert_same_gradients(
+            gradients(sample, inputs, cotangent), gradients(sample, sample.inputs)
+        )
+
+
+@per_sample
+def test_a_cotangent_of_one_number_repeated(sample: Sample) -> None:
+    if not has_gradient(sample):
+        pytest.skip("no gradient")
+    shape = sample.function(*sample.inputs).shape
+    repeated = np.broadcast_to(np.float64(1.0), shape)
+    expected = gradients(sample, sample.inputs, np.ones(shape))
+    assert_same_gradients(gradients(sample, sample.inputs, repeated), expected)
+
+
+# ------------------------------------------------------------------------------- purity, dtypes
+
+
+@per_sample
+def test_nothing_is_mutated(sample: Sample) -> None:
+    before = [x.copy() for x in sample.inputs]
+    out = sample.function(*tensors(sample.inputs))
+    if has_gradient(sample):
+        result = out.detach().numpy().copy()
+        cotangent = cotangent_of(sample, out.shape)
+        kept = cotangent.copy()
+        made = tensors(sample.inputs)
+        out = sample.function(*made)
+        out.backward(cotangent)
+        np.testing.assert_array_equal(cotangent, kept)
+        np.testing.assert_array_equal(out.detach().numpy(), result)
+        for index in differentiable(sample):
+            g = made[index].grad
+            if g is not None:
+                held = [*sample.inputs, cotangent, out.detach().numpy()]
+                assert not any(np.may_share_memory(g.numpy(), x) for x in held)
+    for x, was in zip(sample.inputs, before, strict=True):
+        np.testing.assert_array_equal(x, was)
+
+
+@per_sample
+def test_float32_stays_float32(sample: Sample) -> None:
+    inputs = tuple(x.astype(np.float32) if x.dtype.kind == "f" else x for x in sample.inputs)
+    expected = sample.function(*sample.inputs)
+    out = sample.function(*inputs)
+    if expected.dtype.kind != "f" or any(op.sets_dtype for op in sample.ops):
+        pytest.skip("the result's dtype does not follow the inputs'")
+    assert out.dtype == np.float32
+    assert sample.function(*tensors(inputs)).dtype == np.float32
+    assert_close(out, expected, 2e-4)
+    if has_gradient(sample):
+        found = gradients(sample, inputs)
+        assert all(g is None or g.dtype == np.float32 for g in found)
+        assert_same_gradients(found, gradients(sample, sample.inputs), 1e-3)
+
+
+@per_sample
+def test_the_same_answer_twice(sample: Sample) -> None:
+    np.testing.assert_array_equal(
+        sample.function(*sample.inputs), sample.function(*sample.inputs), strict=True
+    )
+    if has_gradient(sample):
+        pairs = zip(gradients(sample, sample.inputs), gradients(sample, sample.inputs), strict=True)
+        for a, b in pairs:
+            np.testing.assert_array_equal(a, b)
+
+
+# ------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("sample", ERRORS, ids=lambda s: s.note or s.message[:60])
+def test_errors(sample: ErrorSample) -> None:
+    with pytest.raises(sample.error, match=sample.message):
+        sample.function()
