@@ -40,6 +40,7 @@ class Mode(threading.local):
 
     recording: bool = True  # no_grad() clears it
     scope: str = ""  # path of the module whose forward is running
+    module: Any = None  # that module itself: the calls it makes take their names from it
     source: bool = False  # record_source() sets it: each node then keeps its call's file and line
 
 
@@ -206,7 +207,7 @@ def _owner(array: Array) -> Array:
 
 
 def _checksum(array: Array) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _watch(array: Array) -> _Watch:

@@ -48,7 +48,7 @@ class TensorBase:
     @staticmethod
     def _wrap(data: Array, node: Node | None) -> Any:
         """Make a tensor around an array, the result of the node if there is one."""
-        raise TypeError("TensorBase is abstract: tensors are made by Tensor")
+        raise TypeError(f"TensorBase is abstract: Tensor wraps {type(data)} and {type(node)}")
 
     # An edge of the graph is a node or a leaf tensor: both have shape, dtype and ndim.
     @property
@@ -90,6 +90,8 @@ class Op:
     ``sets_dtype``
         The dtype of the result is the op's own business. Otherwise float64 appears only where an
         input has it.
+    ``optional``
+        Inputs may be None (a bias, a weight).
     ``infer(*inputs)``
         ``forward`` where nothing is recorded, if it can do with less work.
     ``choice(*inputs)``
@@ -107,6 +109,7 @@ class Op:
     saves: ClassVar[tuple[str, ...] | dict[str, tuple[str, ...]]] = ()
     has_aux: ClassVar[bool] = False
     sets_dtype: ClassVar[bool] = False
+    optional: ClassVar[bool] = False
     reference: ClassVar[Any] = None
     choice: ClassVar[Any] = None
     infer: ClassVar[Any] = None
@@ -175,7 +178,7 @@ class Op:
                 if type(x) is np.ndarray:
                     foreign = True
                 elif type(x) is not float:
-                    x = operand(x, self.name)
+                    x = operand(x, self)
                 arrays.append(x)
                 edges.append(None)
             bit += bit
@@ -214,11 +217,11 @@ class Op:
         return tensor._wrap(out, node), aux
 
 
-def operand(x: Any, name: str) -> Any:
+def operand(x: Any, op: Op) -> Any:
     """Return the array or Python number for an argument that is neither tensor nor plain array."""
     if isinstance(x, np.generic) and x.dtype.kind in "fiub":
         return x.item()  # np.float64(2) must not turn float32 into float64
-    if isinstance(x, (bool, int, float)):
+    if isinstance(x, (bool, int, float)) or (x is None and op.optional):
         return x
     if isinstance(x, np.ndarray):  # a subclass, such as np.memmap
         return np.asarray(x)
@@ -226,7 +229,7 @@ def operand(x: Any, name: str) -> Any:
         array = np.asarray(x)
         if array.dtype.kind in "fiub":
             return array.astype(np.float32) if array.dtype == _FLOAT64 else array
-    raise TypeError(f"{name}: expects tensors, arrays or numbers, got {type(x).__name__}")
+    raise TypeError(f"{op.name}: expects tensors, arrays or numbers, got {type(x).__name__}")
 
 
 def _has_float64(arrays: list[Any]) -> bool:
@@ -245,7 +248,9 @@ def _plan_saving(cls: type[Op]) -> None:
     if keywords - {"needs", "aux"}:
         raise TypeError(f"{cls.__name__}.backward: keywords may be needs and aux, got {keywords}")
     known = {*names, "out"}
-    listed = [cls.saves] if isinstance(cls.saves, tuple) else [tuple(cls.saves), *cls.saves.values()]
+    listed = (
+        [cls.saves] if isinstance(cls.saves, tuple) else [tuple(cls.saves), *cls.saves.values()]
+    )
     unknown = {name for group in listed for name in group} - known
     if unknown:
         raise TypeError(

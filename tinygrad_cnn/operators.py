@@ -141,7 +141,7 @@ class Operators(TensorBase):
         return activation.sigmoid(self)
 
     def relu(self) -> Self:
-        """The positive part."""
+        """Return the positive part."""
         return activation.relu(self)
 
     def pow(self, exponent: Any) -> Self:
@@ -167,7 +167,7 @@ class Operators(TensorBase):
         return piecewise.minimum(self, other)
 
     def where(self, condition: Any, other: Any) -> Self:
-        """These elements where the condition holds, others elsewhere."""
+        """Keep these elements where the condition holds, take the others elsewhere."""
         return piecewise.where(condition, self, other)
 
     def clone(self) -> Self:
@@ -190,44 +190,76 @@ class Operators(TensorBase):
 
     # ------------------------------------------------------------------ reductions
 
-    def sum(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def sum(
+        self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    ) -> Self:
         """Sum over dimensions, default all."""
         return reduce.sum(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
-    def mean(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def mean(
+        self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    ) -> Self:
         """Mean over dimensions, default all."""
         return reduce.mean(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
-    def prod(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def prod(
+        self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    ) -> Self:
         """Product over dimensions, default all."""
         return reduce.prod(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
-    def amax(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def amax(
+        self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    ) -> Self:
         """Maximum over dimensions; ties share the gradient."""
         return reduce.amax(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
-    def amin(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def amin(
+        self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    ) -> Self:
         """Minimum over dimensions; ties share the gradient."""
         return reduce.amin(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
-    def logsumexp(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def logsumexp(
+        self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    ) -> Self:
         """Logarithm of the sum of exponentials."""
         return reduce.logsumexp(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
-    def max(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def max(
+        self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    ) -> Self:
         """Maximum; over a dimension the first one takes the gradient."""
         return reduce.max(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
-    def min(self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def min(
+        self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    ) -> Self:
         """Minimum; over a dimension the first one takes the gradient."""
         return reduce.min(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
-    def var(self, dim: Dim = None, correction: float = 1, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
+    def var(
+        self,
+        dim: Dim = None,
+        correction: float = 1,
+        keepdim: bool = False,
+        *,
+        axis: Dim = None,
+        keepdims: bool = False,
+    ) -> Self:
         """Variance, with Bessel's correction by default."""
         return reduce.var(self, dim, correction, keepdim, axis=axis, keepdims=keepdims)
 
-    def std(self, dim: Dim = None, correction: float = 1, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False) -> Self:
-        """Standard deviation, with Bessel's correction by default."""
+    def std(
+        self,
+        dim: Dim = None,
+        correction: float = 1,
+        keepdim: bool = False,
+        *,
+        axis: Dim = None,
+        keepdims: bool = False,
+    ) -> Self:
+        """Return the standard deviation, with Bessel's correction by default."""
         return reduce.std(self, dim, correction, keepdim, axis=axis, keepdims=keepdims)
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
@@ -312,6 +344,7 @@ class Operators(TensorBase):
     def outer(self, other: Any) -> Self:
         """All products of two vectors."""
         return linalg.outer(self, other)
+
 
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: elementwise.add,

@@ -353,7 +353,9 @@ def _to_array(data: Any, dtype: npt.DTypeLike | None) -> Array:
     except (ValueError, TypeError, OverflowError) as error:
         raise type(error)(f"tensor: the data do not make an array: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: expects real numbers, got {array.dtype} from {type(data).__name__}")
+        raise TypeError(
+            f"tensor: expects real numbers, got {array.dtype} from {type(data).__name__}"
+        )
     if dtype is None and not typed and array.dtype == np.float64:
         array = array.astype(np.float32)
     return array

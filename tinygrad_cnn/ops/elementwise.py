@@ -189,7 +189,11 @@ def pow(input: Operand, exponent: Operand) -> Any:
     array([1., 9.])
     """
     if isinstance(exponent, (int, float)):
-        if exponent < 0 and isinstance(input, (np.ndarray, TensorBase)) and input.dtype.kind in "iu":
+        if (
+            exponent < 0
+            and isinstance(input, (np.ndarray, TensorBase))
+            and input.dtype.kind in "iu"
+        ):
             return Pow(exponent)(mul(input, 1.0))  # NumPy refuses integers to negative powers
         return Pow(exponent)(input)
     return _pow_tensor(input, exponent)

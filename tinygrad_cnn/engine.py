@@ -1,0 +1,306 @@
+"""The backward pass: a walk over the recorded graph from the newest node to the oldest.
+
+A node's rule turns the gradient of its result into gradients of its inputs; where a value was used
+more than once they are added. What all rules have in common stands here once: summing over
+broadcast dimensions, the check of shapes and dtypes, accumulation, and the release of arrays on
+the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.graph import GraphError, Node, changes, find_change, mode
+from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.ops.elementwise import cast
+from tinygrad_cnn.ops.reduce import sum as sum_over
+
+Edge = Node | TensorBase
+
+_seq = attrgetter("seq")
+
+
+def edge_of(tensor: TensorBase) -> Edge:
+    """Return where the gradient of a tensor goes: the node that made it, or the leaf itself."""
+    return tensor._node or tensor
+
+
+def _discover(roots: list[TensorBase], stop: set[Edge]) -> tuple[list[Node], dict[TensorBase, int]]:
+    """Return the nodes below the roots, newest first, and how many edges lead to each leaf."""
+    order: list[Node] = []
+    uses: dict[TensorBase, int] = {}
+    stack = list(dict.fromkeys(t._node for t in roots if t._node is not None))
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        order.append(node)
+        if node in stop:
+            continue
+        for edge in node.edges:
+            if type(edge) is Node:
+                if edge not in seen:
+                    seen.add(edge)
+                    stack.append(edge)
+            elif edge is not None:
+                uses[edge] = uses.get(edge, 0) + 1  # type: ignore[index,arg-type]  # a leaf
+    order.sort(key=_seq, reverse=True)
+    return order, uses
+
+
+class BackwardPass:
+    """One backward pass: gradients on their way, by edge.
+
+    Without ``targets`` the gradients of leaves go to their ``grad``; with them, those of the
+    targets are returned, and nothing beyond ``stop`` is visited.
+    """
+
+    __slots__ = ("create_graph", "found", "grads", "owned", "retain", "stop", "targets", "wrap")
+
+    def __init__(
+        self,
+        wrap: Any,
+        create_graph: bool,
+        retain: bool,
+        targets: set[Edge] | None = None,
+        stop: set[Edge] | None = None,
+    ) -> None:
+        self.wrap = wrap  # makes a tensor
+        self.create_graph = create_graph
+        self.retain = retain
+        self.targets = targets
+        self.stop = stop or set()
+        self.grads: dict[Edge, Any] = {}
+        self.owned: set[Edge] = set()  # edges whose gradient was added up here: ours to write to
+        self.found: dict[Edge, Any] = {}
+
+    def run(self, starts: Sequence[tuple[TensorBase, Any]]) -> dict[Edge, Any]:
+        """Walk the graph below the starting tensors; return the gradients of the targets."""
+        order, uses = _discover([tensor for tensor, _ in starts], self.stop)
+        needed = None if self.targets is None else self._needed(order)
+        for tensor, g in starts:
+            self._add(edge_of(tensor), g)
+            if tensor._node is None:
+                uses[tensor] = uses.get(tensor, 0) + 1
+                self._count_down(tensor, uses)
+        recording, mode.recording = mode.recording, self.create_graph
+        try:
+            for node in order:
+                g = self.grads.pop(node, None)
+                if g is not None and (node.hooks or node.retained or self.targets is not None):
+                    g = self._show(node, g)
+                if g is not None and (needed is None or node in needed):
+                    self._through(node, g, uses)
+                elif node not in self.stop:
+                    for edge in node.edges:
+                        if isinstance(edge, TensorBase):
+                            self._count_down(edge, uses)
+        finally:
+            mode.recording = recording
+        return self.found
+
+    def _needed(self, order: list[Node]) -> set[Edge]:
+        """Return the nodes that lead to a target: rules of others need not run."""
+        targets = self.targets or set()
+        leading: set[Edge] = set()
+        for node in reversed(order):
+            if node not in self.stop and any(
+                edge in leading or edge in targets for edge in node.edges if edge is not None
+            ):
+                leading.add(node)
+        return leading
+
+    def _through(self, node: Node, g: Any, uses: dict[TensorBase, int]) -> None:
+        """Run the rule of a node and pass the gradients of its inputs on."""
+        edges = node.edges
+        results = self._apply_rule(node, g)
+        if type(results) is not tuple or len(results) != len(edges):
+            raise GraphError(
+                f"{node.op.name}: the rule must return a tuple of {len(edges)} gradients, "
+                f"got {type(results).__name__}"
+                + (f" of {len(results)}" if isinstance(results, (tuple, list)) else "")
+            )
+        plain = not self.create_graph
+        for index, edge in enumerate(edges):
+            if edge is None:
+                continue
+            leaf = type(edge) is not Node
+            result = results[index]
+            if result is not None:
+                if (
+                    result.__class__ is not np.ndarray
+                    or result.shape != edge.shape
+                    or result.dtype is not edge.dtype
+                ):
+                    result = self._fit(node, index, result, edge)
+                if leaf and plain and _shared(result, g, results, node):
+                    result = np.array(result)  # a leaf's grad must share memory with nothing
+                self._add(edge, result)
+            if leaf:
+                self._count_down(edge, uses)  # type: ignore[arg-type]  # not a node: a tensor
+        if not self.retain:
+            node.release()
+
+    def _apply_rule(self, node: Node, g: Any) -> Any:
+        """Call the rule on arrays, or on tensors where the backward pass itself is recorded."""
+        saved, op, edges = node.saved, node.op, node.edges
+        if saved is None:
+            raise GraphError(
+                f"{op.name}: this part of the graph was released by an earlier backward pass; "
+                "pass retain_graph=True to the earlier one to go through it again"
+            )
+        if changes.latest > node.seq or changes.exposed:
+            _check_unchanged(node)
+        out = node.out
+        inputs: Any = edges
+        if self.create_graph:
+            if saved:
+                inputs = [self._input(node, a, e) for a, e in zip(saved, edges, strict=True)]
+            if op.reference is not None:
+                return self._differentiate_reference(node, g, inputs)
+            if out is not None:
+                out = self.wrap(out, node)
+        elif saved:
+            inputs = [e if a is None else a for a, e in zip(saved, edges, strict=True)]
+        if not op._keywords:
+            return op.backward(g, out, *inputs)
+        extra: dict[str, Any] = {}
+        if "needs" in op._keywords:
+            extra["needs"] = tuple([edge is not None for edge in edges])
+        if "aux" in op._keywords:
+            extra["aux"] = node.aux
+        return op.backward(g, out, *inputs, **extra)
+
+    def _input(self, node: Node, array: Any, edge: Edge | None) -> Any:
+        """Return a saved array as the tensor it was, connected to the graph."""
+        if array is None:
+            return edge
+        if edge is None:
+            return array
+        if isinstance(edge, Node):
+            return self.wrap(array, edge)
+        if edge._data is not array:
+            raise GraphError(
+                f"{node.op.name}: the data of an input was replaced after the forward pass"
+            )
+        return edge
+
+    def _differentiate_reference(self, node: Node, g: Any, inputs: list[Any]) -> tuple[Any, ...]:
+        """Return the gradients of a fused op through its reference in plain operations."""
+        out = node.op.reference(*inputs)
+        targets: set[Edge] = {edge for edge in node.edges if edge is not None}
+        inner = BackwardPass(
+            self.wrap, create_graph=True, retain=True, targets=targets, stop=targets
+        )
+        found = inner.run([(out, g)])
+        # pop: an input given twice gets its whole gradient once.
+        return tuple(None if edge is None else found.pop(edge, None) for edge in node.edges)
+
+    def _fit(self, node: Node, index: int, result: Any, edge: Edge) -> Any:
+        """Sum a gradient over the broadcast dimensions of its input and give it its dtype."""
+        if not self.create_graph:
+            if isinstance(result, (TensorBase, Node)):
+                raise GraphError(
+                    f"{node.op.name}: the rule computed with input {index} or another input that "
+                    "is not listed in saves"
+                )
+            result = np.asarray(result)
+        shape = edge.shape
+        if result.shape != shape:
+            extra = result.ndim - len(shape)
+            if extra < 0 or any(
+                wanted not in (1, got)
+                for wanted, got in zip(shape, result.shape[extra:], strict=True)
+            ):
+                raise GraphError(
+                    f"{node.op.name}: the rule returned a gradient of shape {result.shape} for "
+                    f"input {index} of shape {shape}"
+                )
+            if extra:
+                result = sum_over(result, tuple(range(extra)))
+            stretched = [i for i, s in enumerate(shape) if s == 1 and result.shape[i] != 1]
+            if stretched:
+                result = sum_over(result, tuple(stretched), keepdim=True)
+        return result if result.dtype == edge.dtype else cast(result, edge.dtype)
+
+    def _add(self, edge: Edge, g: Any) -> None:
+        """Add to the gradient at an edge."""
+        before = self.grads.get(edge)
+        if before is None:
+            self.grads[edge] = g
+        elif edge in self.owned:
+            before += g  # in place for arrays; a new tensor where the pass is recorded
+            self.grads[edge] = before
+        else:
+            g = before + g
+            self.grads[edge] = np.asarray(g) if isinstance(g, np.generic) else g
+            self.owned.add(edge)
+
+    def _show(self, node: Node, g: Any) -> Any:
+        """Show a complete gradient to hooks, to retain_grad and to the targets."""
+        if node.hooks:
+            g = self._call_hooks(node.hooks, g, node.op.name)
+        if node.retained is not None:
+            tensor = node.retained()
+            if tensor is not None:
+                _accumulate(tensor, g if self.create_graph else self.wrap(np.array(g), None))
+        if self.targets is not None and node in self.targets:
+            self.found[node] = g
+        return g
+
+    def _call_hooks(self, hooks: dict[int, Any], g: Any, name: str) -> Any:
+        for hook in list(hooks.values()):
+            shown = g if isinstance(g, TensorBase) else self.wrap(g, None)
+            answer = hook(shown)
+            if answer is None:
+                continue
+            answer = (
+                answer if isinstance(answer, TensorBase) else self.wrap(np.asarray(answer), None)
+            )
+            if answer.shape != g.shape:
+                raise GraphError(
+                    f"{name}: a hook returned shape {answer.shape} for a gradient of {g.shape}"
+                )
+            g = answer if self.create_graph else answer._data.astype(g.dtype, copy=False)
+        return g
+
+    def _count_down(self, leaf: TensorBase, uses: dict[TensorBase, int]) -> None:
+        """Finish a leaf once the last edge to it has been walked."""
+        uses[leaf] -= 1
+        if uses[leaf]:
+            return
+        g = self.grads.pop(leaf, None)
+        if g is None:
+            return
+        if leaf._hooks:
+            g = self._call_hooks(leaf._hooks, g, "leaf")
+        if self.targets is None:
+            _accumulate(leaf, g if isinstance(g, TensorBase) else self.wrap(np.asarray(g), None))
+        elif leaf in self.targets:
+            self.found[leaf] = g
+
+
+def _accumulate(tensor: TensorBase, g: Any) -> None:
+    tensor._grad = g if tensor._grad is None else tensor._grad + g
+
+
+def _shared(result: Any, g: Any, results: tuple[Any, ...], node: Node) -> bool:
+    """Whether somebody else holds the memory of a rule's result."""
+    if result is g or result.base is not None:
+        return True
+    others = [*results, *(node.saved or ()), node.out]
+    return [other is result for other in others].count(True) > 1
+
+
+def _check_unchanged(node: Node) -> None:
+    what = find_change(node)
+    if what is not None:
+        where = f" (in {node.scope})" if node.scope else ""
+        raise GraphError(
+            f"{node.op.name}{where}: its {what} was changed in place after the forward pass, and "
+            "the backward rule needs the value from before; compute with a copy, or run the "
+            "forward pass again"
+        )

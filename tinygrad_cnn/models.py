@@ -1,0 +1,250 @@
+"""The networks: five small CNNs, the network of PyTorch's MNIST example, and ResNet-20.
+
+Each of the five comes from a notebook whose backward pass was written by hand and was wrong
+somewhere; here only the forward pass is written. Shapes in comments leave out the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import tinygrad_cnn.functional as F
+from tinygrad_cnn import nn
+from tinygrad_cnn.tensor import Tensor
+
+
+class Momentum(nn.Module):
+    """Two convolutions and a linear layer: N(0, 0.01²) everywhere, for SGD with momentum.
+
+    Images (N, 1, 32, 32) to logits (N, 10).
+    """
+
+    def __init__(self, generator: np.random.Generator | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(4, 4, 3, padding="same")
+        self.linear = nn.Linear(1024, 10)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, 0.0, 0.01, generator=generator)
+
+    def forward(self, x: Any) -> Tensor:
+        """Compute logits."""
+        x = F.relu(self.conv1(x))  # 4, 16, 16
+        x = F.relu(self.conv2(x))  # 4, 16, 16
+        return self.linear(F.flatten(x, 1))  # 10
+
+
+class BatchNorm(nn.Module):
+    """Two convolutions with batch normalisation: the default network.
+
+    Images (N, 1, 28, 28) to logits (N, 10).
+    """
+
+    def __init__(self, generator: np.random.Generator | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.conv2 = nn.Conv2d(16, 18, 4, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(18)
+        self.linear1 = nn.Linear(3042, 20, bias=False)
+        self.bn3 = nn.BatchNorm1d(20)
+        self.linear2 = nn.Linear(20, 10)
+        for layer in (self.conv1, self.conv2, self.linear1, self.linear2):
+            nn.init.normal_(layer.weight, 0.0, 0.1, generator=generator)
+        nn.init.zeros_(self.linear2.bias)
+
+    def forward(self, x: Any) -> Tensor:
+        """Compute logits."""
+        x = F.relu(self.bn1(self.conv1(x)))  # 16, 28, 28
+        x = F.max_pool2d(x, 2)  # 16, 14, 14
+        x = F.relu(self.bn2(self.conv2(x)))  # 18, 13, 13
+        x = F.relu(self.bn3(self.linear1(F.flatten(x, 1))))  # 20
+        return self.linear2(x)  # 10
+
+
+class Regression(nn.Module):
+    """One strided convolution and two linear layers that predict a number.
+
+    Images (N, 1, 32, 32) to numbers (N, 1).
+    """
+
+    def __init__(self, generator: np.random.Generator | None = None) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+        self.linear1 = nn.Linear(1024, 10)
+        self.linear2 = nn.Linear(10, 1)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, 0.0, 1.0, generator=generator)
+        nn.init.zeros_(self.linear1.bias)
+        nn.init.zeros_(self.linear2.bias)
+
+    def forward(self, x: Any) -> Tensor:
+        """Compute predictions."""
+        x = F.relu(self.conv(x))  # 4, 16, 16
+        return self.linear2(self.linear1(F.flatten(x, 1)))  # 1
+
+
+class Sigmoid(nn.Module):
+    """One 5×5 convolution and one logistic output: is it this digit?
+
+    Images (N, 1, 32, 32) to probabilities (N, 1).
+    """
+
+    def __init__(self, generator: np.random.Generator | None = None) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 5, padding="same")
+        self.linear = nn.Linear(256, 1)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, 0.0, 0.01, generator=generator)
+
+    def forward(self, x: Any) -> Tensor:
+        """Compute probabilities."""
+        x = F.max_pool2d(F.relu(self.conv(x)), 2)  # 1, 16, 16
+        return F.sigmoid(self.linear(F.flatten(x, 1)))  # 1
+
+
+class Softmax(nn.Module):
+    """One 3×3 convolution and one linear layer, trained image by image.
+
+    Images (N, 1, 28, 28) to logits (N, 10).
+    """
+
+    def __init__(self, generator: np.random.Generator | None = None) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, bias=False)
+        self.linear = nn.Linear(1352, 10)
+        nn.init.normal_(self.conv.weight, 0.0, 1 / 9, generator=generator)
+        nn.init.normal_(self.linear.weight, 0.0, 1 / 1352, generator=generator)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Any) -> Tensor:
+        """Compute logits."""
+        x = F.max_pool2d(self.conv(x), 2)  # 8, 13, 13
+        return self.linear(F.flatten(x, 1))  # 10
+
+
+class MnistExample(nn.Module):
+    """The network of PyTorch's MNIST example, without its dropout.
+
+    Images (N, 1, 28, 28) to logits (N, 10).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 3)
+        self.conv2 = nn.Conv2d(32, 64, 3)
+        self.fc1 = nn.Linear(9216, 128)
+        self.fc2 = nn.Linear(128, 10)
+
+    def forward(self, x: Any) -> Tensor:
+        """Compute logits."""
+        x = F.relu(self.conv1(x))  # 32, 26, 26
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # 64, 12, 12
+        return self.fc2(F.relu(self.fc1(F.flatten(x, 1))))  # 10
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions with batch normalisation around a shortcut.
+
+    A block that halves the image carries the shortcut over with every second pixel, and with zeros
+    in the new channels (option A of the paper): it has no parameters.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.added = out_channels - in_channels
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Any) -> Tensor:
+        """Compute the block."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        if self.added:
+            x = F.pad(x, (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
+        return F.relu(y + x)
+
+
+class ResNet20(nn.Module):
+    """ResNet-20 for images of 32×32: 0.27 million parameters.
+
+    Images (N, 3, 32, 32) to logits (N, classes). Source: He et al., "Deep Residual Learning for
+    Image Recognition" (2016), section 4.2.
+    """
+
+    def __init__(self, in_channels: int = 3, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = nn.Sequential(*(ResidualBlock(16, 16) for _ in range(3)))
+        self.layer2 = nn.Sequential(ResidualBlock(16, 32, 2), *(ResidualBlock(32, 32) for _ in "ab"))
+        self.layer3 = nn.Sequential(ResidualBlock(32, 64, 2), *(ResidualBlock(64, 64) for _ in "ab"))
+        self.fc = nn.Linear(64, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+    def forward(self, x: Any) -> Tensor:
+        """Compute logits."""
+        x = F.relu(self.bn1(self.conv1(x)))  # 16, 32, 32
+        x = self.layer3(self.layer2(self.layer1(x)))  # 64, 8, 8
+        return self.fc(F.flatten(F.adaptive_avg_pool2d(x, 1), 1))  # classes
+
+
+@dataclass(frozen=True)
+class Network:
+    """One of the five networks with what training it needs.
+
+    Attributes
+    ----------
+    build
+        Makes the module; takes a generator.
+    image_size
+        Height and width of the images; 28 is the digits' own size, 32 is padded.
+    target
+        What it learns: "class", "value" (the digit as a number) or "is_digit" (0 or 1).
+    loss
+        ``loss(output, target)``, a number.
+    about
+        One line for people.
+    """
+
+    build: Callable[..., nn.Module]
+    image_size: int
+    target: str
+    loss: Callable[[Any, Any], Any]
+    about: str
+
+
+def half_squared_error(prediction: Any, target: Any) -> Any:
+    """Compute ½ (prediction − target)², averaged over the batch."""
+    return F.mse_loss(prediction, target) * 0.5
+
+
+NETWORKS: dict[str, Network] = {
+    "momentum": Network(
+        Momentum, 32, "class", F.cross_entropy, "two convolutions, softmax, SGD with momentum"
+    ),
+    "batchnorm": Network(
+        BatchNorm, 28, "class", F.cross_entropy, "two convolutions with batch normalisation"
+    ),
+    "regression": Network(
+        Regression, 32, "value", F.mse_loss, "a strided convolution predicts the digit's value"
+    ),
+    "sigmoid": Network(
+        Sigmoid, 32, "is_digit", half_squared_error, "a 5×5 convolution, one logistic output"
+    ),
+    "softmax": Network(
+        Softmax, 28, "class", F.cross_entropy, "a 3×3 convolution, one linear layer"
+    ),
+}
+"""The five networks by name."""

@@ -1,0 +1,388 @@
+"""Convolutions. Three ops close under differentiation: each one's rules are the other two.
+
+With x (N, C, H, W), w (O, C/G, KH, KW), y (N, O, OH, OW)::
+
+    y[n, o, i, j] = Σ_c Σ_u Σ_v  w[o, c, u, v] · x[n, c, i·stride + u·dilation − padding, …]
+
+``conv2d(x, w)``, ``conv_transpose2d(y, w)`` (its adjoint in x) and ``conv2d_weight(x, y)`` (its
+adjoint in w) are the one trilinear form ⟨conv2d(x, w), y⟩ seen from three sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tinygrad_cnn.graph import Array
+from tinygrad_cnn.kernels import conv as kernels
+from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.elementwise import add
+from tinygrad_cnn.ops.reduce import sum as sum_over
+from tinygrad_cnn.ops.shape import reshape
+
+Operand = TensorBase | Array
+Pair = tuple[int, int]
+Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+
+
+class _Windows(Op):
+    """What the three share: how windows lie over the image."""
+
+    __slots__ = ("dilation", "groups", "padding", "stride")
+
+    def __init__(self, stride: Pair, padding: Pads, dilation: Pair, groups: int) -> None:
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        self.groups = groups
+
+    @property
+    def _windows(self) -> tuple[Pair, Pads, Pair, int]:
+        return self.stride, self.padding, self.dilation, self.groups
+
+
+class Conv2d(_Windows):
+    """y = conv2d(x, w) + b."""
+
+    __slots__ = ()
+    saves = {"x": ("w",), "w": ("x",)}
+    optional = True
+
+    def forward(self, x: Any, w: Any, b: Any) -> Any:
+        x, w, b = _same_dtype(x, w, b)
+        return kernels.conv2d(x, w, b, *self._windows)
+
+    def backward(
+        self, g: Any, out: Any, x: Any, w: Any, b: Any, *, needs: Any
+    ) -> tuple[Any, ...]:
+        windows = self._windows
+        return (
+            ConvTranspose2d(x.shape[1:], *windows)(g, w) if needs[0] else None,
+            Conv2dWeight(w.shape, *windows)(x, g) if needs[1] else None,
+            sum_over(g, (0, 2, 3)) if needs[2] else None,
+        )
+
+
+class ConvTranspose2d(_Windows):
+    """x = the adjoint of conv2d in its input, applied to y: the input gradient of conv2d."""
+
+    __slots__ = ("image_shape",)
+    saves = {"y": ("w",), "w": ("y",)}
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        stride: Pair,
+        padding: Pads,
+        dilation: Pair,
+        groups: int,
+    ) -> None:
+        super().__init__(stride, padding, dilation, groups)
+        self.image_shape = image_shape  # (C, H, W) of the result
+
+    def forward(self, y: Any, w: Any) -> Any:
+        y, w = _same_dtype(y, w)
+        shape = (len(y), *self.image_shape)
+        return kernels.conv2d_input_gradient(y, w, shape, *self._windows)
+
+    def backward(self, g: Any, out: Any, y: Any, w: Any, *, needs: Any) -> tuple[Any, ...]:
+        windows = self._windows
+        return (
+            Conv2d(*windows)(g, w, None) if needs[0] else None,
+            Conv2dWeight(w.shape, *windows)(g, y) if needs[1] else None,
+        )
+
+
+class Conv2dWeight(_Windows):
+    """w = the adjoint of conv2d in its weight, applied to y: the weight gradient of conv2d."""
+
+    __slots__ = ("weight_shape",)
+    saves = {"x": ("y",), "y": ("x",)}
+
+    def __init__(
+        self,
+        weight_shape: tuple[int, int, int, int],
+        stride: Pair,
+        padding: Pads,
+        dilation: Pair,
+        groups: int,
+    ) -> None:
+        super().__init__(stride, padding, dilation, groups)
+        self.weight_shape = weight_shape
+
+    def forward(self, x: Any, y: Any) -> Any:
+        x, y = _same_dtype(x, y)
+        return kernels.conv2d_weight_gradient(x, y, self.weight_shape, *self._windows)
+
+    def backward(self, g: Any, out: Any, x: Any, y: Any, *, needs: Any) -> tuple[Any, ...]:
+        windows = self._windows
+        return (
+            ConvTranspose2d(x.shape[1:], *windows)(y, g) if needs[0] else None,
+            Conv2d(*windows)(x, g, None) if needs[1] else None,
+        )
+
+
+def conv2d(
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | Literal["same", "valid"] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Any:
+    """Convolve images with filters (cross-correlation, as everywhere in this field).
+
+    Parameters
+    ----------
+    input
+        (N, C, H, W), or one image (C, H, W).
+    weight
+        (O, C/groups, KH, KW).
+    bias
+        (O,), added to each channel; or None.
+    stride, dilation
+        Steps between windows and between the taps of a window, in pixels; int or (vertical,
+        horizontal).
+    padding
+        Zeros around the image, in pixels: int, (vertical, horizontal), 'valid' (none), or 'same'
+        (the output has the input's size; stride 1 only; an odd total puts the extra row or column
+        at the bottom or right).
+    groups
+        Channels are cut into this many groups that do not see each other; ``groups == C`` is
+        depthwise.
+
+    Returns
+    -------
+    (N, O, OH, OW) with ``OH = (H + 2·padding − dilation·(KH − 1) − 1) // stride + 1``; without N
+    for one image.
+
+    Raises
+    ------
+    ValueError
+        If shapes or settings do not fit each other.
+
+    >>> conv2d(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))).shape
+    (1, 1, 2, 2)
+    """
+    if input.ndim == 3:
+        batch = reshape(input, 1, *input.shape)
+        return _drop_batch(conv2d(batch, weight, bias, stride, padding, dilation, groups))
+    steps, taps = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    _check_channels("conv2d", input, weight, groups)
+    O, _, KH, KW = weight.shape
+    pads = _pads("conv2d", padding, steps, taps, (KH, KW))
+    if bias is not None and tuple(bias.shape) != (O,):
+        raise ValueError(f"conv2d: bias expects shape ({O},), got {tuple(bias.shape)}")
+    for axis, (before, after) in enumerate(pads):
+        size = input.shape[2 + axis] + before + after
+        extent = taps[axis] * (weight.shape[2 + axis] - 1) + 1
+        if size < extent:
+            raise ValueError(
+                f"conv2d: a window of {extent} pixels does not fit the padded input's {size} "
+                f"(input {tuple(input.shape)}, weight {tuple(weight.shape)})"
+            )
+    return Conv2d(steps, pads, taps, groups)(input, weight, bias)
+
+
+def conv1d(
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | Literal["same", "valid"] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Any:
+    """Convolve signals with filters; the arguments are those of `conv2d` with one dimension.
+
+    Parameters
+    ----------
+    input
+        (N, C, L), or one signal (C, L).
+    weight
+        (O, C/groups, K).
+
+    Returns
+    -------
+    (N, O, OL), without N for one signal.
+
+    >>> conv1d(np.ones((1, 1, 5)), np.ones((1, 1, 3)))
+    array([[[3., 3., 3.]]])
+    """
+    if input.ndim == 2:
+        batch = reshape(input, 1, *input.shape)
+        return _drop_batch(conv1d(batch, weight, bias, stride, padding, dilation, groups))
+    if input.ndim != 3 or weight.ndim != 3:
+        raise ValueError(
+            "conv1d: expects input (N, C, L) and weight (O, C/groups, K), "
+            f"got shapes {tuple(input.shape)} and {tuple(weight.shape)}"
+        )
+    step, tap = single("conv1d", "stride", stride), single("conv1d", "dilation", dilation)
+    if not isinstance(padding, str):
+        padding = (0, single("conv1d", "padding", padding, smallest=0))
+    images = reshape(input, (*input.shape[:2], 1, input.shape[2]))  # (N, C, 1, L)
+    filters = reshape(weight, (*weight.shape[:2], 1, weight.shape[2]))  # (O, C/groups, 1, K)
+    y = conv2d(images, filters, bias, (1, step), padding, (1, tap), groups)
+    return reshape(y, (*y.shape[:2], y.shape[3]))  # (N, O, OL)
+
+
+def conv_transpose2d(
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    dilation: int | Sequence[int] = 1,
+) -> Any:
+    """Spread images through filters: the adjoint of `conv2d`, also called deconvolution.
+
+    Parameters
+    ----------
+    input
+        (N, C, H, W), or one image (C, H, W).
+    weight
+        (C, O/groups, KH, KW).
+    bias
+        (O,), or None.
+    stride, padding, dilation, groups
+        Those of the convolution that this one turns round.
+    output_padding
+        Rows and columns added at the bottom and right of the output, less than stride or
+        dilation: a strided convolution maps several sizes to one, and this chooses among them.
+
+    Returns
+    -------
+    (N, O, OH, OW) with
+    ``OH = (H − 1)·stride − 2·padding + dilation·(KH − 1) + output_padding + 1``.
+
+    Raises
+    ------
+    ValueError
+        If shapes or settings do not fit each other.
+
+    >>> conv_transpose2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), stride=2).shape
+    (1, 1, 4, 4)
+    """
+    name = "conv_transpose2d"
+    if input.ndim == 3:
+        batch = reshape(input, 1, *input.shape)
+        y = conv_transpose2d(
+            batch, weight, bias, stride, padding, output_padding, groups, dilation
+        )
+        return _drop_batch(y)
+    steps, taps = pair(name, "stride", stride), pair(name, "dilation", dilation)
+    pads = pair(name, "padding", padding, smallest=0)
+    extra = pair(name, "output_padding", output_padding, smallest=0)
+    if input.ndim != 4 or weight.ndim != 4:
+        raise ValueError(
+            f"{name}: expects input (N, C, H, W) and weight (C, O/groups, KH, KW), "
+            f"got shapes {tuple(input.shape)} and {tuple(weight.shape)}"
+        )
+    if input.shape[1] != weight.shape[0] or groups < 1 or weight.shape[0] % groups:
+        raise ValueError(
+            f"{name}: weight of shape {tuple(weight.shape)} with groups={groups} expects "
+            f"{weight.shape[0]} input channels, got input of shape {tuple(input.shape)}"
+        )
+    sizes = []
+    for axis in range(2):
+        if extra[axis] >= max(steps[axis], taps[axis]):
+            raise ValueError(
+                f"{name}: output_padding {extra} must be smaller than stride {steps} or "
+                f"dilation {taps}"
+            )
+        span = (input.shape[2 + axis] - 1) * steps[axis] - 2 * pads[axis]
+        sizes.append(span + taps[axis] * (weight.shape[2 + axis] - 1) + extra[axis] + 1)
+    if min(sizes) < 1:
+        raise ValueError(f"{name}: the output would have size {tuple(sizes)}")
+    O = weight.shape[1] * groups
+    if bias is not None and tuple(bias.shape) != (O,):
+        raise ValueError(f"{name}: bias expects shape ({O},), got {tuple(bias.shape)}")
+    both_sides = ((pads[0], pads[0]), (pads[1], pads[1]))
+    op = ConvTranspose2d((O, sizes[0], sizes[1]), steps, both_sides, taps, groups)
+    y = op(input, weight)
+    return y if bias is None else add(y, reshape(bias, 1, O, 1, 1))
+
+
+def pair(function: str, argument: str, value: Any, smallest: int = 1) -> Pair:
+    """Return an int or a pair of ints as a pair, checked."""
+    values = (value, value) if isinstance(value, (int, np.integer)) else value
+    if (
+        not isinstance(values, (tuple, list))
+        or len(values) != 2
+        or not all(isinstance(v, (int, np.integer)) and v >= smallest for v in values)
+    ):
+        raise ValueError(
+            f"{function}: {argument} expects an int or a pair of ints >= {smallest}, got {value!r}"
+        )
+    return int(values[0]), int(values[1])
+
+
+def single(function: str, argument: str, value: Any, smallest: int = 1) -> int:
+    """Return an int or a sequence of one int as an int, checked."""
+    values = (value,) if isinstance(value, (int, np.integer)) else value
+    if (
+        not isinstance(values, (tuple, list))
+        or len(values) != 1
+        or not isinstance(values[0], (int, np.integer))
+        or values[0] < smallest
+    ):
+        raise ValueError(f"{function}: {argument} expects an int >= {smallest}, got {value!r}")
+    return int(values[0])
+
+
+def _pads(function: str, padding: Any, stride: Pair, dilation: Pair, kernel: Pair) -> Pads:
+    """Return the padding of each side of each axis."""
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if padding != "same":
+            raise ValueError(
+                f"{function}: padding expects ints, 'same' or 'valid', got {padding!r}"
+            )
+        if stride != (1, 1):
+            raise ValueError(f"{function}: padding='same' needs stride 1, got {stride}")
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        vertical, horizontal = [(total // 2, total - total // 2) for total in totals]
+        return vertical, horizontal
+    top, left = pair(function, "padding", padding, smallest=0)
+    return (top, top), (left, left)
+
+
+def _check_channels(function: str, input: Operand, weight: Operand, groups: int) -> None:
+    if input.ndim != 4 or weight.ndim != 4:
+        raise ValueError(
+            f"{function}: expects input (N, C, H, W) or (C, H, W) and weight "
+            f"(O, C/groups, KH, KW), got shapes {tuple(input.shape)} and {tuple(weight.shape)}"
+        )
+    O, I = weight.shape[:2]
+    if not isinstance(groups, (int, np.integer)) or groups < 1 or O % groups:
+        raise ValueError(
+            f"{function}: groups expects a positive int that divides the {O} output channels, "
+            f"got {groups}"
+        )
+    if input.shape[1] != I * groups:
+        raise ValueError(
+            f"{function}: weight expects {I * groups} input channels, "
+            f"got input of shape {tuple(input.shape)}"
+        )
+    if 0 in weight.shape:
+        raise ValueError(f"{function}: weight of shape {tuple(weight.shape)} is empty")
+
+
+def _same_dtype(*arrays: Any) -> tuple[Any, ...]:
+    """Bring operands to one floating dtype; integers (pixels) follow the others."""
+    dtypes = {a.dtype for a in arrays if a is not None}
+    if len(dtypes) == 1 and next(iter(dtypes)).kind == "f":
+        return arrays
+    floats = [dtype for dtype in dtypes if dtype.kind == "f"]
+    dtype = np.result_type(*floats) if floats else np.dtype(np.float32)
+    return tuple(a if a is None else a.astype(dtype, copy=False) for a in arrays)
+
+
+def _drop_batch(y: Any) -> Any:
+    return reshape(y, y.shape[1:])

@@ -1,0 +1,261 @@
+"""Normalisation: fused rules on arrays, and a reference in plain operations for higher orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.graph import Array, changed
+from tinygrad_cnn.kernels import layer_norm as layer_kernels
+from tinygrad_cnn.kernels import norm as kernels
+from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.elementwise import sqrt
+from tinygrad_cnn.ops.reduce import mean as mean_over
+from tinygrad_cnn.ops.shape import reshape
+
+Operand = TensorBase | Array
+
+
+class BatchNorm(Op):
+    """Normalise each channel by the batch's own mean and biased variance; aux: mean, variance."""
+
+    __slots__ = ("eps",)
+    saves = ("x", "weight", "bias")
+    has_aux = True
+    optional = True
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def forward(self, x: Any, weight: Any, bias: Any) -> Any:
+        mean, var = kernels.batch_statistics(x)
+        return kernels.normalize(x, mean, self._inverse_std(var), weight, bias), (mean, var)
+
+    def _inverse_std(self, var: Any) -> Any:
+        return (1.0 / np.sqrt(var + self.eps)).astype(var.dtype, copy=False)
+
+    def backward(
+        self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
+    ) -> tuple[Any, ...]:
+        mean, var = aux
+        return kernels.batch_norm_gradient(g, x, mean, self._inverse_std(var), weight)
+
+    def reference(self, x: Any, weight: Any, bias: Any) -> Any:
+        """Compute the same in plain operations."""
+        axes = (0, *range(2, x.ndim))
+        mean = mean_over(x, axes, keepdim=True)
+        centred = x - mean
+        var = mean_over(centred * centred, axes, keepdim=True)
+        return _scale_shift(centred / sqrt(var + self.eps), weight, bias)
+
+
+class BatchNormEval(Op):
+    """Normalise each channel by a given mean and variance."""
+
+    __slots__ = ("eps",)
+    saves = ("x", "mean", "var", "weight", "bias")
+    optional = True
+
+    def __init__(self, eps: float) -> None:
+        self.eps = eps
+
+    def _inverse_std(self, var: Any, dtype: Any) -> Any:
+        return (1.0 / np.sqrt(var + self.eps)).astype(dtype, copy=False)
+
+    def forward(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any) -> Any:
+        mean = mean.astype(x.dtype, copy=False)
+        return kernels.normalize(x, mean, self._inverse_std(var, x.dtype), weight, bias)
+
+    def backward(
+        self, g: Any, out: Any, x: Any, mean: Any, var: Any, weight: Any, bias: Any, *, needs: Any
+    ) -> tuple[Any, ...]:
+        inverse = self._inverse_std(var, x.dtype)
+        mean = mean.astype(x.dtype, copy=False)
+        gx, gweight, gbias = kernels.batch_norm_eval_gradient(g, x, mean, inverse, weight)
+        gmean = gvar = None
+        if needs[1] or needs[2]:
+            scale = inverse if weight is None else inverse * weight
+            gmean = -scale * gbias
+            gvar = -0.5 * scale * inverse * gweight  # d(var + eps)^(-1/2)
+        return gx, gmean, gvar, gweight, gbias
+
+    def reference(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any) -> Any:
+        """Compute the same in plain operations."""
+        channels = _channel_shape(x)
+        centred = x - reshape(mean, channels)
+        normal = centred / sqrt(reshape(var, channels) + self.eps)
+        return _scale_shift(normal, weight, bias)
+
+
+def _channel_shape(x: Any) -> tuple[int, ...]:
+    return (x.shape[1],) + (1,) * (x.ndim - 2)
+
+
+def _scale_shift(x: Any, weight: Any, bias: Any) -> Any:
+    if weight is not None:
+        x = x * reshape(weight, _channel_shape(x))
+    return x if bias is None else x + reshape(bias, _channel_shape(x))
+
+
+def batch_norm(
+    input: Operand,
+    running_mean: Operand | None,
+    running_var: Operand | None,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each channel: ``(x − mean) / √(var + eps) · weight + bias``.
+
+    In training, mean and biased variance are the batch's own, and the running statistics move
+    towards them in place: ``running ← (1 − momentum) · running + momentum · batch``, with the
+    unbiased variance. In evaluation the running statistics are used.
+
+    Parameters
+    ----------
+    input
+        (N, C), (N, C, L) or (N, C, H, W).
+    running_mean, running_var
+        (C,), tensors or arrays; None in training where none are kept.
+    weight, bias
+        (C,), or None for 1 and 0.
+    training
+        Whether to use the batch's statistics.
+    momentum
+        The share of the new batch in the running statistics.
+    eps
+        Added to the variance.
+
+    Returns
+    -------
+    The shape of input.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a training batch has one value a channel, or evaluation has no
+        statistics.
+
+    Source: Ioffe and Szegedy, "Batch Normalization" (2015), algorithm 1.
+
+    >>> batch_norm(np.array([[1.0], [3.0]]), None, None, training=True, eps=0.0)
+    array([[-1.],
+           [ 1.]])
+    """
+    if input.ndim not in (2, 3, 4):
+        raise ValueError(
+            f"batch_norm: expects (N, C), (N, C, L) or (N, C, H, W), got {tuple(input.shape)}"
+        )
+    C = input.shape[1]
+    named = {"running_mean": running_mean, "running_var": running_var}
+    for name, array in {**named, "weight": weight, "bias": bias}.items():
+        if array is not None and tuple(array.shape) != (C,):
+            raise ValueError(
+                f"batch_norm: {name} expects shape ({C},) for input of shape "
+                f"{tuple(input.shape)}, got {tuple(array.shape)}"
+            )
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError("batch_norm: evaluation expects running_mean and running_var")
+        return BatchNormEval(eps)(input, running_mean, running_var, weight, bias)
+    count = int(np.prod(input.shape)) // max(C, 1)
+    if count <= 1:
+        raise ValueError(
+            "batch_norm: expects more than one value a channel in training, "
+            f"got input of shape {tuple(input.shape)}"
+        )
+    y, (mean, var) = BatchNorm(eps).apply((input, weight, bias))
+    _move(running_mean, mean, momentum)
+    _move(running_var, var * (count / (count - 1)), momentum)
+    return y
+
+
+def _move(running: Any, batch: Array, momentum: float) -> None:
+    """Move a running statistic towards a batch's, in place."""
+    if running is None:
+        return
+    array = running._data if isinstance(running, TensorBase) else running
+    array += momentum * (batch - array)
+    changed(array)
+
+
+class LayerNorm(Op):
+    """Normalise over the trailing dimensions of each example; aux: mean, inverse deviation."""
+
+    __slots__ = ("eps", "ndim_normalized")
+    saves = ("x", "weight", "bias")
+    has_aux = True
+    optional = True
+
+    def __init__(self, ndim_normalized: int, eps: float) -> None:
+        self.ndim_normalized = ndim_normalized
+        self.eps = eps
+
+    def forward(self, x: Any, weight: Any, bias: Any) -> Any:
+        out, *aux = layer_kernels.layer_norm(x, self.ndim_normalized, weight, bias, self.eps)
+        return out, aux
+
+    def backward(
+        self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
+    ) -> tuple[Any, ...]:
+        return layer_kernels.layer_norm_gradient(g, x, self.ndim_normalized, *aux, weight)
+
+    def reference(self, x: Any, weight: Any, bias: Any) -> Any:
+        """Compute the same in plain operations."""
+        axes = tuple(range(-self.ndim_normalized, 0))
+        centred = x - mean_over(x, axes, keepdim=True)
+        var = mean_over(centred * centred, axes, keepdim=True)
+        y = centred / sqrt(var + self.eps)
+        if weight is not None:
+            y = y * weight
+        return y if bias is None else y + bias
+
+
+def layer_norm(
+    input: Operand,
+    normalized_shape: int | Sequence[int],
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each example over its last dimensions: ``(x − mean) / √(var + eps) · weight + bias``.
+
+    Parameters
+    ----------
+    input
+        (\\*, normalized_shape).
+    normalized_shape
+        The sizes of the dimensions that are normalised together.
+    weight, bias
+        Of normalized_shape, or None for 1 and 0.
+    eps
+        Added to the biased variance.
+
+    Returns
+    -------
+    The shape of input.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit.
+
+    Source: Ba, Kiros and Hinton, "Layer Normalization" (2016), equation 4.
+
+    >>> layer_norm(np.array([[1.0, 3.0]]), 2, eps=0.0)
+    array([[-1.,  1.]])
+    """
+    one = isinstance(normalized_shape, (int, np.integer))
+    shape = (int(normalized_shape),) if one else tuple(normalized_shape)  # type: ignore[arg-type]
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        raise ValueError(
+            f"layer_norm: expects input whose last dimensions are {shape}, got {tuple(input.shape)}"
+        )
+    for name, array in {"weight": weight, "bias": bias}.items():
+        if array is not None and tuple(array.shape) != shape:
+            raise ValueError(f"layer_norm: {name} expects shape {shape}, got {tuple(array.shape)}")
+    return LayerNorm(len(shape), eps)(input, weight, bias)
