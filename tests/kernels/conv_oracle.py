@@ -10,13 +10,13 @@ import numpy as np
 def taps(x_shape, w_shape, out_size, stride, padding, dilation, groups):
     """Yield (o, c in the weight, kh, kw, channel, oh, ow, row, column) for every product inside."""
     _, _, H, W = x_shape
-    O, Cg, KH, KW = w_shape
+    out_channels, Cg, KH, KW = w_shape
     OH, OW = out_size
-    for o, c, kh, kw, oh, ow in itertools.product(*map(range, (O, Cg, KH, KW, OH, OW))):
+    for o, c, kh, kw, oh, ow in itertools.product(*map(range, (out_channels, Cg, KH, KW, OH, OW))):
         row = oh * stride[0] + kh * dilation[0] - padding[0][0]
         column = ow * stride[1] + kw * dilation[1] - padding[1][0]
         if 0 <= row < H and 0 <= column < W:
-            yield o, c, kh, kw, o // (O // groups) * Cg + c, oh, ow, row, column
+            yield o, c, kh, kw, o // (out_channels // groups) * Cg + c, oh, ow, row, column
 
 
 def out_size(x_shape, w_shape, stride, padding, dilation):

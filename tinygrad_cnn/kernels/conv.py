@@ -10,20 +10,23 @@ Arguments may have any strides. Results of shape (N, C, H, W) lie in memory as (
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import gcd
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.threads import get_num_threads, parallel, single_threaded_blas
-from tinygrad_cnn.kernels.windows import (
-    Gatherer,
-    Window,
-    choose_layout,
-    fold_weights,
-    spread_weights,
+from tinygrad_cnn.kernels.correlation import (
+    Correlation,
+    Job,
+    WeightGradient,
+    grain_for,
+    run_jobs,
 )
+from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
+from tinygrad_cnn.kernels.threads import parallel
+from tinygrad_cnn.kernels.windows import Window
 
 __all__ = ["channel_sum", "conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
@@ -31,130 +34,36 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
-# Work worth waking a thread for, in estimated ns; BLAS itself starts no thread below as little.
-_GRAIN = 50_000
+
+def _correlations(
+    x: Array,
+    w: Array,
+    out: Array,
+    window: Window,
+    groups: int,
+    bias: Array | None = None,
+    relu: bool = False,
+) -> Iterator[Job]:
+    """Yield the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`."""
+    C, out_channels = x.shape[3], out.shape[3]
+    if groups == 1:
+        yield Correlation(x, w, out, window, bias, relu)
+    elif _is_depthwise(C, out_channels, groups):
+        yield DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu)
+    else:
+        for index in range(groups):
+            c, o = _group(C, groups, index), _group(out_channels, groups, index)
+            part = None if bias is None else bias[o]
+            yield Correlation(x[..., c], w[..., o], out[..., o], window, part, relu)
 
 
-class _Job(Protocol):
-    """Work that can be cut by images and by output rows; `cost` is its estimate in ns."""
-
-    cost: float
-    rows: int
-
-    def run(self, images: Pair, rows: Pair) -> None: ...
+def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:
+    return C == out_channels == groups > 1
 
 
-class _Correlation:
-    """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
-
-    `x` and `out` have any strides. The bias is added, and the ReLU applied, while a tile is in
-    the cache.
-    """
-
-    def __init__(
-        self,
-        x: Array,
-        w: Array,
-        out: Array,
-        window: Window,
-        bias: Array | None = None,
-        relu: bool = False,
-    ) -> None:
-        self.x, self.out, self.window, self.relu = x, out, window, relu
-        N, self.rows, OW, O = out.shape
-        self.layout = choose_layout((self.rows, OW), (w.shape[2], O), window)
-        self.weights = spread_weights(w, window, self.layout)
-        self.cost = self.layout.cost * N * self.rows * OW
-        # Whole rows of OW·O values are added to at once: a loop over O values is a short one.
-        self.bias = None if bias is None else np.broadcast_to(bias, (OW, O)).copy()
-
-    def run(self, images: Pair, rows: Pair) -> None:
-        _, OH, OW, O = self.out.shape
-        gatherer = Gatherer(self.x, self.window, self.layout, (OH, OW), O, images, rows)
-        for i, j, start, stop in gatherer.tiles():
-            target = self.out[i:j, start:stop]
-            self._multiply(gatherer.columns(i, j, start, stop), target)
-            if self.bias is not None:
-                target += self.bias
-            if self.relu:
-                np.maximum(target, 0, out=target)
-
-    def _multiply(self, columns: Array, target: Array) -> None:
-        n, rows, OW, O = target.shape
-        if self.layout.by_row:
-            products = np.matmul(columns, self.weights).reshape(-1, rows, n, OW, O)
-            total = products[0]
-            for product in products[1:-1]:
-                total += product
-            np.add(total, products[-1], out=target.transpose(1, 0, 2, 3))
-        elif target.flags.c_contiguous:
-            matrix = target.reshape(columns.shape[1], -1)  # (positions / span, span·O)
-            np.matmul(columns[0], self.weights[0], out=matrix)
-        else:
-            target[...] = np.matmul(columns[0], self.weights[0]).reshape(target.shape)
-
-
-class _WeightGradient:
-    """The sum over positions of windows of `x` times `g` (N, OH, OW, O)."""
-
-    def __init__(self, x: Array, g: Array, window: Window) -> None:
-        self.x, self.g, self.window = x, g, window
-        N, self.rows, OW, O = g.shape
-        self.layout = choose_layout((self.rows, OW), (x.shape[3], O), window)
-        self.cost = self.layout.cost * N * self.rows * OW
-        self.parts: dict[tuple[Pair, Pair], Array] = {}
-
-    def run(self, images: Pair, rows: Pair) -> None:
-        _, OH, OW, O = self.g.shape
-        gatherer = Gatherer(self.x, self.window, self.layout, (OH, OW), O, images, rows)
-        total: Array | None = None
-        for i, j, start, stop in gatherer.tiles():
-            tile = self.g[i:j, start:stop]
-            if self.layout.by_row:
-                tile = tile.transpose(1, 0, 2, 3)
-            columns = gatherer.columns(i, j, start, stop)
-            gradient = tile.reshape(columns.shape[1], -1)  # (positions / span, span·O)
-            product = np.matmul(columns.transpose(0, 2, 1), gradient)
-            if total is None:
-                total = product
-            else:
-                total += product
-        if total is not None:
-            self.parts[images, rows] = total
-
-    def result(self) -> Array:
-        """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
-        first, *others = (self.parts[key] for key in sorted(self.parts))
-        for part in others:
-            first += part
-        channels = self.x.shape[3], self.g.shape[3]
-        return fold_weights(first, channels, self.window, self.layout)
-
-
-def _run(jobs: list[_Job], N: int) -> None:
-    """Run jobs over all their images and rows, in as many threads as they are worth."""
-    cost = sum(job.cost for job in jobs)
-    if cost < _GRAIN:
-        for job in jobs:
-            job.run((0, N), (0, job.rows))
-        return
-    with single_threaded_blas:
-        threads = get_num_threads()
-        if N >= 4 * threads or N % threads == 0:
-
-            def run_images(start: int, stop: int) -> None:
-                for job in jobs:
-                    job.run((start, stop), (0, job.rows))
-
-            parallel(run_images, N, grain=_grain(N, cost))
-            return
-        for job in jobs:
-            run_rows = lambda start, stop, run=job.run: run((0, N), (start, stop))
-            parallel(run_rows, job.rows, grain=_grain(job.rows, job.cost))
-
-
-def _grain(length: int, cost: float) -> int:
-    return 1 + int(_GRAIN * length / cost)
+def _group(channels: int, groups: int, index: int) -> slice:
+    size = channels // groups
+    return slice(index * size, (index + 1) * size)
 
 
 def _channels_last(x: Array) -> Array:
@@ -163,11 +72,6 @@ def _channels_last(x: Array) -> Array:
 
 def _channels_first(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2)  # (N, C, H, W)
-
-
-def _group(channels: int, groups: int, index: int) -> slice:
-    size = channels // groups
-    return slice(index * size, (index + 1) * size)
 
 
 def conv2d(
@@ -215,25 +119,17 @@ def conv2d(
     array([[18., 18.],
            [18., 18.]])
     """
-    N, C, H, W = x.shape
-    O, _, KH, KW = w.shape
+    N, _, H, W = x.shape
+    out_channels, _, KH, KW = w.shape
     (top, bottom), (left, right) = padding
     OH = (H + top + bottom - dilation[0] * (KH - 1) - 1) // stride[0] + 1
     OW = (W + left + right - dilation[1] * (KW - 1) - 1) // stride[1] + 1
-    out = np.empty((N, OH, OW, O), x.dtype)
+    out = np.empty((N, OH, OW, out_channels), x.dtype)
     if out.size == 0:
         return _channels_first(out)
     window = Window((KH, KW), stride, dilation, (top, left))
     images, kernels = _channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
-    if groups == 1:
-        _run([_Correlation(images, kernels, out, window, bias, relu)], N)
-        return _channels_first(out)
-    jobs: list[_Job] = []
-    for index in range(groups):
-        c, o = _group(C, groups, index), _group(O, groups, index)
-        part = None if bias is None else bias[o]
-        jobs.append(_Correlation(images[..., c], kernels[..., o], out[..., o], window, part, relu))
-    _run(jobs, N)
+    run_jobs(list(_correlations(images, kernels, out, window, groups, bias, relu)), N)
     return _channels_first(out)
 
 
@@ -280,10 +176,13 @@ def conv2d_input_gradient(
     if dx.size == 0 or g.size == 0:
         dx[...] = 0
         return _channels_first(dx)
-    gradients, kernels = _channels_last(g), w.transpose(2, 3, 0, 1)  # (KH, KW, O, C // G)
+    gradients = _channels_last(g)
+    out_channels, Cg, KH, KW = w.shape
+    # (KH, KW, O, C // G) -> (KH, KW, O // G, C): the inputs and outputs of each group swap.
+    kernels = w.reshape(groups, out_channels // groups, Cg, KH, KW).transpose(3, 4, 1, 0, 2)
+    kernels = kernels.reshape(KH, KW, out_channels // groups, C)
     (top, _), (left, _) = padding
-    O, _, KH, KW = w.shape
-    jobs: list[_Job] = []
+    jobs: list[Job] = []
     for y in range(min(stride[0], H)):
         taps_h, dilation_h, origin_h = _phase(y + top, KH, stride[0], dilation[0])
         for x in range(min(stride[1], W)):
@@ -295,12 +194,8 @@ def conv2d_input_gradient(
                 continue
             size = phase_kernels.shape[0], phase_kernels.shape[1]
             window = Window(size, (1, 1), (dilation_h, dilation_w), (origin_h, origin_w))
-            for index in range(groups):
-                c, o = _group(C, groups, index), _group(O, groups, index)
-                jobs.append(
-                    _Correlation(gradients[..., o], phase_kernels[:, :, o], out[..., c], window)
-                )
-    _run(jobs, N)
+            jobs += _correlations(gradients, phase_kernels, out, window, groups)
+    run_jobs(jobs, N)
     return _channels_first(dx)
 
 
@@ -361,7 +256,7 @@ def conv2d_weight_gradient(
     array([[ 8., 12.],
            [20., 24.]])
     """
-    O, _, KH, KW = weight_shape
+    out_channels, _, KH, KW = weight_shape
     dw = np.empty(weight_shape, g.dtype)
     if g.size == 0 or x.size == 0:
         dw[...] = 0
@@ -369,9 +264,16 @@ def conv2d_weight_gradient(
     (top, _), (left, _) = padding
     window = Window((KH, KW), stride, dilation, (top, left))
     images, gradients = _channels_last(x), _channels_last(g)
-    slices = [(_group(x.shape[1], groups, i), _group(O, groups, i)) for i in range(groups)]
-    jobs = [_WeightGradient(images[..., c], gradients[..., o], window) for c, o in slices]
-    _run(list(jobs), len(x))
+    if _is_depthwise(x.shape[1], out_channels, groups):
+        depthwise = DepthwiseWeightGradient(images, gradients, window)
+        run_jobs([depthwise], len(x))
+        dw[...] = depthwise.result().transpose(2, 3, 0, 1)  # (C, 1, KH, KW)
+        return dw
+    slices = [
+        (_group(x.shape[1], groups, i), _group(out_channels, groups, i)) for i in range(groups)
+    ]
+    jobs = [WeightGradient(images[..., c], gradients[..., o], window) for c, o in slices]
+    run_jobs(list(jobs), len(x))
     for job, (_, o) in zip(jobs, slices, strict=True):
         dw[o] = job.result().transpose(3, 2, 0, 1)  # (O // G, C // G, KH, KW)
     return dw
@@ -401,7 +303,8 @@ def channel_sum(g: Array) -> Array:
     """
     N, C, H, W = g.shape
     if not _channels_last(g).flags.c_contiguous:
-        return np.add.reduce(np.add.reduce(g, axis=(2, 3)), axis=0)
+        planes: Array = np.add.reduce(g, axis=(2, 3))  # (N, C)
+        return np.asarray(np.add.reduce(planes, axis=0))
     rows = _channels_last(g).reshape(N, H, W * C)
     images = np.empty((N, W * C), g.dtype)
 
@@ -409,5 +312,6 @@ def channel_sum(g: Array) -> Array:
         np.add.reduce(rows[start:stop], axis=1, out=images[start:stop])
 
     # Adding takes about 0.1 ns a value.
-    parallel(work, N, grain=_grain(N, 0.1 * g.size + 1))
-    return np.add.reduce(np.add.reduce(images, axis=0).reshape(W, C), axis=0)
+    parallel(work, N, grain=grain_for(N, 0.1 * g.size + 1))
+    columns: Array = np.add.reduce(images, axis=0)
+    return np.asarray(np.add.reduce(columns.reshape(W, C), axis=0))

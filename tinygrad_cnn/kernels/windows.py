@@ -24,7 +24,7 @@ Pair = tuple[int, int]
 
 # Columns, products and padded input of a tile together. Between 256 KB and 2 MB the time differs
 # by less than 10 %; a core's second-level cache has 1 MB.
-_TILE_BYTES = 1 << 20
+_TILE_BYTES = 1 << 21
 
 
 class Window(NamedTuple):
@@ -80,13 +80,13 @@ def choose_layout(out_size: Pair, channels: Pair, window: Window) -> Layout:
     0.69 ms at span 1, 0.37 at 4). Many channels make copying dear: then one input row at a
     time, copied once instead of KH times, is better (32×32, 16 → 16: 4.1 ms against 2.6).
     """
-    (OH, OW), (C, O) = out_size, channels
+    (OH, OW), (C, out_channels) = out_size, channels
     KH, KW = window.kernel
     layouts = []
     for span in (t for t in range(1, min(OW, 16) + 1) if OW % t == 0):
         step = window.dilation[1] if span == 1 else 1
         length = KW if span == 1 else window.extent(1, span)
-        copied, columns = length * C, span * O
+        copied, columns = length * C, span * out_channels
         copy = 3.0 + 0.13 * copied
         cost = (KH * copy + _product_cost(KH * copied, columns)) / span
         layouts.append(Layout(span, length, step, False, cost))
@@ -97,7 +97,7 @@ def choose_layout(out_size: Pair, channels: Pair, window: Window) -> Layout:
     return min(layouts, key=lambda layout: layout.cost)
 
 
-def _band(spread: Array, window: Window, layout: Layout, O: int) -> Array:
+def _band(spread: Array, window: Window, layout: Layout, out_channels: int) -> Array:
     """View the places in `spread` (KH, length, C, span, O) that hold weights.
 
     The view's shape is (KH, KW, span, C, O): tap kw of output t lies at column
@@ -107,7 +107,7 @@ def _band(spread: Array, window: Window, layout: Layout, O: int) -> Array:
     row, column, channel, output, _ = spread.strides
     tap = column if layout.span == 1 else window.dilation[1] * column
     return np.ndarray(
-        (KH, KW, layout.span, spread.shape[2], O),
+        (KH, KW, layout.span, spread.shape[2], out_channels),
         spread.dtype,
         spread,
         strides=(row, tap, output + window.stride[1] * column, channel, spread.itemsize),
@@ -119,38 +119,108 @@ def spread_weights(w: Array, window: Window, layout: Layout) -> Array:
 
     Returns (KH or 1, depth, span·O), with the first axis as long as the products to be added.
     """
-    KH, _, C, O = w.shape
+    KH, _, C, out_channels = w.shape
     if layout.span == 1:
         spread = np.ascontiguousarray(w)
     else:
-        spread = np.zeros((KH, layout.length, C, layout.span, O), w.dtype)
-        _band(spread, window, layout, O)[...] = w[:, :, None]
-    return spread.reshape(KH if layout.by_row else 1, -1, layout.span * O)
+        spread = np.zeros((KH, layout.length, C, layout.span, out_channels), w.dtype)
+        _band(spread, window, layout, out_channels)[...] = w[:, :, None]
+    return spread.reshape(KH if layout.by_row else 1, -1, layout.span * out_channels)
 
 
 def fold_weights(spread: Array, channels: Pair, window: Window, layout: Layout) -> Array:
     """Add up what `spread_weights` spread: its adjoint. Returns (KH, KW, C, O)."""
-    C, O = channels
-    spread = spread.reshape(window.kernel[0], layout.length, C, layout.span, O)
-    return _band(spread, window, layout, O).sum(axis=2)
+    C, out_channels = channels
+    spread = spread.reshape(window.kernel[0], layout.length, C, layout.span, out_channels)
+    folded: Array = _band(spread, window, layout, out_channels).sum(axis=2)
+    return folded
 
 
-class Gatherer:
-    """Makes the matrix of windows of one tile after another, in buffers that it reuses.
+class InputTiles:
+    """Cuts a convolution into tiles that fit in the cache, with the input of each padded.
 
-    Each thread needs one of its own. The columns that `columns` returns are valid until the
-    next call.
+    Each thread needs one of its own, for the buffer that it pads in is used again.
 
     Parameters
     ----------
     x
         Shape (N, H, W, C), any strides.
-    window, layout
-        Where the windows lie, and how they become rows.
-    out_size, channels_out
-        (OH, OW) and O of the convolution: a tile's products count towards its size.
+    window
+        Where the windows lie.
+    out_size
+        (OH, OW) of the convolution.
     images, rows
-        Ranges of images and of output rows that this gatherer is for.
+        The ranges of images and of output rows to cut into tiles.
+    row_values
+        How many values the user of a tile makes for each of its output rows.
+    """
+
+    def __init__(
+        self, x: Array, window: Window, out_size: Pair, images: Pair, rows: Pair, row_values: int
+    ) -> None:
+        self.x, self.window, self.out_size = x, window, out_size
+        self.images, self.rows = images, rows
+        _, H, W, C = x.shape
+        top, left = window.origin
+        height, self.width = window.extent(0, out_size[0]), window.extent(1, out_size[1])
+        inside = top <= 0 and left <= 0 and height - top <= H and self.width - left <= W
+        if window.kernel == window.stride == (1, 1):
+            # Pixels are read as the rows of one matrix: the input must have no others between.
+            inside = inside and (height, self.width) == (H, W)
+        self.reads_input = inside and x.flags.c_contiguous
+        if not self.reads_input:
+            row_values += window.stride[0] * self.width * C
+        row_bytes = max(1, row_values * x.itemsize)
+        # Part of the rows of several images is not one block of memory: take one image a tile.
+        most_images = images[1] - images[0] if rows == (0, out_size[0]) else 1
+        most_rows = rows[1] - rows[0]
+        self.tile_rows = min(most_rows, max(1, _TILE_BYTES // row_bytes))
+        self.tile_images = min(most_images, max(1, _TILE_BYTES // (row_bytes * most_rows)))
+        self.tile_height = window.extent(0, self.tile_rows)
+        if not self.reads_input:
+            self.padded = np.zeros((self.tile_images, self.tile_height, self.width, C), x.dtype)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield the tiles as (first image, its end, first output row, its end)."""
+        for i in range(*self.images, self.tile_images):
+            j = min(i + self.tile_images, self.images[1])
+            for start in range(*self.rows, self.tile_rows):
+                yield i, j, start, min(start + self.tile_rows, self.rows[1])
+
+    def source(self, i: int, j: int, start: int, stop: int) -> tuple[Array, int]:
+        """Return an array that holds the tile's input, and the byte at which the tile begins."""
+        x, (top, left) = self.x, self.window.origin
+        first = start * self.window.stride[0] - top
+        if self.reads_input:
+            _, H, W, C = x.shape
+            return x, ((i * H + first) * W - left) * C * x.itemsize
+        height = self.window.extent(0, stop - start)
+        tile = self.padded[: j - i, :height]
+        above, below = max(0, -first), max(0, x.shape[1] - first)
+        if self.tile_rows < self.rows[1] - self.rows[0]:
+            tile[:, :above] = 0
+            tile[:, below:] = 0
+        inner = x[i:j, max(0, first) : max(0, first + height), max(0, -left) :]
+        inner = inner[:, :, : max(0, self.width - max(0, left))]
+        tile[:, above:below, max(0, left) : max(0, left) + inner.shape[2]] = inner
+        return self.padded, 0
+
+    def windows(self, i: int, j: int, start: int, stop: int) -> Array:
+        """View the windows of a tile, uncopied: (n, rows, KH, KW, OW, C)."""
+        source, offset = self.source(i, j, start, stop)
+        image, row, column, channel = source.strides
+        kernel, (stride_h, stride_w), (dilation_h, dilation_w), _ = self.window
+        shape = (j - i, stop - start, *kernel, self.out_size[1], source.shape[3])
+        taps = (dilation_h * row, dilation_w * column)
+        strides = (image, stride_h * row, *taps, stride_w * column, channel)
+        return np.ndarray(shape, source.dtype, source, offset, strides)
+
+
+class Gatherer(InputTiles):
+    """Makes the matrix of windows of one tile after another, in a buffer that it reuses.
+
+    The columns that `columns` returns are valid until the next call. `layout` says how windows
+    become rows, `channels_out` is O; the rest as for `InputTiles`.
     """
 
     def __init__(
@@ -163,52 +233,17 @@ class Gatherer:
         images: Pair,
         rows: Pair,
     ) -> None:
-        self.x, self.window, self.layout = x, window, layout
-        self.images, self.rows = images, rows
-        OH, OW = out_size
-        _, H, W, _ = x.shape
-        top, left = window.origin
-        height, self.width = window.extent(0, OH), window.extent(1, OW)
-        self.spans = OW // layout.span
+        self.layout = layout
+        self.spans = out_size[1] // layout.span
         self.is_pointwise = window.kernel == window.stride == (1, 1)
-        if self.is_pointwise:
-            inside = (top, left) == (0, 0) and (height, self.width) == (H, W)
-        else:
-            inside = top <= 0 and left <= 0 and height - top <= H and self.width - left <= W
-        self.reads_input = inside and x.flags.c_contiguous
-        # Part of the rows of several images is not one block of memory: take one image a tile.
-        most_images = images[1] - images[0] if rows == (0, OH) else 1
-        if self.is_pointwise and self.reads_input:
-            self.tile_images, self.tile_rows = most_images, rows[1] - rows[0]
-        else:
-            self._choose_tile(most_images, OW * channels_out)
-
-    def _choose_tile(self, most_images: int, products_a_row: int) -> None:
-        """Let a tile be some whole images if one fits in the cache, else some rows of one."""
-        C, itemsize = self.x.shape[3], self.x.itemsize
-        KH = self.window.kernel[0]
-        by_row, depth = self.layout.by_row, self.layout.length * C
-        most_rows = self.rows[1] - self.rows[0]
-        lines, products = (1, KH) if by_row else (KH, 1)
-        values = lines * self.spans * depth + products * products_a_row
-        if not self.reads_input:
-            values += self.window.stride[0] * self.width * C
-        row_bytes = max(1, values * itemsize)
-        self.tile_rows = min(most_rows, max(1, _TILE_BYTES // row_bytes))
-        self.tile_images = min(most_images, max(1, _TILE_BYTES // (row_bytes * most_rows)))
-        height = self.window.extent(0, self.tile_rows)
-        if not self.reads_input:
-            self.padded = np.zeros((self.tile_images, height, self.width, C), self.x.dtype)
+        KH = window.kernel[0]
+        line = self.spans * layout.length * x.shape[3]
+        lines, products = (1, KH) if layout.by_row else (KH, 1)
+        values = (0 if self.is_pointwise else lines * line) + products * out_size[1] * channels_out
+        super().__init__(x, window, out_size, images, rows, values)
         if not self.is_pointwise:
-            lines = height if by_row else KH * self.tile_rows
-            self.buffer = np.empty(self.tile_images * lines * self.spans * depth, self.x.dtype)
-
-    def tiles(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yield the tiles as (first image, its end, first output row, its end)."""
-        for i in range(*self.images, self.tile_images):
-            j = min(i + self.tile_images, self.images[1])
-            for start in range(*self.rows, self.tile_rows):
-                yield i, j, start, min(start + self.tile_rows, self.rows[1])
+            lines = self.tile_height if layout.by_row else KH * self.tile_rows
+            self.buffer = np.empty(self.tile_images * lines * line, x.dtype)
 
     def columns(self, i: int, j: int, start: int, stop: int) -> Array:
         """Gather the windows of images i:j, output rows start:stop.
@@ -217,7 +252,7 @@ class Gatherer:
         a layout by row over (row, image, column).
         """
         n, rows = j - i, stop - start
-        source, offset = self._source(i, j, start, stop)
+        source, offset = self.source(i, j, start, stop)
         image, row, column, channel = source.strides
         span, length, step, by_row, _ = self.layout
         (KH, _), (stride_h, stride_w), (dilation_h, _), _ = self.window
@@ -235,30 +270,10 @@ class Gatherer:
             shape = (n, rows, self.spans, KH, length, C)
             across = (span * stride_w * column, dilation_h * row, step * column, channel)
             strides = (image, stride_h * row, *across)
-        windows = np.ndarray(shape, dtype, source, offset, strides)
         gathered = np.ndarray(shape, dtype, self.buffer)
-        gathered[...] = windows
+        gathered[...] = np.ndarray(shape, dtype, source, offset, strides)
         if not by_row:
             return gathered.reshape(1, -1, KH * depth)
         line = gathered.strides[0]
-        matrix_strides = (dilation_h * line, depth * dtype.itemsize, dtype.itemsize)
-        shape = (KH, rows * n * self.spans, depth)
-        return np.ndarray(shape, dtype, self.buffer, 0, matrix_strides)
-
-    def _source(self, i: int, j: int, start: int, stop: int) -> tuple[Array, int]:
-        """Return an array that holds the tile's input, and the byte at which the tile begins."""
-        x, (top, left) = self.x, self.window.origin
-        first = start * self.window.stride[0] - top
-        if self.reads_input:
-            _, H, W, C = x.shape
-            return x, ((i * H + first) * W - left) * C * x.itemsize
-        height = self.window.extent(0, stop - start)
-        tile = self.padded[: j - i, :height]
-        above, below = max(0, -first), max(0, x.shape[1] - first)
-        if self.tile_rows < self.rows[1] - self.rows[0]:
-            tile[:, :above] = 0
-            tile[:, below:] = 0
-        inner = x[i:j, max(0, first) : max(0, first + height), max(0, -left) :]
-        inner = inner[:, :, : max(0, self.width - max(0, left))]
-        tile[:, above:below, max(0, left) : max(0, left) + inner.shape[2]] = inner
-        return self.padded, 0
+        strides = (dilation_h * line, depth * dtype.itemsize, dtype.itemsize)
+        return np.ndarray((KH, rows * n * self.spans, depth), dtype, self.buffer, 0, strides)

@@ -1,0 +1,162 @@
+"""Correlations of windows with weights, and the sums that are their gradients by the weights.
+
+These are the jobs that convolutions are made of: matrix products, tile by tile, that can be cut
+by images or by output rows and so be run by several threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.threads import get_num_threads, parallel, single_threaded_blas
+from tinygrad_cnn.kernels.windows import (
+    Gatherer,
+    Window,
+    choose_layout,
+    fold_weights,
+    spread_weights,
+)
+
+__all__ = ["Correlation", "Job", "WeightGradient", "grain_for", "run_jobs"]
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+Run = Callable[[Pair, Pair], None]
+
+# Work worth waking a thread for, and work so small that BLAS keeps to one thread, unasked (it
+# does up to 2**18 multiplications), both in estimated ns.
+_GRAIN = 50_000
+_BLAS_ALONE = 2_000
+
+
+class Job(Protocol):
+    """Work that can be cut by images and by output rows; `cost` is its estimate in ns."""
+
+    cost: float
+    rows: int
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Do these images, these output rows."""
+
+
+class Correlation:
+    """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
+
+    `x` and `out` have any strides. The bias is added, and the ReLU applied, while a tile is in
+    the cache.
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        w: Array,
+        out: Array,
+        window: Window,
+        bias: Array | None = None,
+        relu: bool = False,
+    ) -> None:
+        self.x, self.out, self.window, self.relu = x, out, window, relu
+        N, self.rows, OW, out_channels = out.shape
+        self.layout = choose_layout((self.rows, OW), (w.shape[2], out_channels), window)
+        self.weights = spread_weights(w, window, self.layout)
+        self.cost = self.layout.cost * N * self.rows * OW
+        # Whole rows of OW·O values are added to at once: a loop over O values is a short one.
+        self.bias = None if bias is None else np.broadcast_to(bias, (OW, out_channels)).copy()
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Do these images, these output rows."""
+        _, OH, OW, out_channels = self.out.shape
+        gatherer = Gatherer(self.x, self.window, self.layout, (OH, OW), out_channels, images, rows)
+        for i, j, start, stop in gatherer:
+            target = self.out[i:j, start:stop]
+            self._multiply(gatherer.columns(i, j, start, stop), target)
+            if self.bias is not None:
+                target += self.bias
+            if self.relu:
+                np.maximum(target, 0, out=target)
+
+    def _multiply(self, columns: Array, target: Array) -> None:
+        n, rows, OW, out_channels = target.shape
+        if self.layout.by_row:
+            products = np.matmul(columns, self.weights).reshape(-1, rows, n, OW, out_channels)
+            total = products[0]
+            for product in products[1:-1]:
+                total += product
+            np.add(total, products[-1], out=target.transpose(1, 0, 2, 3))
+        elif target.flags.c_contiguous:
+            matrix = target.reshape(columns.shape[1], -1)  # (positions / span, span·O)
+            np.matmul(columns[0], self.weights[0], out=matrix)
+        else:
+            target[...] = np.matmul(columns[0], self.weights[0]).reshape(target.shape)
+
+
+class WeightGradient:
+    """The sum over positions of windows of `x` times `g` (N, OH, OW, O)."""
+
+    def __init__(self, x: Array, g: Array, window: Window) -> None:
+        self.x, self.g, self.window = x, g, window
+        N, self.rows, OW, out_channels = g.shape
+        self.layout = choose_layout((self.rows, OW), (x.shape[3], out_channels), window)
+        self.cost = self.layout.cost * N * self.rows * OW
+        self.parts: dict[tuple[Pair, Pair], Array] = {}
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Do these images, these output rows."""
+        _, OH, OW, out_channels = self.g.shape
+        gatherer = Gatherer(self.x, self.window, self.layout, (OH, OW), out_channels, images, rows)
+        total: Array | None = None
+        for i, j, start, stop in gatherer:
+            tile = self.g[i:j, start:stop]
+            if self.layout.by_row:
+                tile = tile.transpose(1, 0, 2, 3)
+            columns = gatherer.columns(i, j, start, stop)
+            gradient = tile.reshape(columns.shape[1], -1)  # (positions / span, span·O)
+            product = np.matmul(columns.transpose(0, 2, 1), gradient)
+            if total is None:
+                total = product
+            else:
+                total += product
+        if total is not None:
+            self.parts[images, rows] = total
+
+    def result(self) -> Array:
+        """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
+        first, *others = (self.parts[key] for key in sorted(self.parts))
+        for part in others:
+            first += part
+        channels = self.x.shape[3], self.g.shape[3]
+        return fold_weights(first, channels, self.window, self.layout)
+
+
+def run_jobs(jobs: list[Job], N: int) -> None:
+    """Run jobs over all their images and rows, in as many threads as they are worth."""
+    cost = sum(job.cost for job in jobs)
+    if cost < _BLAS_ALONE:
+        for job in jobs:
+            job.run((0, N), (0, job.rows))
+        return
+    with single_threaded_blas:
+        threads = get_num_threads()
+        if N % threads == 0 or 4 * threads <= N:
+
+            def run_images(start: int, stop: int) -> None:
+                for job in jobs:
+                    job.run((start, stop), (0, job.rows))
+
+            parallel(run_images, N, grain=grain_for(N, cost))
+            return
+        for job in jobs:
+
+            def run_rows(start: int, stop: int, run: Run = job.run) -> None:
+                run((0, N), (start, stop))
+
+            parallel(run_rows, job.rows, grain=grain_for(job.rows, job.cost))
+
+
+def grain_for(length: int, cost: float) -> int:
+    """Return how many of `length` items that take `cost` ns are worth waking a thread for."""
+    return 1 + int(_GRAIN * length / cost)

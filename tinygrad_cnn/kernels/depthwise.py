@@ -1,0 +1,99 @@
+"""Depthwise convolution: a kernel for each channel, so sums of products, not matrix products.
+
+One `einsum` a tile multiplies and adds in a single pass for each tap, without temporaries: 0.13
+ns a multiplication on one core, where `multiply` and then `add` take 0.26.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.windows import InputTiles, Window
+
+__all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+
+
+def _lines(windows: Array, window: Window) -> Array:
+    """Merge width and channels where they adjoin: `einsum` then runs over OW·C values at once."""
+    if window.stride[1] > 1:
+        return windows
+    *outer, OW, C = windows.shape
+    strides = (*windows.strides[:-2], windows.itemsize)
+    return np.lib.stride_tricks.as_strided(windows, (*outer, OW * C), strides, writeable=False)
+
+
+class DepthwiseCorrelation:
+    """Windows of `x` (N, H, W, C) times `w` (KH, KW, C), into `out` (N, OH, OW, C)."""
+
+    def __init__(
+        self,
+        x: Array,
+        w: Array,
+        out: Array,
+        window: Window,
+        bias: Array | None = None,
+        relu: bool = False,
+    ) -> None:
+        self.x, self.out, self.window, self.relu = x, out, window, relu
+        _, self.rows, OW, C = out.shape
+        self.cost = 0.13 * out.size * window.kernel[0] * window.kernel[1]
+        self.weights = np.repeat(w[:, :, None], OW, axis=2)  # (KH, KW, OW, C)
+        if window.stride[1] == 1:
+            self.weights = self.weights.reshape(*window.kernel, OW * C)
+        self.bias = None if bias is None else np.broadcast_to(bias, (OW, C)).copy()
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Fill the output of these images, these output rows."""
+        _, OH, OW, C = self.out.shape
+        tiles = InputTiles(self.x, self.window, (OH, OW), images, rows, OW * C)
+        for i, j, start, stop in tiles:
+            target = self.out[i:j, start:stop]
+            lines = _lines(tiles.windows(i, j, start, stop), self.window)
+            if target.flags.c_contiguous:
+                shape = (*target.shape[:2], *self.weights.shape[2:])
+                np.einsum("nhkl...,kl...->nh...", lines, self.weights, out=target.reshape(shape))
+            else:
+                product = np.einsum("nhkl...,kl...->nh...", lines, self.weights)
+                target[...] = product.reshape(target.shape)
+            if self.bias is not None:
+                target += self.bias
+            if self.relu:
+                np.maximum(target, 0, out=target)
+
+
+class DepthwiseWeightGradient:
+    """The sum over positions of windows of `x` times `g` (N, OH, OW, C)."""
+
+    def __init__(self, x: Array, g: Array, window: Window) -> None:
+        self.x, self.g, self.window = x, g, window
+        self.rows = g.shape[1]
+        self.cost = 0.2 * g.size * window.kernel[0] * window.kernel[1]
+        self.parts: dict[tuple[Pair, Pair], Array] = {}
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Sum over these images, these output rows."""
+        _, OH, OW, C = self.g.shape
+        tiles = InputTiles(self.x, self.window, (OH, OW), images, rows, OW * C)
+        total = np.zeros((*self.window.kernel, OW * C), self.g.dtype)
+        for i, j, start, stop in tiles:
+            lines = _lines(tiles.windows(i, j, start, stop), self.window)
+            lines_of_g = self.g[i:j, start:stop].reshape(j - i, stop - start, *lines.shape[4:])
+            product = np.einsum("nhkl...,nh...->kl...", lines, lines_of_g)
+            total += product.reshape(total.shape)
+        self.parts[images, rows] = total
+
+    def result(self) -> Array:
+        """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, 1)."""
+        first, *others = (self.parts[key] for key in sorted(self.parts))
+        for part in others:
+            first += part
+        C = self.g.shape[3]
+        by_column = first.reshape(*self.window.kernel, -1, C)  # (KH, KW, OW, C)
+        gradient: Array = by_column.sum(axis=2)[..., None]
+        return gradient
