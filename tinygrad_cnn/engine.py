@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import GraphError, Node, changes, find_change, mode
-from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.op import TensorBase, needed_by
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.reduce import sum as sum_over
 
@@ -296,11 +296,16 @@ def _shared(result: Any, g: Any, results: tuple[Any, ...], node: Node) -> bool:
 
 
 def _check_unchanged(node: Node) -> None:
-    what = find_change(node)
+    op = node.op
+    needed = needed_by(op.saves, op._arguments, [edge is not None for edge in node.edges])
+    arrays = dict(zip(op._arguments, node.saved or (), strict=False))
+    arrays["out"] = node.out
+    what = find_change(node, [(name, arrays.get(name)) for name in sorted(needed)])
     if what is not None:
         where = f" (in {node.scope})" if node.scope else ""
+        subject = "result" if what == "out" else f"input {what}"
         raise GraphError(
-            f"{node.op.name}{where}: its {what} was changed in place after the forward pass, and "
-            "the backward rule needs the value from before; compute with a copy, or run the "
-            "forward pass again"
+            f"{op.name}{where}: its {subject} was changed in place after the forward pass, and the "
+            "backward rule needs the value from before; compute with a copy, or run the forward "
+            "pass again"
         )

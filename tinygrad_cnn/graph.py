@@ -58,7 +58,8 @@ class Node:
         For each input, where its gradient goes: the `Node` that made it, the leaf tensor itself,
         or None where no gradient is wanted.
     saved
-        For each input, the array if the rule needs it, else None. None altogether once released.
+        For each input, the array if the rule needs it or it is a constant, else None. Empty where
+        there is nothing, None altogether once released.
     out
         The result, if the rule needs it.
     aux
@@ -175,12 +176,13 @@ def _call_site() -> tuple[str, int] | None:
 class _Watch:
     """What is known of one array: when it last changed, and its bytes if it was handed out."""
 
-    __slots__ = ("checksum", "ref", "when")
+    __slots__ = ("checksum", "name", "ref", "when")
 
     def __init__(self, ref: weakref.ref[Array]) -> None:
         self.ref = ref
         self.when = 0
         self.checksum: int | None = None
+        self.name: str | None = None
 
 
 _watched: dict[int, _Watch] = {}  # by id of the array that owns the memory
@@ -262,11 +264,20 @@ def refresh(arrays: Iterable[Any]) -> None:
             _look(array)
 
 
-def find_change(node: Node) -> str | None:
-    """Name the saved array that was changed since the node was recorded, or return None."""
-    for index, array in enumerate(node.saved or ()):
+def find_change(node: Node, needed: Iterable[tuple[str, Any]]) -> str | None:
+    """Name the first of the needed arrays that was changed since the node was recorded."""
+    for name, array in needed:
         if isinstance(array, np.ndarray) and _look(array) > node.seq:
-            return f"input {index}"
-    if node.out is not None and _look(node.out) > node.seq:
-        return "output"
+            return name
     return None
+
+
+def give_name(array: Array, name: str | None) -> None:
+    """Remember the name of a tensor's array, for pictures: a node keeps arrays, not tensors."""
+    _watch(array).name = name
+
+
+def name_of(array: Array) -> str | None:
+    """Return the name given to an array, or to the array it is a view of."""
+    watch = _watched.get(id(_owner(array)))
+    return None if watch is None else watch.name

@@ -14,7 +14,6 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import nn
-from tinygrad_cnn.tensor import Tensor
 
 
 class Momentum(nn.Module):
@@ -31,7 +30,7 @@ class Momentum(nn.Module):
         for parameter in self.parameters():
             nn.init.normal_(parameter, 0.0, 0.01, generator=generator)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Compute logits."""
         x = F.relu(self.conv1(x))  # 4, 16, 16
         x = F.relu(self.conv2(x))  # 4, 16, 16
@@ -57,7 +56,7 @@ class BatchNorm(nn.Module):
             nn.init.normal_(layer.weight, 0.0, 0.1, generator=generator)
         nn.init.zeros_(self.linear2.bias)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Compute logits."""
         x = F.relu(self.bn1(self.conv1(x)))  # 16, 28, 28
         x = F.max_pool2d(x, 2)  # 16, 14, 14
@@ -82,14 +81,14 @@ class Regression(nn.Module):
         nn.init.zeros_(self.linear1.bias)
         nn.init.zeros_(self.linear2.bias)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Compute predictions."""
         x = F.relu(self.conv(x))  # 4, 16, 16
         return self.linear2(self.linear1(F.flatten(x, 1)))  # 1
 
 
 class Sigmoid(nn.Module):
-    """One 5×5 convolution and one logistic output: is it this digit?
+    """One 5×5 convolution and one logistic output, for one digit against the others.
 
     Images (N, 1, 32, 32) to probabilities (N, 1).
     """
@@ -101,7 +100,7 @@ class Sigmoid(nn.Module):
         for parameter in self.parameters():
             nn.init.normal_(parameter, 0.0, 0.01, generator=generator)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Compute probabilities."""
         x = F.max_pool2d(F.relu(self.conv(x)), 2)  # 1, 16, 16
         return F.sigmoid(self.linear(F.flatten(x, 1)))  # 1
@@ -121,7 +120,7 @@ class Softmax(nn.Module):
         nn.init.normal_(self.linear.weight, 0.0, 1 / 1352, generator=generator)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Compute logits."""
         x = F.max_pool2d(self.conv(x), 2)  # 8, 13, 13
         return self.linear(F.flatten(x, 1))  # 10
@@ -140,7 +139,7 @@ class MnistExample(nn.Module):
         self.fc1 = nn.Linear(9216, 128)
         self.fc2 = nn.Linear(128, 10)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Compute logits."""
         x = F.relu(self.conv1(x))  # 32, 26, 26
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # 64, 12, 12
@@ -163,7 +162,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Compute the block."""
         y = F.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
@@ -186,14 +185,18 @@ class ResNet20(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.layer1 = nn.Sequential(*(ResidualBlock(16, 16) for _ in range(3)))
-        self.layer2 = nn.Sequential(ResidualBlock(16, 32, 2), *(ResidualBlock(32, 32) for _ in "ab"))
-        self.layer3 = nn.Sequential(ResidualBlock(32, 64, 2), *(ResidualBlock(64, 64) for _ in "ab"))
+        self.layer2 = nn.Sequential(
+            ResidualBlock(16, 32, 2), *(ResidualBlock(32, 32) for _ in "ab")
+        )
+        self.layer3 = nn.Sequential(
+            ResidualBlock(32, 64, 2), *(ResidualBlock(64, 64) for _ in "ab")
+        )
         self.fc = nn.Linear(64, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Any:
         """Compute logits."""
         x = F.relu(self.bn1(self.conv1(x)))  # 16, 32, 32
         x = self.layer3(self.layer2(self.layer1(x)))  # 64, 8, 8

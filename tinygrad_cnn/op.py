@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,6 +67,8 @@ class TensorBase:
         """Number of dimensions."""
         return self._data.ndim
 
+
+Plan = tuple[tuple[int, ...] | None, bool]
 
 registry: dict[str, type[Op]] = {}
 """Every operation class by its qualified name, in order of definition."""
@@ -117,8 +120,7 @@ class Op:
     name: ClassVar[str] = "op"
     _arguments: ClassVar[tuple[str, ...]] = ()  # names of the inputs; ("*xs",) for any number
     _keywords: ClassVar[frozenset[str]] = frozenset()  # of needs, aux: those the rule takes
-    _keeps_out: ClassVar[tuple[bool, ...] | bool] = False
-    _drops: ClassVar[tuple[tuple[int, ...], ...] | None] = None  # see _plan_saving
+    _plans: ClassVar[tuple[Plan, ...]] = ()  # by wanted gradients; empty for any number of inputs
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -200,13 +202,15 @@ class Op:
             return out, aux
         if not recording:
             return tensor._wrap(out, None), aux
-        keeps_out: Any = self._keeps_out
-        if self._drops is None:
+        if self._plans:
+            drops, keeps_out = self._plans[wanted]
+        else:  # any number of inputs
+            drops, keeps_out = _plan(self.saves, (), [edge is not None for edge in edges])
+        if drops is None:
             arrays = ()  # type: ignore[assignment]  # most often nothing is kept
         else:
-            for index in self._drops[wanted]:
+            for index in drops:
                 arrays[index] = None
-            keeps_out = keeps_out[wanted]
         if foreign:  # an array from outside may be written to between forward and backward
             for x, array in zip(inputs, arrays, strict=False):
                 if x is array:
@@ -239,7 +243,7 @@ def _has_float64(arrays: list[Any]) -> bool:
 
 
 def _plan_saving(cls: type[Op]) -> None:
-    """Work out, once a class, which arrays to keep for each combination of wanted gradients."""
+    """Work out, once a class, what to keep for each combination of wanted gradients."""
     parameters = list(inspect.signature(cls.backward).parameters.values())[3:]
     positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     variadic = any(p.kind is p.VAR_POSITIONAL for p in positional)
@@ -247,28 +251,46 @@ def _plan_saving(cls: type[Op]) -> None:
     names = tuple(p.name for p in positional)
     if keywords - {"needs", "aux"}:
         raise TypeError(f"{cls.__name__}.backward: keywords may be needs and aux, got {keywords}")
-    known = {*names, "out"}
-    listed = (
-        [cls.saves] if isinstance(cls.saves, tuple) else [tuple(cls.saves), *cls.saves.values()]
-    )
-    unknown = {name for group in listed for name in group} - known
+    saves = cls.saves
+    listed = [saves] if isinstance(saves, tuple) else [tuple(saves), *saves.values()]
+    unknown = {name for group in listed for name in group} - {*names, "out"}
     if unknown:
         raise TypeError(
-            f"{cls.__name__}.saves: {sorted(unknown)} are not among the rule's {sorted(known)}"
+            f"{cls.__name__}.saves: {sorted(unknown)} are not among the rule's {[*names, 'out']}"
         )
-    cls._arguments, cls._keywords = names, keywords
-    if variadic and cls.saves not in ((), ("out",)):
+    if variadic and saves not in ((), ("out",)):
         raise TypeError(f"{cls.__name__}.saves: an op of any number of inputs saves none of them")
-    if variadic or not cls.saves:
-        cls._drops, cls._keeps_out = None, "out" in cls.saves
-        return
-    drops, keeps_out = [], []
-    for wanted in range(1 << len(names)):
-        if isinstance(cls.saves, dict):
-            readers = [n for i, n in enumerate(names) if wanted >> i & 1]
-            kept = {name for reader in readers for name in cls.saves.get(reader, ())}
-        else:
-            kept = set(cls.saves)
-        drops.append(tuple(i for i, n in enumerate(names) if n not in kept))
-        keeps_out.append("out" in kept)
-    cls._drops, cls._keeps_out = tuple(drops), tuple(keeps_out)
+    if cls.reference is not None and not {*names} <= set(saves):
+        raise TypeError(f"{cls.__name__}: reference needs every input in saves, {names}")
+    cls._arguments, cls._keywords = () if variadic else names, keywords
+    flags = [[bool(b >> i & 1) for i in range(len(names))] for b in range(1 << len(names))]
+    cls._plans = () if variadic else tuple(_plan(saves, names, needs) for needs in flags)
+
+
+def needed_by(
+    saves: tuple[str, ...] | dict[str, tuple[str, ...]],
+    names: tuple[str, ...],
+    needs: Sequence[bool],
+) -> set[str]:
+    """Return the names of what the rule reads, given which gradients are wanted."""
+    if isinstance(saves, tuple):
+        return set(saves)
+    readers = [name for name, wanted in zip(names, needs, strict=True) if wanted]
+    return {name for reader in readers for name in saves.get(reader, ())}
+
+
+def _plan(
+    saves: tuple[str, ...] | dict[str, tuple[str, ...]],
+    names: tuple[str, ...],
+    needs: Sequence[bool],
+) -> Plan:
+    """Return which inputs to drop (None: all of them) and whether to keep the result.
+
+    Constants are kept in any case: they cannot be computed again from the leaves, which is what
+    the verification does with inputs that no rule kept.
+    """
+    kept = needed_by(saves, names, needs)
+    drops = tuple(
+        i for i, wanted in enumerate(needs) if wanted and not (names and names[i] in kept)
+    )
+    return None if len(drops) == len(needs) else drops, "out" in kept

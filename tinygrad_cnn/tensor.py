@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn import autograd
-from tinygrad_cnn.graph import Array, GraphError, Node, changed, expose
+from tinygrad_cnn.graph import Array, GraphError, Node, changed, expose, give_name
 from tinygrad_cnn.operators import UFUNCS, Operators
 from tinygrad_cnn.ops.index import plain_key
 
@@ -62,10 +62,12 @@ class Tensor(Operators):
         self._node = None
         self._grad = None
         self._hooks = None
-        self._name = name
+        self._name = None
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
+        if name is not None:
+            self.name = name
 
     @staticmethod
     def _wrap(data: Array, node: Node | None) -> Tensor:
@@ -151,6 +153,7 @@ class Tensor(Operators):
     @name.setter
     def name(self, value: str | None) -> None:
         self._name = value
+        give_name(self._data, value)
         if self._node is not None:
             self._node.label = value
 
@@ -397,6 +400,7 @@ def as_tensor(data: Any, *, requires_grad: bool = False, name: str | None = None
     if not isinstance(data, np.ndarray) or data.dtype.kind not in "fiub":
         return Tensor(data, requires_grad, name=name)
     shared = Tensor._wrap(expose(data), None)
-    shared._name = name
     shared.requires_grad = requires_grad
+    if name is not None:
+        shared.name = name
     return shared
