@@ -1,20 +1,58 @@
-"""Changing the shape: reshape, transpose, broadcast, pad and crop, concatenate, stack.
+"""Changing the shape: reshape, permute, broadcast, pad and crop, split.
 
-All are linear: a rule is the op's adjoint. Sum and broadcast, pad and crop are pairs.
+All are linear, and each rule is the adjoint: sum and broadcast, pad and crop are pairs.
 """
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Sequence
+import math
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.index import Key, Slice
 
 Operand = TensorBase | Array
+
+_ALL = slice(None)
+
+
+def shape_of(name: str, input: Any) -> tuple[int, ...]:
+    """Return the shape of a tensor, an array, a list or a number."""
+    if isinstance(input, (TensorBase, np.ndarray)):
+        return input.shape
+    if isinstance(input, (list, tuple, bool, int, float, np.generic)):
+        return np.shape(input)
+    raise TypeError(f"{name}: expects tensors, arrays or numbers, got {type(input).__name__}")
+
+
+def sizes_of(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Accept both f(x, 2, 3) and f(x, (2, 3))."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    try:
+        return tuple([operator.index(size) for size in sizes])
+    except TypeError:
+        raise TypeError(f"{name}: expects integers, got {sizes}") from None
+
+
+def axis_of(name: str, ndim: int, dim: Any, axis: Any = None) -> int:
+    """Return the dimension that ``dim``, or NumPy's word ``axis``, names; counted from 0."""
+    try:
+        index = operator.index(dim if axis is None else axis)
+    except TypeError:
+        raise TypeError(f"{name}: dim expects an integer, got {dim}") from None
+    if not -ndim <= index < ndim:
+        raise IndexError(f"{name}: dim {index} does not exist in a tensor of {ndim} dimensions")
+    return index % ndim
+
+
+# ---------------------------------------------------------------------------------------------
+# the same elements under another shape
 
 
 class Reshape(Op):
@@ -29,7 +67,7 @@ class Reshape(Op):
         return np.reshape(x, self.shape)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (reshape(g, x.shape),)
+        return (Reshape(x.shape)(g),)
 
 
 def reshape(input: Operand, *shape: int | Sequence[int]) -> Any:
@@ -43,22 +81,146 @@ def reshape(input: Operand, *shape: int | Sequence[int]) -> Any:
     >>> reshape(np.arange(6.0), 2, -1).shape
     (2, 3)
     """
-    sizes = _sizes(shape)
-    old = tuple(input.shape)
-    total = int(np.prod(old))
-    known = int(np.prod([s for s in sizes if s != -1]))
+    old = shape_of("reshape", input)
+    sizes = sizes_of("reshape", shape)
+    total = math.prod(old)
+    known = math.prod([s for s in sizes if s != -1])
     if sizes.count(-1) == 1 and known > 0 and total % known == 0:
-        sizes = tuple(total // known if s == -1 else s for s in sizes)
-    if builtins.min(sizes, default=0) < 0 or int(np.prod(sizes)) != total:
+        sizes = tuple([total // known if s == -1 else s for s in sizes])
+    if min(sizes, default=0) < 0 or math.prod(sizes) != total:
         raise ValueError(f"reshape: {total} elements of shape {old} do not fit shape {sizes}")
     return Reshape(sizes)(input)
 
 
-def _sizes(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """Accept both f(x, 2, 3) and f(x, (2, 3))."""
-    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = tuple(shape[0])
-    return tuple(int(s) for s in shape)
+view = reshape
+
+
+def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Join the neighbouring dimensions from ``start_dim`` to ``end_dim``, included, into one.
+
+    A single number becomes an array of one element.
+
+    Raises
+    ------
+    IndexError
+        If a dimension does not exist.
+    ValueError
+        If ``end_dim`` stands before ``start_dim``.
+
+    >>> flatten(np.zeros((2, 3, 4, 5)), 1).shape
+    (2, 60)
+    """
+    old = shape_of("flatten", input)
+    ndim = max(len(old), 1)
+    start, end = axis_of("flatten", ndim, start_dim), axis_of("flatten", ndim, end_dim)
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} stands after end_dim {end_dim} in {old}")
+    return Reshape((*old[:start], math.prod(old[start : end + 1]), *old[end + 1 :]))(input)
+
+
+def squeeze(
+    input: Operand,
+    dim: int | Sequence[int] | None = None,
+    *,
+    axis: int | Sequence[int] | None = None,
+) -> Any:
+    """Drop dimensions of size 1: all of them, or those named; other sizes stay, as in PyTorch.
+
+    Raises
+    ------
+    IndexError
+        If a dimension does not exist.
+
+    >>> squeeze(np.zeros((1, 2, 1)), 0).shape
+    (2, 1)
+    """
+    old = shape_of("squeeze", input)
+    named = dim if axis is None else axis
+    if named is None:
+        dims = set(range(len(old)))
+    else:
+        dims = {axis_of("squeeze", len(old), d) for d in sizes_of("squeeze", (named,))}
+    return Reshape(tuple([s for i, s in enumerate(old) if s != 1 or i not in dims]))(input)
+
+
+def unsqueeze(input: Operand, dim: int, *, axis: int | None = None) -> Any:
+    """Insert a dimension of size 1 so that it has index ``dim`` in the result.
+
+    Raises
+    ------
+    IndexError
+        If the result has no such dimension.
+
+    >>> unsqueeze(np.zeros((2, 3)), -1).shape
+    (2, 3, 1)
+    """
+    old = shape_of("unsqueeze", input)
+    index = axis_of("unsqueeze", len(old) + 1, dim, axis)
+    return Reshape((*old[:index], 1, *old[index:]))(input)
+
+
+# ---------------------------------------------------------------------------------------------
+# the dimensions in another order
+
+
+class Permute(Op):
+    """The dimensions in another order; a view."""
+
+    __slots__ = ("dims",)
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        self.dims = dims
+
+    def forward(self, x: Any) -> Any:
+        return np.transpose(x, self.dims)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        inverse = sorted(range(len(self.dims)), key=self.dims.__getitem__)
+        return (Permute(tuple(inverse))(g),)
+
+
+def permute(input: Operand, *dims: int | Sequence[int]) -> Any:
+    """Put the dimensions into another order: dimension i of the result is ``dims[i]``.
+
+    Raises
+    ------
+    ValueError
+        If the dims are not each dimension once.
+    IndexError
+        If a dimension does not exist.
+
+    >>> permute(np.zeros((2, 3, 4)), 2, 0, 1).shape
+    (4, 2, 3)
+    """
+    old = shape_of("permute", input)
+    order = tuple([axis_of("permute", len(old), d) for d in sizes_of("permute", dims)])
+    if len(order) != len(old) or len(set(order)) != len(old):
+        raise ValueError(
+            f"permute: expects each of {len(old)} dimensions once, got {dims} for shape {old}"
+        )
+    return Permute(order)(input)
+
+
+def transpose(input: Operand, dim0: int, dim1: int) -> Any:
+    """Exchange two dimensions.
+
+    Raises
+    ------
+    IndexError
+        If a dimension does not exist.
+
+    >>> transpose(np.zeros((2, 3, 4)), 0, -1).shape
+    (4, 3, 2)
+    """
+    ndim = len(shape_of("transpose", input))
+    first, second = axis_of("transpose", ndim, dim0), axis_of("transpose", ndim, dim1)
+    order = list(range(ndim))
+    order[first], order[second] = second, first
+    return Permute(tuple(order))(input)
+
+
+# ---------------------------------------------------------------------------------------------
+# repetition
 
 
 class BroadcastTo(Op):
@@ -76,18 +238,178 @@ class BroadcastTo(Op):
         return (g,)  # the engine sums a gradient over broadcast dimensions
 
 
+def _broadcasts(old: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
+    new = len(sizes) - len(old)
+    fits = new >= 0 and all(o in (1, s) for o, s in zip(old, sizes[new:], strict=True))
+    return fits and min(sizes, default=0) >= 0
+
+
 def broadcast_to(input: Operand, shape: Sequence[int]) -> Any:
     """Repeat along new leading dimensions and dimensions of size 1, without copying.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not broadcast to the other.
 
     >>> broadcast_to(np.array([1.0, 2.0]), (2, 2))
     array([[1., 2.],
            [1., 2.]])
     """
-    shape = tuple(shape)
-    try:
-        legal = np.broadcast_shapes(input.shape, shape) == shape
-    except ValueError:
-        legal = False
-    if not legal:
-        raise ValueError(f"broadcast_to: shape {tuple(input.shape)} does not broadcast to {shape}")
-    return BroadcastTo(shape)(input)
+    old = shape_of("broadcast_to", input)
+    sizes = sizes_of("broadcast_to", (tuple(shape),))
+    if not _broadcasts(old, sizes):
+        raise ValueError(f"broadcast_to: shape {old} does not broadcast to {sizes}")
+    return BroadcastTo(sizes)(input)
+
+
+def expand(input: Operand, *sizes: int | Sequence[int]) -> Any:
+    """Repeat along new leading dimensions and dimensions of size 1; a size of -1 keeps one.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not broadcast to the sizes.
+
+    >>> expand(np.zeros((3, 1)), 2, -1, 4).shape
+    (2, 3, 4)
+    """
+    old = shape_of("expand", input)
+    wanted = sizes_of("expand", sizes)
+    new = len(wanted) - len(old)
+    kept = tuple([old[i - new] if s == -1 and i >= new else s for i, s in enumerate(wanted)])
+    if not _broadcasts(old, kept):
+        raise ValueError(f"expand: shape {old} does not expand to {wanted}")
+    return BroadcastTo(kept)(input)
+
+
+# ---------------------------------------------------------------------------------------------
+# borders
+
+Widths = tuple[tuple[int, int], ...]
+
+
+class Pad(Op):
+    """Borders of a number around x; a negative width crops. The adjoint has the widths negated."""
+
+    __slots__ = ("value", "widths")
+
+    def __init__(self, widths: Widths, value: float = 0.0) -> None:
+        self.widths = widths  # (before, after) for each dimension
+        self.value = value
+
+    def forward(self, x: Any) -> Any:
+        widths = self.widths
+        # What of x stays, and where it goes.
+        source = [
+            slice(max(-b, 0), s - max(-a, 0)) for s, (b, a) in zip(x.shape, widths, strict=True)
+        ]
+        kept = x[tuple(source)]
+        shape = tuple(
+            [s + max(b, 0) + max(a, 0) for s, (b, a) in zip(kept.shape, widths, strict=True)]
+        )
+        if shape == kept.shape:
+            return kept
+        out = np.full_like(x, self.value, shape=shape)  # keeps channels-last channels-last
+        target = [
+            slice(max(b, 0), max(b, 0) + s) for s, (b, _) in zip(kept.shape, widths, strict=True)
+        ]
+        out[tuple(target)] = kept
+        return out
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (Pad(tuple([(-b, -a) for b, a in self.widths]))(g),)
+
+
+def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Any:
+    """Add borders of a number; negative widths crop.
+
+    Parameters
+    ----------
+    input
+        Any shape.
+    pad
+        Widths in elements, the last dimension first: ``(left, right, top, bottom, …)``.
+        Dimensions that are not named stay as they are.
+    mode
+        ``"constant"``, the only one.
+    value
+        The number to fill with.
+
+    Raises
+    ------
+    ValueError
+        If the widths are not pairs, are more than the dimensions, or crop more than there is; or
+        if the mode is another.
+
+    >>> pad(np.ones((1, 2)), (1, 0, 0, 1))
+    array([[0., 1., 1.],
+           [0., 0., 0.]])
+    """
+    if mode != "constant":
+        raise ValueError(f"pad: mode expects 'constant', got {mode!r}")
+    old = shape_of("pad", input)
+    sizes = sizes_of("pad", (tuple(pad),))
+    if len(sizes) % 2 or len(sizes) > 2 * len(old):
+        raise ValueError(
+            f"pad: expects a pair of widths for each of at most {len(old)} dimensions, got {sizes}"
+        )
+    pairs = list(zip(sizes[::2], sizes[1::2], strict=True))
+    widths = ((0, 0),) * (len(old) - len(pairs)) + tuple(reversed(pairs))
+    for s, (before, after) in zip(old, widths, strict=True):
+        if s + min(before, 0) + min(after, 0) < 0:
+            raise ValueError(f"pad: widths {sizes} crop more than there is in shape {old}")
+    return Pad(widths, value)(input)
+
+
+# ---------------------------------------------------------------------------------------------
+# cutting
+
+
+def pieces(x: Any, sizes: Iterable[int], dim: int, needs: Iterable[bool]) -> list[Any]:
+    """Cut along a dimension; None in the places that are not needed."""
+    cut, start = [], 0
+    for size, needed in zip(sizes, needs, strict=True):
+        key = Key((*(_ALL,) * dim, slice(start, start + size)))
+        cut.append(Slice(key)(x) if needed else None)
+        start += size
+    return cut
+
+
+def split(
+    input: Operand, sizes: int | Sequence[int], dim: int = 0, *, axis: int | None = None
+) -> tuple[Any, ...]:
+    """Cut into pieces along a dimension, without copying.
+
+    Parameters
+    ----------
+    input
+        Any shape of at least one dimension.
+    sizes
+        The size of each piece, or one number for all: the last piece may then be smaller.
+    dim
+        The dimension to cut along.
+
+    Raises
+    ------
+    ValueError
+        If a size is negative (or one for all is not positive), or they do not add up.
+    IndexError
+        If the dimension does not exist.
+
+    >>> [piece.shape for piece in split(np.zeros((5, 2)), 2)]
+    [(2, 2), (2, 2), (1, 2)]
+    """
+    old = shape_of("split", input)
+    index = axis_of("split", len(old), dim, axis)
+    total = old[index]
+    if isinstance(sizes, (tuple, list)):
+        lengths = list(sizes_of("split", (sizes,)))
+        if min(lengths, default=0) < 0 or sum(lengths) != total:
+            raise ValueError(f"split: sizes {sizes} do not add up to {total}, dim {index} of {old}")
+    else:
+        (each,) = sizes_of("split", (sizes,))
+        if each < 1:
+            raise ValueError(f"split: expects a size of at least 1, got {each}")
+        lengths = [min(each, total - start) for start in range(0, total, each)] or [0]
+    return tuple(pieces(input, lengths, index, (True,) * len(lengths)))
