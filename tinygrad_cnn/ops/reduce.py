@@ -1,41 +1,24 @@
-"""Reductions over any axes."""
+"""Reductions over any dimensions: sum, mean, product, variance, logsumexp.
+
+The greatest and smallest elements stand in `extreme`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tinygrad_cnn.graph import Array
+from tinygrad_cnn.kernels.reduce import sum_over
 from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.elementwise import div, exp, mul
+from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import broadcast_to, reshape
 
 Operand = TensorBase | Array
-
-
-class Sum(Op):
-    """Sum over axes."""
-
-    __slots__ = ("axes", "keepdims")
-
-    def __init__(self, axes: tuple[int, ...], keepdims: bool) -> None:
-        self.axes = axes
-        self.keepdims = keepdims
-
-    def forward(self, x: Any) -> Any:
-        return np.sum(x, axis=self.axes, keepdims=self.keepdims)
-
-    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (spread(g, x.shape, self.axes),)
-
-
-def spread(g: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
-    """Repeat a reduced array along the axes it was reduced over: the adjoint of a sum."""
-    kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
-    return broadcast_to(reshape(g, kept), shape)
-
-
 Dim = int | Sequence[int] | None
 
 
@@ -47,8 +30,10 @@ def axes_of(op: str, ndim: int, dim: Dim, axis: Dim = None) -> tuple[int, ...]:
         raise ValueError(f"{op}: dim and axis are two names of one argument; give one of them")
     if dim is None:
         return tuple(range(ndim))
-    dims = (dim,) if isinstance(dim, (int, np.integer)) else tuple(dim)
+    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     for d in dims:
+        if not isinstance(d, (int, np.integer)):
+            raise TypeError(f"{op}: dim expects an int, a tuple of ints or None, got {dim!r}")
         if not -ndim <= d < ndim:
             raise IndexError(f"{op}: dim {d} does not exist in a tensor of {ndim} dimensions")
     axes = sorted({int(d) % ndim for d in dims})
@@ -57,17 +42,298 @@ def axes_of(op: str, ndim: int, dim: Dim, axis: Dim = None) -> tuple[int, ...]:
     return tuple(axes)
 
 
+def spread(g: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    """Repeat a reduced array along the axes it was reduced over: the adjoint of a sum."""
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+    return broadcast_to(reshape(g, kept), shape)
+
+
+def as_float(x: Any) -> Any:
+    """Return an array of floats; integers become float64, which `Op` makes float32 in the end."""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+class _Reduction(Op):
+    """A function of the elements along some axes, which it takes away (or leaves with size 1)."""
+
+    __slots__ = ("axes", "keepdims")
+
+    def __init__(self, axes: tuple[int, ...], keepdims: bool) -> None:
+        self.axes = axes
+        self.keepdims = keepdims
+
+    def count(self, x: Any) -> int:
+        """Return how many elements each result is made of."""
+        return math.prod([x.shape[axis] for axis in self.axes])
+
+    def spread(self, g: Any, x: Any) -> Any:
+        """Repeat a result over the elements that it was made of."""
+        return spread(g, x.shape, self.axes)
+
+
+class Sum(_Reduction):
+    """Σ x."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return sum_over(np.asarray(x), self.axes, self.keepdims)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (self.spread(g, x),)
+
+
 def sum(
-    input: Operand, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
+    input: Operand,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
 ) -> Any:
-    """Sum over dimensions, all of them by default.
+    """Sum over dimensions: ``Σ input``; over no elements it is 0.
+
+    Parameters
+    ----------
+    input
+        Any shape; integers and booleans give integers.
+    dim, axis
+        A dimension, several, or None for all of them.
+    keepdim, keepdims
+        Leave the reduced dimensions in the result with size 1.
 
     Raises
     ------
     IndexError
         If a dimension does not exist.
+    ValueError
+        If a dimension is named twice.
 
     >>> sum(np.ones((2, 3)), dim=1)
     array([3., 3.])
     """
     return Sum(axes_of("sum", input.ndim, dim, axis), keepdim or keepdims)(input)
+
+
+class Mean(_Reduction):
+    """Σ x / n."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        x = np.asarray(x)
+        total = sum_over(x, self.axes, self.keepdims)
+        count = self.count(x)
+        return total / count if count else total * np.nan  # 0 / 0 would warn
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (self.spread(div(g, self.count(x) or 1), x),)
+
+
+def mean(
+    input: Operand,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Mean over dimensions: ``Σ input / n``; arguments and errors as for `sum`.
+
+    Integers give float32. Over no elements it is NaN.
+
+    >>> mean(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=0)
+    array([2., 3.])
+    """
+    return Mean(axes_of("mean", input.ndim, dim, axis), keepdim or keepdims)(input)
+
+
+class Prod(_Reduction):
+    """∏ x."""
+
+    __slots__ = ()
+    saves = ("x",)
+
+    def forward(self, x: Any) -> Any:
+        return np.prod(x, axis=self.axes, keepdims=self.keepdims)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (self.spread(g, x) * _products_of_others(x, self.axes),)
+
+    def reference(self, x: Any) -> Any:
+        shape = x.shape
+        for axis in self.axes:
+            before = (slice(None),) * axis
+            odd = None
+            while (size := x.shape[axis]) > 1:
+                half = size // 2
+                if size % 2:
+                    last = x[*before, size - 1 :]
+                    odd = last if odd is None else odd * last
+                x = x[*before, :half] * x[*before, half : 2 * half]
+            if not size:
+                x = sum(x, axis, keepdim=True) + 1.0
+            x = x if odd is None else x * odd
+        kept = [size for axis, size in enumerate(shape) if axis not in self.axes]
+        return x if self.keepdims else reshape(x, kept)
+
+
+def _products_of_others(x: Array, axes: tuple[int, ...]) -> Array:
+    """Return, for each element, the product of all others that are reduced with it.
+
+    It is the product of what stands before times the product of what stands after: dividing the
+    whole product by the element would fail at zeros.
+    """
+    last = tuple(range(-len(axes), 0))
+    moved = np.moveaxis(x, axes, last)
+    kept = moved.shape[: x.ndim - len(axes)]
+    rows = moved.reshape(*kept, math.prod(moved.shape[len(kept) :]))  # (kept…, n)
+    others = np.ones_like(rows)
+    np.cumprod(rows[..., :-1], axis=-1, out=others[..., 1:])
+    others[..., :-1] *= np.cumprod(rows[..., :0:-1], axis=-1)[..., ::-1]
+    return np.moveaxis(others.reshape(moved.shape), last, axes)  # x.shape
+
+
+def prod(
+    input: Operand,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Product over dimensions: ``∏ input``; arguments and errors as for `sum`.
+
+    Its gradient, the product of the other elements, is right with zeros among them too. Over no
+    elements it is 1.
+
+    >>> prod(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=1)
+    array([ 2., 12.])
+    """
+    return Prod(axes_of("prod", input.ndim, dim, axis), keepdim or keepdims)(input)
+
+
+class Var(_Reduction):
+    """Σ (x - mean)² / (n - correction)."""
+
+    __slots__ = ("correction",)
+    saves: ClassVar[tuple[str, ...]] = ("x",)
+
+    def __init__(self, axes: tuple[int, ...], keepdims: bool, correction: float) -> None:
+        super().__init__(axes, keepdims)
+        self.correction = correction
+
+    def forward(self, x: Any) -> Any:
+        x = as_float(x)
+        count = self.count(x)
+        if not count:
+            return sum_over(x, self.axes, self.keepdims) * np.nan
+        centred = x - sum_over(x, self.axes, keepdims=True) / count
+        centred -= sum_over(centred, self.axes, keepdims=True) / count  # see backward
+        centred *= centred
+        with np.errstate(divide="ignore", invalid="ignore"):  # a single element: 0 / 0 is NaN
+            return sum_over(centred, self.axes, self.keepdims) / self._divisor(count)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        divisor = self._divisor(self.count(x))
+        scale = 2.0 / divisor if divisor else math.nan
+        centred = x - mean(x, self.axes, True)
+        centred = centred - mean(centred, self.axes, True)  # far from 0 the first mean is rounded
+        return (self.spread(mul(g, scale), x) * centred,)
+
+    def _divisor(self, count: int) -> float:
+        return max(count - self.correction, 0)
+
+
+def var(
+    input: Operand,
+    dim: Dim = None,
+    correction: float = 1,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Variance over dimensions: ``Σ (input - mean)² / (n - correction)``.
+
+    ``correction=1`` makes it unbiased, 0 gives the mean square. Where ``n ≤ correction`` the
+    divisor is 0: the result is NaN or inf, and the gradient NaN. Integers give float32. Other
+    arguments and errors as for `sum`.
+
+    >>> var(np.array([1.0, 2.0, 3.0]))
+    array(1.)
+    """
+    return Var(axes_of("var", input.ndim, dim, axis), keepdim or keepdims, correction)(input)
+
+
+class Std(Var):
+    """√(Σ (x - mean)² / (n - correction))."""
+
+    __slots__ = ()
+    saves = ("x", "out")
+
+    def forward(self, x: Any) -> Any:
+        return np.sqrt(super().forward(x))
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        constant = out == 0
+        twice = where(constant, 1.0, mul(out, 2.0))
+        return super().backward(where(constant, 0.0, div(g, twice)), out, x)
+
+
+def std(
+    input: Operand,
+    dim: Dim = None,
+    correction: float = 1,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Take the standard deviation over dimensions: the root of `var`, with its arguments.
+
+    Where all elements are equal, and the derivative does not exist, the gradient is 0.
+
+    >>> std(np.array([1.0, 2.0, 3.0]))
+    array(1.)
+    """
+    return Std(axes_of("std", input.ndim, dim, axis), keepdim or keepdims, correction)(input)
+
+
+class LogSumExp(_Reduction):
+    """ln Σ eˣ."""
+
+    __slots__ = ()
+    saves = ("x", "out")
+
+    def forward(self, x: Any) -> Any:
+        x = as_float(x)
+        top = np.max(x, axis=self.axes, keepdims=True, initial=-np.inf)
+        top = np.where(np.isfinite(top), top, 0.0)  # inf - inf is NaN
+        with np.errstate(divide="ignore", over="ignore"):  # ln 0 is -inf, e^inf is inf
+            result = np.log(np.sum(np.exp(x - top), axis=self.axes, keepdims=True)) + top
+        return result if self.keepdims else np.squeeze(result, self.axes)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        finite = where(out == -np.inf, 0.0, out)  # e^(-inf - 0) is 0, e^(-inf + inf) NaN
+        return (self.spread(g, x) * exp(x - self.spread(finite, x)),)
+
+
+def logsumexp(
+    input: Operand,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Logarithm of the sum of exponentials: ``ln Σ exp(input)``, without overflow.
+
+    Over no elements, and where all are -inf, it is -inf, and the gradient 0. Integers give
+    float32. Arguments and errors as for `sum`.
+
+    >>> logsumexp(np.array([[1e4, 1e4]]), dim=1)
+    array([10000.69314718])
+    """
+    return LogSumExp(axes_of("logsumexp", input.ndim, dim, axis), keepdim or keepdims)(input)

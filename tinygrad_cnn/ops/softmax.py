@@ -1,7 +1,99 @@
-"""(being written)."""
+"""Softmax and its logarithm along one dimension."""
+
+from __future__ import annotations
+
 from typing import Any
-def __getattr__(name: str) -> Any:
-    return None
-tanh: Any = None
-matmul: Any = None
-plain_key: Any = None
+
+import numpy as np
+
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.elementwise import exp
+from tinygrad_cnn.ops.reduce import Operand, as_float, axes_of, sum
+
+
+class Softmax(Op):
+    """eˣ / Σ eˣ along an axis."""
+
+    __slots__ = ("axis",)
+    saves = ("out",)
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        out = _below_greatest(x, self.axis)
+        np.exp(out, out=out)
+        out /= np.sum(out, axis=self.axis, keepdims=True)
+        return out
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (out * (g - sum(g * out, self.axis, keepdim=True)),)
+
+
+class LogSoftmax(Op):
+    """x - ln Σ eˣ along an axis."""
+
+    __slots__ = ("axis",)
+    saves = ("out",)
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        out = _below_greatest(x, self.axis)
+        if out.size:  # ln 0, of no elements, would warn
+            out -= np.log(np.sum(np.exp(out), axis=self.axis, keepdims=True))
+        return out
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (g - exp(out) * sum(g, self.axis, keepdim=True),)
+
+
+def _below_greatest(x: Any, axis: int) -> Any:
+    """Return x minus its greatest element along the axis, so that no exponential overflows."""
+    x = as_float(x)
+    if not x.size:
+        return x.copy()
+    with np.errstate(invalid="ignore"):  # inf - inf: an infinite greatest element gives NaN
+        return x - np.max(x, axis=axis, keepdims=True)
+
+
+def _one_axis(function: str, input: Operand, dim: int) -> int:
+    if not isinstance(dim, (int, np.integer)):
+        raise TypeError(f"{function}: dim expects an int, got {dim!r}")
+    return axes_of(function, input.ndim, dim)[0]
+
+
+def softmax(input: Operand, dim: int) -> Any:
+    """Exponentials over their sum: ``exp(input) / Σ exp(input)`` along a dimension.
+
+    Parameters
+    ----------
+    input
+        Any shape and any finite values: the greatest element is subtracted before the
+        exponential. Integers give float32.
+    dim
+        The dimension along which the result adds up to 1.
+
+    Raises
+    ------
+    IndexError
+        If the dimension does not exist.
+    TypeError
+        If it is not an integer.
+
+    >>> softmax(np.array([1e4, 1e4]), 0)
+    array([0.5, 0.5])
+    """
+    return Softmax(_one_axis("softmax", input, dim))(input)
+
+
+def log_softmax(input: Operand, dim: int) -> Any:
+    """Logarithm of `softmax`: ``input - ln Σ exp(input)`` along a dimension.
+
+    Exact where `softmax` itself would round to 0. Arguments and errors as for `softmax`.
+
+    >>> log_softmax(np.array([0.0, -1e4]), 0)
+    array([     0., -10000.])
+    """
+    return LogSoftmax(_one_axis("log_softmax", input, dim))(input)

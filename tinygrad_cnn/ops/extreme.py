@@ -1,0 +1,325 @@
+"""Greatest and smallest elements: max, min, amax, amin and their places, argmax, argmin.
+
+`max` and `min` choose one element, the first among equals, and its gradient goes there; `amax` and
+`amin` share the gradient evenly among equals. A NaN counts as both the greatest and the smallest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.elementwise import div
+from tinygrad_cnn.ops.piecewise import where
+from tinygrad_cnn.ops.reduce import Dim, Operand, _Reduction, axes_of, sum
+from tinygrad_cnn.ops.shape import reshape
+
+
+class TakeAlong(Op):
+    """x at the given places of an axis."""
+
+    __slots__ = ("axis",)
+    saves = ("indices",)
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any, indices: Any) -> Any:
+        return np.take_along_axis(x, indices, self.axis)
+
+    def backward(self, g: Any, out: Any, x: Any, indices: Any) -> tuple[Any, ...]:
+        return PutAlong(self.axis, x.shape[self.axis])(g, indices), None
+
+
+class PutAlong(Op):
+    """Zeros with x added at the given places of an axis: the adjoint of `TakeAlong`."""
+
+    __slots__ = ("axis", "size")
+    saves = ("indices",)
+
+    def __init__(self, axis: int, size: int) -> None:
+        self.axis = axis
+        self.size = size
+
+    def forward(self, x: Any, indices: Any) -> Any:
+        shape = list(x.shape)
+        shape[self.axis] = self.size
+        out = np.zeros(shape, x.dtype)
+        if x.shape[self.axis] == 1:  # no place is named twice
+            np.put_along_axis(out, indices, x, self.axis)
+        else:
+            places = list(np.indices(x.shape, sparse=True))
+            places[self.axis] = indices
+            np.add.at(out, tuple(places), x)
+        return out
+
+    def backward(self, g: Any, out: Any, x: Any, indices: Any) -> tuple[Any, ...]:
+        return TakeAlong(self.axis)(g, indices), None
+
+
+class _Selection(Op):
+    """The element of an axis that a function such as argmax chooses."""
+
+    __slots__ = ("axis", "keepdims")
+    has_aux = True
+
+    def __init__(self, axis: int, keepdims: bool) -> None:
+        self.axis = axis
+        self.keepdims = keepdims
+
+    def choice(self, x: Any) -> Any:
+        """Return the places of the chosen elements, with the axis kept at size 1."""
+        raise NotImplementedError(f"{self.name}: choice is not defined")
+
+    def forward(self, x: Any) -> Any:
+        indices = self.choice(x)
+        values = np.take_along_axis(x, indices, self.axis)
+        return values if self.keepdims else np.squeeze(values, self.axis), indices
+
+    def backward(self, g: Any, out: Any, x: Any, *, aux: Any) -> tuple[Any, ...]:
+        g = reshape(g, aux.shape)
+        return (PutAlong(self.axis, x.shape[self.axis])(g, aux),)
+
+
+class Max(_Selection):
+    """max x along an axis, the first among equals."""
+
+    __slots__ = ()
+
+    def choice(self, x: Any) -> Any:
+        return np.argmax(x, axis=self.axis, keepdims=True)
+
+
+class Min(_Selection):
+    """min x along an axis, the first among equals."""
+
+    __slots__ = ()
+
+    def choice(self, x: Any) -> Any:
+        return np.argmin(x, axis=self.axis, keepdims=True)
+
+
+class Extreme(NamedTuple):
+    """What `max` and `min` return for a dimension."""
+
+    values: Any
+    indices: Any
+
+
+def _select(
+    function: str, op: type[_Selection], input: Operand, dim: Dim, axis: Dim, keepdim: bool
+) -> Any:
+    axes = axes_of(function, input.ndim, dim, axis)
+    _check_not_empty(function, input, axes)
+    if dim is None and axis is None:
+        result = op(0, False)(reshape(input, -1))
+        return reshape(result, (1,) * input.ndim) if keepdim else result
+    if len(axes) != 1 or not isinstance(axis if dim is None else dim, (int, np.integer)):
+        raise ValueError(
+            f"{function}: expects one dim, an int, or None, got {axis if dim is None else dim}; "
+            f"a{function} reduces over several"
+        )
+    values, places = op(axes[0], keepdim).apply((input,))
+    # A copy, since the user may write to it and the rule still needs the places.
+    indices = places.copy() if keepdim else np.squeeze(places, axes[0]).copy()
+    return Extreme(values, _like(input, indices))
+
+
+def _check_not_empty(function: str, input: Operand, axes: tuple[int, ...]) -> None:
+    if any(input.shape[axis] == 0 for axis in axes):
+        raise ValueError(
+            f"{function}: expects at least one element to choose from, got shape "
+            f"{tuple(input.shape)} to reduce over {axes}"
+        )
+
+
+def _like(input: Operand, result: Any) -> Any:
+    """Return a result without a graph: a tensor where a tensor was given, an array for an array."""
+    array = np.asarray(result)
+    return input._wrap(array, None) if isinstance(input, TensorBase) else array
+
+
+def max(
+    input: Operand,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Greatest element, or along a dimension the greatest elements and their indices.
+
+    The whole gradient goes to the first among equals. A NaN counts as the greatest.
+
+    Parameters
+    ----------
+    input
+        Any shape.
+    dim, axis
+        One dimension, or None for all elements.
+    keepdim, keepdims
+        Leave the reduced dimension in the result with size 1.
+
+    Returns
+    -------
+    For ``dim=None`` the value alone; otherwise a tuple ``(values, indices)``, indices without a
+    graph.
+
+    Raises
+    ------
+    IndexError
+        If the dimension does not exist.
+    ValueError
+        If there is no element to choose from, or several dimensions are given: see `amax`.
+
+    >>> max(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
+    Extreme(values=array([5., 7.]), indices=array([1, 0]))
+    """
+    return _select("max", Max, input, dim, axis, keepdim or keepdims)
+
+
+def min(
+    input: Operand,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Smallest element, or along a dimension the smallest elements and their indices.
+
+    The whole gradient goes to the first among equals. A NaN counts as the smallest. Arguments,
+    results and errors as for `max`.
+
+    >>> min(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
+    Extreme(values=array([1., 3.]), indices=array([0, 1]))
+    """
+    return _select("min", Min, input, dim, axis, keepdim or keepdims)
+
+
+class Amax(_Reduction):
+    """max x; equals share the gradient evenly."""
+
+    __slots__ = ()
+    saves = ("x", "out")
+
+    def forward(self, x: Any) -> Any:
+        return np.max(x, axis=self.axes, keepdims=self.keepdims)
+
+    def choice(self, x: Any) -> Any:
+        return x == np.max(x, axis=self.axes, keepdims=True)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (self.share(g, x < self.spread(out, x), x),)
+
+    def share(self, g: Any, losers: Any, x: Any) -> Any:
+        """Divide the gradient among the elements that are not losers; all are if one is NaN."""
+        winners = sum(where(losers, 0.0, 1.0), self.axes, self.keepdims)
+        return where(losers, 0.0, self.spread(div(g, winners), x))
+
+
+class Amin(Amax):
+    """min x; equals share the gradient evenly."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return np.min(x, axis=self.axes, keepdims=self.keepdims)
+
+    def choice(self, x: Any) -> Any:
+        return x == np.min(x, axis=self.axes, keepdims=True)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (self.share(g, x > self.spread(out, x), x),)
+
+
+def amax(
+    input: Operand,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Greatest elements over any dimensions; equals share the gradient evenly.
+
+    A NaN counts as the greatest; the elements reduced with it share the gradient.
+
+    Parameters
+    ----------
+    input
+        Any shape.
+    dim, axis
+        A dimension, several, or None for all of them.
+    keepdim, keepdims
+        Leave the reduced dimensions in the result with size 1.
+
+    Raises
+    ------
+    IndexError
+        If a dimension does not exist.
+    ValueError
+        If a dimension is named twice, or there is no element to choose from.
+
+    >>> amax(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=0)
+    array([7., 5.])
+    """
+    axes = axes_of("amax", input.ndim, dim, axis)
+    _check_not_empty("amax", input, axes)
+    return Amax(axes, keepdim or keepdims)(input)
+
+
+def amin(
+    input: Operand,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    axis: Dim = None,
+    keepdims: bool = False,
+) -> Any:
+    """Smallest elements over any dimensions; equals share the gradient evenly.
+
+    A NaN counts as the smallest. Arguments and errors as for `amax`.
+
+    >>> amin(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=0)
+    array([1., 3.])
+    """
+    axes = axes_of("amin", input.ndim, dim, axis)
+    _check_not_empty("amin", input, axes)
+    return Amin(axes, keepdim or keepdims)(input)
+
+
+def _place(
+    function: str, choose: Callable[..., Any], input: Operand, dim: int | None, keepdim: bool
+) -> Any:
+    axes = axes_of(function, input.ndim, dim)
+    if not (dim is None or isinstance(dim, (int, np.integer))):
+        raise TypeError(f"{function}: dim expects an int or None, got {dim!r}")
+    _check_not_empty(function, input, axes)
+    array = input._data if isinstance(input, TensorBase) else input
+    return _like(input, choose(array, axis=dim, keepdims=keepdim))
+
+
+def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Index of the first greatest element along a dimension, or among all in row-major order.
+
+    A NaN counts as the greatest. The result holds integers and has no graph. Errors as for `max`.
+
+    >>> argmax(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
+    array([1, 0])
+    """
+    return _place("argmax", np.argmax, input, dim, keepdim)
+
+
+def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any:
+    """Index of the first smallest element along a dimension, or among all in row-major order.
+
+    A NaN counts as the smallest. The result holds integers and has no graph. Errors as for `max`.
+
+    >>> argmin(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
+    array([0, 1])
+    """
+    return _place("argmin", np.argmin, input, dim, keepdim)
