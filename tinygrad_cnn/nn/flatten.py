@@ -1,0 +1,43 @@
+"""Modules that pass elements on unchanged: `Flatten` and `Identity`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tinygrad_cnn.functional as F
+from tinygrad_cnn.nn.module import Module
+
+
+class Flatten(Module):
+    """Join neighbouring dimensions into one; by default all but the batch's.
+
+    Input (N, C, H, W), result (N, C · H · W) by default.
+
+    >>> import numpy as np
+    >>> Flatten()(np.zeros((2, 3, 4, 4))).shape
+    (2, 48)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, input: Any) -> Any:
+        """Apply `functional.flatten`."""
+        return F.flatten(input, self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        """Return the settings."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Identity(Module):
+    """Return the input.
+
+    >>> Identity()(3)
+    3
+    """
+
+    def forward(self, input: Any) -> Any:
+        """Return the input."""
+        return input

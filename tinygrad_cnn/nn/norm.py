@@ -1,0 +1,209 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+import tinygrad_cnn.functional as F
+from tinygrad_cnn.nn.linear import positive
+from tinygrad_cnn.nn.module import Module
+from tinygrad_cnn.nn.parameter import Parameter
+from tinygrad_cnn.tensor import Tensor
+
+
+class _BatchNorm(Module):
+    """Batch normalisation; a subclass says which inputs it takes."""
+
+    weight: Any  # Parameters or None; nobody wants to assert which in init.ones_(layer.weight)
+    bias: Any
+    expects: ClassVar[str]
+    ndims: ClassVar[tuple[int, ...]]
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        size = self.num_features = positive(type(self).__name__, "num_features", num_features)
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        self.weight = Parameter(np.ones(size, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(size, dtype)) if affine else None
+        self.running_mean: Tensor | None
+        self.running_var: Tensor | None
+        self.num_batches_tracked: Tensor | None
+        tracked = track_running_stats
+        self.register_buffer("running_mean", Tensor(np.zeros(size, dtype)) if tracked else None)
+        self.register_buffer("running_var", Tensor(np.ones(size, dtype)) if tracked else None)
+        self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
+
+    def forward(self, input: Any) -> Any:
+        """Apply `functional.batch_norm`; in training, update the running statistics."""
+        if input.ndim not in self.ndims:
+            raise ValueError(
+                f"{type(self).__name__}: expects an input of shape {self.expects}, "
+                f"got {input.shape}"
+            )
+        momentum = self.momentum
+        count = self.num_batches_tracked
+        if self.training and count is not None:
+            count._data += 1
+            if momentum is None:  # the plain average of all batches
+                momentum = 1 / count.item()
+        return F.batch_norm(
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or self.running_mean is None,
+            0.0 if momentum is None else momentum,
+            self.eps,
+        )
+
+    def extra_repr(self) -> str:
+        """Return the settings."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Normalise each feature over the batch: ``(x − mean) / √(var + eps) · weight + bias``.
+
+    In training the statistics are the batch's own (with the biased variance), and running ones
+    follow them: ``running ← (1 − momentum) · running + momentum · batch's`` (with the unbiased
+    variance). In evaluation the running ones are used (Ioffe and Szegedy 2015).
+
+    Parameters
+    ----------
+    num_features
+        C.
+    eps
+        Added to the variance.
+    momentum
+        Weight of the newest batch in the running statistics; None for their plain average.
+    affine
+        Whether to learn a weight (1 at first) and a bias (0).
+    track_running_stats
+        Whether to keep running statistics; without them the batch's own serve in evaluation too.
+    dtype
+        Of parameters and buffers.
+
+    Attributes
+    ----------
+    weight, bias, running_mean, running_var
+        Shape (C,), or None.
+    num_batches_tracked
+        How many batches the running statistics have seen, or None.
+
+    Raises
+    ------
+    ValueError
+        When called: if the input has another number of dimensions or of channels.
+
+    Notes
+    -----
+    Input and result (N, C) or (N, C, W).
+
+    >>> BatchNorm1d(2)(np.array([[1, 5], [3, 9]], np.float32)).detach().numpy().round(3)
+    array([[-1., -1.],
+           [ 1.,  1.]], dtype=float32)
+    """
+
+    expects = "(N, C) or (N, C, W)"
+    ndims = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Normalise each channel over the images and their pixels; otherwise as `BatchNorm1d`.
+
+    Input and result (N, C, H, W).
+
+    >>> BatchNorm2d(3)(np.ones((2, 3, 4, 4), np.float32)).shape
+    (2, 3, 4, 4)
+    """
+
+    expects = "(N, C, H, W)"
+    ndims = (4,)
+
+
+class LayerNorm(Module):
+    """Normalise over the last dimensions: ``(x − mean) / √(var + eps) · weight + bias``.
+
+    Mean and (biased) variance are those of each sample by itself (Ba et al. 2016).
+
+    Parameters
+    ----------
+    normalized_shape
+        Sizes of the last dimensions, over which to normalise; an integer for one.
+    eps
+        Added to the variance.
+    elementwise_affine
+        Whether to learn a weight (1 at first) and a bias (0).
+    bias
+        False leaves out the bias.
+    dtype
+        Of the parameters.
+
+    Attributes
+    ----------
+    weight, bias
+        Shape `normalized_shape`, or None.
+
+    Raises
+    ------
+    ValueError
+        If a size is less than 1.
+
+    Notes
+    -----
+    Input and result (…, *normalized_shape).
+
+    >>> LayerNorm(2)(np.array([[1, 3], [5, 9]], np.float32)).detach().numpy().round(3)
+    array([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
+    """
+
+    weight: Any  # Parameters or None, as above
+    bias: Any
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        *,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        single = isinstance(normalized_shape, (int, np.integer))
+        sizes: Any = (normalized_shape,) if single else normalized_shape
+        self.normalized_shape = tuple(positive("LayerNorm", "normalized_shape", s) for s in sizes)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        shape = self.normalized_shape
+        self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
+
+    def forward(self, input: Any) -> Any:
+        """Apply `functional.layer_norm`."""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Return the settings."""
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )

@@ -1,0 +1,50 @@
+"""`Parameter`: a tensor that a module learns."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from tinygrad_cnn.tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A tensor that a module learns: assigned to an attribute of a `Module`, it is found there.
+
+    Results of operations on it are plain tensors. A deep copy has the same values and no gradient.
+
+    Parameters
+    ----------
+    data
+        Numbers, nested lists, an array or a tensor; copied.
+    requires_grad
+        Whether gradients are wanted; False freezes it.
+    dtype, name
+        As for `Tensor`. Without a name, `Module.named_parameters` gives the path in the module.
+
+    Raises
+    ------
+    TypeError
+        If the data are not floating-point numbers and a gradient is wanted.
+
+    >>> w = Parameter([1.0, 2.0])
+    >>> w.requires_grad, type(w * 2).__name__
+    (True, 'Tensor')
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = True,
+        dtype: npt.DTypeLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(data, requires_grad, dtype, name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = type(self)(self._data, self._requires_grad, name=self._name)
+        memo[id(self)] = copied
+        return copied

@@ -1,0 +1,115 @@
+"""Files of named arrays: ``.npz`` (NumPy's own) and ``.safetensors``. No pickle in either.
+
+A file takes its name only once it is complete, so that one cut short never stands in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.graph import Array
+
+__all__ = ["read_arrays", "write_arrays"]
+
+_SUFFIXES = (".npz", ".safetensors")
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
+    """Write named arrays to a file, whole or not at all; the suffix says which kind.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.npz``, or in ``.safetensors`` (which needs the package of that name).
+    arrays
+        Any shapes; the dtypes of real numbers.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is another, or an array holds Python objects.
+    ImportError
+        If the suffix asks for a package that is not installed.
+    """
+    target = _known(path, "save_weights")
+    write = _write_npz if target.suffix == ".npz" else _safetensors("save_weights").save_file
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        write({name: np.asarray(a, order="C") for name, a in arrays.items()}, temporary)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Read the arrays that `write_arrays` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is cut short, damaged or of another kind, or holds Python objects.
+    ImportError
+        If the suffix asks for a package that is not installed.
+    """
+    source = _known(path, "load_weights")
+    if source.suffix == ".npz":
+        return _read_npz(source)
+    safetensors = _safetensors("load_weights")
+    if not source.exists():
+        raise FileNotFoundError(f"load_weights: there is no file {source}")
+    try:
+        return dict(safetensors.load_file(source))
+    except Exception as error:  # SafetensorError is defined outside of Python's hierarchy
+        raise ValueError(f"load_weights: {source} is not a file of weights: {error}") from error
+
+
+def _known(path: str | os.PathLike[str], function: str) -> Path:
+    """Return the path if its suffix is a known one."""
+    known = Path(path)
+    if known.suffix not in _SUFFIXES:
+        raise ValueError(f"{function}: expected a name ending in .npz or .safetensors, got {known}")
+    return known
+
+
+def _safetensors(function: str) -> Any:
+    """Return the module that reads and writes safetensors for NumPy."""
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError(
+            f"{function}: .safetensors needs the package safetensors: "
+            "pip install 'tinygrad-cnn[safetensors]', or use a name ending in .npz"
+        ) from None
+    return safetensors.numpy
+
+
+def _write_npz(arrays: Mapping[str, Array], path: Path) -> None:
+    # numpy.savez takes the names as keywords, so that an array called "file" could not be saved.
+    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            arrays = {}
+            for entry in archive.namelist():
+                with archive.open(entry) as member:
+                    array = np.lib.format.read_array(member, allow_pickle=False)
+                arrays[entry.removesuffix(".npy")] = array
+            return arrays
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"load_weights: {path} is not a file of weights: {error}") from error

@@ -1,0 +1,122 @@
+"""`RMSprop`: gradient descent with steps divided by the gradients' recent size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.graph import Array
+from tinygrad_cnn.optim.optimizer import Optimizer, _Slot
+from tinygrad_cnn.tensor import Tensor
+
+
+class RMSprop(Optimizer):
+    """Divide each element's step by the root mean square of its recent gradients.
+
+    With g the gradient plus weight_decay · p::
+
+        s ← alpha · s + (1 − alpha) · g²
+        u = g / (√s + eps)                            (centered: √(s − m²), m the mean of g)
+        v ← momentum · v + u
+        p ← p − lr · v                                (p − lr · u without momentum)
+
+    Sources: Hinton's lecture 6e (2012); centered: Graves 2013; eps outside of the root as PyTorch.
+
+    Parameters
+    ----------
+    params
+        Tensors, or dicts of groups with options of their own.
+    lr
+        Learning rate.
+    alpha
+        How much of the mean square stays at each step.
+    eps
+        Added to the root.
+    weight_decay
+        Strength of the L2 penalty, ½ · weight_decay · |p|².
+    momentum
+        How much of the velocity stays at each step.
+    centered
+        Whether to divide by the standard deviation instead.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range; also as for `Optimizer`.
+
+    >>> p = Tensor([1.0], requires_grad=True)
+    >>> optimizer = RMSprop([p], lr=0.1, alpha=0.75)
+    >>> (p * 5).sum().backward()
+    >>> optimizer.step()  # 0.1 · 5 / √(0.25 · 5²)
+    >>> p
+    tensor([0.8], requires_grad=True)
+    """
+
+    state_names = ("square_avg", "grad_avg", "momentum_buffer")
+    scratch_arrays = 2
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+        }
+        super().__init__(params, defaults)
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        super()._check_options(options)
+        if not 0 <= options["alpha"] <= 1:
+            raise ValueError(f"RMSprop: alpha expects 0 to 1, got {options['alpha']}")
+
+    def _numbers(self, slot: _Slot, group: dict[str, Any]) -> dict[str, Any]:
+        uses = (True, group["centered"], group["momentum"] > 0)
+        slot.add_state(name for name, used in zip(self.state_names, uses, strict=True) if used)
+        return {**group, "names": list(slot.state)}
+
+    def _update(self, p: Array, g: Array, state: Any, scratch: Any, numbers: Any) -> None:
+        s, t = scratch
+        by_name = dict(zip(numbers["names"], state, strict=True))
+        if numbers["weight_decay"]:
+            np.multiply(p, numbers["weight_decay"], s)
+            np.add(g, s, s)
+            g = s
+        alpha = numbers["alpha"]
+        square = by_name["square_avg"]
+        np.multiply(square, alpha, square)
+        np.multiply(g, g, t)
+        np.multiply(t, 1 - alpha, t)
+        np.add(square, t, square)
+        if numbers["centered"]:
+            mean = by_name["grad_avg"]
+            np.subtract(g, mean, t)
+            np.multiply(t, 1 - alpha, t)
+            np.add(mean, t, mean)
+            np.multiply(mean, mean, t)
+            np.subtract(square, t, t)
+            np.sqrt(t, t)
+        else:
+            np.sqrt(square, t)
+        np.add(t, numbers["eps"], t)
+        np.divide(g, t, t)
+        if numbers["momentum"]:
+            v = by_name["momentum_buffer"]
+            np.multiply(v, numbers["momentum"], v)
+            np.add(v, t, v)
+            np.multiply(v, numbers["lr"], t)
+        else:
+            np.multiply(t, numbers["lr"], t)
+        np.subtract(p, t, p)
