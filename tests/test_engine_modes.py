@@ -1,0 +1,224 @@
+"""What is recorded where: no_grad, enable_grad, threads, detach, record_source."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn import Tensor, enable_grad, no_grad, tensor
+from tinygrad_cnn.autograd import is_grad_enabled, record_source, set_grad_enabled
+
+
+@pytest.fixture
+def x() -> Tensor:
+    return tensor(np.array([2.0]), requires_grad=True)
+
+
+def test_no_grad_records_nothing(x: Tensor) -> None:
+    with no_grad():
+        assert not is_grad_enabled()
+        y = x * 3
+    assert is_grad_enabled()
+    assert y.is_leaf
+    assert not y.requires_grad
+    assert y.grad_fn is None
+    assert (x * 3).requires_grad
+
+
+def test_a_tensor_made_under_no_grad_may_still_require_one() -> None:
+    with no_grad():
+        leaf = tensor([1.0], requires_grad=True)
+    (leaf * 2).backward()
+    assert leaf.grad is not None
+
+
+def test_as_a_decorator(x: Tensor) -> None:
+    @no_grad()
+    def frozen(t: Tensor) -> Tensor:
+        """Triple."""
+        return t * 3
+
+    assert not frozen(x).requires_grad
+    assert not frozen(x).requires_grad  # the same object serves every call
+    assert is_grad_enabled()
+    assert frozen.__name__ == "frozen"
+    assert frozen.__doc__ == "Triple."
+
+    @enable_grad()
+    def recorded(t: Tensor) -> Tensor:
+        return t * 3
+
+    with no_grad():
+        assert recorded(x).requires_grad
+        assert not is_grad_enabled()
+
+
+def test_a_decorated_function_may_call_itself(x: Tensor) -> None:
+    @no_grad()
+    def countdown(n: int) -> bool:
+        return countdown(n - 1) if n else (x * 1).requires_grad
+
+    assert countdown(5) is False
+    assert is_grad_enabled()
+
+
+def test_nesting(x: Tensor) -> None:
+    with no_grad():
+        with enable_grad():
+            assert (x * 2).requires_grad
+            with no_grad():
+                assert not (x * 2).requires_grad
+            assert (x * 2).requires_grad
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+
+def test_one_object_entered_twice() -> None:
+    mode = no_grad()
+    with mode:
+        with mode:
+            assert not is_grad_enabled()
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_set_grad_enabled(x: Tensor, enabled: bool) -> None:
+    with set_grad_enabled(enabled):
+        assert (x * 2).requires_grad is enabled
+    assert is_grad_enabled()
+
+
+def test_an_exception_restores_the_mode(x: Tensor) -> None:
+    with pytest.raises(ZeroDivisionError), no_grad():
+        raise ZeroDivisionError
+    assert is_grad_enabled()
+
+    @no_grad()
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert (x * 2).requires_grad
+
+
+def test_each_thread_has_its_own_mode(x: Tensor) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def other() -> None:
+        seen.append((x * 2).requires_grad)  # while the main thread is inside of no_grad
+        with no_grad():
+            inside.set()
+            go_on.wait(10)
+            seen.append((x * 2).requires_grad)
+
+    thread = threading.Thread(target=other)
+    with no_grad():
+        thread.start()
+        inside.wait(10)
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad  # while the other thread is inside of no_grad
+    go_on.set()
+    thread.join(10)
+    assert seen == [True, False]
+
+
+def test_passes_in_several_threads_do_not_meet() -> None:
+    results: dict[int, Any] = {}
+
+    def run(k: int) -> None:
+        leaf = tensor(np.array([float(k)]), requires_grad=True)
+        for _ in range(50):
+            leaf.zero_grad()
+            (leaf * leaf * leaf).backward()
+        assert leaf.grad is not None
+        results[k] = leaf.grad.item()
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert results == {k: 3.0 * k**2 for k in range(8)}
+
+
+def test_backward_inside_no_grad(x: Tensor) -> None:
+    y = x * x
+    with no_grad():
+        y.backward()
+        assert not is_grad_enabled()
+    assert x.grad is not None
+    assert x.grad.item() == 4.0
+    assert not x.grad.requires_grad
+
+
+def test_create_graph_inside_no_grad(x: Tensor) -> None:
+    y = x * x * x
+    with no_grad():
+        y.backward(create_graph=True)
+        assert not is_grad_enabled()
+    assert x.grad is not None
+    assert x.grad.requires_grad
+
+
+def test_a_plain_pass_records_nothing(x: Tensor) -> None:
+    (x * x).backward()
+    assert x.grad is not None
+    assert not x.grad.requires_grad
+    assert x.grad.is_leaf
+
+
+# ------------------------------------------------------------------------------- detach
+
+
+def test_detach_cuts_the_graph(x: Tensor) -> None:
+    y = x * x
+    cut = y.detach()
+    assert cut.is_leaf
+    assert not cut.requires_grad
+    assert cut.numpy() is y.numpy()
+    (y * cut).backward()
+    assert x.grad is not None
+    assert x.grad.item() == 4 * 4.0  # d(x²·c)/dx = 2x·c
+
+
+def test_detach_of_a_leaf_shares_memory(x: Tensor) -> None:
+    cut = x.detach()
+    cut.numpy()[0] = 7.0
+    assert x.item() == 7.0
+    assert x.requires_grad
+
+
+def test_clone_is_recorded_and_does_not_share_memory(x: Tensor) -> None:
+    copy = x.clone()
+    assert copy.requires_grad
+    assert not np.shares_memory(copy.detach().numpy(), x.data)
+    (copy * 5).backward()
+    assert x.grad is not None
+    assert x.grad.item() == 5.0
+
+
+# ------------------------------------------------------------------------------- source
+
+
+def test_source_is_not_kept_by_default(x: Tensor) -> None:
+    assert (x * 2).grad_fn.source is None
+
+
+def test_record_source_keeps_file_and_line(x: Tensor) -> None:
+    with record_source():
+        y = x * 2
+        here = inspect.currentframe()
+        assert here is not None
+        line = here.f_lineno - 3
+        z = y.exp().sum()  # a method that calls a function that calls an op
+    assert y.grad_fn.source == (__file__, line)
+    assert z.grad_fn.source == (__file__, line + 4)
+    assert z.grad_fn.edges[0].source == (__file__, line + 4)
+    assert (x * 2).grad_fn.source is None
