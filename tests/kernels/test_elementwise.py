@@ -75,6 +75,8 @@ def test_apply_reads_before_it_overwrites():
     line = np.arange(ew.PARALLEL_SIZE + 5, dtype=np.float64)
     ew.apply(np.add, line[:-1], 1, out=line[1:])
     np.testing.assert_array_equal(line, np.arange(line.size))
+    ew.apply(np.negative, line, out=line[::-1])
+    np.testing.assert_array_equal(line, -np.arange(line.size)[::-1])
 
 
 def test_apply_leaves_outer_products_and_small_arrays_to_the_ufunc():

@@ -259,4 +259,4 @@ def _spans(size: int, outputs: int) -> Spans:
 def _span_areas(rows: Spans, columns: Spans) -> Array:
     """Count the elements of every pair of spans; shape (OH, OW, 1)."""
     heights, widths = (np.array([s.stop - s.start for s in spans]) for spans in (rows, columns))
-    return np.multiply.outer(heights, widths)[:, :, None]  # (OH, OW, 1)
+    return np.asarray(np.multiply.outer(heights, widths)[:, :, None])  # (OH, OW, 1)

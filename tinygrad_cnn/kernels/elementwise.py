@@ -37,10 +37,9 @@ Array = npt.NDArray[Any]
 PARALLEL_SIZE = 1 << 18
 # Elements worth a thread in formulas of several steps.
 _GRAIN = 1 << 16
-# Elements a block: 256 KB of float32 for formulas with a temporary or two, a quarter of that for
-# the many of erf; more for a single step, where only the mask is to stay in the cache.
+# Elements a block: 256 KB of float32 for formulas of several steps (a quarter of that took a third
+# longer with erf's many); more for a single step, where only a mask has to stay in the cache.
 _BLOCK = 1 << 16
-_FORMULA_BLOCK = 1 << 14
 _LARGE_BLOCK = 1 << 20
 # np.maximum with a number takes 2.4 times as long as with a row of at least 8192 zeros.
 _ZEROS = 1 << 14
@@ -299,7 +298,7 @@ def erf(x: Array) -> Array:
     >>> erf(np.array([0.5])).round(6)
     array([0.5205])
     """
-    return map_blocks(erf_into, x, block=_FORMULA_BLOCK)
+    return map_blocks(erf_into, x)
 
 
 def normal_cdf(x: Array) -> Array:
@@ -311,7 +310,7 @@ def normal_cdf(x: Array) -> Array:
     >>> normal_cdf(np.array([0.0]))
     array([0.5])
     """
-    return map_blocks(_normal_cdf, x, block=_FORMULA_BLOCK)
+    return map_blocks(_normal_cdf, x)
 
 
 def _normal_cdf(out: Array, x: Array) -> None:
@@ -346,7 +345,7 @@ def gelu(x: Array, approximate: str = "none") -> Array:
         half(out, x)
         _times_bounded(out, x)
 
-    return map_blocks(formula, x, block=_FORMULA_BLOCK)
+    return map_blocks(formula, x)
 
 
 def _tanh_cdf(out: Array, x: Array) -> None:
