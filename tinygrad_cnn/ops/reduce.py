@@ -341,7 +341,7 @@ def logsumexp(
 
 
 # Below everything else, since the extremes are built on the sums above.
-from tinygrad_cnn.ops.extreme import (  # noqa: E402
+from tinygrad_cnn.ops.extreme import (  # noqa: E402, I001
     amax as amax,
     amin as amin,
     argmax as argmax,
