@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
 from tinygrad_cnn.kernels.threads import get_num_threads, parallel, single_threaded_blas
 from tinygrad_cnn.kernels.windows import (
     Gatherer,
@@ -73,25 +74,29 @@ class Correlation:
         gatherer = Gatherer(self.x, self.window, self.layout, (OH, OW), out_channels, images, rows)
         for i, j, start, stop in gatherer:
             target = self.out[i:j, start:stop]
-            self._multiply(gatherer.columns(i, j, start, stop), target)
+            # Part of the channels, or every other pixel: made apart, where loops are long.
+            tile = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
+            self._multiply(gatherer.columns(i, j, start, stop), tile)
             if self.bias is not None:
-                target += self.bias
+                tile += self.bias
             if self.relu:
-                np.maximum(target, 0, out=target)
+                np.maximum(tile, 0, out=tile)
+            if tile is not target:
+                target[...] = tile
 
-    def _multiply(self, columns: Array, target: Array) -> None:
-        n, rows, OW, out_channels = target.shape
-        if self.layout.by_row:
-            products = np.matmul(columns, self.weights).reshape(-1, rows, n, OW, out_channels)
-            total = products[0]
-            for product in products[1:-1]:
-                total += product
-            np.add(total, products[-1], out=target.transpose(1, 0, 2, 3))
-        elif target.flags.c_contiguous:
-            matrix = target.reshape(columns.shape[1], -1)  # (positions / span, span·O)
-            np.matmul(columns[0], self.weights[0], out=matrix)
-        else:
-            target[...] = np.matmul(columns[0], self.weights[0]).reshape(target.shape)
+    def _multiply(self, columns: Array, tile: Array) -> None:
+        n, rows, OW, out_channels = tile.shape
+        stack, positions, _ = columns.shape
+        shape = (stack, positions, self.weights.shape[2])  # (products, positions / span, span·O)
+        if not self.layout.by_row:
+            multiply_rows(columns, self.weights, out=tile.reshape(shape))
+            return
+        products = np.empty(shape, tile.dtype)
+        multiply_rows(columns, self.weights, out=products)
+        total, *others, last = products.reshape(stack, rows, n, OW, out_channels)
+        for other in others:
+            total += other
+        np.add(total, last, out=tile.transpose(1, 0, 2, 3))
 
 
 class WeightGradient:
@@ -115,7 +120,7 @@ class WeightGradient:
                 tile = tile.transpose(1, 0, 2, 3)
             columns = gatherer.columns(i, j, start, stop)
             gradient = tile.reshape(columns.shape[1], -1)  # (positions / span, span·O)
-            product = np.matmul(columns.transpose(0, 2, 1), gradient)
+            product = sum_of_products(columns, gradient)
             if total is None:
                 total = product
             else:

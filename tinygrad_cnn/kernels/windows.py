@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.products import product_cost
+
 __all__ = ["Gatherer", "Layout", "Window", "choose_layout", "fold_weights", "spread_weights"]
 
 Array = npt.NDArray[Any]
@@ -62,16 +64,6 @@ class Layout(NamedTuple):
     cost: float
 
 
-def _product_cost(depth: int, columns: int) -> float:
-    """Estimate the ns a row takes in a product (rows, depth) @ (depth, columns), float32.
-
-    Measured on one core of an AVX-512 processor over depths 9-288 and 1-256 columns; sixteen
-    columns fill one register, fewer take as long.
-    """
-    registers = max(1.0, -(-columns // 8) / 2)
-    return 1.5 + 0.05 * columns + depth * (0.0625 + 0.129 * registers)
-
-
 @lru_cache(maxsize=1024)
 def choose_layout(out_size: Pair, channels: Pair, window: Window) -> Layout:
     """Choose the cheapest layout for outputs of `out_size` and (C, O) `channels`.
@@ -88,11 +80,11 @@ def choose_layout(out_size: Pair, channels: Pair, window: Window) -> Layout:
         length = KW if span == 1 else window.extent(1, span)
         copied, columns = length * C, span * out_channels
         copy = 3.0 + 0.13 * copied
-        cost = (KH * copy + _product_cost(KH * copied, columns)) / span
+        cost = (KH * copy + product_cost(KH * copied, columns)) / span
         layouts.append(Layout(span, length, step, False, cost))
         if KH > 1 and window.stride[0] == 1:
             rows = window.extent(0, OH) / OH
-            products = KH * (_product_cost(copied, columns) + 0.12 * columns)
+            products = KH * (product_cost(copied, columns) + 0.12 * columns)
             layouts.append(Layout(span, length, step, True, (rows * copy + products) / span))
     return min(layouts, key=lambda layout: layout.cost)
 
@@ -131,7 +123,9 @@ def spread_weights(w: Array, window: Window, layout: Layout) -> Array:
 def fold_weights(spread: Array, channels: Pair, window: Window, layout: Layout) -> Array:
     """Add up what `spread_weights` spread: its adjoint. Returns (KH, KW, C, O)."""
     C, out_channels = channels
-    spread = spread.reshape(window.kernel[0], layout.length, C, layout.span, out_channels)
+    spread = np.ascontiguousarray(spread).reshape(
+        window.kernel[0], layout.length, C, layout.span, out_channels
+    )
     folded: Array = _band(spread, window, layout, out_channels).sum(axis=2)
     return folded
 

@@ -1,0 +1,72 @@
+"""Matrix products with many rows, cut into small ones that BLAS does without packing.
+
+OpenBLAS copies the factors of a product into blocks first, unless it has at most a million
+multiplications. One core, float32, GFLOP/s (float64 gains up to twice), whole and cut:
+(4096, 96) @ (96, 32) 190, 240; (4096, 576) @ (576, 64) 185, 243; (96, 4096) @ (4096, 32) 156, 221.
+`numpy.matmul` runs over a stack of products without returning to Python, so cutting is free.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["multiply_rows", "product_cost", "sum_of_products"]
+
+Array = npt.NDArray[Any]
+
+_UNPACKED = 1_000_000
+
+
+def product_cost(depth: int, columns: int) -> float:
+    """Estimate the ns a row takes in a product (rows, depth) @ (depth, columns), float32.
+
+    Measured on one core of an AVX-512 processor over depths 9-576 and 1-256 columns; sixteen
+    columns fill one register, fewer take as long.
+    """
+    registers = max(1.0, -(-columns // 8) / 2)
+    return 1.5 + 0.05 * columns + depth * (0.05 + 0.12 * registers)
+
+
+@lru_cache(maxsize=1024)
+def _block(rows: int, multiplications_a_row: int, fewest: int) -> int:
+    """Return the largest divisor of `rows` that makes a small product, or `rows` if none does."""
+    most = _UNPACKED // max(1, multiplications_a_row)
+    for block in range(min(most, rows), fewest - 1, -1):
+        if rows % block == 0:
+            return block
+    return rows
+
+
+def multiply_rows(a: Array, b: Array, out: Array) -> None:
+    """Write ``a @ b`` to `out`: shapes (S, P, K), (S, K, M) and (S, P, M), a stack of S."""
+    S, P, K = a.shape
+    M = b.shape[2]
+    block = _block(P, K * M, 8)
+    np.matmul(
+        a.reshape(S, P // block, block, K),
+        b[:, None],
+        out=out.reshape(S, P // block, block, M),
+    )
+
+
+def sum_of_products(a: Array, b: Array) -> Array:
+    """Return ``aᵀ @ b`` for each of a stack: shapes (S, P, K), (P, M) and (S, K, M)."""
+    S, P, K = a.shape
+    M = b.shape[1]
+    # Each block makes a matrix that has to be added: it pays where that is a fifth of what the
+    # block reads (depth 96, 32 columns: 7.3 -> 5.7 ms; depth 96, 64 columns: 8.9 -> 10.4).
+    block = _block(P, K * M, 5 * K * M // (K + M) + 1)
+    left = a.reshape(S, P // block, block, K)
+    right = b.reshape(P // block, block, M)
+    # The columns of the right factor are what fills the registers: (256, P) @ (P, 18) reaches
+    # 150 GFLOP/s, (18, P) @ (P, 256) 215.
+    if product_cost(1000, M) * K <= product_cost(1000, K) * M:
+        products = np.matmul(left.transpose(0, 1, 3, 2), right)
+    else:
+        products = np.matmul(right.transpose(0, 2, 1), left).transpose(0, 1, 3, 2)
+    total: Array = products[:, 0] if block == P else products.sum(axis=1)
+    return total
