@@ -1,0 +1,293 @@
+"""How the package is built: imports run down the floors, files stay short, nothing is left over."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tinygrad_cnn
+
+ROOT = Path(tinygrad_cnn.__file__).parent
+REPOSITORY = ROOT.parent
+NAME = ROOT.name
+
+# From the bottom; what stands on one line is one floor. A module may import from its own floor and
+# from those below.
+FLOORS: list[tuple[str, ...]] = [
+    ("kernels", "random"),
+    ("graph",),
+    ("op",),
+    ("ops",),
+    ("engine",),
+    ("autograd",),
+    ("operators",),
+    ("tensor",),
+    ("functional",),
+    ("nn",),
+    ("optim",),
+    ("data",),
+    ("models",),
+    ("verify", "viz", "report"),
+    ("cli", "__main__"),
+]
+FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
+
+# `data` stands apart: it knows arrays and generators, no tensors.
+ALONE = {"data": {"random"}}
+
+# Names for annotations that would point up if they were imported at run time.
+UPWARD_TYPES = {("graph", "op")}
+
+# Of the standard library and of third parties, what is imported where it is used.
+LATE = {"graphviz", "graphviz_pure", "matplotlib", "PIL", "safetensors", "threadpoolctl", "tqdm"}
+
+FILES = sorted(ROOT.rglob("*.py"))
+IDS = [str(path.relative_to(ROOT)) for path in FILES]
+per_file = pytest.mark.parametrize("path", FILES, ids=IDS)
+
+
+def top(path: Path) -> str:
+    """The part of the package that a file belongs to; "" for the package's own __init__."""
+    part = path.relative_to(ROOT).parts[0]
+    return "" if part == "__init__.py" else part.removesuffix(".py")
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(node: ast.AST) -> list[str]:
+    """Absolute names of the modules that an import statement may bind or load."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = "." * node.level + (node.module or "")
+        return [f"{base}.{alias.name}" for alias in node.names] if base == NAME else [base]
+    return []
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    )
+
+
+def own_imports(path: Path) -> list[tuple[str, bool]]:
+    """Every part of the package that a file imports, and whether for annotations only."""
+    tree = tree_of(path)
+    for_types = {
+        id(inner) for node in ast.walk(tree) if is_type_checking(node) for inner in ast.walk(node)
+    }
+    found = []
+    for node in ast.walk(tree):
+        own = [name for name in imported(node) if name.split(".")[0] == NAME != name]
+        found += [(name.split(".")[1], id(node) in for_types) for name in own]
+    return found
+
+
+# ------------------------------------------------------------------------------- the floors
+
+
+def test_every_part_has_a_floor() -> None:
+    parts = {top(path) for path in FILES} - {""}
+    assert parts <= FLOOR.keys(), f"no floor for {sorted(parts - FLOOR.keys())}"
+
+
+@per_file
+def test_imports_run_down_the_floors(path: Path) -> None:
+    part = top(path)
+    if part == "":
+        return  # the package's face gathers from everywhere
+    for other, for_types in own_imports(path):
+        if for_types and (part, other) in UPWARD_TYPES:
+            continue
+        assert other in FLOOR, f"{path.name} imports {other}, which has no floor"
+        assert FLOOR[other] <= FLOOR[part], f"{path.name} imports {other} from above"
+        if part in ALONE and other != part:
+            assert other in ALONE[part], f"{path.name} imports {other}; {part} stands apart"
+
+
+@per_file
+def test_imports_are_absolute(path: Path) -> None:
+    relative = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.ImportFrom) and n.level]
+    assert not relative, [ast.unparse(n) for n in relative]
+
+
+@per_file
+def test_no_late_imports(path: Path) -> None:
+    late = []
+    for function in ast.walk(tree_of(path)):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            for node in ast.walk(function):
+                late += [name for name in imported(node) if name.split(".")[0] not in LATE]
+    assert not late, f"imported inside of functions: {late}"
+
+
+def test_modules_of_one_floor_form_no_cycle() -> None:
+    edges: dict[str, set[str]] = {}
+    for path in FILES:
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        edges[module] = set()
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(NAME):
+                base = node.module.removeprefix(NAME).lstrip(".")
+                edges[module] |= {f"{base}.{a.name}".lstrip(".") for a in node.names} | {base}
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, f"imports in a circle: {' -> '.join((*way, module))}"
+        if module in done or module not in edges or module == "graph":
+            return  # graph imports for annotations only
+        for other in edges[module]:
+            visit(other, (*way, module))
+        done.add(module)
+
+    for module in edges:
+        visit(module, ())
+
+
+# A module is a shortcut into the package: each must be importable first, in a fresh interpreter.
+@pytest.mark.parametrize("part", ["ops.conv", "engine", "nn", "optim", "data", "functional"])
+def test_a_part_can_be_imported_first(part: str) -> None:
+    program = f"import {NAME}.{part}"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    program = (
+        f"import sys, {NAME}\n"
+        "heavy = ('matplotlib', 'PIL', 'scipy', 'graphviz', 'safetensors', 'pytest')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+# ------------------------------------------------------------------------------- public names
+
+
+def modules() -> list[str]:
+    names = [m.name for m in pkgutil.walk_packages([str(ROOT)], f"{NAME}.")]
+    return [NAME, *(name for name in names if not name.endswith("__main__"))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_public_names_exist_and_have_docstrings(name: str) -> None:
+    module = importlib.import_module(name)
+    assert (module.__doc__ or "").strip(), f"{name} has no docstring"
+    for public in getattr(module, "__all__", ()):
+        assert hasattr(module, public), f"{name}.__all__ names {public}, which does not exist"
+    assert len(set(getattr(module, "__all__", ()))) == len(getattr(module, "__all__", ()))
+    for public, value in vars(module).items():
+        if public.startswith("_") or getattr(value, "__module__", None) != name:
+            continue
+        if inspect.isfunction(value) or inspect.isclass(value):
+            assert (value.__doc__ or "").strip(), f"{name}.{public} has no docstring"
+
+
+# ------------------------------------------------------------------------------- sizes, leftovers
+
+
+@per_file
+def test_files_are_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 420, f"{path.name} has {lines} lines"
+
+
+@per_file
+def test_functions_are_short(path: Path) -> None:
+    long = {}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body
+            documented = ast.get_docstring(node, clean=False) is not None
+            first = body[1] if documented and len(body) > 1 else body[0]
+            length = (node.end_lineno or 0) - first.lineno + 1
+            if length > 60:
+                long[node.name] = length
+    assert not long, f"functions of more than 60 lines after the docstring: {long}"
+
+
+@per_file
+def test_no_pickle_and_no_eval(path: Path) -> None:
+    tree = tree_of(path)
+    names = {name.split(".")[0] for node in ast.walk(tree) for name in imported(node)}
+    assert not names & {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in ("eval", "exec"), f"line {node.lineno}"
+            pickles = [k for k in node.keywords if k.arg == "allow_pickle"]
+            assert all(isinstance(k.value, ast.Constant) and not k.value.value for k in pickles)
+
+
+@per_file
+def test_only_the_command_and_reports_print(path: Path) -> None:
+    if top(path) in ("cli", "report", "__main__"):
+        return
+    printing = [
+        node.lineno
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+    ]
+    assert not printing, f"print() on lines {printing}"
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [REPOSITORY / name for name in done.stdout.decode().split("\0") if name]
+
+
+# The classes of one letter keep this file from matching itself.
+MACHINE = re.compile(r"(?<![\w.])/(?:wor[k]|opt/env[s]|roo[t])/|\.\./share[d]")
+UNFINISHED = re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X])\b")
+
+
+def test_no_tracked_file_names_a_path_of_a_machine_or_something_unfinished() -> None:
+    found = []
+    for path in tracked():
+        if not path.is_file():
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # images and archives
+        for number, line in enumerate(text.splitlines(), 1):
+            if MACHINE.search(line) or UNFINISHED.search(line):
+                found.append(f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()[:80]}")
+    assert not found, "\n".join(found)
+
+
+def test_the_regexes_see_what_they_should() -> None:
+    for folder in ("work", "opt/envs", "root"):
+        assert MACHINE.search(f"open('/{folder}/x')")
+    assert MACHINE.search(f"see ..{'/shared'}/design.md")
+    for text in ("framework/main", "the root/ of", "network/x", "https://example.org/work/x"):
+        assert not MACHINE.search(text), text
