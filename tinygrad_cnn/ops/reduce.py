@@ -5,7 +5,6 @@ The greatest and smallest elements stand in `extreme`.
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -244,7 +243,7 @@ class Var(_Reduction):
         return (self.spread(mul(g, scale), x) * centred,)
 
     def _divisor(self, count: int) -> float:
-        return builtins.max(count - self.correction, 0)
+        return max(count - self.correction, 0)
 
 
 def var(
@@ -338,14 +337,3 @@ def logsumexp(
     array([10000.69314718])
     """
     return LogSumExp(axes_of("logsumexp", input.ndim, dim, axis), keepdim or keepdims)(input)
-
-
-# Below everything else, since the extremes are built on the sums above.
-from tinygrad_cnn.ops.extreme import (  # noqa: E402, I001
-    amax as amax,
-    amin as amin,
-    argmax as argmax,
-    argmin as argmin,
-    max as max,
-    min as min,
-)
