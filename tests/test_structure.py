@@ -36,6 +36,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("data",),
     ("models",),
     ("verify", "viz", "report"),
+    ("training",),
     ("cli", "__main__"),
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -24,7 +24,8 @@ class Sample:
         The class of the operation that the call must record, or a tuple of several.
     function
         What is called: takes the inputs, positionally, as arrays or as tensors. It must be pure:
-        one that draws random numbers makes its generator inside.
+        one that draws random numbers makes its generator inside. Floats that it closes over are
+        Python's, since a float64 array would turn float32 inputs into float64; or they are inputs.
     inputs
         float64 arrays are differentiated; integer and boolean arrays are constants.
     oracle
