@@ -37,7 +37,9 @@ from tinygrad_cnn.ops.elementwise import (
     sqrt,
     sub,
 )
+from tinygrad_cnn.ops.extreme import amax, amin, argmax, argmin, max, min
 from tinygrad_cnn.ops.index import getitem
+from tinygrad_cnn.ops.join import concatenate, stack
 from tinygrad_cnn.ops.linalg import dot, linear, matmul, outer
 from tinygrad_cnn.ops.loss import (
     binary_cross_entropy,
@@ -51,23 +53,9 @@ from tinygrad_cnn.ops.loss import (
 from tinygrad_cnn.ops.norm import batch_norm, layer_norm
 from tinygrad_cnn.ops.piecewise import abs, clip, maximum, minimum, sign, where
 from tinygrad_cnn.ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
-from tinygrad_cnn.ops.reduce import (
-    amax,
-    amin,
-    argmax,
-    argmin,
-    logsumexp,
-    max,
-    mean,
-    min,
-    prod,
-    std,
-    sum,
-    var,
-)
+from tinygrad_cnn.ops.reduce import logsumexp, mean, prod, std, sum, var
 from tinygrad_cnn.ops.shape import (
     broadcast_to,
-    concatenate,
     expand,
     flatten,
     pad,
@@ -75,7 +63,6 @@ from tinygrad_cnn.ops.shape import (
     reshape,
     split,
     squeeze,
-    stack,
     transpose,
     unsqueeze,
 )

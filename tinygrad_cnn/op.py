@@ -134,7 +134,7 @@ class Op:
         """Compute the result from arrays."""
         raise NotImplementedError(f"{self.name}: forward is not defined")
 
-    def backward(self, g: Any, out: Any, *inputs: Any) -> tuple[Any, ...]:
+    def backward(self, g: Any, out: Any, *inputs: Any, **extra: Any) -> tuple[Any, ...]:
         """Return the gradient of each input, given the gradient ``g`` of the result."""
         raise NotImplementedError(f"{self.name}: backward is not defined")
 
@@ -180,7 +180,7 @@ class Op:
                 if type(x) is np.ndarray:
                     foreign = True
                 elif type(x) is not float:
-                    x = operand(x, self)
+                    x = operand(x, self, inputs)
                 arrays.append(x)
                 edges.append(None)
             bit += bit
@@ -213,18 +213,19 @@ class Op:
                 arrays[index] = None
         if foreign:  # an array from outside may be written to between forward and backward
             for x, array in zip(inputs, arrays, strict=False):
-                if x is array:
-                    expose(x)
+                if x is array and isinstance(array, np.ndarray):
+                    expose(array)
         if changes.exposed:
             refresh([*arrays, out] if keeps_out else arrays)
         node = Node(self, tuple(edges), arrays, out if keeps_out else None, aux, out.shape, dtype)
         return tensor._wrap(out, node), aux
 
 
-def operand(x: Any, op: Op) -> Any:
+def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
     """Return the array or Python number for an argument that is neither tensor nor plain array."""
     if isinstance(x, np.generic) and x.dtype.kind in "fiub":
-        return x.item()  # np.float64(2) must not turn float32 into float64
+        # np.float64(2) must not turn a float32 tensor into float64; among arrays it is one of them.
+        return x.item() if any(isinstance(i, TensorBase) for i in inputs) else np.asarray(x)
     if isinstance(x, (bool, int, float)) or (x is None and op.optional):
         return x
     if isinstance(x, np.ndarray):  # a subclass, such as np.memmap

@@ -18,6 +18,7 @@ from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops import (
     activation,
     elementwise,
+    extreme,
     index,
     linalg,
     piecewise,
@@ -212,13 +213,13 @@ class Operators(TensorBase):
         self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
     ) -> Self:
         """Maximum over dimensions; ties share the gradient."""
-        return reduce.amax(self, dim, keepdim, axis=axis, keepdims=keepdims)
+        return extreme.amax(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     def amin(
         self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
     ) -> Self:
         """Minimum over dimensions; ties share the gradient."""
-        return reduce.amin(self, dim, keepdim, axis=axis, keepdims=keepdims)
+        return extreme.amin(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     def logsumexp(
         self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
@@ -230,18 +231,18 @@ class Operators(TensorBase):
         self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
     ) -> Self:
         """Maximum; over a dimension the first one takes the gradient."""
-        return reduce.max(self, dim, keepdim, axis=axis, keepdims=keepdims)
+        return extreme.max(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     def min(
         self, dim: Dim = None, keepdim: bool = False, *, axis: Dim = None, keepdims: bool = False
     ) -> Self:
         """Minimum; over a dimension the first one takes the gradient."""
-        return reduce.min(self, dim, keepdim, axis=axis, keepdims=keepdims)
+        return extreme.min(self, dim, keepdim, axis=axis, keepdims=keepdims)
 
     def var(
         self,
         dim: Dim = None,
-        correction: float = 1,
+        correction: builtins.float = 1,
         keepdim: bool = False,
         *,
         axis: Dim = None,
@@ -253,7 +254,7 @@ class Operators(TensorBase):
     def std(
         self,
         dim: Dim = None,
-        correction: float = 1,
+        correction: builtins.float = 1,
         keepdim: bool = False,
         *,
         axis: Dim = None,
@@ -264,11 +265,11 @@ class Operators(TensorBase):
 
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """Index of the first maximum."""
-        return reduce.argmax(self, dim, keepdim)
+        return extreme.argmax(self, dim, keepdim)
 
     def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
         """Index of the first minimum."""
-        return reduce.argmin(self, dim, keepdim)
+        return extreme.argmin(self, dim, keepdim)
 
     def softmax(self, dim: int) -> Self:
         """Exponentials over their sum along a dimension."""
@@ -316,7 +317,7 @@ class Operators(TensorBase):
 
     def pad(self, pad: Sequence[int], value: builtins.float = 0.0) -> Self:
         """Add borders, last dimension first, as `functional.pad`."""
-        return shape.pad(self, pad, value)
+        return shape.pad(self, pad, value=value)
 
     def split(self, sizes: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
         """Cut into pieces along a dimension."""

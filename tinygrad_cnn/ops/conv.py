@@ -54,9 +54,7 @@ class Conv2d(_Windows):
         x, w, b = _same_dtype(x, w, b)
         return kernels.conv2d(x, w, b, *self._windows)
 
-    def backward(
-        self, g: Any, out: Any, x: Any, w: Any, b: Any, *, needs: Any
-    ) -> tuple[Any, ...]:
+    def backward(self, g: Any, out: Any, x: Any, w: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
         windows = self._windows
         return (
             ConvTranspose2d(x.shape[1:], *windows)(g, w) if needs[0] else None,
@@ -271,9 +269,7 @@ def conv_transpose2d(
     name = "conv_transpose2d"
     if input.ndim == 3:
         batch = reshape(input, 1, *input.shape)
-        y = conv_transpose2d(
-            batch, weight, bias, stride, padding, output_padding, groups, dilation
-        )
+        y = conv_transpose2d(batch, weight, bias, stride, padding, output_padding, groups, dilation)
         return _drop_batch(y)
     steps, taps = pair(name, "stride", stride), pair(name, "dilation", dilation)
     pads = pair(name, "padding", padding, smallest=0)

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import softplus
-from tinygrad_cnn.ops.elementwise import log
+from tinygrad_cnn.ops.elementwise import div, log, mul, neg
 from tinygrad_cnn.ops.index import getitem
 from tinygrad_cnn.ops.piecewise import abs, clip, where
 from tinygrad_cnn.ops.reduce import mean as mean_over
@@ -41,6 +41,7 @@ class CrossEntropy(Op):
 
     def forward(self, logits: Any, target: Any, weight: Any) -> Any:
         M, C = logits.shape
+        weight = None if weight is None else weight.astype(logits.dtype, copy=False)
         log_p = logits - logits.max(axis=1, keepdims=True)
         p = np.exp(log_p)
         total = p.sum(axis=1, keepdims=True)
@@ -122,7 +123,9 @@ class CrossEntropy(Op):
         if self.reduction == "none":
             return loss
         total = sum_over(loss)
-        return total / self._divisor(M, kept, w, logits.dtype) if self.reduction == "mean" else total
+        if self.reduction == "sum":
+            return total
+        return total / self._divisor(M, kept, w, logits.dtype)
 
 
 def cross_entropy(
@@ -168,7 +171,7 @@ def cross_entropy(
     name = "cross_entropy"
     _check_reduction(name, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"{name}: label_smoothing expects a share in [0, 1], got {label_smoothing}")
+        raise ValueError(f"{name}: label_smoothing expects 0 to 1, got {label_smoothing}")
     if input.ndim == 0:
         raise ValueError(f"{name}: expects logits (N, C), (N, C, …) or (C,), got a number")
     C = input.shape[0 if input.ndim == 1 else 1]
@@ -177,6 +180,8 @@ def cross_entropy(
     if not isinstance(target, (np.ndarray, TensorBase)):
         target = np.asarray(target)
     if target.dtype.kind == "f":
+        target = _constant(target, input)
+        weight = None if weight is None else _constant(weight, input)
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     classes = _classes(name, input, target, ignore_index)
     op = CrossEntropy(ignore_index, label_smoothing, reduction)
@@ -204,7 +209,8 @@ def _soft_cross_entropy(
     if reduction == "none":
         return loss
     total = sum_over(loss)
-    return total / max(int(np.prod(loss.shape)), 1) if reduction == "mean" else total
+    count = int(np.prod(loss.shape))
+    return div(total, max(count, 1)) if reduction == "mean" else total
 
 
 def nll_loss(
@@ -243,7 +249,7 @@ def nll_loss(
         return reshape(loss, target.shape)
     total = sum_over(loss)
     with np.errstate(invalid="ignore"):
-        return total / w.sum() if reduction == "mean" else total
+        return div(total, w.sum()) if reduction == "mean" else total
 
 
 def _rows(input: Operand) -> Any:
@@ -285,6 +291,11 @@ def _check_reduction(function: str, reduction: str) -> None:
         )
 
 
+def _constant(x: Any, input: Operand) -> Any:
+    """Give an array the dtype of the input, so that a float64 target leaves a float32 loss."""
+    return x if isinstance(x, TensorBase) else np.asarray(x, dtype=input.dtype)
+
+
 def _reduce(loss: Any, reduction: Reduction) -> Any:
     if reduction == "none":
         return loss
@@ -294,8 +305,7 @@ def _reduce(loss: Any, reduction: Reduction) -> Any:
 def _check_same_shape(function: str, input: Operand, target: Any, reduction: str) -> Any:
     """Check a target against its input; broadcasting would hide a mistake here."""
     _check_reduction(function, reduction)
-    if not isinstance(target, (np.ndarray, TensorBase)):
-        target = np.asarray(target, dtype=input.dtype)
+    target = _constant(target, input)
     if tuple(target.shape) != tuple(input.shape):
         raise ValueError(
             f"{function}: target expects the input's shape {tuple(input.shape)}, "
@@ -370,7 +380,7 @@ def binary_cross_entropy(
     if ((p < 0) | (p > 1)).any():
         raise ValueError(f"{name}: expects probabilities in [0, 1]; see the version with logits")
     loss = -(target * _safe_log(input) + (1.0 - target) * _safe_log(1.0 - input))
-    return _reduce(loss if weight is None else loss * weight, reduction)
+    return _reduce(loss if weight is None else mul(loss, _constant(weight, input)), reduction)
 
 
 def _safe_log(p: Any) -> Any:
@@ -405,7 +415,8 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         loss = softplus(input, threshold=np.inf) - input * target
     else:
+        pos_weight = _constant(pos_weight, input)
         loss = (1.0 - target) * input + (1.0 + (pos_weight - 1.0) * target) * softplus(
-            -input, threshold=np.inf
+            neg(input), threshold=np.inf
         )
-    return _reduce(loss if weight is None else loss * weight, reduction)
+    return _reduce(loss if weight is None else mul(loss, _constant(weight, input)), reduction)

@@ -222,12 +222,14 @@ def layer_norm(
     bias: Operand | None = None,
     eps: float = 1e-5,
 ) -> Any:
-    """Normalise each example over its last dimensions: ``(x − mean) / √(var + eps) · weight + bias``.
+    """Normalise each example over its last dimensions.
+
+    ``(x − mean) / √(var + eps) · weight + bias``
 
     Parameters
     ----------
     input
-        (\\*, normalized_shape).
+        (…, normalized_shape).
     normalized_shape
         The sizes of the dimensions that are normalised together.
     weight, bias

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels import avg_pool as average_kernels
-from tinygrad_cnn.kernels import pool as kernels
+from tinygrad_cnn.kernels import max_pool as kernels
+from tinygrad_cnn.kernels.pool import pool_output_size
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.conv import Pair, pair
 from tinygrad_cnn.ops.shape import reshape
@@ -134,6 +133,7 @@ def max_pool2d(
     ValueError
         If the settings do not fit the input.
 
+    >>> import numpy as np
     >>> max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
     array([[[[ 5.,  7.],
              [13., 15.]]]])
@@ -233,6 +233,7 @@ def avg_pool2d(
     ValueError
         If the settings do not fit the input.
 
+    >>> import numpy as np
     >>> avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
@@ -296,6 +297,7 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | Sequence[int | None])
     ValueError
         If the output size is not positive, or the image is empty.
 
+    >>> import numpy as np
     >>> adaptive_avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 1)
     array([[[[7.5]]]])
     """
@@ -341,7 +343,7 @@ def _window(
             raise ValueError(
                 f"{function}: padding {pads} must be at most half of kernel_size {kernel}"
             )
-        size = kernels.pool_output_size(
+        size = pool_output_size(
             input.shape[2 + axis], kernel[axis], steps[axis], pads[axis], taps[axis], ceil_mode
         )
         if size < 1:
