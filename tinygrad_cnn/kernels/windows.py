@@ -24,8 +24,9 @@ __all__ = ["Gatherer", "Layout", "Window", "choose_layout", "fold_weights", "spr
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
-# Columns, products and padded input of a tile together. Between 256 KB and 2 MB the time differs
-# by less than 10 %; a core's second-level cache has 1 MB.
+# Columns, products and padded input of a tile together. Threads wait for the interpreter's lock
+# between tiles: (128, 16, 32, 32) → 16, 3×3, two threads, takes 9.7 ms in tiles of 256 KB and 5.0
+# in tiles of 2 MB. At 8 MB the allocator returns each buffer to the system: 13 ms.
 _TILE_BYTES = 1 << 21
 
 
