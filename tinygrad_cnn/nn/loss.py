@@ -50,8 +50,8 @@ class CrossEntropyLoss(_Loss):
         If `reduction` is unknown.
 
     >>> import numpy as np
-    >>> float(CrossEntropyLoss()(np.zeros((1, 4)), np.array([2]))) == np.log(4)
-    True
+    >>> round(float(CrossEntropyLoss()(np.zeros((1, 4)), np.array([2]))), 4)  # log 4
+    1.3863
     """
 
     weight: Tensor | None
@@ -159,8 +159,8 @@ class BCELoss(_Loss):
     `weight` broadcasts against them. From logits, `BCEWithLogitsLoss` is the stable one.
 
     >>> import numpy as np
-    >>> float(BCELoss()(np.array([0.5]), np.array([1.0]))) == np.log(2)
-    True
+    >>> round(float(BCELoss()(np.array([0.5]), np.array([1.0]))), 4)  # log 2
+    0.6931
     """
 
     weight: Tensor | None

@@ -81,9 +81,11 @@ class Adam(Optimizer):
         rate = group["lr"] * c / (1 - beta1**slot.step)
         return beta1, beta2, rate, group["eps"] * c, group["weight_decay"], group["lr"]
 
-    def _update(self, p: Array, g: Array, state: Any, scratch: Any, numbers: Any) -> None:
+    def _update(
+        self, p: Array, g: Array, state: dict[str, Array], scratch: list[Array], numbers: Any
+    ) -> None:
         beta1, beta2, rate, eps, weight_decay, lr = numbers
-        m, square = state
+        m, square = state["exp_avg"], state["exp_avg_sq"]
         s, t = scratch
         if weight_decay and self.decoupled:
             np.multiply(p, 1 - lr * weight_decay, p)

@@ -85,23 +85,24 @@ class RMSprop(Optimizer):
     def _numbers(self, slot: _Slot, group: dict[str, Any]) -> dict[str, Any]:
         uses = (True, group["centered"], group["momentum"] > 0)
         slot.add_state(name for name, used in zip(self.state_names, uses, strict=True) if used)
-        return {**group, "names": list(slot.state)}
+        return group
 
-    def _update(self, p: Array, g: Array, state: Any, scratch: Any, numbers: Any) -> None:
+    def _update(
+        self, p: Array, g: Array, state: dict[str, Array], scratch: list[Array], numbers: Any
+    ) -> None:
         s, t = scratch
-        by_name = dict(zip(numbers["names"], state, strict=True))
         if numbers["weight_decay"]:
             np.multiply(p, numbers["weight_decay"], s)
             np.add(g, s, s)
             g = s
         alpha = numbers["alpha"]
-        square = by_name["square_avg"]
+        square = state["square_avg"]
         np.multiply(square, alpha, square)
         np.multiply(g, g, t)
         np.multiply(t, 1 - alpha, t)
         np.add(square, t, square)
         if numbers["centered"]:
-            mean = by_name["grad_avg"]
+            mean = state["grad_avg"]
             np.subtract(g, mean, t)
             np.multiply(t, 1 - alpha, t)
             np.add(mean, t, mean)
@@ -113,7 +114,7 @@ class RMSprop(Optimizer):
         np.add(t, numbers["eps"], t)
         np.divide(g, t, t)
         if numbers["momentum"]:
-            v = by_name["momentum_buffer"]
+            v = state["momentum_buffer"]
             np.multiply(v, numbers["momentum"], v)
             np.add(v, t, v)
             np.multiply(v, numbers["lr"], t)

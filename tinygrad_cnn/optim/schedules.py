@@ -206,8 +206,8 @@ class OneCycleLR(Schedule):
     >>> from tinygrad_cnn import tensor
     >>> optimizer = SGD([tensor([1.0])], lr=1.0, momentum=0.9)
     >>> schedule = OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
-    >>> schedule.get_last_lr(), optimizer.param_groups[0]["momentum"]
-    ([0.04], 0.95)
+    >>> round(schedule.get_last_lr()[0], 6), optimizer.param_groups[0]["momentum"]
+    (0.04, 0.95)
     """
 
     def __init__(

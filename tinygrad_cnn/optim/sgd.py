@@ -88,7 +88,9 @@ class SGD(Optimizer):
         lr, weight_decay, dampening = group["lr"], group["weight_decay"], group["dampening"]
         return lr, momentum, dampening, weight_decay, group["nesterov"], starts
 
-    def _update(self, p: Array, g: Array, state: Any, scratch: Any, numbers: Any) -> None:
+    def _update(
+        self, p: Array, g: Array, state: dict[str, Array], scratch: list[Array], numbers: Any
+    ) -> None:
         lr, momentum, dampening, weight_decay, nesterov, starts = numbers
         s, t = scratch
         if weight_decay:
@@ -96,7 +98,7 @@ class SGD(Optimizer):
             np.add(g, s, s)
             g = s
         if momentum:
-            (v,) = state
+            v = state["momentum_buffer"]
             if starts:
                 v[...] = g
             else:

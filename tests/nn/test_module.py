@@ -1,0 +1,442 @@
+"""`Module`: what is registered, how it is named, what is saved, and the scope of its calls."""
+
+from __future__ import annotations
+
+import copy
+import threading
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn import no_grad, tensor
+from tinygrad_cnn.graph import mode
+from tinygrad_cnn.nn import BatchNorm2d, Identity, Linear, Module, ModuleList, Parameter, Sequential
+from tinygrad_cnn.optim import SGD
+from tinygrad_cnn.tensor import Tensor
+
+
+class Scale(Module):
+    def __init__(self, factor=2.0):
+        super().__init__()
+        self.factor = Parameter([factor])
+        self.register_buffer("count", tensor(0))
+
+    def forward(self, x):
+        return x * self.factor
+
+
+class Net(Module):
+    def __init__(self):
+        super().__init__()
+        self.first = Scale(2.0)
+        self.offset = Parameter([1.0, 1.0])
+        self.rest = Sequential(Scale(3.0), Scale(4.0))
+        self.plain = tensor([5.0])
+
+    def forward(self, x):
+        return self.rest(self.first(x) + self.offset)
+
+
+def names(pairs):
+    return [name for name, _ in pairs]
+
+
+# ------------------------------------------------------------------ registering
+
+
+def test_attributes_register_own_ones_first():
+    net = Net()
+    expected = ["offset", "first.factor", "rest.0.factor", "rest.1.factor"]
+    assert names(net.named_parameters()) == expected
+    assert names(net.named_parameters("net")) == [f"net.{name}" for name in expected]
+    assert names(net.named_parameters(recurse=False)) == ["offset"]
+    assert [id(p) for p in net.parameters()] == [id(p) for _, p in net.named_parameters()]
+    assert names(net.named_buffers()) == ["first.count", "rest.0.count", "rest.1.count"]
+    assert len(list(net.buffers())) == 3
+    assert names(net.named_children()) == ["first", "rest"]
+    assert list(net.children()) == [net.first, net.rest]
+    assert names(net.named_modules()) == ["", "first", "rest", "rest.0", "rest.1"]
+    assert next(iter(net.modules())) is net
+
+
+def test_assigning_replaces_and_deleting_removes():
+    net = Net()
+    net.offset = Parameter([7.0, 7.0])
+    net.first = Identity()
+    assert names(net.named_parameters()) == ["offset", "rest.0.factor", "rest.1.factor"]
+    assert dict(net.named_parameters())["offset"].tolist() == [7.0, 7.0]
+    del net.offset, net.rest
+    assert names(net.named_parameters()) == []
+    net.first = None
+    assert names(net.named_modules()) == [""]
+
+
+def test_a_plain_tensor_stays_plain():
+    net = Net()
+    assert "plain" not in net.state_dict()
+    assert all(value is not net.plain for value in (*net.parameters(), *net.buffers()))
+
+
+def test_shared_ones_are_found_once_and_saved_by_each_name():
+    net = Net()
+    net.tied = net.first
+    net.again = net.offset
+    assert names(net.named_parameters()) == [
+        "offset",
+        "first.factor",
+        "rest.0.factor",
+        "rest.1.factor",
+    ]
+    assert "tied" not in names(net.named_modules())
+    state = net.state_dict()
+    assert {"again", "tied.factor", "tied.count"} < set(state)
+    net.load_state_dict({**state, "tied.factor": np.array([9.0]), "first.factor": np.array([9.0])})
+    assert net.first.factor.tolist() == [9.0]
+
+
+def test_a_module_that_holds_itself_is_walked_once():
+    net = Net()
+    net.first.parent = net
+    assert names(net.named_modules()) == ["", "first", "rest", "rest.0", "rest.1"]
+    assert len(net.state_dict()) == 7
+
+
+def test_forgetting_super_init_does_no_harm():
+    class Careless(Module):
+        def __init__(self):
+            self.weight = Parameter([1.0])
+            self.register_buffer("seen", tensor([0.0]))
+
+        def forward(self, x):
+            return x * self.weight
+
+    net = Careless()
+    assert list(net.state_dict()) == ["weight", "seen"]
+    assert net.eval().training is False
+    assert Careless().training is True
+    assert net(tensor([3.0])).tolist() == [3.0]
+
+
+def test_register_by_name():
+    net = Module()
+    net.register_parameter("weight", Parameter([1.0]))
+    net.register_parameter("bias", None)
+    net.register_buffer("kept", tensor([1.0]))
+    net.register_buffer("passing", tensor([1.0]), persistent=False)
+    net.register_buffer("none", None)
+    net.add_module("0", Identity())
+    assert net.bias is None
+    assert list(net.state_dict()) == ["weight", "kept"]
+    assert names(net.named_buffers()) == ["kept", "passing"]
+    net.none = tensor([2.0])
+    net.kept = tensor([3.0])
+    assert list(net.state_dict()) == ["weight", "kept", "none"]
+    assert net.state_dict()["kept"].tolist() == [3.0]
+    del net.kept
+    assert names(net.named_buffers()) == ["passing", "none"]
+    assert names(Module().named_buffers()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("a.b", None, ValueError, "expected a name without dots, got 'a.b'"),
+        ("", None, ValueError, "expected a name without dots, got ''"),
+        ("forward", None, ValueError, "Net already has 'forward'"),
+        ("offset", None, ValueError, "Net already has 'offset'"),
+        ("new", 3, TypeError, "for 'new', got int"),
+    ],
+)
+@pytest.mark.parametrize("function", ["register_parameter", "register_buffer", "add_module"])
+def test_wrong_registrations_are_named(function, name, value, error, message):
+    net = Net()
+    before = list(net.state_dict())
+    with pytest.raises(error, match=f"{function}: .*{message}"):
+        getattr(net, function)(name, value)
+    assert list(net.state_dict()) == before
+
+
+def test_parameter():
+    p = Parameter(tensor([1.0, 2.0]), name="w")
+    assert p.requires_grad
+    assert p.name == "w"
+    assert p.dtype == np.float32
+    assert type(p * 2) is Tensor
+    assert type(p.clone()) is Tensor
+    assert not Parameter([1.0], requires_grad=False).requires_grad
+    assert Parameter(np.ones(2)).dtype == np.float64
+    with pytest.raises(TypeError, match="only floating-point"):
+        Parameter([1, 2])
+    with pytest.raises(AttributeError):
+        p.anything = 1
+
+
+def test_parameters_get_the_longest_path_as_their_name():
+    net = Net()
+    net.offset.name = "mine"
+    list(net.rest.parameters())
+    assert net.rest[1].factor.name == "1.factor"
+    list(net.parameters())
+    assert [p.name for p in net.parameters()] == [
+        "mine",
+        "first.factor",
+        "rest.0.factor",
+        "rest.1.factor",
+    ]
+    list(net.rest.parameters())
+    assert net.rest[1].factor.name == "rest.1.factor"
+
+
+# ------------------------------------------------------------------ all at once
+
+
+def test_train_and_eval_reach_every_module():
+    net = Net()
+    assert all(m.training for m in net.modules())
+    assert net.eval() is net
+    assert not any(m.training for m in net.modules())
+    net.rest.train()
+    assert [m.training for m in net.modules()] == [False, False, True, True, True]
+    with pytest.raises(TypeError, match="train: expected True or False, got 1"):
+        net.train(1)
+
+
+def test_zero_grad_and_requires_grad():
+    net = Net()
+    net(tensor([1.0, 2.0])).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    net.zero_grad()
+    assert all(p.grad is None for p in net.parameters())
+    net.rest.requires_grad_(False)
+    net(tensor([1.0, 2.0])).sum().backward()
+    assert [p.grad is None for p in net.parameters()] == [False, False, True, True]
+
+
+def test_apply_visits_children_first():
+    seen = []
+    net = Net()
+    assert net.apply(seen.append) is net
+    assert seen == [net.first, net.rest[0], net.rest[1], net.rest, net]
+
+
+def test_conversion_keeps_the_tensors_and_the_optimiser_working():
+    net = Net()
+    optimizer = SGD(net.parameters(), lr=0.5, momentum=0.9)
+    net(tensor([1.0, 2.0])).sum().backward()
+    optimizer.step()
+    kept = [*net.parameters(), *net.buffers()]
+    assert net.double() is net
+    assert all(a is b for a, b in zip(kept, [*net.parameters(), *net.buffers()], strict=True))
+    assert {p.dtype.name for p in net.parameters()} == {"float64"}
+    assert {p.grad.dtype.name for p in net.parameters()} == {"float64"}
+    assert {b.dtype.name for b in net.buffers()} == {"int64"}
+    before = net.offset.tolist()
+    optimizer.step()
+    assert net.offset.tolist() != before
+    assert net.float().offset.dtype == np.float32
+    assert net.to("float64").offset.dtype == np.float64
+    assert BatchNorm2d(2).double().running_mean.dtype == np.float64
+    with pytest.raises(TypeError, match="to: expected a floating-point dtype, got int32"):
+        net.to(np.int32)
+
+
+def test_deepcopy_shares_nothing_and_keeps_ties():
+    net = Net()
+    net.tied = net.first
+    net.also = net.offset
+    net(tensor([1.0, 2.0])).sum().backward()
+    net.offset.requires_grad = False
+    twin = copy.deepcopy(net)
+    assert twin.tied is twin.first is not net.first
+    assert twin.also is twin.offset is not net.offset
+    assert type(twin.offset) is Parameter
+    assert not twin.offset.requires_grad
+    assert all(p.grad is None for p in twin.parameters())
+    with no_grad():
+        twin.first.factor.copy_([9.0])
+        twin.first.count.copy_(4)
+    assert net.first.factor.tolist() == [2.0]
+    assert net.first.count.item() == 0
+    assert names(twin.named_parameters()) == names(net.named_parameters())
+    twin.register_buffer("new", None)
+    assert "new" not in net._buffers
+    assert twin(tensor([1.0, 1.0])).tolist() == (np.array([10.0, 10.0]) * 12).tolist()
+
+
+# ------------------------------------------------------------------ state
+
+
+def test_state_dict_holds_copies():
+    net = Net()
+    state = net.state_dict()
+    assert list(state) == [
+        "offset",
+        "first.factor",
+        "first.count",
+        "rest.0.factor",
+        "rest.0.count",
+        "rest.1.factor",
+        "rest.1.count",
+    ]
+    assert all(type(value) is np.ndarray for value in state.values())
+    state["offset"][:] = 7
+    assert net.offset.tolist() == [1.0, 1.0]
+
+
+def test_load_state_dict_writes_in_place_and_converts():
+    net = Net()
+    arrays = [t._data for t in (*net.parameters(), *net.buffers())]
+    state = {name: value + 1 for name, value in net.state_dict().items()}
+    state["offset"] = tensor(np.array([0.5, 0.25]), requires_grad=True)
+    result = net.load_state_dict(state)
+    assert result.missing_keys == result.unexpected_keys == []
+    after = [t._data for t in (*net.parameters(), *net.buffers())]
+    assert all(a is b for a, b in zip(arrays, after, strict=True))
+    assert net.offset.tolist() == [0.5, 0.25]
+    assert net.offset.dtype == np.float32
+    assert net.first.factor.tolist() == [3.0]
+    assert net.first.count.item() == 1
+
+
+def test_a_state_that_does_not_fit_lists_all_and_changes_nothing():
+    net = Net()
+    before = net.state_dict()
+    state = {name: value + 1 for name, value in before.items()}
+    del state["rest.1.factor"], state["first.factor"]
+    state |= {"extra": np.ones(1), "offset": np.ones(3), "first.count": np.array(0.5)}
+    with pytest.raises(ValueError, match="load_state_dict: Net: ") as caught:
+        net.load_state_dict(state)
+    for part in (
+        "missing: first.factor, rest.1.factor;",
+        "unexpected: extra;",
+        "offset expects shape (2,), got (3,)",
+        "first.count expects int64, got float64",
+    ):
+        assert part in str(caught.value)
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_loading_a_part():
+    net = Net()
+    result = net.load_state_dict({"offset": np.zeros(2), "extra": np.ones(1)}, strict=False)
+    assert result.unexpected_keys == ["extra"]
+    assert result.missing_keys[0] == "first.factor"
+    assert net.offset.tolist() == [0.0, 0.0]
+    with pytest.raises(ValueError, match=r"Net: offset expects shape \(2,\), got \(3,\)"):
+        net.load_state_dict({"offset": np.zeros(3)}, strict=False)
+
+
+# ------------------------------------------------------------------ looks
+
+
+def test_repr_is_a_tree():
+    class Outer(Module):
+        def __init__(self):
+            self.body = Sequential(Linear(2, 3), ModuleList([Identity()]))
+            self.head = Linear(3, 1, bias=False)
+
+    assert repr(Outer()) == (
+        "Outer(\n"
+        "  (body): Sequential(\n"
+        "    (0): Linear(in_features=2, out_features=3, bias=True)\n"
+        "    (1): ModuleList(\n"
+        "      (0): Identity()\n"
+        "    )\n"
+        "  )\n"
+        "  (head): Linear(in_features=3, out_features=1, bias=False)\n"
+        ")"
+    )
+    assert repr(Sequential()) == "Sequential()"
+
+
+def test_forward_must_be_defined():
+    class Lazy(Module):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Lazy: forward is not defined"):
+        Lazy()(1)
+
+
+# ------------------------------------------------------------------ scope
+
+
+def scopes(result):
+    """The scopes of the nodes below a result, oldest first."""
+    nodes, stack = [], [result.grad_fn]
+    while stack:
+        node = stack.pop()
+        nodes.append(node)
+        stack += [edge for edge in node.edges if hasattr(edge, "edges")]
+    return [node.scope for node in sorted(nodes, key=lambda node: node.seq)]
+
+
+def test_nodes_record_the_path_of_their_module():
+    result = Net()(tensor([1.0, 2.0]))
+    assert scopes(result) == ["first", "", "rest.0", "rest.1"]
+    assert scopes(Scale()(tensor([1.0]))) == [""]
+
+
+def test_modules_in_lists_have_their_whole_path():
+    class Listed(Module):
+        def __init__(self):
+            self.blocks = ModuleList([Scale(), Sequential(Scale())])
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    assert scopes(Listed()(tensor([1.0]))) == ["blocks.0", "blocks.1.0"]
+
+
+def test_paths_follow_changes_of_the_tree():
+    net = Net()
+    x = tensor([1.0, 2.0])
+    net(x)
+    net.rest = Sequential(Scale(), net.first)
+    assert scopes(net(x)) == ["first", "", "rest.0", "rest.1"]
+    net.begin, net.first = net.first, Identity()
+    net.offset = Parameter([0.0, 0.0])
+    assert scopes(net.rest(x)) == ["0", "1"]
+    assert scopes(net(x)) == ["", "rest.0", "rest.1"]
+    twin = copy.deepcopy(net)
+    assert scopes(twin(x)) == ["", "rest.0", "rest.1"]
+
+
+def test_a_module_from_elsewhere_counts_as_part_of_its_caller():
+    outside = Scale()
+
+    class Caller(Module):
+        def __init__(self):
+            self.inner = Scale()
+
+        def forward(self, x):
+            return outside(self.inner(x))
+
+    net = Sequential(Caller())
+    assert scopes(net(tensor([1.0]))) == ["0.inner", "0"]
+
+
+def test_scope_returns_after_an_error_and_is_each_threads_own():
+    class Broken(Module):
+        def forward(self, x):
+            raise KeyError(x)
+
+    net = Sequential(Sequential(Broken()))
+    with pytest.raises(KeyError):
+        net(1)
+    assert (mode.scope, mode.module) == ("", None)
+
+    class Spawning(Module):
+        def __init__(self):
+            self.inner = Scale()
+
+        def forward(self, x):
+            found = []
+            thread = threading.Thread(target=lambda: found.append(scopes(self.inner(x))))
+            thread.start()
+            thread.join()
+            return found[0]
+
+    assert Sequential(Spawning())(tensor([1.0])) == [""]
