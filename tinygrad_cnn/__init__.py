@@ -8,8 +8,41 @@
 tensor([2., 4., 6.])
 """
 
-from tinygrad_cnn.autograd import enable_grad, grad, no_grad
-from tinygrad_cnn.tensor import Tensor, tensor
+from tinygrad_cnn import data, nn, optim
+from tinygrad_cnn.autograd import (
+    enable_grad,
+    grad,
+    is_grad_enabled,
+    no_grad,
+    record_source,
+    set_grad_enabled,
+)
+from tinygrad_cnn.graph import GraphError
+from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.nn.parameter import Parameter
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.random import manual_seed
+from tinygrad_cnn.tensor import Tensor, as_tensor, tensor
 
-__all__ = ["Tensor", "enable_grad", "grad", "no_grad", "tensor"]
 __version__ = "0.1.0"
+
+__all__ = [
+    "GraphError",
+    "Op",
+    "Parameter",
+    "Tensor",
+    "as_tensor",
+    "data",
+    "enable_grad",
+    "get_num_threads",
+    "grad",
+    "is_grad_enabled",
+    "manual_seed",
+    "nn",
+    "no_grad",
+    "optim",
+    "record_source",
+    "set_grad_enabled",
+    "set_num_threads",
+    "tensor",
+]

@@ -7,9 +7,9 @@ import sys
 import threading
 
 import pytest
+import tqdm
 
 from tinygrad_cnn.data import DownloadError
-from tinygrad_cnn.data import download as download_module
 from tinygrad_cnn.data.download import download
 
 BODY = bytes(range(256)) * 1000
@@ -129,7 +129,7 @@ def test_a_hanging_server_times_out(server, tmp_path):
 def test_progress_bar(server, tmp_path, monkeypatch):
     bars = []
 
-    class Bar(download_module.tqdm):
+    class Bar(tqdm.tqdm):
         def __init__(self, **options):
             super().__init__(**{**options, "disable": True})
             self.options, self.received = options, 0
@@ -138,7 +138,7 @@ def test_progress_bar(server, tmp_path, monkeypatch):
         def update(self, n):
             self.received += n
 
-    monkeypatch.setattr(download_module, "tqdm", Bar)
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
     server.routes = {"/a/file": [BODY]}
     run(server, tmp_path / "file", "a", progress=True)
     run(server, tmp_path / "file", "a", progress=False)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
-
-from tqdm import tqdm
 
 from tinygrad_cnn.data.atomic import atomic_file
 
@@ -56,6 +52,8 @@ def download(
     DownloadError
         If no mirror served the file.
     """
+    from http.client import HTTPException  # costs a third of the package's import: on request only
+
     destination.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     for mirror in mirrors:
@@ -68,7 +66,7 @@ def download(
             return
         # URLError and time-outs are OSErrors; a malformed address or a refused file is a
         # ValueError.
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, HTTPException) as error:
             failures.append(f"\n  {url}: {str(error) or type(error).__name__}")
     raise DownloadError(
         f"{destination.name} could not be downloaded from any mirror:"
@@ -78,6 +76,10 @@ def download(
 
 def _fetch(url: str, file: IO[bytes], max_bytes: int, timeout: float, progress: bool) -> None:
     """Copy the body behind `url` to `file`; raise if it is cut short or too long."""
+    import urllib.request
+
+    from tqdm import tqdm
+
     with urllib.request.urlopen(url, timeout=timeout) as response:
         length = response.headers.get("Content-Length")
         total = int(length) if length is not None and length.isdecimal() else None
