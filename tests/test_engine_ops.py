@@ -235,7 +235,7 @@ def make_op(result: Any, inputs: int = 1) -> Op:
         ),
         (lambda g: [g], r"^broken: the rule must return a tuple of 1 gradients, got list of 1"),
         (lambda g: (g, g), r"^broken: the rule must return a tuple of 1 gradients, got tuple of 2"),
-        (lambda g: None, r"^broken: the rule must return a tuple of 1 .* got NoneType"),  # noqa: ARG005
+        (lambda g: None, r"^broken: the rule must return a tuple of 1 .* got NoneType"),
         (
             lambda g: (g[:1],),
             r"^broken: the rule returned a gradient of shape \(1,\) for input 0 of shape \(2,\)",
