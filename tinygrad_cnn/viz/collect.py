@@ -1,0 +1,220 @@
+"""From recorded tensors to a `Graph`: one walk over the nodes, without recursion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.graph import GraphError, Node
+from tinygrad_cnn.nn import Module
+from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.viz.backward import add_backward
+from tinygrad_cnn.viz.cost import kept_arrays, multiply_adds, owner
+from tinygrad_cnn.viz.leaves import Leaves
+from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphModule, GraphNode
+from tinygrad_cnn.viz.verdicts import verdict_of
+from tinygrad_cnn.viz.wording import setting_text
+
+
+def graph(
+    outputs: Any,
+    *,
+    model: Module | None = None,
+    inputs: Any = None,
+    depth: int | None = None,
+    show: str | Sequence[str] | None = None,
+    hide: str | Sequence[str] | None = None,
+    verdicts: Mapping[Any, Any] | None = None,
+    backward: bool = False,
+) -> Graph:
+    """Collect the graph that computed a tensor, as plain data that shows itself.
+
+    Nothing is computed and nothing is changed; the result keeps no array alive. After a backward
+    pass that released the graph, inputs that take no gradient are known only by their place.
+
+    Parameters
+    ----------
+    outputs
+        A tensor, a list of tensors, or a dict of tensors by name. The gradient that
+        ``create_graph=True`` gives is a tensor with a graph like any other.
+    model
+        The module that made it: parameters and buffers get their paths as names, modules their
+        classes. Without it, parameters have the names that they carry.
+    inputs
+        A tensor or array, a list of them, or a dict by name: what to call an input. Without it,
+        every array that takes no gradient is an input.
+    depth
+        Show modules whose path has this many parts as one box each; None shows every operation.
+    show, hide
+        Patterns (as of `fnmatch`) of module paths, operations, names of leaves, or kinds of boxes;
+        a module's pattern holds for all inside. Only what matches ``show`` is drawn, and nothing
+        that matches ``hide``; arrows pass through what is left out.
+    verdicts
+        What the verification found: PASS, FAIL, KINK, INCONCLUSIVE or SKIPPED by recorded node
+        (``tensor.grad_fn``) or its ``seq``.
+    backward
+        Draw the backward pass beside the forward pass: a box for each rule that will run.
+
+    Raises
+    ------
+    GraphError
+        If an output was not recorded.
+    TypeError
+        If an argument is something else.
+    ValueError
+        If a pattern to show matches nothing, or a verdict or the depth is not one.
+
+    >>> from tinygrad_cnn import tensor
+    >>> x = tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> drawn = graph((x * 3).sum())
+    >>> drawn
+    <Graph graph: 2 operations, 3 boxes, 2 arrows>
+    >>> [node.name for node in drawn.nodes]
+    ['x', 'mul', 'sum']
+    >>> drawn.dot().splitlines()[0]
+    'digraph "graph" {'
+    """
+    collected = _Collector(model, inputs, verdicts or {}).collect(_named_outputs(outputs))
+    if backward:
+        collected = add_backward(collected)
+    return collected.view(depth, show, hide)
+
+
+def _named_outputs(outputs: Any) -> list[tuple[str, TensorBase]]:
+    """Check the outputs and give each a name."""
+    if isinstance(outputs, Mapping):
+        named = [(str(name), tensor) for name, tensor in outputs.items()]
+    elif isinstance(outputs, (list, tuple)):
+        single = len(outputs) == 1
+        named = [("" if single else f"output {i + 1}", t) for i, t in enumerate(outputs)]
+    else:
+        named = [("", outputs)]
+    if not named:
+        raise GraphError("graph: expects at least one output")
+    for _, tensor in named:
+        if not isinstance(tensor, TensorBase):
+            raise TypeError(f"graph: outputs expects tensors, got {type(tensor).__name__}")
+        if tensor._node is None and not tensor._requires_grad:
+            raise GraphError(
+                "graph: an output was not recorded: it was computed under no_grad(), from tensors "
+                "without requires_grad=True, or by a backward pass without create_graph=True"
+            )
+    return named
+
+
+class _Collector:
+    """One walk over the recorded nodes: the boxes and arrows made so far."""
+
+    def __init__(self, model: Module | None, inputs: Any, verdicts: Mapping[Any, Any]) -> None:
+        self.title = "graph" if model is None else type(model).__name__
+        self.types = {} if model is None else dict(model.named_modules())
+        self.verdicts = {_seq_of(key): verdict_of(value) for key, value in verdicts.items()}
+        self.boxes: dict[str, GraphNode] = {}
+        self.edges: list[GraphEdge] = []
+        self.ids: dict[Node, str] = {}
+        self.leaves = Leaves(model, inputs, self.boxes)
+        self.kept: dict[int, int] = {}  # bytes of arrays kept for rules, by the id of their owner
+
+    def collect(self, outputs: list[tuple[str, TensorBase]]) -> Graph:
+        """Walk from the outputs down and make the boxes in order of execution."""
+        order = _ordered(tensor._node for _, tensor in outputs if tensor._node is not None)
+        self.leaves.scopes = {node.scope for node in order}
+        for node in order:
+            self._add(node)
+        for name, tensor in outputs:
+            self._mark(tensor, name)
+        nodes = tuple(self.boxes.values())
+        kept = sum(size for key, size in self.kept.items() if key not in self.leaves.parameters)
+        return Graph(self.title, nodes, tuple(self.edges), self._modules(nodes), kept)
+
+    def _add(self, node: Node) -> None:
+        op, saved = node.op, node.saved or (None,) * len(node.edges)
+        arguments = op._arguments or ("",) * len(node.edges)
+        settings = [(name, setting_text(value)) for name, value in op.settings().items()]
+        box = f"n{len(self.ids) + 1}"
+        for index, (edge, array) in enumerate(zip(node.edges, saved, strict=True)):
+            name = arguments[index]
+            if isinstance(edge, Node):
+                self.edges.append(GraphEdge(self.ids[edge], box, name))
+            elif edge is not None:
+                self.edges.append(GraphEdge(self.leaves.tensor(edge, node), box, name))
+            elif isinstance(array, np.ndarray):
+                leaf = self.leaves.constant(array, node, index)
+                self.edges.append(GraphEdge(leaf, box, name, differentiable=False))
+            elif isinstance(array, (bool, int, float)):
+                settings.append((name or f"input {index}", setting_text(array)))
+        self.ids[node] = box
+        self.boxes[box] = GraphNode(
+            box,
+            "op",
+            op.name,
+            scope=node.scope,
+            label=node.label,
+            settings=tuple(settings),
+            shape=node.shape,
+            dtype=node.dtype.name,
+            nbytes=math.prod(node.shape) * node.dtype.itemsize,
+            saved_nbytes=self._keep(node),
+            multiply_adds=multiply_adds(node),
+            operations=1,
+            requires_grad=True,
+            verdict=self.verdicts.get(node.seq),
+            source=node.source,
+            seq=node.seq,
+        )
+
+    def _keep(self, node: Node) -> int:
+        """Note the arrays that a node keeps; return their bytes, without those of parameters."""
+        total = 0
+        for array in {id(array): array for array in kept_arrays(node)}.values():
+            base = owner(array)
+            self.kept[id(base)] = base.nbytes
+            if id(base) not in self.leaves.parameters:
+                total += array.nbytes
+        return total
+
+    def _mark(self, tensor: TensorBase, name: str) -> None:
+        """Mark the box of an output; an operation that gives one element is a loss."""
+        node = tensor._node
+        box = self.leaves.tensor(tensor, None) if node is None else self.ids[node]
+        is_loss = node is not None and math.prod(node.shape) == 1
+        kind = "loss" if is_loss else self.boxes[box].kind
+        self.boxes[box] = replace(self.boxes[box], kind=kind, output=name)
+
+    def _modules(self, nodes: Iterable[GraphNode]) -> tuple[GraphModule, ...]:
+        """Return the modules of the boxes, parents first, in order of appearance."""
+        modules: dict[str, GraphModule] = {}
+        for scope in dict.fromkeys(node.scope for node in nodes if node.scope):
+            parts = scope.split(".")
+            for length in range(1, len(parts) + 1):
+                path = ".".join(parts[:length])
+                kind = type(self.types[path]).__name__ if path in self.types else ""
+                modules.setdefault(path, GraphModule(path, kind, ".".join(parts[: length - 1])))
+        return tuple(modules.values())
+
+
+def _ordered(roots: Iterable[Node]) -> list[Node]:
+    """Return all nodes that the roots were computed from, in order of execution."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for edge in stack.pop().edges:
+            if isinstance(edge, Node) and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    return sorted(seen, key=attrgetter("seq"))
+
+
+def _seq_of(key: Any) -> int:
+    if isinstance(key, Node):
+        return key.seq
+    if isinstance(key, int):
+        return key
+    raise TypeError(
+        f"graph: verdicts expects recorded nodes or their seq as keys, got {type(key).__name__}"
+    )

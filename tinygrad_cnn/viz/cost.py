@@ -1,0 +1,93 @@
+"""What an operation costs: multiply-adds, and the arrays it keeps for its rule.
+
+Multiply-adds are counted for convolutions and matrix products, exactly: products of two inputs'
+elements that are added up. Everything else (biases, activations, pooling, normalisation, losses)
+counts none, as in the figures that papers give for networks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.graph import Array, Node
+
+Shape = tuple[int, ...]
+
+
+def input_shapes(node: Node) -> list[Shape | None]:
+    """Return the shape of each input, None where it is not known or there is no array."""
+    saved = node.saved or (None,) * len(node.edges)
+    known = [array if edge is None else edge for edge, array in zip(node.edges, saved, strict=True)]
+    return [getattr(x, "shape", None) for x in known]
+
+
+def multiply_adds(node: Node) -> int | None:
+    """Return the multiply-adds of one call, None for an operation without products.
+
+    ``conv2d`` of (N, C, H, W) by (O, C/groups, KH, KW) to (N, O, OH, OW) makes
+    N·O·OH·OW·C/groups·KH·KW; a matrix product of (M, K) by (K, N) makes M·K·N.
+    """
+    rule = _RULES.get(node.op.name)
+    if rule is None:
+        return None
+    return rule(node, input_shapes(node))
+
+
+def _convolution(node: Node, inputs: list[Shape | None]) -> int | None:
+    weight = inputs[1]
+    return None if weight is None else math.prod(node.shape) * math.prod(weight[1:])
+
+
+def _transposed_convolution(_: Node, inputs: list[Shape | None]) -> int | None:
+    image, weight = inputs[:2]
+    if image is None or weight is None:
+        return None
+    return math.prod(image) * math.prod(weight[1:])
+
+
+def _weight_gradient(node: Node, inputs: list[Shape | None]) -> int | None:
+    cotangent = inputs[1]  # its every element meets one filter's window
+    return None if cotangent is None else math.prod(cotangent) * math.prod(node.shape[1:])
+
+
+def _linear(node: Node, inputs: list[Shape | None]) -> int | None:
+    weight = inputs[1]  # (O, C)
+    return None if weight is None else math.prod(node.shape) * weight[-1]
+
+
+def _product(node: Node, inputs: list[Shape | None]) -> int | None:
+    a, b = inputs
+    if a is not None:
+        return math.prod(node.shape) * a[-1]
+    return None if b is None else math.prod(node.shape) * b[-2 if len(b) > 1 else 0]
+
+
+_RULES: dict[str, Callable[[Node, list[Shape | None]], int | None]] = {
+    "conv2d": _convolution,
+    "conv_transpose2d": _transposed_convolution,
+    "conv2d_weight": _weight_gradient,
+    "linear": _linear,
+    "matmul": _product,
+}
+
+
+def owner(array: Array) -> Array:
+    """Return the array that owns the memory of a view."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def kept_arrays(node: Node) -> Iterator[Array]:
+    """Iterate over the arrays that a node keeps for its rule."""
+    pending: list[Any] = [*(node.saved or ()), node.out, node.aux]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, np.ndarray):
+            yield item
+        elif isinstance(item, (tuple, list)):
+            pending.extend(item)
