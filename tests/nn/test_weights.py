@@ -94,6 +94,21 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         net(1).load_weights(path)
 
 
+def test_a_compressed_file_is_read_and_its_damage_noticed(tmp_path):
+    path = tmp_path / "w.npz"
+    first, second = net(1), net(2)
+    np.savez_compressed(path, **first.state_dict())
+    second.load_weights(path)
+    np.testing.assert_array_equal(second[0].weight.numpy(), first[0].weight.numpy())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.infolist()[0].header_offset
+    content = bytearray(path.read_bytes())
+    content[start + 70 : start + 90] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is not a file of weights"):
+        second.load_weights(path)
+
+
 def test_pickled_objects_are_neither_written_nor_read(tmp_path):
     objects = np.array([{"a": 1}], dtype=object)
     with pytest.raises(ValueError, match="Object arrays"):

@@ -251,6 +251,8 @@ def test_a_norm_that_is_not_finite(value):
     assert q.grad.tolist() == [2.0, 2.0]
     assert not math.isfinite(clip_grad_norm_([p, q], 1.0))
     assert math.isnan(p.grad.tolist()[0])
+    spread = math.nan if math.isnan(value) else 0.0
+    np.testing.assert_array_equal(q.grad.numpy(), [spread, spread])
 
 
 def test_clip_grad_value():

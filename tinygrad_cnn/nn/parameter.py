@@ -44,7 +44,5 @@ class Parameter(Tensor):
     ) -> None:
         super().__init__(data, requires_grad, dtype, name)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        copied = type(self)(self._data, self._requires_grad, name=self._name)
-        memo[id(self)] = copied
-        return copied
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return type(self)(self._data, self._requires_grad, name=self._name)
