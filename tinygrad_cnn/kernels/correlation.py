@@ -28,16 +28,20 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Run = Callable[[Pair, Pair], None]
 
-# Work worth waking a thread for, and work so small that BLAS keeps to one thread, unasked (it
-# does up to 2**18 multiplications), both in estimated ns.
+# Work worth waking a thread for, in estimated ns.
 _GRAIN = 50_000
-_BLAS_ALONE = 2_000
+# OpenBLAS itself stays on one thread up to this many multiplications; telling it takes 2-3 µs.
+_BLAS_ALONE = 1 << 18
 
 
 class Job(Protocol):
-    """Work that can be cut by images and by output rows; `cost` is its estimate in ns."""
+    """Work that can be cut by images and by output rows.
+
+    `cost` is an estimate in ns, `multiplications` counts those that BLAS will do.
+    """
 
     cost: float
+    multiplications: int
     rows: int
 
     def run(self, images: Pair, rows: Pair) -> None:
@@ -65,6 +69,7 @@ class Correlation:
         self.layout = choose_layout((self.rows, OW), (w.shape[2], out_channels), window)
         self.weights = spread_weights(w, window, self.layout)
         self.cost = self.layout.cost * N * self.rows * OW
+        self.multiplications = out.size * self.weights.size // (self.layout.span * out_channels)
         # Whole rows of OW·O values are added to at once: a loop over O values is a short one.
         self.bias = None if bias is None else np.broadcast_to(bias, (OW, out_channels)).copy()
 
@@ -107,6 +112,8 @@ class WeightGradient:
         N, self.rows, OW, out_channels = g.shape
         self.layout = choose_layout((self.rows, OW), (x.shape[3], out_channels), window)
         self.cost = self.layout.cost * N * self.rows * OW
+        window_values = window.kernel[0] * self.layout.length * x.shape[3]
+        self.multiplications = g.size * window_values
         self.parts: dict[tuple[Pair, Pair], Array] = {}
 
     def run(self, images: Pair, rows: Pair) -> None:
@@ -140,7 +147,7 @@ class WeightGradient:
 def run_jobs(jobs: list[Job], N: int) -> None:
     """Run jobs over all their images and rows, in as many threads as they are worth."""
     cost = sum(job.cost for job in jobs)
-    if cost < _BLAS_ALONE:
+    if cost < _GRAIN and sum(job.multiplications for job in jobs) <= _BLAS_ALONE:
         for job in jobs:
             job.run((0, N), (0, job.rows))
         return

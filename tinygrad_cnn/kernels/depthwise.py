@@ -42,6 +42,7 @@ class DepthwiseCorrelation:
     ) -> None:
         self.x, self.out, self.window, self.relu = x, out, window, relu
         _, self.rows, OW, C = out.shape
+        self.multiplications = 0  # by BLAS
         self.cost = 0.13 * out.size * window.kernel[0] * window.kernel[1]
         self.weights = np.repeat(w[:, :, None], OW, axis=2)  # (KH, KW, OW, C)
         if window.stride[1] == 1:
@@ -73,6 +74,7 @@ class DepthwiseWeightGradient:
     def __init__(self, x: Array, g: Array, window: Window) -> None:
         self.x, self.g, self.window = x, g, window
         self.rows = g.shape[1]
+        self.multiplications = 0  # by BLAS
         self.cost = 0.2 * g.size * window.kernel[0] * window.kernel[1]
         self.parts: dict[tuple[Pair, Pair], Array] = {}
 
