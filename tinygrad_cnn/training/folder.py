@@ -1,0 +1,187 @@
+"""The run folder: what a run leaves behind, and how it is read again.
+
+========================  ======================================================================
+``config.json``           settings, data, versions: all that determines the run
+``metrics.csv``           a row an epoch
+``steps.csv``             the training loss, twenty rows an epoch
+``checkpoint.npz``        all that is needed to go on
+``model.npz``             the weights, once the run is finished
+``curves.png``            loss and score as a picture
+``graph.dot, graph.svg``  the compute graph of a training step
+========================  ======================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tinygrad_cnn
+from tinygrad_cnn.data import Splits
+from tinygrad_cnn.data.atomic import atomic_file
+from tinygrad_cnn.training.checkpoint import Checkpoint
+from tinygrad_cnn.training.errors import RunError
+from tinygrad_cnn.training.tasks import DIGIT
+from tinygrad_cnn.training.trainer import EpochRow, StepRow, Trainer
+
+__all__ = ["RunFolder", "make_folder"]
+
+
+def make_folder(out: str | None, network: str) -> Path:
+    """Make the folder of a new run: `out`, or ``runs/NETWORK-YYYYmmdd-HHMMSS``.
+
+    Raises
+    ------
+    RunError
+        If it exists and is not an empty folder.
+    OSError
+        If it cannot be made.
+    """
+    if out is None:
+        return _make_dated(network)
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; --out takes a folder that is new or empty")
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        resume = " (--resume goes on with a run)" if (folder / "checkpoint.npz").exists() else ""
+        raise RunError(f"{folder} is not empty; --out takes a folder that is new or empty{resume}")
+    return folder
+
+
+def _make_dated(network: str) -> Path:
+    stem = f"{network}-{datetime.now():%Y%m%d-%H%M%S}"
+    number = 1
+    while True:  # two runs may start in the same second
+        folder = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+class RunFolder:
+    """The files of a run.
+
+    Parameters
+    ----------
+    path
+        The folder, which exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._about: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    # ------------------------------------------------------------------ writing
+
+    def begin(self, trainer: Trainer) -> None:
+        """Write the first checkpoint and the configuration."""
+        self._about = _about(trainer)
+        self.save(trainer)
+        config = {"settings": trainer.settings.asdict(), **self._about}
+        self._write("config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+    def save(self, trainer: Trainer) -> None:
+        """Write a checkpoint and the rows so far."""
+        values, arrays = trainer.state()
+        checkpoint = Checkpoint(trainer.settings, self._about, values, arrays)
+        checkpoint.save(self.path / "checkpoint.npz")
+        score = trainer.task.metric.replace(" ", "_")
+        self._write_rows("metrics.csv", EpochRow._fields, score, trainer.position.epoch_rows)
+        self._write_rows("steps.csv", StepRow._fields, score, trainer.position.step_rows)
+
+    def save_model(self, trainer: Trainer) -> None:
+        """Write the weights."""
+        trainer.model.save_weights(self.path / "model.npz")
+
+    def _write_rows(
+        self, name: str, fields: Sequence[str], score: str, rows: Iterable[Sequence[Any]]
+    ) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([field.replace("score", score) for field in fields])
+        writer.writerows([[_short(value) for value in row] for row in rows])
+        self._write(name, text.getvalue())
+
+    def _write(self, name: str, text: str) -> None:
+        with atomic_file(self.path / name) as file:
+            file.write(text.encode())
+
+    def clean(self) -> None:
+        """Remove what writes that were cut short by a kill left over."""
+        for leftover in self.path.glob(".*.part"):
+            leftover.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------ reading
+
+    def load(self) -> Checkpoint:
+        """Read the checkpoint.
+
+        Raises
+        ------
+        RunError
+            If this is not the folder of a run, or its checkpoint is damaged.
+        """
+        if not self.path.is_dir():
+            raise RunError(f"there is no folder {self.path}")
+        if not (self.path / "checkpoint.npz").exists():
+            raise RunError(f"{self.path} is not the folder of a run: it has no checkpoint.npz")
+        checkpoint = Checkpoint.load(self.path / "checkpoint.npz")
+        self._about = checkpoint.about
+        return checkpoint
+
+
+def _about(trainer: Trainer) -> dict[str, Any]:
+    """Return what there is to know about a run besides its settings, ready for JSON."""
+    splits = Splits(trainer.train_set, trainer.test_set)
+    return {
+        "about": trainer.network.about,
+        "target": trainer.network.target
+        + (f": {DIGIT}" if "digit" in trainer.network.target else ""),
+        "metric": trainer.task.metric,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "steps_per_epoch": trainer.steps_per_epoch,
+        "classes": list(trainer.train_set.classes),
+        "train_images": len(trainer.train_set),
+        "test_images": len(trainer.test_set),
+        "data_crc32": data_checksum(splits),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that can change the last bits of a run."""
+    return {
+        "tinygrad_cnn": tinygrad_cnn.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def data_checksum(splits: Splits) -> str:
+    """Return a checksum of all images and labels, in hexadecimal."""
+    checksum = 0
+    for dataset in splits:
+        for array in (dataset.images, dataset.labels):
+            checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return f"{checksum:08x}"
+
+
+def _short(value: float) -> float | str:
+    """Return a float with the digits that mean something."""
+    return f"{value:.7g}" if isinstance(value, float) else value

@@ -1,0 +1,73 @@
+"""From a data set's images to a network's input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.data import Compose, ImageDataset, Normalize, Pad, Splits, ToFloat
+from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.training.errors import RunError
+from tinygrad_cnn.training.recipes import RECIPES
+
+__all__ = ["CLASSES", "ToNetwork", "check_splits"]
+
+CLASSES = 10
+"""The most classes that the networks tell apart."""
+
+
+class ToNetwork:
+    """Turn uint8 images (N, H, W) or (N, 1, H, W) into a network's input (N, 1, S, S).
+
+    Pixels become floats from 0 to 1, images that are smaller than the network's size S get a
+    border of zeros, and the recipe's shift is subtracted.
+
+    >>> ToNetwork("momentum")(np.zeros((5, 28, 28), np.uint8)).shape
+    (5, 1, 32, 32)
+    """
+
+    def __init__(self, network: str) -> None:
+        self.network = network
+        self.size = NETWORKS[network].image_size
+        self.shift = RECIPES[network].shift
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether images of a shape (N, H, W) or (N, C, H, W) can be turned into input."""
+        one_channel = len(shape) == 3 or shape[1] == 1
+        return one_channel and all(
+            0 < side <= self.size and (self.size - side) % 2 == 0 for side in shape[-2:]
+        )
+
+    def __call__(
+        self, images: npt.NDArray[Any], generator: np.random.Generator | None = None
+    ) -> npt.NDArray[Any]:
+        """Return the input of float32."""
+        N, H, W = len(images), *images.shape[-2:]
+        border = ((self.size - H) // 2, (self.size - W) // 2)
+        transform = Compose(ToFloat(), Pad(border))
+        if self.shift:
+            transform = Compose(transform, Normalize(self.shift, 1.0))
+        return transform(images.reshape(N, 1, H, W), generator)  # (N, 1, S, S)
+
+
+def check_splits(splits: Splits, network: str, name: str) -> None:
+    """Raise a RunError unless a network can learn from a data set called `name`."""
+    for part, dataset in zip(("training", "test"), splits, strict=True):
+        _check_dataset(dataset, ToNetwork(network), f"{name}: the {part} part")
+
+
+def _check_dataset(dataset: ImageDataset, transform: ToNetwork, part: str) -> None:
+    if not len(dataset):
+        raise RunError(f"{part} has no images")
+    if not transform.fits(dataset.images.shape):
+        size = "×".join(map(str, dataset.images.shape[1:]))
+        raise RunError(
+            f"{part} has images of {size}; {transform.network} takes one channel of "
+            f"{transform.size}×{transform.size}, or smaller by an even number of pixels"
+        )
+    if len(dataset.classes) > CLASSES:
+        raise RunError(
+            f"{part} has {len(dataset.classes)} classes; {transform.network} takes {CLASSES}"
+        )

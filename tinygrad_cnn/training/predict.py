@@ -1,0 +1,116 @@
+"""Answers of a trained network to images from files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn import nn
+from tinygrad_cnn.autograd import no_grad
+from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.nn.weights import read_arrays
+from tinygrad_cnn.tensor import tensor
+from tinygrad_cnn.training.errors import RunError
+from tinygrad_cnn.training.folder import RunFolder
+from tinygrad_cnn.training.images import ToNetwork
+from tinygrad_cnn.training.pictures import Picture, read_pictures
+from tinygrad_cnn.training.tasks import task_of
+
+__all__ = ["Predictor"]
+
+Array = npt.NDArray[Any]
+
+_BATCH = 250
+
+
+class Predictor:
+    """A run's network with its weights.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+
+    Attributes
+    ----------
+    note
+        What to tell of the weights: None, or that the run is not finished.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no run, or its files are damaged.
+    OSError
+        If they cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.note: str | None = None
+        self.network, self.classes, weights = self._read(folder)
+        self.task = task_of(NETWORKS[self.network].target)
+        self.model: nn.Module = NETWORKS[self.network].build()
+        try:
+            self.model.load_state_dict(weights)
+        except ValueError as error:
+            raise RunError(f"the weights in {folder} do not fit: {error}") from error
+        self.model.eval()
+
+    def _read(self, folder: Path) -> tuple[str, Sequence[str], dict[str, Array]]:
+        """Return network, classes and weights; of a run that is not finished, the checkpoint's."""
+        if not (folder / "model.npz").exists():
+            checkpoint = RunFolder(folder).load()
+            position = checkpoint.values["position"]
+            self.note = f"{folder} is not finished: weights after {position['epochs']} epochs"
+            prefix = "model/"
+            weights = {
+                name.removeprefix(prefix): array
+                for name, array in checkpoint.arrays.items()
+                if name.startswith(prefix)
+            }
+            return checkpoint.settings.network, checkpoint.about["classes"], weights
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            network, classes = config["settings"]["network"], config["classes"]
+            weights = read_arrays(folder / "model.npz")
+        except OSError:
+            raise
+        except Exception as error:  # of damaged bytes the readers raise all kinds
+            raise RunError(f"the files in {folder} are damaged: {error}") from error
+        if network not in NETWORKS:
+            raise RunError(f"{folder}/config.json names an unknown network, {network!r}")
+        return network, classes, weights
+
+    def answers(self, images: Array) -> Array:
+        """Return the network's answers (N, …) to images (N, 28, 28) of uint8."""
+        transform = ToNetwork(self.network)
+        outputs = []
+        with no_grad():
+            for start in range(0, len(images), _BATCH):
+                batch = transform(images[start : start + _BATCH])
+                outputs.append(self.model(tensor(batch)).numpy())
+        return np.concatenate(outputs)
+
+    def lines(self, files: Sequence[Path]) -> Iterator[str]:
+        """Read each file and say the answer to each of its images.
+
+        Raises
+        ------
+        RunError, OSError
+            If a file cannot be read; those before it are answered.
+        """
+        for file in files:
+            pictures = read_pictures(file)
+            answers = self.answers(np.stack([picture.pixels for picture in pictures]))
+            words = self.task.words(answers, self.classes)
+            for picture, text in zip(pictures, words, strict=True):
+                yield _line(picture, text)
+
+
+def _line(picture: Picture, text: str) -> str:
+    changes = f"   [{'; '.join(picture.changes)}]" if picture.changes else ""
+    return f"{picture.name}: {text}{changes}"

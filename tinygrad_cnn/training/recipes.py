@@ -1,0 +1,281 @@
+"""How each network is trained unless the user says otherwise, and the settings of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tinygrad_cnn import optim
+from tinygrad_cnn.kernels.threads import get_num_threads
+from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.optim import Optimizer, Schedule
+from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.training.errors import SettingsError
+
+__all__ = [
+    "OPTIMIZERS",
+    "RECIPES",
+    "SCHEDULES",
+    "Recipe",
+    "Settings",
+    "make_optimizer",
+    "make_schedule",
+]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What trains a network well on the embedded digits.
+
+    Attributes
+    ----------
+    epochs, batch_size, optimizer, schedule
+        The defaults of the options of these names.
+    lr
+        The learning rate for each optimiser; the peak, under ``onecycle``.
+    momentum
+        The momentum of the optimisers ``momentum`` and ``nesterov``.
+    shift
+        Subtracted from the pixels, which are from 0 to 1.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: str
+    schedule: str
+    lr: Mapping[str, float]
+    momentum: float = 0.9
+    shift: float = 0.0
+
+
+RECIPES: dict[str, Recipe] = {
+    "momentum": Recipe(
+        epochs=10,
+        batch_size=32,
+        optimizer="momentum",
+        schedule="none",
+        lr={
+            "sgd": 0.1,
+            "nesterov": 0.009,
+            "momentum": 0.009,
+            "rmsprop": 1e-3,
+            "adam": 2e-3,
+            "adamw": 2e-3,
+        },
+        momentum=0.95,
+    ),
+    "batchnorm": Recipe(
+        epochs=5,
+        batch_size=125,
+        optimizer="nesterov",
+        schedule="onecycle",
+        lr={
+            "sgd": 0.5,
+            "nesterov": 0.1,
+            "momentum": 0.1,
+            "rmsprop": 5e-3,
+            "adam": 1e-2,
+            "adamw": 1e-2,
+        },
+    ),
+    "regression": Recipe(
+        epochs=20,
+        batch_size=50,
+        optimizer="adam",
+        schedule="cosine",
+        lr={
+            "sgd": 1e-6,
+            "nesterov": 1e-7,
+            "momentum": 1e-7,
+            "rmsprop": 1e-2,
+            "adam": 3e-2,
+            "adamw": 3e-2,
+        },
+    ),
+    "sigmoid": Recipe(
+        epochs=10,
+        batch_size=25,
+        optimizer="momentum",
+        schedule="cosine",
+        lr={
+            "sgd": 1.0,
+            "nesterov": 0.1,
+            "momentum": 0.1,
+            "rmsprop": 1e-3,
+            "adam": 3e-3,
+            "adamw": 3e-3,
+        },
+    ),
+    "softmax": Recipe(
+        epochs=3,
+        batch_size=1,
+        optimizer="sgd",
+        schedule="none",
+        lr={
+            "sgd": 0.005,
+            "nesterov": 5e-4,
+            "momentum": 5e-4,
+            "rmsprop": 1e-4,
+            "adam": 1e-4,
+            "adamw": 1e-4,
+        },
+        shift=0.5,
+    ),
+}
+"""The five recipes by the networks' names."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that determines a run besides its data: the same settings give the same weights.
+
+    Attributes
+    ----------
+    network
+        A key of `models.NETWORKS`.
+    data
+        A name or a folder, as `data.load` takes it.
+    epochs, batch_size
+        At least 1.
+    optimizer, schedule
+        One of `OPTIMIZERS`, one of `SCHEDULES`.
+    lr
+        The learning rate, positive; the peak, under ``onecycle``.
+    momentum
+        Used by the optimisers ``momentum`` and ``nesterov`` only.
+    seed
+        Of the weights and of the order of the images.
+    threads
+        How many threads the kernels use.
+    """
+
+    network: str
+    data: str
+    epochs: int
+    batch_size: int
+    optimizer: str
+    lr: float
+    momentum: float
+    schedule: str
+    seed: int
+    threads: int
+
+    @classmethod
+    def of(cls, network: str = "batchnorm", **given: Any) -> Settings:
+        """Return the network's recipe with what is given in its place; None is not given.
+
+        Raises
+        ------
+        SettingsError
+            If something is out of range; the message names it and says what is allowed.
+
+        >>> settings = Settings.of("softmax", epochs=1, threads=2)
+        >>> settings.epochs, settings.batch_size, settings.optimizer, settings.lr
+        (1, 1, 'sgd', 0.005)
+        """
+        _check_name("network", network, NETWORKS)
+        recipe = RECIPES[network]
+        chosen = {name: value for name, value in given.items() if value is not None}
+        optimizer = chosen.setdefault("optimizer", recipe.optimizer)
+        _check_name("optimizer", optimizer, OPTIMIZERS)
+        defaults: dict[str, Any] = {
+            "data": "digits",
+            "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size,
+            "lr": recipe.lr[optimizer],
+            "momentum": recipe.momentum,
+            "schedule": recipe.schedule,
+            "seed": 0,
+            "threads": get_num_threads(),
+        }
+        settings = cls(network, **(defaults | chosen))
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        _check_name("schedule", self.schedule, SCHEDULES)
+        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise SettingsError(
+                    f"{name} must be an integer of at least {least}, got {getattr(self, name)}"
+                )
+        if not (self.lr > 0 and math.isfinite(self.lr)):
+            raise SettingsError(f"lr must be a positive number, got {self.lr}")
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the network."""
+        return RECIPES[self.network]
+
+    def asdict(self) -> dict[str, Any]:
+        """Return the settings by name, ready for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        schedule = "constant" if self.schedule == "none" else self.schedule
+        return (
+            f"{epochs}, batch {self.batch_size}, {self.optimizer}, lr {self.lr:g} {schedule}, "
+            f"seed {self.seed}, {threads}"
+        )
+
+
+def _check_name(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise SettingsError(f"{what} must be one of {', '.join(known)}, got {name!r}")
+
+
+# ---------------------------------------------------------------------------------------------
+
+Parameters = Iterable[Tensor]
+
+OPTIMIZERS: dict[str, Callable[[Parameters, Settings], Optimizer]] = {
+    "sgd": lambda parameters, s: optim.SGD(parameters, s.lr),
+    "momentum": lambda parameters, s: optim.SGD(parameters, s.lr, momentum=s.momentum),
+    "nesterov": lambda parameters, s: optim.SGD(
+        parameters, s.lr, momentum=s.momentum, nesterov=True
+    ),
+    "rmsprop": lambda parameters, s: optim.RMSprop(parameters, s.lr),
+    "adam": lambda parameters, s: optim.Adam(parameters, s.lr),
+    "adamw": lambda parameters, s: optim.AdamW(parameters, s.lr),
+}
+"""What makes each optimiser, by the names that the command line knows."""
+
+
+def _constant(optimizer: Optimizer, _settings: Settings, _steps: int) -> Schedule:
+    return optim.StepLR(optimizer, 1, gamma=1.0)
+
+
+def _step(optimizer: Optimizer, settings: Settings, steps: int) -> Schedule:
+    """Divide the rate by 10 after each third of the epochs."""
+    return optim.StepLR(optimizer, steps * -(-settings.epochs // 3), gamma=0.1)
+
+
+def _cosine(optimizer: Optimizer, settings: Settings, steps: int) -> Schedule:
+    return optim.CosineAnnealingLR(optimizer, settings.epochs * steps)
+
+
+def _onecycle(optimizer: Optimizer, settings: Settings, steps: int) -> Schedule:
+    return optim.OneCycleLR(optimizer, settings.lr, settings.epochs * steps, cycle_momentum=False)
+
+
+SCHEDULES: dict[str, Callable[[Optimizer, Settings, int], Schedule]] = {
+    "onecycle": _onecycle,
+    "cosine": _cosine,
+    "step": _step,
+    "none": _constant,
+}
+"""What makes each schedule of an optimiser, the settings and the steps of an epoch."""
+
+
+def make_optimizer(parameters: Parameters, settings: Settings) -> Optimizer:
+    """Make the optimiser that the settings name."""
+    return OPTIMIZERS[settings.optimizer](parameters, settings)
+
+
+def make_schedule(optimizer: Optimizer, settings: Settings, steps_per_epoch: int) -> Schedule:
+    """Make the schedule that the settings name; it goes a step on with each batch."""
+    return SCHEDULES[settings.schedule](optimizer, settings, steps_per_epoch)

@@ -1,0 +1,273 @@
+"""A training session from beginning to end: check, train, save, stop when asked, report."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn import nn
+from tinygrad_cnn.data import Splits
+from tinygrad_cnn.tensor import Tensor, tensor
+from tinygrad_cnn.training.check import check_gradients
+from tinygrad_cnn.training.curves import draw_curves
+from tinygrad_cnn.training.errors import RunError
+from tinygrad_cnn.training.folder import RunFolder, data_checksum, versions
+from tinygrad_cnn.training.recipes import Settings
+from tinygrad_cnn.training.terminal import Terminal, score_text
+from tinygrad_cnn.training.trainer import Trainer
+
+__all__ = ["Draw", "resume_run", "start_run"]
+
+Draw = Callable[[Tensor, nn.Module, Path], list[str]]
+"""Draws the graph of a loss, computed by a network, into a folder; returns what to tell."""
+
+_CHECKED_IMAGES = 16
+_SECONDS_BETWEEN_CHECKPOINTS = 10.0
+
+
+def start_run(
+    settings: Settings,
+    splits: Splits,
+    folder: Path,
+    *,
+    check: bool = True,
+    draw: Draw | None = None,
+    quiet: bool = False,
+) -> int:
+    """Train a network from the beginning.
+
+    Parameters
+    ----------
+    settings, splits
+        What to train, and on what.
+    folder
+        The run's folder, empty.
+    check
+        Whether to verify the gradients first.
+    draw
+        Draws the compute graph; None leaves it out.
+    quiet
+        Say nothing but the results at the end.
+
+    Returns
+    -------
+    int
+        The exit status: 0 once the run is finished, 128 + the signal that stopped it.
+
+    Raises
+    ------
+    RunError
+        If gradients are wrong, training diverges, or the data do not fit the network.
+    SettingsError
+        If the settings do not fit the data.
+    OSError
+        If the folder cannot be written.
+    """
+    trainer = Trainer(settings, splits)
+    terminal = _terminal(trainer, quiet)
+    terminal.note(
+        f"{settings.network}: {trainer.network.about}\n"
+        f"{settings.data}: {len(splits.train):,} training and {len(splits.test):,} test images\n"
+        f"{settings}"
+    )
+    if check:
+        _check(trainer, terminal)
+    run = RunFolder(folder)
+    run.begin(trainer)
+    if draw is not None:
+        for line in _draw(trainer, draw, folder):
+            terminal.note(line)
+    return _train(trainer, run, terminal)
+
+
+def resume_run(
+    folder: Path,
+    load: Callable[[str], Splits],
+    *,
+    agree: Callable[[Settings], None] = lambda _: None,
+    quiet: bool = False,
+) -> int:
+    """Go on with a run that was stopped; the weights end as if it never had been.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    load
+        Loads the data of that name.
+    agree
+        Looks at the run's settings, and may raise if they are not what was asked for.
+    quiet
+        Say nothing but the results at the end.
+
+    Returns
+    -------
+    int
+        As for `start_run`.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no run, its checkpoint is damaged, or the data changed.
+    OSError
+        If the folder cannot be read or written.
+    """
+    run = RunFolder(folder)
+    checkpoint = run.load()
+    agree(checkpoint.settings)
+    splits = load(checkpoint.settings.data)
+    if data_checksum(splits) != checkpoint.about["data_crc32"]:
+        raise RunError(f"{checkpoint.settings.data} does not hold the data that {run} began with")
+    trainer = Trainer(checkpoint.settings, splits)
+    trainer.load_state(checkpoint.values, checkpoint.arrays)
+    terminal = _terminal(trainer, quiet)
+    if trainer.finished and (folder / "model.npz").exists():
+        score = score_text(trainer.task.metric, trainer.position.epoch_rows[-1].test_score)
+        terminal.result(
+            f"{run} is finished: {trainer.settings.epochs} of {trainer.settings.epochs} epochs, "
+            f"test {score}"
+        )
+        return 0
+    run.clean()
+    changed = [name for name, v in versions().items() if v != checkpoint.about["versions"][name]]
+    if changed:
+        terminal.warn(
+            f"warning: {run} began with another version of {', '.join(changed)}: "
+            "the last bits of the weights may differ"
+        )
+    position = trainer.position
+    terminal.note(
+        f"{settings_text(trainer.settings)}\ngoing on with {run} after {position.epochs} epochs "
+        f"and {position.steps} of {trainer.steps_per_epoch} steps"
+    )
+    return _train(trainer, run, terminal)
+
+
+def settings_text(settings: Settings) -> str:
+    """Return network, data and settings in one line."""
+    return f"{settings.network} on {settings.data}: {settings}"
+
+
+def _terminal(trainer: Trainer, quiet: bool) -> Terminal:
+    settings = trainer.settings
+    return Terminal(settings.epochs, trainer.steps_per_epoch, trainer.task.metric, quiet)
+
+
+def _check(trainer: Trainer, terminal: Terminal) -> None:
+    images, labels = _first_images(trainer, _CHECKED_IMAGES)
+    targets = trainer.task.targets(labels)
+    report = check_gradients(trainer.model, trainer.network.loss, images, targets)
+    if report.failures:
+        raise RunError(
+            f"the gradients of {len(report.failures)} of {len(report.checks)} parameters are "
+            "wrong, so nothing was trained (--no-check trains all the same)\n"
+            + "\n".join(f"  {failure}" for failure in report.failures)
+        )
+    for name in report.never_learns:
+        terminal.warn(
+            f"WARNING: the gradient of {name} is exactly zero everywhere: it will not learn"
+        )
+    terminal.note(
+        f"gradients of {len(report.checks)} parameters verified "
+        f"(worst relative error {report.worst:.1e})"
+    )
+
+
+def _first_images(trainer: Trainer, count: int) -> tuple[Any, Any]:
+    """Return the first images that the network will learn from, with labels; at least two."""
+    needed = -(-count // trainer.settings.batch_size)
+    images, labels = zip(*islice(trainer.batches(0), needed), strict=True)
+    return np.concatenate(images)[:count], np.concatenate(labels)[:count]
+
+
+def _draw(trainer: Trainer, draw: Draw, folder: Path) -> list[str]:
+    """Compute the first batch's loss with a copy of the network and draw its graph."""
+    images, labels = _first_images(trainer, max(2, trainer.settings.batch_size))
+    model = copy.deepcopy(trainer.model)
+    targets = trainer.task.targets(labels)
+    loss = trainer.network.loss(model(tensor(images)), tensor(targets))
+    return draw(loss, model, folder)
+
+
+# ---------------------------------------------------------------------------------------------
+
+
+class _Stop:
+    """Whether a signal asked the run to stop, and which."""
+
+    signal: int = 0
+
+
+@contextmanager
+def _stop_by_signal() -> Iterator[_Stop]:
+    """Note Ctrl-C and termination, to stop after a whole step; a second Ctrl-C stops at once."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread gets signals
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        stop.signal = number
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _train(trainer: Trainer, run: RunFolder, terminal: Terminal) -> int:
+    """Train to the end, or until a signal; save either way."""
+    saved = time.monotonic()
+    try:
+        with _stop_by_signal() as stop:
+            for step in trainer.steps():
+                terminal.step(step)
+                now = time.monotonic()
+                due = now - saved > _SECONDS_BETWEEN_CHECKPOINTS
+                if step.epoch_row or due or stop.signal:
+                    run.save(trainer)
+                    saved = now
+                if stop.signal and not trainer.finished:
+                    position = trainer.position
+                    terminal.warn(
+                        f"stopped after {position.epochs} epochs and {position.steps} of "
+                        f"{trainer.steps_per_epoch} steps; to go on: "
+                        f"tinygrad-cnn train --resume {shlex.quote(str(run))}"
+                    )
+                    return 128 + stop.signal
+        _finish(trainer, run, terminal)
+    finally:
+        terminal.close()
+    return 0
+
+
+def _finish(trainer: Trainer, run: RunFolder, terminal: Terminal) -> None:
+    """Show the results and write weights and curves."""
+    tested = trainer.test()
+    dataset, metric, position = trainer.test_set, trainer.task.metric, trainer.position
+    terminal.note(trainer.task.table(tested.answers, dataset.labels, dataset.classes))
+    terminal.result(
+        f"test {score_text(metric, tested.score)}, loss {tested.loss:.4g} "
+        f"on {len(dataset):,} images after {position.seconds:.1f} s of training"
+    )
+    title = settings_text(trainer.settings)
+    try:
+        draw_curves(run.path / "curves.png", title, metric, position.step_rows, position.epoch_rows)
+    except ImportError:
+        terminal.note("curves.png needs matplotlib: pip install 'tinygrad-cnn[plots]'")
+    run.save_model(trainer)
+    terminal.result(f"saved in {run}")

@@ -1,0 +1,335 @@
+"""`Trainer`: the training loop, which can be left after any step and gone on with exactly.
+
+Everything random comes from two places: the package's default generator (weights, dropout), whose
+state is part of the trainer's, and one generator for each epoch's order of the images, made of the
+seed and the epoch's number. So the number of epochs and of steps done says where a run stands.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn import nn
+from tinygrad_cnn.autograd import no_grad
+from tinygrad_cnn.data import DataLoader, ImageDataset, Splits
+from tinygrad_cnn.kernels.threads import set_num_threads
+from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
+from tinygrad_cnn.tensor import tensor
+from tinygrad_cnn.training.errors import RunError, SettingsError
+from tinygrad_cnn.training.images import ToNetwork, check_splits
+from tinygrad_cnn.training.recipes import Settings, make_optimizer, make_schedule
+from tinygrad_cnn.training.tasks import task_of
+
+__all__ = ["EpochRow", "Mean", "Position", "Step", "StepRow", "Tested", "Trainer"]
+
+Array = npt.NDArray[Any]
+
+# Rows of the training loss in an epoch: enough for a curve, whatever the batch.
+_ROWS = 20
+_TEST_BATCH = 250
+
+
+@dataclass
+class Mean:
+    """Loss and score added up over images."""
+
+    loss: float = 0.0
+    score: float = 0.0
+    images: int = 0
+
+    def add(self, loss: float, score: float, images: int) -> None:
+        """Add a batch, of its mean loss and the sum of its scores."""
+        self.loss += loss * images
+        self.score += score
+        self.images += images
+
+    def means(self) -> tuple[float, float]:
+        """Return mean loss and mean score, NaN of no images."""
+        if not self.images:
+            return math.nan, math.nan
+        return self.loss / self.images, self.score / self.images
+
+
+class StepRow(NamedTuple):
+    """Training loss and score since the row before, with the rate of the last of these steps."""
+
+    step: int
+    epoch: float
+    train_loss: float
+    train_score: float
+    lr: float
+
+
+class EpochRow(NamedTuple):
+    """An epoch: means over its training images as they went by, and the test after it."""
+
+    epoch: int
+    step: int
+    train_loss: float
+    train_score: float
+    test_loss: float
+    test_score: float
+    lr: float
+    seconds: float
+
+
+class Tested(NamedTuple):
+    """A pass over the test images: mean loss, mean score, all answers (N, …)."""
+
+    loss: float
+    score: float
+    answers: Array
+
+
+class Step(NamedTuple):
+    """What a training step did; `epoch_row` stands at the last step of an epoch."""
+
+    epoch: int
+    in_epoch: int
+    running: Mean
+    epoch_row: EpochRow | None
+
+
+@dataclass
+class Position:
+    """Where a run stands: whole epochs, steps in the next, the means under way, the rows so far."""
+
+    epochs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    epoch: Mean = field(default_factory=Mean)
+    window: Mean = field(default_factory=Mean)
+    epoch_rows: list[EpochRow] = field(default_factory=list)
+    step_rows: list[StepRow] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return dicts, lists and numbers; JSON keeps each bit of a float."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Position:
+        """Return what `to_json` was called on."""
+        rows = {
+            "epoch_rows": [EpochRow(*row) for row in values["epoch_rows"]],
+            "step_rows": [StepRow(*row) for row in values["step_rows"]],
+        }
+        means = {name: Mean(**values[name]) for name in ("epoch", "window")}
+        return cls(**{**values, **rows, **means})
+
+
+class Trainer:
+    """A network with all that trains it; made of settings and data, the same every time.
+
+    Seeds the package's default generator and sets its number of threads.
+
+    Parameters
+    ----------
+    settings
+        What to train and how.
+    splits
+        The data, training and test part.
+
+    Attributes
+    ----------
+    model, optimizer, schedule
+        The network and what trains it.
+    position
+        Where the run stands.
+
+    Raises
+    ------
+    RunError
+        If the network cannot take the data.
+    SettingsError
+        If the last batch of an epoch would have a single image, and the network normalises over
+        the batch.
+    """
+
+    def __init__(self, settings: Settings, splits: Splits) -> None:
+        check_splits(splits, settings.network, settings.data)
+        set_num_threads(settings.threads)
+        manual_seed(settings.seed)
+        self.settings = settings
+        self.train_set, self.test_set = splits
+        self.network = NETWORKS[settings.network]
+        self.task = task_of(self.network.target)
+        self.model: nn.Module = self.network.build()
+        for _ in self.model.named_parameters():  # gives them their names
+            pass
+        self.steps_per_epoch = -(-len(self.train_set) // settings.batch_size)
+        self.optimizer = make_optimizer(self.model.parameters(), settings)
+        self.schedule = make_schedule(self.optimizer, settings, self.steps_per_epoch)
+        self.position = Position()
+        self._refuse_single_image()
+
+    def _refuse_single_image(self) -> None:
+        size, images = self.settings.batch_size, len(self.train_set)
+        if any(isinstance(m, nn.BatchNorm1d) for m in self.model.modules()) and (
+            (images % size or size) == 1
+        ):
+            raise SettingsError(
+                f"batch_size {size} leaves one of {images:,} images for a batch of its own, and "
+                f"{self.settings.network} normalises over at least 2: choose another batch size"
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.position.epochs >= self.settings.epochs
+
+    @property
+    def total_steps(self) -> int:
+        """The number of steps done."""
+        return self.position.epochs * self.steps_per_epoch + self.position.steps
+
+    # ------------------------------------------------------------------ training
+
+    def batches(self, epoch: int) -> Iterator[tuple[Array, Array]]:
+        """Iterate over an epoch's batches: images (N, 1, H, W) and labels (N,)."""
+        loader = DataLoader(
+            self.train_set,
+            self.settings.batch_size,
+            shuffle=True,
+            generator=np.random.default_rng([self.settings.seed, epoch]),
+            transform=ToNetwork(self.settings.network),
+        )
+        return iter(loader)
+
+    def steps(self) -> Iterator[Step]:
+        """Train to the end from where the run stands, pausing after each step.
+
+        At a pause everything is in order to be saved: a caller that leaves there and loads what
+        it saved goes on with the same steps, to the last bit.
+
+        Raises
+        ------
+        RunError
+            If the loss is not finite; what the run is then is not worth saving.
+        """
+        position = self.position
+        self.model.train()
+        while not self.finished:
+            for images, labels in islice(self.batches(position.epochs), position.steps, None):
+                began = time.perf_counter()
+                self._train_step(images, labels)
+                epoch, done, running = position.epochs + 1, position.steps, position.epoch
+                row = self._end_epoch(began) if done == self.steps_per_epoch else None
+                position.seconds += time.perf_counter() - began
+                yield Step(epoch, done, running, row)
+
+    def _train_step(self, images: Array, labels: Array) -> None:
+        position = self.position
+        self.model.zero_grad()
+        answers = self.model(tensor(images))
+        loss = self.network.loss(answers, tensor(self.task.targets(labels)))
+        value = loss.item()
+        if not math.isfinite(value):
+            raise RunError(
+                f"the loss is {value} at step {self.total_steps + 1}: training diverged; "
+                f"a learning rate below {self.settings.lr:g} may help"
+            )
+        lr = self.optimizer.param_groups[0]["lr"]
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        score = self.task.score(answers.detach().numpy(), labels)
+        position.epoch.add(value, score, len(images))
+        position.window.add(value, score, len(images))
+        position.steps += 1
+        rows, before = (
+            n * _ROWS // self.steps_per_epoch for n in (position.steps, position.steps - 1)
+        )
+        if rows > before:
+            part = position.steps / self.steps_per_epoch
+            position.step_rows.append(
+                StepRow(self.total_steps, position.epochs + part, *position.window.means(), lr)
+            )
+            position.window = Mean()
+
+    def _end_epoch(self, began: float) -> EpochRow:
+        """Test, add the epoch's row, and stand at the beginning of the next epoch."""
+        position = self.position
+        lr = position.step_rows[-1].lr
+        tested = self.test()
+        row = EpochRow(
+            position.epochs + 1,
+            self.total_steps,
+            *position.epoch.means(),
+            tested.loss,
+            tested.score,
+            lr,
+            position.seconds + time.perf_counter() - began,
+        )
+        position.epoch_rows.append(row)
+        position.epochs, position.steps, position.epoch = position.epochs + 1, 0, Mean()
+        return row
+
+    def test(self) -> Tested:
+        """Let the network answer to all test images, without a graph."""
+        return evaluate(self.model, self.settings.network, self.test_set)
+
+    # ------------------------------------------------------------------ state
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return all that changes in training: what JSON keeps, and arrays by name."""
+        optimizer = self.optimizer.state_dict()
+        values = {
+            "position": self.position.to_json(),
+            "generator": get_rng_state(),
+            "schedule": self.schedule.state_dict(),
+            "param_groups": optimizer["param_groups"],
+        }
+        arrays = {f"model/{name}": array for name, array in self.model.state_dict().items()}
+        arrays |= {f"optimizer/{name}": array for name, array in optimizer["state"].items()}
+        return values, arrays
+
+    def load_state(self, values: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Stand where `state` was called.
+
+        Raises
+        ------
+        RunError
+            If the state is not one of this network and optimiser.
+        """
+        try:
+            self.model.load_state_dict(_part(arrays, "model/"))
+            self.optimizer.load_state_dict(
+                {"param_groups": values["param_groups"], "state": _part(arrays, "optimizer/")}
+            )
+            self.schedule.load_state_dict(values["schedule"])
+            self.position = Position.from_json(values["position"])
+            set_rng_state(values["generator"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"the checkpoint does not fit {self.settings.network}: {error}"
+            ) from error
+
+
+def evaluate(model: nn.Module, network: str, dataset: ImageDataset) -> Tested:
+    """Let a network answer to images in evaluation mode; the mode is put back after it."""
+    loss, task = NETWORKS[network].loss, task_of(NETWORKS[network].target)
+    mean = Mean()
+    answers = []
+    training = model.training
+    model.eval()
+    with no_grad():
+        for images, labels in DataLoader(dataset, _TEST_BATCH, transform=ToNetwork(network)):
+            output = model(tensor(images))
+            answers.append(output.numpy())
+            value = loss(output, tensor(task.targets(labels))).item()
+            mean.add(value, task.score(answers[-1], labels), len(labels))
+    model.train(training)
+    return Tested(*mean.means(), np.concatenate(answers))
+
+
+def _part(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
