@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinygrad_cnn.viz.verdicts import VERDICTS
+from tinygrad_cnn.viz.view import prefixes
 from tinygrad_cnn.viz.wording import bytes_text, count_text, counted, norm_text, shape_text
 
 if TYPE_CHECKING:
@@ -77,49 +78,71 @@ def dot_text(graph: Graph, dpi: int | None = None) -> str:
         f'  node [{font}, fontsize=12, margin="0.12,0.06", height=0.3, width=0.6];',
         f'  edge [color="{LINE}", arrowsize=0.65, penwidth=1.1];',
     ]
-    sides = _sides(graph)
-    lines += _boxes(graph, sides)
-    lines += (f"  {_arrow(edge, sides)}" for edge in graph.edges)
+    rows = _rows(graph)
+    lines += _boxes(graph, rows)
+    lines += (f"  {_arrow(edge, rows)}" for edge in graph.edges)
     lines += _legend(graph)
     lines.append("}")
     return "\n".join(lines) + "\n"
 
 
-def _sides(graph: Graph) -> dict[str, tuple[str, bool]]:
-    """Return the boxes that stand beside another one, and whether to its left.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What stands side by side.
 
-    Parameters stand beside the operation that uses them, so that the data run straight down.
+    Parameters stand beside the operation that uses them, so that the data run straight down; with
+    a backward pass, an operation stands beside its rule, and the gradients on the other side of it.
+
+    Attributes
+    ----------
+    beside
+        For a box, those that stand in its row.
+    left
+        Pairs of boxes joined by an arrow, the first to the left.
     """
+
+    beside: dict[str, list[str]]
+    left: set[tuple[str, str]]
+
+
+def _rows(graph: Graph) -> Rows:
     nodes = {node.id: node for node in graph.nodes}
-    users: dict[str, set[str]] = {}
+    neighbours: dict[str, dict[str, str]] = {}  # and which way the arrow goes, from the first
     for edge in graph.edges:
-        users.setdefault(edge.source, set()).add(edge.target)
-    count: Counter[str] = Counter()
-    sides = {}
+        neighbours.setdefault(edge.source, {})[edge.target] = "to"
+        neighbours.setdefault(edge.target, {})[edge.source] = "from"
+    with_rules = {edge.source for edge in graph.edges if edge.kind == "saved"}
+    rows = Rows({}, set())
     for node in graph.nodes:
-        if node.kind in ("parameter", "buffer", "constant") and len(users.get(node.id, ())) == 1:
-            (user,) = users[node.id]
-            if nodes[user].scope == node.scope:
-                sides[node.id] = (user, count[user] % 2 == 0)
-                count[user] += 1
-    return sides
+        for other in neighbours.get(node.id, ()):
+            if nodes[other].scope != node.scope:
+                continue
+            row = rows.beside.setdefault(node.id, [])
+            if other in with_rules and node.kind == "rule" and nodes[other].kind != "rule":
+                rows.left.add((other, node.id))
+                continue
+            attached = nodes[other].kind in ("parameter", "buffer", "constant", "gradient", "seed")
+            if not attached or len(neighbours[other]) > 1:
+                continue
+            row.append(other)
+            goes_left = node.kind != "rule" and (node.id in with_rules or len(row) % 2 == 1)
+            rows.left.add((other, node.id) if goes_left else (node.id, other))
+    for op, rule in [pair for pair in rows.left if nodes[pair[1]].kind == "rule"]:
+        rows.beside[op] = [*rows.beside.get(op, []), rule, *rows.beside.pop(rule, [])]
+    return rows
 
 
-def _boxes(graph: Graph, sides: dict[str, tuple[str, bool]]) -> Iterator[str]:
+def _boxes(graph: Graph, rows: Rows) -> Iterator[str]:
     """Write the boxes, each in the cluster of its module, in order of execution."""
     inside: dict[str, list[GraphNode | str]] = {"": []}
-    beside: dict[str, list[str]] = {}
-    for box, (user, _) in sides.items():
-        beside.setdefault(user, []).append(box)
     types = {module.path: module.type for module in graph.modules}
     parents = {module.path: module.parent for module in graph.modules}
     numbers = {module.path: i for i, module in enumerate(graph.modules, 1)}
     for node in graph.nodes:
-        path = node.scope
-        while path not in inside:  # a cluster stands where its first box does
-            inside[path] = []
-            inside[parents[path]].append(path)
-            path = parents[path]
+        for path in prefixes(node.scope):
+            if path not in inside:  # a cluster stands where its first box does
+                inside[path] = []
+                inside[parents[path]].append(path)
         inside[node.scope].append(node)
     stack: list[tuple[int, GraphNode | str]] = [(1, item) for item in reversed(inside[""])]
     while stack:
@@ -127,8 +150,8 @@ def _boxes(graph: Graph, sides: dict[str, tuple[str, bool]]) -> Iterator[str]:
         indent = "  " * depth
         if not isinstance(item, str):
             yield f"{indent}{_box(item)}"
-            if item.id in beside:
-                yield f"{indent}{{rank=same; {'; '.join(beside[item.id])}; {item.id}}}"
+            if rows.beside.get(item.id):
+                yield f"{indent}{{rank=same; {'; '.join([item.id, *rows.beside[item.id]])}}}"
         elif item == "}":
             yield f"{indent}}}"
         else:
@@ -145,7 +168,8 @@ def _boxes(graph: Graph, sides: dict[str, tuple[str, bool]]) -> Iterator[str]:
             stack += [(depth + 1, inner) for inner in reversed(inside[item])]
 
 
-_LID = '<font point-size="5"> </font><br/>'  # keeps the text off the lid of a cylinder
+_LIDDED = ("cylinder", "box3d")
+_LID = '<font point-size="5"> </font><br/>'  # keeps the text off the lid
 
 
 def _box(node: GraphNode) -> str:
@@ -156,7 +180,7 @@ def _box(node: GraphNode) -> str:
         f'style="{look.style}"',
         f'fillcolor="{fill}"',
         f'color="{border}"',
-        f"label=<{_LID if look.shape == 'cylinder' else ''}{'<br/>'.join(_label(node))}>",
+        f"label=<{_LID if look.shape in _LIDDED else ''}{'<br/>'.join(_label(node))}>",
         f"tooltip={_quoted(chr(10).join(_tooltip(node)))}",
     ]
     if node.verdict == "FAIL":
@@ -246,22 +270,25 @@ def _tooltip(node: GraphNode) -> list[str]:
 _ARROWS = {
     "value": "weight=8",
     "through": 'style=dashed, color="#94a3b8", weight=8',
-    # Drawn upwards beside the forward pass: the ranks of the operations hold for their rules.
-    "gradient": 'dir=back, color="#c06a1c"',
-    "saved": 'style=dotted, color="#c9a27e", constraint=false, arrowhead=none',
+    "gradient": 'color="#c06a1c", weight=4',
+    "saved": 'style=dotted, color="#c9a27e", arrowhead=none',
 }
 
 
-def _arrow(edge: GraphEdge, sides: dict[str, tuple[str, bool]]) -> str:
+def _arrow(edge: GraphEdge, rows: Rows) -> str:
     source, target, style = edge.source, edge.target, _ARROWS[edge.kind]
-    if edge.kind == "gradient":
-        source, target = target, source
-    elif source in sides and sides[source][0] == target:
+    in_row = (source, target) in rows.left or (target, source) in rows.left
+    if in_row and edge.kind == "value":
         style = ""
-        if not sides[source][1]:
-            source, target, style = target, source, "dir=back"
-    elif not edge.differentiable and edge.kind == "value":
+    elif edge.kind == "saved" and not in_row:
+        style += ", constraint=false"
+    elif edge.kind == "value" and not edge.differentiable:
         style = 'color="#94a3b8"'
+    # Graphviz puts the first end above or to the left: gradients run upwards beside the data.
+    backwards = (target, source) in rows.left if in_row else edge.kind == "gradient"
+    if backwards:
+        source, target = target, source
+        style = f"{style}, dir=back" if style else "dir=back"
     return f"{source} -> {target} [{style}];" if style else f"{source} -> {target};"
 
 

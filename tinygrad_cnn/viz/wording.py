@@ -51,8 +51,8 @@ def count_text(count: int) -> str:
 def norm_text(norm: float | None) -> str:
     """Write the norm of a gradient; None is one that nobody computed.
 
-    >>> norm_text(0.012345), norm_text(None)
-    ('0.01234', 'not computed')
+    >>> norm_text(0.0123456), norm_text(None)
+    ('0.01235', 'not computed')
     """
     return "not computed" if norm is None else f"{norm:.4g}"
 
@@ -71,6 +71,8 @@ def setting_text(value: Any) -> str:
 
     >>> setting_text((2, 2)), setting_text(((1, 1), (1, 1))), setting_text((1, 2))
     ('2', '1', '(1, 2)')
+    >>> setting_text(((0, 0), (8, 8), (0, 0)))
+    '((0, 0), (8, 8), (0, 0))'
     >>> setting_text(np.zeros(3)), setting_text(slice(None, None, 2))
     ('<float64 3>', '::2')
     """
@@ -82,11 +84,17 @@ def setting_text(value: Any) -> str:
         ends = ("" if end is None else str(end) for end in (value.start, value.stop, value.step))
         return ":".join(ends).removesuffix(":") or ":"
     if isinstance(value, (tuple, list)):
-        parts = [setting_text(item) for item in value]
-        if len(parts) == 2 and parts[0] == parts[1] and not isinstance(value[0], slice):
+        nested = len(value) == 2  # only then is it clear what a single number stands for
+        parts = [setting_text(item) if nested else _exact(item) for item in value]
+        if nested and parts[0] == parts[1] and not isinstance(value[0], slice):
             return parts[0]
         text = ", ".join(parts) + ("," if len(parts) == 1 and isinstance(value, tuple) else "")
         text = f"({text})" if isinstance(value, tuple) else f"[{text}]"
         return text if len(text) <= 60 else f"{text[:58]}…{text[-1]}"
     text = "…" if value is Ellipsis else str(value)
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _exact(item: Any) -> str:
+    """Write an element of a longer sequence as it is."""
+    return str(item) if isinstance(item, tuple) else setting_text(item)
