@@ -200,8 +200,9 @@ def _starting_gradient(function: str, tensor: TensorBase, gradient: Any, as_tens
             return gradient
         array = gradient._data
     else:
-        array = np.asarray(gradient, dtype=data.dtype)
+        array = np.asarray(gradient)
     if array.shape != data.shape:
         raise GraphError(f"{function}: expects a gradient of shape {data.shape}, got {array.shape}")
-    array = array.astype(data.dtype, copy=False)
+    if gradient is not None:
+        array = array.astype(data.dtype)  # a copy: the user's own may change
     return tensor._wrap(array, None) if as_tensor else array

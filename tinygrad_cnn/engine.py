@@ -55,10 +55,21 @@ class BackwardPass:
     """One backward pass: gradients on their way, by edge.
 
     Without ``targets`` the gradients of leaves go to their ``grad``; with them, those of the
-    targets are returned, and nothing beyond ``stop`` is visited.
+    targets are returned, only what leads to them is computed, and nothing beyond ``stop`` is
+    visited.
     """
 
-    __slots__ = ("create_graph", "found", "grads", "owned", "retain", "stop", "targets", "wrap")
+    __slots__ = (
+        "create_graph",
+        "found",
+        "grads",
+        "leading",
+        "owned",
+        "retain",
+        "stop",
+        "targets",
+        "wrap",
+    )
 
     def __init__(
         self,
@@ -73,6 +84,7 @@ class BackwardPass:
         self.retain = retain
         self.targets = targets
         self.stop = stop or set()
+        self.leading: set[Edge] = set()  # the nodes that lead to a target
         self.grads: dict[Edge, Any] = {}
         self.owned: set[Edge] = set()  # edges whose gradient was added up here: ours to write to
         self.found: dict[Edge, Any] = {}
@@ -80,7 +92,8 @@ class BackwardPass:
     def run(self, starts: Sequence[tuple[TensorBase, Any]]) -> dict[Edge, Any]:
         """Walk the graph below the starting tensors; return the gradients of the targets."""
         order, uses = _discover([tensor for tensor, _ in starts], self.stop)
-        needed = None if self.targets is None else self._needed(order)
+        if self.targets is not None:
+            self._find_leading(order, self.targets)
         for tensor, g in starts:
             self._add(edge_of(tensor), g)
             if tensor._node is None:
@@ -92,7 +105,7 @@ class BackwardPass:
                 g = self.grads.pop(node, None)
                 if g is not None and (node.hooks or node.retained or self.targets is not None):
                     g = self._show(node, g)
-                if g is not None and (needed is None or node in needed):
+                if g is not None and (self.targets is None or node in self.leading):
                     self._through(node, g, uses)
                 elif node not in self.stop:
                     for edge in node.edges:
@@ -102,16 +115,19 @@ class BackwardPass:
             mode.recording = recording
         return self.found
 
-    def _needed(self, order: list[Node]) -> set[Edge]:
-        """Return the nodes that lead to a target: rules of others need not run."""
-        targets = self.targets or set()
-        leading: set[Edge] = set()
+    def _find_leading(self, order: list[Node], targets: set[Edge]) -> None:
+        """Note the nodes that lead to a target: the rules of others need not run."""
         for node in reversed(order):
             if node not in self.stop and any(
-                edge in leading or edge in targets for edge in node.edges if edge is not None
+                edge in self.leading or edge in targets for edge in node.edges if edge is not None
             ):
-                leading.add(node)
-        return leading
+                self.leading.add(node)
+
+    def _wants(self, edge: Edge | None) -> bool:
+        """Whether the gradient at an edge is of any use to this pass."""
+        if edge is None or self.targets is None:
+            return edge is not None
+        return edge in self.leading or edge in self.targets
 
     def _through(self, node: Node, g: Any, uses: dict[TensorBase, int]) -> None:
         """Run the rule of a node and pass the gradients of its inputs on."""
@@ -129,7 +145,7 @@ class BackwardPass:
                 continue
             leaf = type(edge) is not Node
             result = results[index]
-            if result is not None:
+            if result is not None and (self.targets is None or self._wants(edge)):
                 if (
                     result.__class__ is not np.ndarray
                     or result.shape != edge.shape
@@ -169,7 +185,7 @@ class BackwardPass:
             return op.backward(g, out, *inputs)
         extra: dict[str, Any] = {}
         if "needs" in op._keywords:
-            extra["needs"] = tuple([edge is not None for edge in edges])
+            extra["needs"] = tuple([self._wants(edge) for edge in edges])
         if "aux" in op._keywords:
             extra["aux"] = node.aux
         return op.backward(g, out, *inputs, **extra)
@@ -253,8 +269,8 @@ class BackwardPass:
 
     def _call_hooks(self, hooks: dict[int, Any], g: Any, name: str) -> Any:
         for hook in list(hooks.values()):
-            shown = g if isinstance(g, TensorBase) else self.wrap(g, None)
-            answer = hook(shown)
+            # A copy: the array may serve another input too, and the hook may write to it.
+            answer = hook(g if self.create_graph else self.wrap(np.array(g), None))
             if answer is None:
                 continue
             answer = (
@@ -264,7 +280,9 @@ class BackwardPass:
                 raise GraphError(
                     f"{name}: a hook returned shape {answer.shape} for a gradient of {g.shape}"
                 )
-            g = answer if self.create_graph else answer._data.astype(g.dtype, copy=False)
+            if answer.dtype != g.dtype:
+                answer = cast(answer, g.dtype)
+            g = answer if self.create_graph else answer._data
         return g
 
     def _count_down(self, leaf: TensorBase, uses: dict[TensorBase, int]) -> None:
@@ -279,7 +297,7 @@ class BackwardPass:
             g = self._call_hooks(leaf._hooks, g, "leaf")
         if self.targets is None:
             _accumulate(leaf, g if isinstance(g, TensorBase) else self.wrap(np.asarray(g), None))
-        elif leaf in self.targets:
+        else:
             self.found[leaf] = g
 
 

@@ -23,6 +23,7 @@ from tinygrad_cnn.ops.activation import (
     tanh,
 )
 from tinygrad_cnn.ops.conv import conv1d, conv2d, conv_transpose2d
+from tinygrad_cnn.ops.cross_entropy import cross_entropy, nll_loss
 from tinygrad_cnn.ops.elementwise import (
     add,
     cast,
@@ -44,11 +45,9 @@ from tinygrad_cnn.ops.linalg import dot, linear, matmul, outer
 from tinygrad_cnn.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
     huber_loss,
     l1_loss,
     mse_loss,
-    nll_loss,
 )
 from tinygrad_cnn.ops.norm import batch_norm, layer_norm
 from tinygrad_cnn.ops.piecewise import abs, clip, maximum, minimum, sign, where

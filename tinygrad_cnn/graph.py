@@ -13,6 +13,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,11 +160,11 @@ _PACKAGE = __name__.partition(".")[0] + "."
 
 def _call_site() -> tuple[str, int] | None:
     """File and line of the nearest caller outside of the package."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if not frame.f_globals.get("__name__", "").startswith(_PACKAGE):
             return frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
+        frame = frame.f_back
     return None
 
 

@@ -238,9 +238,9 @@ def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
 
 
 def _has_float64(arrays: list[Any]) -> bool:
-    """Whether float64 is what the user asked for: 0-d arrays count only among themselves."""
-    found = [a for a in arrays if isinstance(a, np.ndarray)]
-    return any(a.dtype == _FLOAT64 for a in [a for a in found if a.ndim] or found)
+    """Whether float64 is what the user asked for: 0-d floats count only among themselves."""
+    floats = [a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    return any(a.dtype == _FLOAT64 for a in [a for a in floats if a.ndim] or floats)
 
 
 def _plan_saving(cls: type[Op]) -> None:

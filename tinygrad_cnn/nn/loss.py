@@ -9,7 +9,7 @@ from typing import Any
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
-from tinygrad_cnn.ops.loss import Reduction
+from tinygrad_cnn.ops.cross_entropy import Reduction
 from tinygrad_cnn.tensor import Tensor
 
 

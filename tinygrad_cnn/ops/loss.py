@@ -1,299 +1,23 @@
-"""Losses. Cross-entropy is fused; the others are compositions of other operations."""
+"""Losses as compositions of other operations; cross-entropy stands in a file of its own."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
-from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import softplus
-from tinygrad_cnn.ops.elementwise import div, log, mul, neg
-from tinygrad_cnn.ops.index import getitem
+from tinygrad_cnn.ops.cross_entropy import (
+    Operand,
+    Reduction,
+    check_reduction,
+    constant,
+    values_of,
+)
+from tinygrad_cnn.ops.elementwise import add, log, mul, neg, pow, sub
 from tinygrad_cnn.ops.piecewise import abs, clip, where
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.reduce import sum as sum_over
-from tinygrad_cnn.ops.shape import permute, reshape
-from tinygrad_cnn.ops.softmax import log_softmax
-
-Operand = TensorBase | Array
-Reduction = Literal["mean", "sum", "none"]
-
-
-class CrossEntropy(Op):
-    """Cross-entropy of logits (M, C) with classes (M,); aux: the probabilities, and the divisor.
-
-    With p = softmax(x), class weights w, smoothing ε and target class t, an example costs
-    ``−(1 − ε)·w_t·ln p_t − ε/C·Σ_c w_c·ln p_c``, 0 where t is ignored; 'mean' divides the sum by
-    the weights of the targets.
-    """
-
-    __slots__ = ("ignore_index", "label_smoothing", "reduction")
-    saves = ("logits", "target", "weight")
-    has_aux = True
-    optional = True
-
-    def __init__(self, ignore_index: int, label_smoothing: float, reduction: Reduction) -> None:
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
-        self.reduction = reduction
-
-    def forward(self, logits: Any, target: Any, weight: Any) -> Any:
-        M, C = logits.shape
-        weight = None if weight is None else weight.astype(logits.dtype, copy=False)
-        log_p = logits - logits.max(axis=1, keepdims=True)
-        p = np.exp(log_p)
-        total = p.sum(axis=1, keepdims=True)
-        log_p -= np.log(total)
-        p /= total
-        kept, t, w = self._kept(target), self._class(target), self._target_weight(target, weight)
-        loss = -log_p[np.arange(M), t]
-        if w is not None:
-            loss = loss * w
-        if self.label_smoothing:
-            even = -(log_p if weight is None else log_p * weight).sum(axis=1) / C
-            loss = (1 - self.label_smoothing) * loss + self.label_smoothing * even
-        if kept is not None:
-            loss = np.where(kept, loss, 0.0)
-        if self.reduction == "none":
-            return loss, (p, None)
-        divisor = None
-        if self.reduction == "mean":
-            divisor = self._divisor(M, kept, w, logits.dtype)
-            with np.errstate(invalid="ignore"):  # nothing but ignored targets: 0 / 0
-                return loss.sum() / divisor, (p, divisor)
-        return loss.sum(), (p, divisor)
-
-    def _kept(self, target: Any) -> Any:
-        """Return which examples count, None for all."""
-        kept = target != self.ignore_index
-        return None if kept.all() else kept
-
-    def _class(self, target: Any) -> Any:
-        """Return the targets with a legal class in place of ignored ones."""
-        kept = self._kept(target)
-        return target if kept is None else np.where(kept, target, 0)
-
-    def _target_weight(self, target: Any, weight: Any) -> Any:
-        return None if weight is None else weight[self._class(target)]
-
-    def _divisor(self, M: int, kept: Any, w: Any, dtype: Any) -> Any:
-        if w is None:
-            return dtype.type(M if kept is None else np.count_nonzero(kept))
-        return w.sum() if kept is None else w[kept].sum()
-
-    def backward(
-        self, g: Any, out: Any, logits: Any, target: Any, weight: Any, *, aux: Any
-    ) -> tuple[Any, ...]:
-        p, divisor = aux
-        M, C = p.shape
-        kept, t, w = self._kept(target), self._class(target), self._target_weight(target, weight)
-        smoothing = self.label_smoothing
-        if divisor is not None:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                g = g / divisor
-        scale = np.broadcast_to(g, (M,))
-        if kept is not None:
-            scale = np.where(kept, scale, 0.0)
-        hard = scale * (1 - smoothing) if w is None else scale * (1 - smoothing) * w
-        row = hard if not smoothing else hard + scale * smoothing * self._even(weight, C)
-        gx = p * row[:, None].astype(p.dtype, copy=False)
-        gx[np.arange(M), t] -= hard
-        if smoothing:
-            gx -= scale[:, None] * (smoothing / C) * (1.0 if weight is None else weight)
-        return gx, None, None
-
-    def _even(self, weight: Any, C: int) -> Any:
-        return 1.0 if weight is None else weight.sum() / C
-
-    def reference(self, logits: Any, target: Any, weight: Any) -> Any:
-        """Compute the same in plain operations."""
-        M, C = logits.shape
-        log_p = log_softmax(logits, 1)
-        kept, t, w = self._kept(target), self._class(target), self._target_weight(target, weight)
-        loss = -getitem(log_p, (np.arange(M), t))
-        if w is not None:
-            loss = loss * w
-        if self.label_smoothing:
-            even = -sum_over(log_p if weight is None else log_p * weight, 1) / C
-            loss = loss * (1 - self.label_smoothing) + even * self.label_smoothing
-        if kept is not None:
-            loss = where(kept, loss, 0.0)
-        if self.reduction == "none":
-            return loss
-        total = sum_over(loss)
-        if self.reduction == "sum":
-            return total
-        return total / self._divisor(M, kept, w, logits.dtype)
-
-
-def cross_entropy(
-    input: Operand,
-    target: Operand,
-    weight: Operand | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-    label_smoothing: float = 0.0,
-) -> Any:
-    """Measure how far logits are from classes or from probabilities: ``−ln softmax(input)_target``.
-
-    Parameters
-    ----------
-    input
-        Logits (N, C) or (N, C, d1, …), or (C,) for one example.
-    target
-        Class numbers of shape (N,) or (N, d1, …), or probabilities of the shape of input.
-    weight
-        (C,): how much each class counts.
-    ignore_index
-        A class number that does not count.
-    reduction
-        'mean' (over the weights of the targets; over N for probabilities), 'sum' or 'none'.
-    label_smoothing
-        The share ε of the target that is spread evenly over the classes, in [0, 1].
-
-    Returns
-    -------
-    A number, or for 'none' the shape of the class numbers.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit or a class does not exist.
-
-    Source: Szegedy et al., "Rethinking the Inception Architecture" (2016), section 7, for the
-    smoothing.
-
-    >>> cross_entropy(np.array([[1000.0, 0.0]]), np.array([1]))
-    array(1000.)
-    """
-    name = "cross_entropy"
-    _check_reduction(name, reduction)
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"{name}: label_smoothing expects 0 to 1, got {label_smoothing}")
-    if input.ndim == 0:
-        raise ValueError(f"{name}: expects logits (N, C), (N, C, …) or (C,), got a number")
-    C = input.shape[0 if input.ndim == 1 else 1]
-    if weight is not None and tuple(weight.shape) != (C,):
-        raise ValueError(f"{name}: weight expects shape ({C},), got {tuple(weight.shape)}")
-    if not isinstance(target, (np.ndarray, TensorBase)):
-        target = np.asarray(target)
-    if target.dtype.kind == "f":
-        target = _constant(target, input)
-        weight = None if weight is None else _constant(weight, input)
-        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    classes = _classes(name, input, target, ignore_index)
-    op = CrossEntropy(ignore_index, label_smoothing, reduction)
-    loss = op(_rows(input), classes, weight)
-    return reshape(loss, target.shape) if reduction == "none" else loss
-
-
-def _soft_cross_entropy(
-    input: Operand, target: Operand, weight: Any, reduction: Reduction, smoothing: float
-) -> Any:
-    """Cross-entropy with probabilities as targets."""
-    if tuple(target.shape) != tuple(input.shape):
-        raise ValueError(
-            f"cross_entropy: probabilities expect the logits' shape {tuple(input.shape)}, "
-            f"got {tuple(target.shape)}"
-        )
-    dim = 0 if input.ndim == 1 else 1
-    C = input.shape[dim]
-    goal = target if not smoothing else target * (1 - smoothing) + smoothing / C
-    log_p = log_softmax(input, dim)
-    if weight is not None:
-        log_p = log_p * reshape(weight, (C,) + (1,) * (input.ndim - 1 - dim))
-    # A target of 0 takes nothing, also where ln p is −∞.
-    loss = -sum_over(where(_values(goal) == 0, 0.0, log_p) * goal, dim)
-    if reduction == "none":
-        return loss
-    total = sum_over(loss)
-    count = int(np.prod(loss.shape))
-    return div(total, max(count, 1)) if reduction == "mean" else total
-
-
-def nll_loss(
-    input: Operand,
-    target: Operand,
-    weight: Operand | None = None,
-    ignore_index: int = -100,
-    reduction: Reduction = "mean",
-) -> Any:
-    """Pick the negative log-probability of each target: ``−weight[t] · input[t]``.
-
-    Parameters
-    ----------
-    input
-        Log-probabilities (N, C) or (N, C, d1, …), or (C,) for one example.
-    target, weight, ignore_index, reduction
-        As for `cross_entropy` with class numbers.
-
-    Returns
-    -------
-    A number, or for 'none' the shape of target.
-
-    >>> nll_loss(np.array([[-1.0, -2.0]]), np.array([1]))
-    array(2.)
-    """
-    _check_reduction("nll_loss", reduction)
-    classes = _classes("nll_loss", input, target, ignore_index)
-    rows = _rows(input)
-    kept = classes != ignore_index
-    t = np.where(kept, classes, 0)
-    w = np.ones(len(t), input.dtype) if weight is None else _values(weight)[t]
-    w = np.where(kept, w, 0.0).astype(input.dtype)
-    picked = getitem(rows, (np.arange(len(t)), t))
-    loss = -where(kept, picked, 0.0) * w
-    if reduction == "none":
-        return reshape(loss, target.shape)
-    total = sum_over(loss)
-    with np.errstate(invalid="ignore"):
-        return div(total, w.sum()) if reduction == "mean" else total
-
-
-def _rows(input: Operand) -> Any:
-    """Return logits as (M, C): one row an example."""
-    if input.ndim == 1:
-        return reshape(input, 1, -1)
-    if input.ndim == 2:
-        return input
-    return reshape(permute(input, 0, *range(2, input.ndim), 1), -1, input.shape[1])  # (N·d1…, C)
-
-
-def _values(x: Any) -> Any:
-    return x._data if isinstance(x, TensorBase) else np.asarray(x)
-
-
-def _classes(function: str, input: Operand, target: Any, ignore_index: int) -> Array:
-    """Check class numbers against the logits and return them as one row, a copy."""
-    classes: Array = _values(target)
-    expected = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
-    C = input.shape[0 if input.ndim == 1 else 1]
-    if classes.dtype.kind not in "iu":
-        raise TypeError(f"{function}: expects integer class numbers, got {classes.dtype}")
-    if tuple(classes.shape) != tuple(expected):
-        raise ValueError(
-            f"{function}: target expects shape {tuple(expected)} for input of shape "
-            f"{tuple(input.shape)}, got {tuple(classes.shape)}"
-        )
-    flat = classes.reshape(-1).astype(np.int64)
-    wrong = flat[((flat < 0) | (flat >= C)) & (flat != ignore_index)]
-    if wrong.size:
-        raise ValueError(f"{function}: target expects classes 0 to {C - 1}, got {wrong[0]}")
-    return flat
-
-
-def _check_reduction(function: str, reduction: str) -> None:
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(
-            f"{function}: reduction expects 'mean', 'sum' or 'none', got {reduction!r}"
-        )
-
-
-def _constant(x: Any, input: Operand) -> Any:
-    """Give an array the dtype of the input, so that a float64 target leaves a float32 loss."""
-    return x if isinstance(x, TensorBase) else np.asarray(x, dtype=input.dtype)
 
 
 def _reduce(loss: Any, reduction: Reduction) -> Any:
@@ -304,8 +28,8 @@ def _reduce(loss: Any, reduction: Reduction) -> Any:
 
 def _check_same_shape(function: str, input: Operand, target: Any, reduction: str) -> Any:
     """Check a target against its input; broadcasting would hide a mistake here."""
-    _check_reduction(function, reduction)
-    target = _constant(target, input)
+    check_reduction(function, reduction)
+    target = constant(target, input)
     if tuple(target.shape) != tuple(input.shape):
         raise ValueError(
             f"{function}: target expects the input's shape {tuple(input.shape)}, "
@@ -321,7 +45,7 @@ def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> 
     array(5.)
     """
     target = _check_same_shape("mse_loss", input, target, reduction)
-    return _reduce((input - target) ** 2, reduction)
+    return _reduce(pow(sub(input, target), 2), reduction)
 
 
 def l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Any:
@@ -331,7 +55,7 @@ def l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> A
     array(2.)
     """
     target = _check_same_shape("l1_loss", input, target, reduction)
-    return _reduce(abs(input - target), reduction)
+    return _reduce(abs(sub(input, target)), reduction)
 
 
 def huber_loss(
@@ -350,7 +74,7 @@ def huber_loss(
     if delta <= 0:
         raise ValueError(f"huber_loss: delta expects a positive number, got {delta}")
     # With c = min(|d|, delta) both cases are c · (|d| − c/2): no square of a large difference.
-    distance = abs(input - target)
+    distance = abs(sub(input, target))
     near = clip(distance, None, delta)
     return _reduce(near * (distance - near * 0.5), reduction)
 
@@ -376,17 +100,17 @@ def binary_cross_entropy(
     """
     name = "binary_cross_entropy"
     target = _check_same_shape(name, input, target, reduction)
-    p = _values(input)
+    p = values_of(input)
     if ((p < 0) | (p > 1)).any():
         raise ValueError(f"{name}: expects probabilities in [0, 1]; see the version with logits")
-    loss = -(target * _safe_log(input) + (1.0 - target) * _safe_log(1.0 - input))
-    return _reduce(loss if weight is None else mul(loss, _constant(weight, input)), reduction)
+    loss = -(target * _safe_log(input) + (1.0 - target) * _safe_log(sub(1.0, input)))
+    return _reduce(loss if weight is None else mul(loss, constant(weight, input)), reduction)
 
 
 def _safe_log(p: Any) -> Any:
     """Compute max(ln p, −100), without the infinite slope at 0."""
     smallest = np.exp(-100.0)
-    tiny = _values(p) < smallest
+    tiny = values_of(p) < smallest
     return where(tiny, -100.0, log(where(tiny, 1.0, p)))
 
 
@@ -413,10 +137,9 @@ def binary_cross_entropy_with_logits(
     """
     target = _check_same_shape("binary_cross_entropy_with_logits", input, target, reduction)
     if pos_weight is None:
-        loss = softplus(input, threshold=np.inf) - input * target
+        loss = softplus(input, threshold=np.inf) - mul(input, target)
     else:
-        pos_weight = _constant(pos_weight, input)
-        loss = (1.0 - target) * input + (1.0 + (pos_weight - 1.0) * target) * softplus(
-            neg(input), threshold=np.inf
-        )
-    return _reduce(loss if weight is None else mul(loss, _constant(weight, input)), reduction)
+        pos_weight = constant(pos_weight, input)
+        positive = add(mul(sub(pos_weight, 1.0), target), 1.0)
+        loss = mul(sub(1.0, target), input) + positive * softplus(neg(input), threshold=np.inf)
+    return _reduce(loss if weight is None else mul(loss, constant(weight, input)), reduction)

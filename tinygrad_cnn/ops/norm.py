@@ -89,7 +89,7 @@ class BatchNormEval(Op):
         return _scale_shift(normal, weight, bias)
 
 
-def _channel_shape(x: Any) -> tuple[int, ...]:
+def _channel_shape(x: Any) -> Any:
     return (x.shape[1],) + (1,) * (x.ndim - 2)
 
 
@@ -196,13 +196,16 @@ class LayerNorm(Op):
         self.eps = eps
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
-        out, *aux = layer_kernels.layer_norm(x, self.ndim_normalized, weight, bias, self.eps)
-        return out, aux
+        out, mean, inverse = layer_kernels.layer_norm(
+            x, self.ndim_normalized, weight, bias, self.eps
+        )
+        return out, (mean, inverse)
 
     def backward(
         self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
     ) -> tuple[Any, ...]:
-        return layer_kernels.layer_norm_gradient(g, x, self.ndim_normalized, *aux, weight)
+        mean, inverse = aux
+        return layer_kernels.layer_norm_gradient(g, x, self.ndim_normalized, mean, inverse, weight)
 
     def reference(self, x: Any, weight: Any, bias: Any) -> Any:
         """Compute the same in plain operations."""
