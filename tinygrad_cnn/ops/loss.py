@@ -103,7 +103,7 @@ def binary_cross_entropy(
     p = values_of(input)
     if ((p < 0) | (p > 1)).any():
         raise ValueError(f"{name}: expects probabilities in [0, 1]; see the version with logits")
-    loss = -(target * _safe_log(input) + (1.0 - target) * _safe_log(sub(1.0, input)))
+    loss = -(mul(target, _safe_log(input)) + mul(sub(1.0, target), _safe_log(sub(1.0, input))))
     return _reduce(loss if weight is None else mul(loss, constant(weight, input)), reduction)
 
 
