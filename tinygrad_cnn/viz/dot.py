@@ -73,7 +73,7 @@ def dot_text(graph: Graph, dpi: int | None = None) -> str:
     resolution = f", dpi={dpi}" if dpi else ""
     layout = 'rankdir=TB, ranksep=0.3, nodesep=0.25, pad=0.2, bgcolor="#ffffff", labelloc=t'
     lines = [
-        f"digraph {_quoted(graph.title)} {{",
+        f'digraph "{re.sub(r"[^0-9A-Za-z_]", "_", graph.title)}" {{',
         f"  graph [{font}, fontsize=13, {layout}, label=<{title}>{resolution}];",
         f'  node [{font}, fontsize=12, margin="0.12,0.06", height=0.3, width=0.6];',
         f'  edge [color="{LINE}", arrowsize=0.65, penwidth=1.1];',
@@ -318,14 +318,20 @@ def _printable(text: str) -> str:
 
 
 def _html(text: str) -> str:
-    """Write text inside of Graphviz's markup, where an empty element is an error."""
+    r"""Write text inside of Graphviz's markup.
+
+    An empty element is an error there, and ``\N`` would be replaced by the name of the box.
+    """
     text = _printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace('"', "&quot;") or " "
+    return text.replace('"', "&quot;").replace("\\", r"\\") or " "
 
 
 def _quoted(text: str) -> str:
-    """Write text as a quoted string; line ends stay."""
+    """Write text as a quoted string for a tooltip; line ends stay.
+
+    Graphviz goes over the escapes of a tooltip twice.
+    """
     text = "\n".join(_printable(line) for line in text.split("\n"))
-    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
-    text = text.replace("\n", "\\n")
+    text = text.replace("\\", "\\" * 4).replace('"', '\\"').replace("&", "&amp;")
+    text = text.replace("\n", r"\n")
     return f'"{text}"'
