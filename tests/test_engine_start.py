@@ -163,6 +163,16 @@ def test_results_of_grad_share_no_memory() -> None:
     assert not np.shares_memory(ga.numpy(), given)
 
 
+def test_results_of_grad_by_inner_values_share_no_memory() -> None:
+    a, b = leaf(1.0, 2.0) * 1.0, leaf(3.0, 4.0) * 1.0
+    given = np.ones(2)
+    out = a + b
+    ga, gb, gout = (g.numpy() for g in grad(out, [a, b, out], given))
+    arrays = [ga, gb, gout, given]
+    for i, one in enumerate(arrays):
+        assert not any(np.shares_memory(one, other) for other in arrays[i + 1 :])
+
+
 def test_accumulating_does_not_write_to_a_gradient_somebody_holds() -> None:
     x = leaf(1.0, 2.0)
     y = x * 1.0
