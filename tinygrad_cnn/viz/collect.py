@@ -8,15 +8,14 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
-
 from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.viz.backward import add_backward
-from tinygrad_cnn.viz.cost import kept_arrays, multiply_adds, owner
+from tinygrad_cnn.viz.cost import multiply_adds
 from tinygrad_cnn.viz.leaves import Leaves
 from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphModule, GraphNode
+from tinygrad_cnn.viz.recorded import constants_of, kept_arrays, owner
 from tinygrad_cnn.viz.verdicts import verdict_of
 from tinygrad_cnn.viz.wording import setting_text
 
@@ -34,8 +33,9 @@ def graph(
 ) -> Graph:
     """Collect the graph that computed a tensor, as plain data that shows itself.
 
-    Nothing is computed and nothing is changed; the result keeps no array alive. After a backward
-    pass that released the graph, inputs that take no gradient are known only by their place.
+    Nothing is computed and nothing is changed; the result keeps no array alive. A backward pass
+    releases the arrays: pass it ``retain_graph=True`` to see afterwards what takes no gradient
+    (images, targets) and how much was kept.
 
     Parameters
     ----------
@@ -133,21 +133,22 @@ class _Collector:
         return Graph(self.title, nodes, tuple(self.edges), self._modules(nodes), kept)
 
     def _add(self, node: Node) -> None:
-        op, saved = node.op, node.saved or (None,) * len(node.edges)
+        op = node.op
         arguments = op._arguments or ("",) * len(node.edges)
         settings = [(name, setting_text(value)) for name, value in op.settings().items()]
         box = f"n{len(self.ids) + 1}"
-        for index, (edge, array) in enumerate(zip(node.edges, saved, strict=True)):
+        pairs = zip(node.edges, constants_of(node), strict=True)
+        for index, (edge, constant) in enumerate(pairs):
             name = arguments[index]
             if isinstance(edge, Node):
                 self.edges.append(GraphEdge(self.ids[edge], box, name))
             elif edge is not None:
                 self.edges.append(GraphEdge(self.leaves.tensor(edge, node), box, name))
-            elif isinstance(array, np.ndarray):
-                leaf = self.leaves.constant(array, node, index)
+            elif isinstance(constant, (bool, int, float)):
+                settings.append((name or f"input {index}", setting_text(constant)))
+            elif constant is not None:
+                leaf = self.leaves.constant(constant, node, index)
                 self.edges.append(GraphEdge(leaf, box, name, differentiable=False))
-            elif isinstance(array, (bool, int, float)):
-                settings.append((name or f"input {index}", setting_text(array)))
         self.ids[node] = box
         self.boxes[box] = GraphNode(
             box,

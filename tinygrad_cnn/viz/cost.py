@@ -1,6 +1,6 @@
-"""What an operation costs: multiply-adds, and the arrays it keeps for its rule.
+"""What an operation costs: multiply-adds.
 
-Multiply-adds are counted for convolutions and matrix products, exactly: products of two inputs'
+They are counted for convolutions and matrix products, exactly: products of two inputs'
 elements that are added up. Everything else (biases, activations, pooling, normalisation, losses)
 counts none, as in the figures that papers give for networks.
 """
@@ -8,21 +8,18 @@ counts none, as in the figures that papers give for networks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
-
-from tinygrad_cnn.graph import Array, Node
+from tinygrad_cnn.graph import Node
+from tinygrad_cnn.viz.recorded import constants_of
 
 Shape = tuple[int, ...]
 
 
 def input_shapes(node: Node) -> list[Shape | None]:
     """Return the shape of each input, None where it is not known or there is no array."""
-    saved = node.saved or (None,) * len(node.edges)
-    known = [array if edge is None else edge for edge, array in zip(node.edges, saved, strict=True)]
-    return [getattr(x, "shape", None) for x in known]
+    known = zip(node.edges, constants_of(node), strict=True)
+    return [getattr(constant if edge is None else edge, "shape", None) for edge, constant in known]
 
 
 def multiply_adds(node: Node) -> int | None:
@@ -73,21 +70,3 @@ _RULES: dict[str, Callable[[Node, list[Shape | None]], int | None]] = {
     "linear": _linear,
     "matmul": _product,
 }
-
-
-def owner(array: Array) -> Array:
-    """Return the array that owns the memory of a view."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
-def kept_arrays(node: Node) -> Iterator[Array]:
-    """Iterate over the arrays that a node keeps for its rule."""
-    pending: list[Any] = [*(node.saved or ()), node.out, node.aux]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, np.ndarray):
-            yield item
-        elif isinstance(item, (tuple, list)):
-            pending.extend(item)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, Node, name_of
+from tinygrad_cnn.graph import Node
 from tinygrad_cnn.nn import Module, Parameter
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.viz.cost import owner
 from tinygrad_cnn.viz.model import GraphNode
+from tinygrad_cnn.viz.recorded import Constant, owner
 
 _UNTELLING = frozenset({"x", "y", "a", "b", "w"})  # arguments that say nothing of what they are
-
-Key = tuple[Any, ...]
-
-
-def memory_of(array: Array) -> Key:
-    """Return what arrays of the same elements in the same memory have in common."""
-    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
 
 
 def parameters_of(model: Module) -> Iterator[tuple[str, Parameter]]:
@@ -45,8 +39,8 @@ class Leaves:
     def __init__(self, model: Module | None, inputs: Any, boxes: dict[str, GraphNode]) -> None:
         self._boxes = boxes
         self._given = _given_inputs(inputs)
-        self._known: dict[Key, tuple[str, str]] = {}
-        self._ids: dict[Key, str] = {}
+        self._known: dict[int, tuple[str, str]] = {}
+        self._ids: dict[int, str] = {}
         self._counts: dict[str, int] = {}
         self.scopes: Collection[str] = ()  # paths of the modules that made operations
         self.parameters: set[int] = set()
@@ -55,13 +49,13 @@ class Leaves:
             found += (("parameter", path, tensor) for path, tensor in parameters_of(model))
             found += (("buffer", path, tensor) for path, tensor in model.named_buffers())
             for kind, path, tensor in found:
-                self._known[memory_of(tensor._data)] = (kind, path)
+                self._known[id(tensor._data)] = (kind, path)
                 if kind == "parameter":
                     self.parameters.add(id(owner(tensor._data)))
 
     def tensor(self, tensor: TensorBase, user: Node | None) -> str:
         """Return the id of the box of a tensor that takes a gradient."""
-        key = memory_of(tensor._data)
+        key = id(tensor._data)
         kind, path = self._known.get(key, ("", None))
         if not kind:
             kind = "parameter" if isinstance(tensor, Parameter) else "input"
@@ -70,31 +64,31 @@ class Leaves:
         grad = tensor._grad
         norm = None if grad is None else float(np.linalg.norm(grad._data))
         name = self._given.get(key) or path or tensor._name
-        return self._add(key, kind, name, tensor._data, user, True, norm)
+        return self._add(key, kind, name, tensor, user, True, norm)
 
-    def constant(self, array: Array, user: Node, index: int) -> str:
+    def constant(self, constant: Constant, user: Node, index: int) -> str:
         """Return the id of the box of an array that takes no gradient: input ``index`` of a node.
 
         Where nobody says which arrays are inputs, those are that stand first or outside of all
         modules (images, targets); others are constants.
         """
-        key = memory_of(array)
+        key = constant.key
         kind, path = self._known.get(key, ("", None))
         if not kind:
             at_large = not self._given and (index == 0 or not user.scope)
             kind = "input" if at_large or key in self._given else "constant"
-        name = self._given.get(key) or path or name_of(array)
+        name = self._given.get(key) or path or constant.name
         arguments = user.op._arguments
         if name is None and arguments and arguments[index] not in _UNTELLING:
             name = arguments[index]
-        return self._add(key, kind, name, array, user, False, None)
+        return self._add(key, kind, name, constant, user, False, None)
 
     def _add(
         self,
-        key: Key,
+        key: int,
         kind: str,
         name: str | None,
-        array: Array,
+        value: TensorBase | Constant,
         user: Node | None,
         requires_grad: bool,
         norm: float | None,
@@ -105,22 +99,23 @@ class Leaves:
         if name is None:
             count = self._counts[kind] = self._counts.get(kind, 0) + 1
             name = kind if count == 1 else f"{kind} {count}"
+        size = math.prod(value.shape)
         box = self._ids[key] = f"v{len(self._ids) + 1}"
         self._boxes[box] = GraphNode(
             box,
             kind,
             name,
             scope=scope,
-            shape=array.shape,
-            dtype=array.dtype.name,
-            nbytes=array.nbytes,
-            size=array.size if kind == "parameter" else 0,
+            shape=value.shape,
+            dtype=value.dtype.name,
+            nbytes=size * value.dtype.itemsize,
+            size=size if kind == "parameter" else 0,
             requires_grad=requires_grad,
             grad_norm=norm,
         )
         return box
 
-    def _scope(self, key: Key, name: str, user: Node | None) -> str:
+    def _scope(self, key: int, name: str, user: Node | None) -> str:
         """Return the module that a leaf belongs to: its path's, or else its first user's."""
         path = name.rpartition(".")[0]
         if key in self._known or path in self.scopes:
@@ -128,8 +123,8 @@ class Leaves:
         return "" if user is None else user.scope
 
 
-def _given_inputs(inputs: Any) -> dict[Key, str]:
-    """Return the names of the inputs by their memory."""
+def _given_inputs(inputs: Any) -> dict[int, str]:
+    """Return the names of the inputs by the ids of their arrays."""
     if inputs is None:
         return {}
     if isinstance(inputs, Mapping):
@@ -145,5 +140,5 @@ def _given_inputs(inputs: Any) -> dict[Key, str]:
             raise TypeError(
                 f"graph: inputs expects tensors or arrays, got {type(value).__name__} for {name!r}"
             )
-        given[memory_of(array)] = name
+        given[id(array)] = name
     return given

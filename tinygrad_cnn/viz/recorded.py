@@ -1,0 +1,53 @@
+"""What a recorded node knows of its inputs and keeps for its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_cnn.graph import Array, Node, name_of
+
+
+class Constant(NamedTuple):
+    """What a picture needs to know of an input that takes no gradient."""
+
+    key: int  # the id of the array: the same for all its uses in one graph
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    name: str | None
+
+
+def constants_of(node: Node) -> list[Any]:
+    """Return, for each input, a `Constant`, a number, or None where a gradient is wanted.
+
+    A node that was released has no arrays; it may still have what they looked like.
+    """
+    known: Sequence[Any] = node.saved or getattr(node, "constants", ()) or (None,) * len(node.edges)
+    return [
+        None
+        if edge is not None
+        else Constant(id(item), item.shape, item.dtype, name_of(item))
+        if isinstance(item, np.ndarray)
+        else item
+        for edge, item in zip(node.edges, known, strict=True)
+    ]
+
+
+def owner(array: Array) -> Array:
+    """Return the array that owns the memory of a view."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def kept_arrays(node: Node) -> Iterator[Array]:
+    """Iterate over the arrays that a node keeps for its rule."""
+    pending: list[Any] = [*(node.saved or ()), node.out, node.aux]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, np.ndarray):
+            yield item
+        elif isinstance(item, (tuple, list)):
+            pending.extend(item)
