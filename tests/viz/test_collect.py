@@ -295,3 +295,16 @@ def test_drawing_changes_nothing():
     loss.backward()
     for k, p in model.named_parameters():
         np.testing.assert_array_equal(p.grad.numpy(), grads[k])
+
+
+def test_products_are_counted_by_one_factor_once_the_other_is_released():
+    b = tensor(np.ones((5, 3, 4), np.float32), requires_grad=True)
+    product = F.matmul(np.ones((2, 3), np.float32), b)
+    product.sum().backward()
+    assert graph(product).multiply_adds == 5 * 2 * 3 * 4
+
+
+def test_a_view_keeps_all_of_its_memory():
+    table = np.ones((100, 4), np.float32)
+    drawn = graph(tensor(np.ones(4, np.float32), requires_grad=True) * table[0])
+    assert (drawn.nodes[-1].saved_nbytes, drawn.saved_nbytes) == (16, 1600)
