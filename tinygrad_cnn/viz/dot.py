@@ -15,7 +15,7 @@ from tinygrad_cnn.viz.wording import bytes_text, count_text, counted, norm_text,
 if TYPE_CHECKING:
     from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphNode
 
-FONT = "Helvetica,Arial,sans-serif"
+FONT = "Helvetica"  # every renderer knows its widths; not those of a list of fonts
 INK, FAINT, LINE = "#1e293b", "#56637a", "#64748b"
 
 
@@ -199,7 +199,7 @@ def _label(node: GraphNode) -> list[str]:
         lines = [f"<b>∂{_html(name)}</b>", _small(shape_text(node.shape))]
         return [*lines, _small(f"norm {norm_text(node.grad_norm)}")]
     if node.kind == "rule":
-        name = f"∇ {name}"
+        name = f"{name} backward"
     elif node.output:
         name = f"{name} → {node.output}"
     lines = [f"<b>{_html(name)}</b>"]
@@ -226,9 +226,8 @@ def _label(node: GraphNode) -> list[str]:
         norm = "" if node.grad_norm is None else "norm "
         lines.append(_small(f"gradient {norm}{norm_text(node.grad_norm)}"))
     if node.verdict:
-        mark = {"PASS": "✓ ", "FAIL": "✗ "}.get(node.verdict, "")
         colour = VERDICT_COLOURS[node.verdict][1]
-        lines.append(f'<font color="{colour}"><b>{mark}{node.verdict}</b></font>')
+        lines.append(f'<font color="{colour}"><b>{node.verdict}</b></font>')
     return lines
 
 

@@ -69,7 +69,7 @@ def _row(node: GraphNode, name: str, arguments: str) -> tuple[str, ...]:
         if node.requires_grad and node.is_leaf:
             notes.append(f"gradient norm {norm_text(node.grad_norm)}")
     else:
-        called = f"∇{node.name}" if node.kind == "rule" else node.name
+        called = f"{node.name}.backward" if node.kind == "rule" else node.name
         what = f"{indent}{name} {_plain(called)}({_plain(arguments)})"
         settings = [f"{key}={value}" for key, value in node.settings]
         middle = ", ".join(settings) if settings else node.type
