@@ -248,6 +248,7 @@ def test_verdicts_by_node_or_seq():
     drawn = graph(z, verdicts={y.grad_fn: "FAIL", z.grad_fn.seq: "pass", 10**9: "KINK"})
     assert [n.verdict for n in drawn.nodes] == [None, "FAIL", "PASS"]
     assert "FAIL 1" in drawn.dot()
+    assert "FAIL 1" in graph(z, verdicts={y.grad_fn: "FAIL"}, backward=True).dot()
     assert "legend" not in graph(z).dot()
     with pytest.raises(ValueError, match=r"a verdict is one of FAIL.*got 'GOOD'"):
         graph(z, verdicts={y.grad_fn: "GOOD"})

@@ -15,7 +15,7 @@ from tinygrad_cnn.viz.wording import bytes_text, count_text, counted, norm_text,
 if TYPE_CHECKING:
     from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphNode
 
-FONT = "Helvetica"  # every renderer knows its widths; not those of a list of fonts
+FONT = "Arial"  # every renderer knows its widths; not those of a list of fonts
 INK, FAINT, LINE = "#1e293b", "#56637a", "#64748b"
 
 
@@ -293,7 +293,9 @@ def _arrow(edge: GraphEdge, rows: Rows) -> str:
 
 def _legend(graph: Graph) -> Iterator[str]:
     """Write what the colours of verdicts mean, with how many boxes have each."""
-    counts = Counter(node.verdict for node in graph.nodes if node.verdict)
+    judged = [node for node in graph.nodes if node.verdict]
+    forward = [node for node in judged if node.kind != "rule"]  # a rule repeats its operation's
+    counts = Counter(node.verdict for node in forward or judged)
     if not counts:
         return
     cells = "".join(
