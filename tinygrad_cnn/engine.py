@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import GraphError, Node, changes, find_change, mode
+from tinygrad_cnn.graph import GraphError, Node, changes, mode, was_changed
 from tinygrad_cnn.op import TensorBase, needed_by
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.reduce import sum as sum_over
@@ -264,7 +264,7 @@ class BackwardPass:
             if tensor is not None:
                 _accumulate(tensor, g if self.create_graph else self.wrap(np.array(g), None))
         if self.targets is not None and node in self.targets:
-            self.found[node] = g
+            self.found[node] = g if self.create_graph else np.array(g)  # shared with nobody
         return g
 
     def _call_hooks(self, hooks: dict[int, Any], g: Any, name: str) -> Any:
@@ -314,12 +314,16 @@ def _shared(result: Any, g: Any, results: tuple[Any, ...], node: Node) -> bool:
 
 
 def _check_unchanged(node: Node) -> None:
+    """Raise if an array that the rule reads was written to after the forward pass."""
+    kept = [*(node.saved or ()), node.out]
+    found = [index for index, array in enumerate(kept) if was_changed(array, node)]
+    if not found:
+        return
     op = node.op
     needed = needed_by(op.saves, op._arguments, [edge is not None for edge in node.edges])
-    arrays = dict(zip(op._arguments, node.saved or (), strict=False))
-    arrays["out"] = node.out
-    what = find_change(node, [(name, arrays.get(name)) for name in sorted(needed)])
-    if what is not None:
+    names = [*op._arguments, "out"] if node.saved else ["out"]
+    what = next((names[index] for index in found if names[index] in needed), None)
+    if what is not None:  # a constant that the rule does not read may change
         where = f" (in {node.scope})" if node.scope else ""
         subject = "result" if what == "out" else f"input {what}"
         raise GraphError(

@@ -210,7 +210,7 @@ def _owner(array: Array) -> Array:
 
 
 def _checksum(array: Array) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return zlib.crc32((array if array.flags.c_contiguous else np.ascontiguousarray(array)).data)
 
 
 def _watch(array: Array) -> _Watch:
@@ -265,12 +265,9 @@ def refresh(arrays: Iterable[Any]) -> None:
             _look(array)
 
 
-def find_change(node: Node, needed: Iterable[tuple[str, Any]]) -> str | None:
-    """Name the first of the needed arrays that was changed since the node was recorded."""
-    for name, array in needed:
-        if isinstance(array, np.ndarray) and _look(array) > node.seq:
-            return name
-    return None
+def was_changed(array: Any, node: Node) -> bool:
+    """Whether what a node kept was written to since."""
+    return isinstance(array, np.ndarray) and _look(array) > node.seq
 
 
 def give_name(array: Array, name: str | None) -> None:

@@ -211,12 +211,12 @@ class Op:
         else:
             for index in drops:
                 arrays[index] = None
+        if changes.exposed:
+            refresh([*arrays, out] if keeps_out else arrays)
         if foreign:  # an array from outside may be written to between forward and backward
             for x, array in zip(inputs, arrays, strict=False):
                 if x is array and isinstance(array, np.ndarray):
                     expose(array)
-        if changes.exposed:
-            refresh([*arrays, out] if keeps_out else arrays)
         node = Node(self, tuple(edges), arrays, out if keeps_out else None, aux, out.shape, dtype)
         return tensor._wrap(out, node), aux
 

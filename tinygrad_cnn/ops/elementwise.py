@@ -309,7 +309,7 @@ class Cast(Op):
         self.dtype = dtype
 
     def forward(self, x: Any) -> Any:
-        return x.astype(self.dtype)
+        return np.asarray(x).astype(self.dtype)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (cast(g, x.dtype),)
@@ -330,7 +330,7 @@ class Clone(Op):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        return x.copy(order="K")
+        return np.array(x, order="K")
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (g,)
