@@ -1,0 +1,40 @@
+"""Gradient verification: which operation is wrong, where, and what it looks like.
+
+>>> import numpy as np
+>>> report = check_backward(
+...     lambda x: x**2, lambda g, x: (g * x,), [np.array([1.0, 3.0])], raise_exception=False
+... )
+>>> report.verdict.value
+'FAIL'
+"""
+
+from tinygrad_cnn.verify.arrays import check_backward
+from tinygrad_cnn.verify.functions import assert_gradients, check_module, gradcheck, gradgradcheck
+from tinygrad_cnn.verify.recorded import check_graph
+from tinygrad_cnn.verify.report import (
+    Counts,
+    Finding,
+    GradientError,
+    Hint,
+    InputReport,
+    Report,
+    Verdict,
+    Wrong,
+)
+
+__all__ = [
+    "Counts",
+    "Finding",
+    "GradientError",
+    "Hint",
+    "InputReport",
+    "Report",
+    "Verdict",
+    "Wrong",
+    "assert_gradients",
+    "check_backward",
+    "check_graph",
+    "check_module",
+    "gradcheck",
+    "gradgradcheck",
+]

@@ -1,0 +1,383 @@
+"""Verification of functions of tensors and of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.autograd import enable_grad, grad, record_source
+from tinygrad_cnn.graph import GraphError
+from tinygrad_cnn.nn import Module
+from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.verify.core import Options, check_subject, gravest
+from tinygrad_cnn.verify.inputs import constants, overlapping
+from tinygrad_cnn.verify.probe import Tolerance
+from tinygrad_cnn.verify.recorded import check_graph, check_nodes, check_recorded
+from tinygrad_cnn.verify.replay import Replay, nodes_below
+from tinygrad_cnn.verify.report import InputReport, Report, Verdict
+from tinygrad_cnn.verify.subject import RuleError, in_float64, leaf, of_function, replayed, wrap
+
+Array = npt.NDArray[Any]
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float | None = None,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    order: int = 1,
+    raise_exception: bool = True,
+    seed: int = 0,
+    max_elements: int = 512,
+) -> Report:
+    """Verify the gradients of a function of tensors, and name the operation where they are wrong.
+
+    Parameters
+    ----------
+    func
+        Takes the inputs positionally, returns a tensor or a tuple of tensors.
+    inputs
+        One tensor or array, or a sequence of them. Those tensors are differentiated that require
+        a gradient, and floating-point arrays. All are copied to float64.
+    eps, atol, rtol, max_elements, seed
+        As for `check_graph`.
+    order
+        Up to which order derivatives are verified; 2 is what `gradgradcheck` does beside the
+        first.
+    raise_exception
+        Raise a `GradientError` with the report's text unless all is well.
+
+    Returns
+    -------
+    A report: one result for each input, and where one of these is wrong, those of the recorded
+    operations.
+
+    Raises
+    ------
+    ValueError
+        If no input is differentiable, or the order is not positive.
+
+    >>> import numpy as np
+    >>> import tinygrad_cnn.functional as F
+    >>> print(gradcheck(F.tanh, np.array([0.5, -1.0])))
+    gradcheck of tanh: PASS (1 PASS)
+    """
+    if order < 1:
+        raise ValueError(f"gradcheck: order expects a positive number, got {order}")
+    options = Options(Tolerance(eps, atol, rtol), max_elements, seed)
+    given = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
+    name = getattr(func, "__name__", type(func).__name__)
+    points, wanted = _points(given)
+    results = constants("gradcheck", name, given, wanted)
+    for level in range(1, order + 1):
+        label = name if level == 1 else f"{'gradient of ' * (level - 1)}{name}"
+        found = _check_function(label, func, points, wanted, options)
+        results = [*found, *results] if level == 1 else [*results, *found]
+        if level < order:
+            func, points, wanted = _gradient_of(func, points, wanted, seed)
+    report = Report(f"gradcheck of {name}", results, overlapping(given), seed)
+    if raise_exception:
+        report.raise_if_wrong()
+    return report
+
+
+def gradgradcheck(func: Callable[..., Any], inputs: Any, **settings: Any) -> Report:
+    """Verify second derivatives: those of the gradient, by the inputs and by its cotangent.
+
+    The arguments are those of `gradcheck`; the first derivatives are verified on the way.
+
+    >>> import numpy as np
+    >>> bool(gradgradcheck(lambda x: x**3, np.array([0.5, -1.0])))
+    True
+    """
+    return gradcheck(func, inputs, **{"order": 2, **settings})
+
+
+def _points(given: Sequence[Any]) -> tuple[list[Any], list[int]]:
+    """Return the inputs in float64, and which are differentiated."""
+    points = [in_float64(x._data if isinstance(x, TensorBase) else x) for x in given]
+    wanted = [
+        i
+        for i, (x, point) in enumerate(zip(given, points, strict=True))
+        if (x._requires_grad if isinstance(x, TensorBase) else isinstance(x, np.ndarray))
+        and point.dtype.kind == "f"
+    ]
+    return points, wanted
+
+
+def _gradient_of(
+    func: Callable[..., Any], points: list[Any], wanted: list[int], seed: int
+) -> tuple[Callable[..., Any], list[Any], list[int]]:
+    """Return the gradient of a function as a function of the inputs and of the cotangent."""
+    rng = np.random.default_rng(seed)
+    with enable_grad():
+        out = func(*[leaf(in_float64(p)) if i in wanted else wrap(p) for i, p in enumerate(points)])
+    outs = out if isinstance(out, (tuple, list)) else (out,)
+    live = [k for k, o in enumerate(outs) if isinstance(o, Tensor) and o.requires_grad]
+    count = len(points)
+
+    def gradient(*inputs: Any) -> tuple[Any, ...]:
+        with enable_grad():
+            made = func(*inputs[:count])
+            made = made if isinstance(made, (tuple, list)) else (made,)
+            return grad(
+                [made[k] for k in live],
+                [inputs[i] for i in wanted],
+                grad_outputs=list(inputs[count:]),
+                create_graph=True,
+                allow_unused=True,
+            )
+
+    def without_none(*inputs: Any) -> tuple[Any, ...]:
+        found = gradient(*inputs)
+        return tuple(
+            inputs[i] * 0.0 if g is None else g for i, g in zip(wanted, found, strict=True)
+        )
+
+    cotangents = [rng.standard_normal(outs[k].shape) for k in live]
+    return (
+        without_none,
+        [*points, *map(np.asarray, cotangents)],
+        [*wanted, *range(count, count + len(live))],
+    )
+
+
+def _check_function(
+    name: str, func: Callable[..., Any], points: list[Any], wanted: list[int], options: Options
+) -> list[InputReport]:
+    """Check a function as a whole, and its operations where the whole is not well."""
+    subject = of_function(_without_casts(func), points, wanted, create_graph=False)
+    subject.name = name
+    results = check_subject(subject, options)
+    if gravest(results) not in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        return results
+    nodes = _check_inside(func, points, wanted, options)
+    if nodes is None:
+        return results
+    wrong = [n for n in nodes if not n.ok]
+    kinked = any(n.verdict is Verdict.KINK for n in nodes)
+    for result in results:
+        if result.verdict is not Verdict.FAIL:
+            continue
+        if not wrong and kinked and result.wrong is not None and result.wrong.where == "kink":
+            result.verdict = Verdict.KINK
+        elif not wrong and any(f.kind == "value" for f in result.findings):
+            result.say(
+                Verdict.FAIL,
+                "end to end",
+                "every recorded operation is right by itself: something is not recorded "
+                "(detach(), .data, numpy(), no_grad()) or is added up wrongly",
+            )
+    return [*results, *wrong]
+
+
+def _without_casts(func: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function whose recorded conversions to float32 keep float64."""
+
+    def replayed_func(*tensors: Any) -> Any:
+        out = func(*tensors)
+        if not isinstance(out, Tensor) or out._node is None:
+            return out
+        nodes = nodes_below(out)
+        if all(replayed(node.op) is node.op for node in nodes):
+            return out
+        return Replay(out, nodes, copy=False).record()
+
+    return replayed_func
+
+
+def _check_inside(
+    func: Callable[..., Any], points: list[Any], wanted: list[int], options: Options
+) -> list[InputReport] | None:
+    """Check every operation that a function records; None if it cannot be recorded."""
+    try:
+        with enable_grad(), record_source(), np.errstate(all="ignore"):
+            out = func(
+                *[leaf(in_float64(p)) if i in wanted else wrap(p) for i, p in enumerate(points)]
+            )
+            outs = out if isinstance(out, (tuple, list)) else (out,)
+            results: list[InputReport] = []
+            for root in outs:
+                if isinstance(root, Tensor) and root._node is not None:
+                    replay = Replay(root, nodes_below(root))
+                    value = replay.record()
+                    g = np.random.default_rng(options.seed).standard_normal(value.shape)
+                    results += check_nodes(replay, np.asarray(g), options)[0]
+    except (RuleError, GraphError, ValueError, TypeError, ArithmeticError):
+        return None
+    return results
+
+
+def check_module(
+    module: Module,
+    *inputs: Any,
+    modes: Sequence[str] = ("train", "eval"),
+    eps: float | None = None,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    max_elements: int = 24,
+    seed: int = 0,
+    raise_exception: bool = False,
+) -> Report:
+    """Verify a module: every operation, parameter and input, in training and in evaluation.
+
+    Parameters
+    ----------
+    module
+        Called as ``module(*inputs)``; its parameters, buffers and mode are the same afterwards.
+    inputs
+        Tensors and arrays; floating-point ones are differentiated.
+    modes
+        "train", "eval" or both.
+    eps, atol, rtol, max_elements, seed, raise_exception
+        As for `check_graph`.
+
+    Returns
+    -------
+    A report with the results of each mode.
+
+    Raises
+    ------
+    ValueError
+        If a mode is not one, or the module returns nothing recorded.
+
+    >>> import numpy as np
+    >>> from tinygrad_cnn import nn
+    >>> print(check_module(nn.Linear(3, 2), np.ones((2, 3))))
+    check_module of Linear: PASS (12 PASS)
+    """
+    options = Options(Tolerance(eps, atol, rtol), max_elements, seed)
+    results: list[InputReport] = []
+    for mode in modes:
+        if mode not in ("train", "eval"):
+            raise ValueError(f"check_module: modes are 'train' and 'eval', got {mode!r}")
+        with _in_float64(module, mode == "train"):
+            found = _check_mode(module, inputs, options)
+        for result in found:
+            result.op += f" [{mode}]" if len(modes) > 1 else ""
+        results += found
+    report = Report(f"check_module of {type(module).__name__}", results, overlapping(inputs), seed)
+    if raise_exception:
+        report.raise_if_wrong()
+    return report
+
+
+@contextmanager
+def _in_float64(module: Module, training: bool) -> Iterator[None]:
+    """Give a module's parameters and buffers float64 copies for a while, and set its mode."""
+    tensors = [*module.parameters(), *module.buffers()]
+    held = [tensor._data for tensor in tensors]
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        for tensor in tensors:
+            tensor._data = in_float64(tensor._data)
+        for part, _ in modes:
+            part.training = training
+        yield
+    finally:
+        for tensor, data in zip(tensors, held, strict=True):
+            tensor._data = data
+        for part, was in modes:
+            part.training = was
+
+
+def _check_mode(module: Module, inputs: Sequence[Any], options: Options) -> list[InputReport]:
+    points = [in_float64(x._data if isinstance(x, TensorBase) else x) for x in inputs]
+    tensors = [
+        _named_leaf(p, f"input {i}")
+        if isinstance(p, np.ndarray) and p.dtype.kind == "f"
+        else wrap(p)
+        for i, p in enumerate(points)
+    ]
+    for path, parameter in module.named_parameters():
+        parameter._name = parameter._name or path
+    buffers = [(b, np.array(b._data)) for b in module.buffers()]
+    rng = np.random.default_rng(options.seed)
+
+    def call() -> Any:
+        with enable_grad(), record_source():
+            out = module(*tensors)
+        outs = out if isinstance(out, (tuple, list)) else (out,)
+        live = [o for o in outs if isinstance(o, Tensor) and o.requires_grad]
+        if not live:
+            raise ValueError(
+                f"check_module: {type(module).__name__} returns nothing recorded, got "
+                + ", ".join(type(o).__name__ for o in outs)
+            )
+        return live
+
+    live = call()
+    weights = [rng.standard_normal(o.shape) for o in live]
+
+    def combined(outs: Sequence[Any]) -> Any:
+        if len(outs) == 1:
+            return outs[0]
+        total = None
+        for o, w in zip(outs, weights, strict=True):
+            part = (o * Tensor._wrap(np.asarray(w), None)).sum()
+            total = part if total is None else total + part
+        return total
+
+    root = combined(live)
+    value = np.array(root._data)
+
+    def forward(leaves: dict[TensorBase, Array]) -> Array:
+        held = {x: x._data for x in leaves}
+        try:
+            for x, array in leaves.items():
+                x._data = array
+            return np.asarray(combined(call())._data)
+        finally:
+            for x, array in held.items():
+                x._data = array
+            for buffer, array in buffers:
+                buffer._data = np.array(array)
+
+    again = forward({})
+    deterministic = again.shape == value.shape and np.array_equal(again, value, equal_nan=True)
+    return check_recorded("check_module", root, options, forward if deterministic else None)
+
+
+def _named_leaf(array: Array, name: str) -> Tensor:
+    tensor = leaf(array)
+    tensor._name = name
+    return tensor
+
+
+def assert_gradients(subject: Any, *inputs: Any, **settings: Any) -> Report:
+    """Assert in a test that gradients are right, whatever is given; return the report.
+
+    Parameters
+    ----------
+    subject
+        A recorded tensor (see `check_graph`), a module with its inputs (see `check_module`), or a
+        function of tensors with its inputs (see `gradcheck`).
+    inputs
+        What the module or function takes.
+    settings
+        Those of the check.
+
+    Raises
+    ------
+    GradientError
+        An AssertionError whose text is the report, if something is wrong or undecided.
+
+    >>> import numpy as np
+    >>> assert_gradients(lambda x, y: x * y, np.ones(2), np.ones(2)).verdict.value
+    'PASS'
+    """
+    if isinstance(subject, TensorBase):
+        report = check_graph(subject, **settings)
+    elif isinstance(subject, Module):
+        report = check_module(subject, *inputs, **settings)
+    else:
+        report = gradcheck(subject, list(inputs), raise_exception=False, **settings)
+    report.raise_if_wrong()
+    return report

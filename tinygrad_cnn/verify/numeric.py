@@ -1,0 +1,150 @@
+"""Numeric derivatives along a direction, with error bars, result by result.
+
+For a function f at x and a direction d, moved by ±h and ±h/2::
+
+    D(h) = (f(x + h·d) − f(x − h·d)) / 2h        value = (4·D(h/2) − D(h)) / 3
+
+|D(h) − D(h/2)| bounds the truncation (it is the error of D, the value's own is far smaller), and
+the fourth difference of the five results measures the rounding of f. Where the slopes to the left
+and to the right do not approach each other as h shrinks, f has a kink.
+Source: Richardson, "The approximate arithmetical solution by finite differences" (1911).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+EPS = float(np.finfo(np.float64).eps)
+FIRST_STEP = 1e-4  # truncation of about 1e-9 and rounding of about 1e-12, relative
+_ROUGH = 1e-6  # differences of slopes above this share of the largest slope are looked at closer
+_PARABOLA = 0.7  # the ratio of bends is 1/2 on a parabola and 1 at a kink
+
+
+@dataclass
+class Slopes:
+    """Derivatives of every result along one direction.
+
+    Attributes
+    ----------
+    value
+        The extrapolated derivative of each result.
+    error
+        What it may be off by through truncation.
+    noise
+        What it may be off by through rounding, as measured.
+    rounding
+        The least rounding there can be, from the size of the results.
+    left, right
+        One-sided slopes.
+    rough
+        Where the derivative cannot be had at this step: a kink, or too large a step.
+    jump
+        Where slopes grow as the step shrinks: the function is not continuous, or is vertical.
+    """
+
+    value: Array
+    error: Array
+    noise: Array
+    rounding: Array
+    left: Array
+    right: Array
+    rough: Array
+    jump: Array
+
+
+Line = Callable[[float], Array]
+"""The results at x + t·d, as a function of t; not finite where they cannot be computed."""
+
+
+def slopes_along(line: Line, at_zero: Array, h: float) -> Slopes:
+    """Differentiate along a line by its results at ±h and ±h/2.
+
+    >>> found = slopes_along(lambda t: np.array([t**3 + t, abs(t)]), np.zeros(2), 1e-3)
+    >>> found.value[0].round(9), found.rough.tolist()
+    (np.float64(1.0), [False, True])
+    >>> found.left[1], found.right[1]
+    (np.float64(-1.0), np.float64(1.0))
+    """
+    far, back, near, near_back = line(h), line(-h), line(h / 2), line(-h / 2)
+    with np.errstate(all="ignore"):
+        wide = (far - back) / (2 * h)
+        narrow = (near - near_back) / h
+        value = (4 * narrow - wide) / 3
+        error = np.abs(wide - narrow)
+        fourth = np.abs(far + back - 4 * (near + near_back) + 6 * at_zero)
+        rounding = 8 * EPS * np.abs(at_zero) / h
+        noise = fourth / h + rounding
+        bend = np.abs(far + back - 2 * at_zero) / h
+        half_bend = np.abs(near + near_back - 2 * at_zero) / (h / 2)
+        right, left = (near - at_zero) / (h / 2), (at_zero - near_back) / (h / 2)
+        far_right, far_left = (far - at_zero) / h, (at_zero - back) / h
+        kinked = half_bend > _PARABOLA * bend
+        error = np.where(kinked, np.maximum(error, half_bend), error)
+        finite = np.isfinite(value) & np.isfinite(error)
+        level = float(np.max(np.abs(value), where=finite, initial=0.0))
+        rough = ~finite | (error > _ROUGH * level + 8 * rounding)
+        steeper = np.maximum(np.abs(right), np.abs(left))
+        shallower = np.maximum(np.abs(far_right), np.abs(far_left))
+        jump = rough & finite & (steeper > 1.4 * shallower) & (steeper > _ROUGH * level)
+        left, right, jump = _at_an_edge(left, right, far_left, far_right, jump)
+    return Slopes(value, error, noise, rounding, left, right, rough, jump)
+
+
+def _at_an_edge(
+    left: Array, right: Array, far_left: Array, far_right: Array, jump: Array
+) -> tuple[Array, Array, Array]:
+    """Where the function is defined on one side only, take that side's slope, extrapolated."""
+    only_right = ~np.isfinite(left) & np.isfinite(right) & np.isfinite(far_right)
+    only_left = ~np.isfinite(right) & np.isfinite(left) & np.isfinite(far_left)
+    one_sided = np.where(only_right, 2 * right - far_right, 2 * left - far_left)
+    growing = np.where(
+        only_right,
+        np.abs(right) > 1.4 * np.abs(far_right),
+        np.abs(left) > 1.4 * np.abs(far_left),
+    )
+    edge = only_right | only_left
+    jump = jump | (edge & growing)
+    return np.where(edge, one_sided, left), np.where(edge, one_sided, right), jump
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A numeric derivative of ⟨g, f⟩ with its error bar."""
+
+    value: float
+    bar: float
+    truncation: float
+    rounding: float
+
+
+def weigh(slopes: Slopes, g: Array, mask: Array | None = None) -> Estimate:
+    """Sum derivatives of results weighted by a cotangent.
+
+    The errors of many results partly cancel: the bar is the larger of their sum and their root
+    sum of squares.
+    """
+    value, error, noise = slopes.value, slopes.error, slopes.noise
+    if mask is not None:
+        g, value = np.where(mask, g, 0.0), np.where(mask, value, 0.0)
+        error, noise = np.where(mask, error, 0.0), np.where(mask, noise, 0.0)
+    terms = g * error
+    truncation = max(abs(float(terms.sum())), norm(terms))
+    rounding = norm(g * noise)
+    return Estimate(dot(g, value), truncation + rounding, truncation, rounding)
+
+
+def dot(a: Array, b: Array) -> float:
+    """Return Σ a·b over all elements of two arrays of one shape."""
+    return float(np.multiply(a, b).sum())
+
+
+def norm(a: Array) -> float:
+    """Return the root of the sum of squares."""
+    return float(np.sqrt(np.square(a).sum()))

@@ -1,0 +1,323 @@
+"""Probes: the rule's gradient of one input against numeric derivatives, at kinks too.
+
+A probe moves the input along a direction and compares ⟨g, df⟩ with ⟨rule(g), direction⟩. Where
+some results are rough at this step (a kink is near), the cotangent is set to 0 there, the rule is
+called with it again, and the rough ones are looked at with a smaller step. What is still rough at
+the smallest step has a kink at the very point: there any value between the slopes to the left and
+to the right is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.verify.numeric import (
+    EPS,
+    FIRST_STEP,
+    Estimate,
+    Slopes,
+    dot,
+    norm,
+    slopes_along,
+    weigh,
+)
+from tinygrad_cnn.verify.point import Point
+from tinygrad_cnn.verify.report import Counts
+from tinygrad_cnn.verify.subject import RuleError
+
+Array = npt.NDArray[Any]
+
+_SHRINK = 32.0
+_LEVELS = 4  # the smallest step is FIRST_STEP / 32³, about 3e-9
+_FLOOR = 1e-9  # what float64 rules themselves may lose, of the size of the terms
+_INEXACT = 1e-5  # of the largest result: smaller jumps are the rounding of float32
+_MOST_KINKED_ELEMENTS = 48  # single elements looked at with all means
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How a verdict is reached.
+
+    Attributes
+    ----------
+    eps
+        The first step, None to choose it by the input.
+    atol, rtol
+        The largest error bar that a verdict may rest on: ``atol + rtol · |numeric|``.
+    """
+
+    eps: float | None = None
+    atol: float = 1e-5
+    rtol: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A probe in which the rule is wrong: ⟨rule(g), direction⟩ is not ⟨g, derivative⟩."""
+
+    direction: Array
+    g: Array
+    analytic: float
+    numeric: float
+    bar: float
+    at_kink: bool = False
+
+
+class Prober:
+    """All probes of one input at one point."""
+
+    def __init__(self, point: Point, index: int, tolerance: Tolerance, counts: Counts) -> None:
+        self.point = point
+        self.index = index
+        self.tolerance = tolerance
+        self.counts = counts
+        self.base: Array = point.inputs[index]
+        self.finite = np.isfinite(point.out)
+        size = np.abs(self.base[np.isfinite(self.base) & (self.base != 0)])
+        scale = float(np.sqrt(np.mean(np.square(size)))) if size.size else 1.0
+        self.h = tolerance.eps or FIRST_STEP * min(max(scale, 0.1), 10.0)
+        self.adapted = tolerance.eps is not None
+        self.misses: list[Miss] = []
+        self.unsure: list[Estimate] = []
+        self.decided = 0
+
+    # ------------------------------------------------------------------ moving the input
+
+    def line(self, direction: Array) -> Callable[[float], Array]:
+        """Return the results along a line, as a function of the distance."""
+
+        def at(t: float) -> Array:
+            return self.at(np.asarray(self.base + t * direction))
+
+        return at
+
+    def at(self, moved: Array) -> Array:
+        """Return the result with the input moved; NaN where it cannot be computed."""
+        inputs = list(self.point.inputs)
+        inputs[self.index] = moved
+        try:
+            out = self.point.forward(inputs)
+        except RuleError:
+            return np.full(self.finite.shape, np.nan)
+        return out if out.shape == self.finite.shape else np.full(self.finite.shape, np.nan)
+
+    def measure(self, direction: Array, h: float) -> Slopes:
+        """Differentiate along a direction with a given step."""
+        return slopes_along(self.line(direction), self.point.out, h)
+
+    def _adapt(self, direction: Array, slopes: Slopes) -> Slopes:
+        """Choose the step once: where truncation and rounding are both small."""
+        self.adapted = True
+        for _ in range(4):
+            calm = self.finite & ~slopes.rough
+            size = norm(np.where(calm, slopes.value, 0.0))
+            truncation = norm(np.where(calm, slopes.error, 0.0))
+            rounding = norm(np.where(calm, slopes.noise, 0.0))
+            if size == 0 or max(truncation, rounding) < 1e-8 * size:
+                break
+            if truncation > 64 * rounding:
+                factor = 1 / 8
+            elif rounding > 64 * truncation:
+                factor = 8.0
+            else:
+                break
+            other = self.measure(direction, self.h * factor)
+            if np.count_nonzero(self.finite & other.rough) > np.count_nonzero(
+                self.finite & slopes.rough
+            ):
+                break  # a larger step meets more kinks
+            self.h, slopes = self.h * factor, other
+        return slopes
+
+    # ------------------------------------------------------------------ directions
+
+    def probe(self, direction: Array, which: Sequence[int] | None = None) -> None:
+        """Compare along a direction, for the cotangents `which` (all if None)."""
+        self.counts.directions += 1
+        self._probe(direction, range(len(self.point.cotangents)) if which is None else which)
+
+    def _probe(self, direction: Array, which: Sequence[int]) -> None:
+        todo = self.finite
+        h = self.h
+        slopes = self.measure(direction, h)
+        if not self.adapted:
+            slopes, h = self._adapt(direction, slopes), self.h
+        for level in range(_LEVELS):
+            if level:
+                slopes = self.measure(direction, h)
+            smooth = todo & ~slopes.rough
+            if smooth.any():
+                self._compare(direction, slopes, smooth, h, which)
+            todo = todo & slopes.rough
+            if not todo.any():
+                return
+            h /= _SHRINK
+        self.counts.kinks += 1
+        self._between(direction, slopes, todo, which[0])
+
+    def _compare(
+        self, direction: Array, slopes: Slopes, smooth: Array, h: float, which: Sequence[int]
+    ) -> None:
+        """Compare where the results are smooth."""
+        whole = bool(smooth.all())
+        for k in which if whole else which[:1]:
+            g = self.point.cotangents[k]
+            if whole:
+                gradient = self.point.analytic[k][self.index]
+            else:
+                g = np.where(smooth, g, 0.0)
+                gradient = self.point.gradient(g)[self.index]
+            miss, estimate = self._judge(direction, slopes, g, gradient)
+            if not self._is_sure(slopes, g, estimate):
+                self.unsure.append(estimate)
+                continue
+            if miss is not None and self._confirmed(miss, smooth, h):
+                self.misses.append(miss)
+                return
+            self.decided += 1
+
+    def _is_sure(self, slopes: Slopes, g: Array, estimate: Estimate) -> bool:
+        """Whether a verdict may rest on the error bar; the terms of a sum may nearly cancel."""
+        tolerance = self.tolerance
+        if estimate.bar <= tolerance.atol + tolerance.rtol * abs(estimate.value):
+            return True
+        terms = norm(g * np.where(np.isfinite(slopes.value), slopes.value, 0.0))
+        return estimate.bar <= tolerance.rtol * terms
+
+    def _judge(
+        self, direction: Array, slopes: Slopes, g: Array, gradient: Array
+    ) -> tuple[Miss | None, Estimate]:
+        estimate = weigh(slopes, g, g != 0)
+        analytic = dot(gradient, direction)
+        terms = norm(gradient * direction) + norm(np.where(g != 0, g * slopes.value, 0.0))
+        allowed = 2 * estimate.bar + _FLOOR * terms
+        if abs(analytic - estimate.value) <= allowed:
+            return None, estimate
+        return Miss(direction, g, analytic, estimate.value, allowed), estimate
+
+    def _confirmed(self, miss: Miss, smooth: Array, h: float) -> bool:
+        """Whether the same difference shows with another step, and no choice changes between."""
+        gap = miss.analytic - miss.numeric
+        for factor in (1 / 8, 4.0, 1 / 64):
+            slopes = self.measure(miss.direction, h * factor)
+            mask = smooth & ~slopes.rough
+            g = np.where(mask, miss.g, 0.0)
+            gradient = self.point.gradient(g)[self.index]
+            again, estimate = self._judge(miss.direction, slopes, g, gradient)
+            if again is None:
+                if estimate.bar < abs(gap) / 4 and mask.sum() == smooth.sum():
+                    return False
+            elif mask.sum() == smooth.sum():
+                if abs(again.analytic - again.numeric - gap) > 0.5 * abs(gap):
+                    return False
+                break
+            else:
+                break  # fewer results, and it is still wrong in those
+        return not self._at_choice(miss, smooth)
+
+    def _at_choice(self, miss: Miss, smooth: Array) -> bool:
+        """Whether a choice changes however small the step, and the value lies between slopes."""
+        choice = self.point.subject.choice
+        if choice is None:
+            return False
+        h = self.h / _SHRINK**_LEVELS
+        sides = []
+        for t in (-h, h):
+            inputs = list(self.point.inputs)
+            inputs[self.index] = np.asarray(self.base + t * miss.direction)
+            sides.append(np.asarray(choice(inputs)))
+        if np.array_equal(sides[0], sides[1], equal_nan=sides[0].dtype.kind == "f"):
+            return False
+        slopes = self.measure(miss.direction, self.h / _SHRINK**2)
+        self.counts.kinks += 1
+        return self._is_between(miss.direction, slopes, np.where(smooth, miss.g, 0.0)) is None
+
+    def _between(self, direction: Array, slopes: Slopes, mask: Array, k: int) -> None:
+        """Accept at a kink what lies between the slopes to the left and to the right."""
+        defined = np.isfinite(slopes.left) & np.isfinite(slopes.right)
+        self._note_noise(direction, slopes, mask & defined & slopes.jump)
+        mask = mask & ~slopes.jump & defined
+        if not mask.any():
+            return
+        g = np.where(mask, self.point.cotangents[k], 0.0)
+        miss = self._is_between(direction, slopes, g)
+        if miss is None:
+            self.decided += 1
+        else:
+            self.misses.append(miss)
+
+    def _note_noise(self, direction: Array, slopes: Slopes, jump: Array) -> None:
+        """Tell results that jump from results that are inexact: those jump a little everywhere."""
+        size = float(np.max(np.abs(self.point.out), initial=0.0, where=self.finite))
+        h = self.h / _SHRINK ** (_LEVELS - 1)
+        steepest = np.maximum(np.abs(slopes.left), np.abs(slopes.right))
+        if jump.any() and float(np.max(steepest * h, initial=0.0, where=jump)) < _INEXACT * size:
+            wide = self.measure(direction, self.h)
+            g = np.where(jump, self.point.cotangents[0], 0.0)
+            self.unsure.append(weigh(wide, g, jump & np.isfinite(wide.value)))
+
+    def _is_between(self, direction: Array, slopes: Slopes, g: Array) -> Miss | None:
+        there = g != 0
+        left = g * np.where(there, slopes.left, 0.0)
+        right = g * np.where(there, slopes.right, 0.0)
+        noise = norm(g * np.where(there, slopes.rounding, 0.0))
+        low, high = float(np.minimum(left, right).sum()), float(np.maximum(left, right).sum())
+        gradient = self.point.gradient(g)[self.index]
+        analytic = dot(gradient, direction)
+        allowed = (
+            1e-5 * (norm(left) + norm(right)) + 8 * noise + _FLOOR * norm(gradient * direction)
+        )
+        if low - allowed <= analytic <= high + allowed:
+            return None
+        nearest = low if analytic < low else high
+        return Miss(direction, g, analytic, nearest, allowed, at_kink=True)
+
+    # ------------------------------------------------------------------ single elements
+
+    def elements(self, flat_indices: Array) -> None:
+        """Move elements one at a time: two evaluations each, more only where these disagree."""
+        self.counts.elements += len(flat_indices)
+        suspects = self.screen(flat_indices)
+        if len(suspects) > _MOST_KINKED_ELEMENTS:
+            chosen = np.linspace(0, len(suspects) - 1, _MOST_KINKED_ELEMENTS).astype(int)
+            suspects = suspects[chosen]
+        for flat in suspects:
+            direction = np.zeros(self.base.shape)
+            direction.reshape(-1)[flat] = 1.0
+            self._probe(direction, range(len(self.point.cotangents)))
+
+    def screen(self, flat_indices: Array) -> Array:
+        """Return those elements whose plain central difference does not agree with the rule."""
+        numeric, noise = self.central(flat_indices)
+        analytic = np.stack([a[self.index].reshape(-1)[flat_indices] for a in self.point.analytic])
+        size = np.abs(numeric) + np.abs(analytic)
+        agree = np.abs(numeric - analytic) <= 1e-6 * size + noise[:, None]
+        suspects: Array = flat_indices[~agree.all(axis=0)]
+        return suspects
+
+    def central(self, flat_indices: Array) -> tuple[Array, Array]:
+        """Return ⟨g, D(h)⟩ for each cotangent (row) and element, and the rounding of a row."""
+        G = np.stack([g.reshape(-1) for g in self.point.cotangents])
+        moved = np.array(self.base, order="C")
+        flat = moved.reshape(-1)
+        numeric = np.empty((len(G), len(flat_indices)))
+        h = self.h
+        for column, place in enumerate(flat_indices):
+            x = flat[place]
+            flat[place] = x + h
+            above = self.at(moved)
+            if np.may_share_memory(above, moved):
+                above = above.copy()
+            flat[place] = x - h
+            difference = (above - self.at(moved)).reshape(-1)
+            flat[place] = x
+            numeric[:, column] = G @ difference
+        with np.errstate(invalid="ignore"):
+            numeric /= 2 * h
+            noise = 16 * EPS * np.sqrt(np.square(G) @ np.square(self.point.out.reshape(-1))) / h
+        return numeric, noise

@@ -1,0 +1,184 @@
+"""A recorded graph replayed in float64, and its gradients added up independently of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.autograd import enable_grad
+from tinygrad_cnn.graph import GraphError, Node, was_changed
+from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.verify.subject import in_float64, leaf, replayed, wrap
+
+Array = npt.NDArray[Any]
+
+
+def nodes_below(root: TensorBase) -> list[Node]:
+    """Return the nodes of a tensor's graph, oldest first."""
+    if root._node is None:
+        return []
+    seen = {root._node}
+    stack = [root._node]
+    while stack:
+        for edge in stack.pop().edges:
+            if isinstance(edge, Node) and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    return sorted(seen, key=attrgetter("seq"))
+
+
+def check_kept(function: str, nodes: Sequence[Node]) -> None:
+    """Raise a GraphError if a backward pass has released arrays, or one was changed since."""
+    for node in nodes:
+        if node.saved is None:
+            raise GraphError(
+                f"{function}: the graph was released by a backward pass; check it before "
+                "backward(), or call backward(retain_graph=True)"
+            )
+        for index, (array, edge) in enumerate(zip(node.saved, node.edges, strict=False)):
+            held = edge._data if isinstance(edge, TensorBase) else array
+            if was_changed(held, node):
+                raise GraphError(
+                    f"{function}: input {index} of {node.op.name} was changed in place after the "
+                    "forward pass; run the forward pass again and check before changing it"
+                )
+
+
+class Replay:
+    """The graph below a tensor, recorded again in float64 by the engine.
+
+    Attributes
+    ----------
+    nodes
+        The original nodes, oldest first.
+    leaves
+        The original leaves that want a gradient.
+    values
+        The result of each node in float64.
+    copies
+        The leaves in float64, as tensors.
+    """
+
+    def __init__(self, root: TensorBase, nodes: Sequence[Node], copy: bool = True) -> None:
+        self.nodes = nodes
+        self.root = root
+        self.leaves: list[TensorBase] = list(
+            dict.fromkeys(
+                edge
+                for node in nodes
+                for edge in node.edges
+                if edge is not None and not isinstance(edge, Node)
+            )
+        )
+        # Without copy, the replay is connected to the original leaves.
+        self.copies = {x: leaf(in_float64(x._data)) if copy else x for x in self.leaves}
+        self.tensors: dict[Node, Any] = {}
+        self.detached = _detached_links(nodes, self.leaves)
+
+    def constant(self, node: Node, index: int) -> Any:
+        """Return a constant input of a node in float64."""
+        saved = node.saved
+        return in_float64(saved[index]) if saved else None
+
+    def record(self) -> Tensor:
+        """Run the whole graph again in float64 and return its result, recorded."""
+        with enable_grad(), np.errstate(all="ignore"):
+            for node in self.nodes:
+                inputs = [
+                    wrap(self.constant(node, i))
+                    if edge is None
+                    else self.tensors[edge]
+                    if isinstance(edge, Node)
+                    else self.copies[edge]
+                    for i, edge in enumerate(node.edges)
+                ]
+                self.tensors[node] = replayed(node.op)(*inputs)
+        assert self.root._node is not None
+        result: Tensor = self.tensors[self.root._node]
+        return result
+
+    def inputs_of(self, node: Node) -> list[Any]:
+        """Return the recorded inputs of a node in float64, replayed ones where none was kept."""
+        found: list[Any] = []
+        for index, edge in enumerate(node.edges):
+            kept = node.saved[index] if node.saved else None
+            if kept is not None or edge is None:
+                found.append(in_float64(kept))
+            elif isinstance(edge, Node):
+                found.append(np.array(self.tensors[edge]._data))
+            else:
+                found.append(in_float64(edge._data))
+        return found
+
+    def run(self, leaves: dict[TensorBase, Array], watch: list[Array] | None = None) -> Array:
+        """Return the result as a function of the leaves, detached values included.
+
+        With ``watch``, the discrete choices made on the way are appended to it.
+        """
+        values: dict[Node, Any] = {}
+        last_use = self._last_use()
+        with np.errstate(all="ignore"):
+            for node in self.nodes:
+                inputs = []
+                for index, edge in enumerate(node.edges):
+                    source = edge
+                    if edge is None:
+                        source = self.detached.get((node, index))
+                    if source is None:
+                        inputs.append(self.constant(node, index))
+                    elif isinstance(source, Node):
+                        inputs.append(values[source])
+                    else:
+                        inputs.append(leaves.get(source, self.copies[source]._data))
+                op = replayed(node.op)
+                if watch is not None and op.choice is not None:
+                    watch.append(np.asarray(op.choice(*inputs)))
+                out = op.forward(*inputs)
+                values[node] = np.asarray(out[0] if op.has_aux else out)
+                for done in last_use.get(node, ()):
+                    values.pop(done, None)
+        assert self.root._node is not None
+        return np.asarray(values[self.root._node])
+
+    def choices(self, leaves: dict[TensorBase, Array]) -> list[Array]:
+        """Return the discrete choices of all nodes on the way."""
+        found: list[Array] = []
+        self.run(leaves, watch=found)
+        return found
+
+    def _last_use(self) -> dict[Node, list[Node]]:
+        """Return for each node those whose value is not needed after it."""
+        user: dict[Node, Node] = {}
+        for node in self.nodes:
+            for index, edge in enumerate(node.edges):
+                source = self.detached.get((node, index)) if edge is None else edge
+                if isinstance(source, Node):
+                    user[source] = node
+        last: dict[Node, list[Node]] = {}
+        for source, node in user.items():
+            last.setdefault(node, []).append(source)
+        return last
+
+
+def _detached_links(
+    nodes: Sequence[Node], leaves: Sequence[TensorBase]
+) -> dict[tuple[Node, int], Node | TensorBase]:
+    """Find constants that are a leaf's or an earlier result's own memory: they were detached."""
+    made: dict[int, Node | TensorBase] = {id(x._data): x for x in leaves}
+    constants: list[tuple[Node, int, Array]] = []
+    for node in nodes:
+        saved = node.saved or ()
+        for index, (array, edge) in enumerate(zip(saved, node.edges, strict=False)):
+            if isinstance(array, np.ndarray) and array.dtype.kind == "f" and array.size > 1:
+                if edge is None:
+                    constants.append((node, index, array))
+                elif isinstance(edge, Node):
+                    made[id(array)] = edge
+        if node.out is not None:
+            made[id(node.out)] = node
+    return {(node, i): made[id(array)] for node, i, array in constants if id(array) in made}
