@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_cnn import Tensor, enable_grad, no_grad, tensor
+from tinygrad_cnn import Tensor, enable_grad, grad, nn, no_grad, tensor
 from tinygrad_cnn.autograd import is_grad_enabled, record_source, set_grad_enabled
+from tinygrad_cnn.graph import mode
 
 
 @pytest.fixture
@@ -222,3 +223,23 @@ def test_record_source_keeps_file_and_line(x: Tensor) -> None:
     assert z.grad_fn.source == (__file__, line + 4)
     assert z.grad_fn.edges[0].source == (__file__, line + 4)
     assert (x * 2).grad_fn.source is None
+
+
+def test_what_a_rule_records_belongs_to_the_module_of_its_operation() -> None:
+    class Squared(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return (x * x).exp()
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Squared()
+
+        def forward(self, x: Tensor) -> Any:
+            return self.inner(x) * 2.0
+
+    x = tensor([0.5], requires_grad=True)
+    (g,) = grad(Outer()(x), x, create_graph=True)
+    assert g.grad_fn is not None
+    assert g.grad_fn.scope == "inner"
+    assert mode.scope == ""

@@ -100,6 +100,7 @@ class BackwardPass:
                 uses[tensor] = uses.get(tensor, 0) + 1
                 self._count_down(tensor, uses)
         recording, mode.recording = mode.recording, self.create_graph
+        scope = mode.scope
         try:
             for node in order:
                 g = self.grads.pop(node, None)
@@ -113,6 +114,7 @@ class BackwardPass:
                             self._count_down(edge, uses)
         finally:
             mode.recording = recording
+            mode.scope = scope
         return self.found
 
     def _find_leading(self, order: list[Node], targets: set[Edge]) -> None:
@@ -173,6 +175,7 @@ class BackwardPass:
         out = node.out
         inputs: Any = edges
         if self.create_graph:
+            mode.scope = node.scope  # what a rule records belongs to the module of its operation
             if saved:
                 inputs = [self._input(node, a, e) for a, e in zip(saved, edges, strict=True)]
             if op.reference is not None:

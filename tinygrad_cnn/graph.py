@@ -65,6 +65,9 @@ class Node:
         The result, if the rule needs it.
     aux
         What `forward` kept beside its result, for operations with ``has_aux``.
+    constants
+        None if every input has an edge. Otherwise, once released: for each input without one, the
+        number, or the array held weakly.
     shape, dtype
         Of the result.
     seq
@@ -84,6 +87,7 @@ class Node:
     __slots__ = (
         "__weakref__",
         "aux",
+        "constants",
         "dtype",
         "edges",
         "hooks",
@@ -103,6 +107,7 @@ class Node:
     saved: list[Any] | tuple[()] | None
     out: Array | None
     aux: Any
+    constants: tuple[Any, ...] | None
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     seq: int
@@ -121,6 +126,7 @@ class Node:
         aux: Any,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
+        constants: tuple[Any, ...] | None = None,
     ) -> None:
         self.op = op
         self.edges = edges
@@ -129,6 +135,7 @@ class Node:
         self.aux = aux
         self.shape = shape
         self.dtype = dtype
+        self.constants = constants
         self.seq = tick()
         self.scope = mode.scope
         self.source = _call_site() if mode.source else None
@@ -147,7 +154,13 @@ class Node:
         return self.saved is None
 
     def release(self) -> None:
-        """Drop the arrays kept for the rule; the structure stays."""
+        """Drop the arrays kept for the rule; the structure stays, for pictures."""
+        if self.constants is not None and self.saved:
+            self.constants = tuple(
+                weakref.ref(item) if isinstance(item, np.ndarray) else item
+                for edge, item in zip(self.edges, self.saved, strict=True)
+                if edge is None
+            )
         self.saved = self.out = self.aux = None
 
     def __repr__(self) -> str:

@@ -217,7 +217,9 @@ class Op:
             for x, array in zip(inputs, arrays, strict=False):
                 if x is array and isinstance(array, np.ndarray):
                     expose(array)
-        node = Node(self, tuple(edges), arrays, out if keeps_out else None, aux, out.shape, dtype)
+        kept = out if keeps_out else None
+        constants = None if wanted + 1 == bit else ()  # some input has no edge
+        node = Node(self, tuple(edges), arrays, kept, aux, out.shape, dtype, constants)
         return tensor._wrap(out, node), aux
 
 

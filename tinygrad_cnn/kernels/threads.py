@@ -65,7 +65,7 @@ class _SingleThreadedBlas:
     def _load(self) -> list[Any]:
         if self._libraries is None:
             # Imported here, since `import tinygrad_cnn` has to be quick; it ships no types.
-            import threadpoolctl  # type: ignore[import-untyped]
+            import threadpoolctl
 
             controllers = threadpoolctl.ThreadpoolController().lib_controllers
             self._libraries = [each for each in controllers if each.user_api == "blas"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,17 +23,24 @@ class Constant(NamedTuple):
 def constants_of(node: Node) -> list[Any]:
     """Return, for each input, a `Constant`, a number, or None where a gradient is wanted.
 
-    A node that was released has no arrays; it may still have what they looked like.
+    A released node holds its constants weakly: None stands for one that is gone.
     """
-    known: Sequence[Any] = node.saved or getattr(node, "constants", ()) or (None,) * len(node.edges)
+    if node.saved is None:
+        rest = iter(node.constants or ())
+        known: list[Any] = [None if edge is not None else next(rest, None) for edge in node.edges]
+    else:
+        known = list(node.saved) or [None] * len(node.edges)
     return [
-        None
-        if edge is not None
-        else Constant(id(item), item.shape, item.dtype, name_of(item))
-        if isinstance(item, np.ndarray)
-        else item
+        None if edge is not None else _described(item)
         for edge, item in zip(node.edges, known, strict=True)
     ]
+
+
+def _described(item: Any) -> Any:
+    item = item() if isinstance(item, weakref.ref) else item
+    if not isinstance(item, np.ndarray):
+        return item
+    return Constant(id(item), item.shape, item.dtype, name_of(item))
 
 
 def owner(array: Array) -> Array:
