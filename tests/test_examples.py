@@ -1,0 +1,152 @@
+"""The examples run from anywhere, with few steps, and what they print is so."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn import data
+
+ROOT = Path(__file__).parents[1]
+# the benchmark compares with other frameworks, which a test cannot ask for
+EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - {ROOT / "examples" / "benchmark.py"})
+
+
+def run(name: str, folder: Path, *arguments: str) -> str:
+    """Run an example as a user does, in a folder of its own, warnings being errors."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py"), *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert not list(folder.glob("*.py[co]"))
+    return done.stdout
+
+
+def number(pattern: str, text: str) -> float:
+    """The number where the pattern says ``#``."""
+    found = re.search(pattern.replace("#", r"\s*(-?[\d.]+(?:e[-+]?\d+)?)"), text, re.MULTILINE)
+    assert found, f"{pattern} not in:\n{text}"
+    return float(found[1])
+
+
+def test_every_example_is_tested() -> None:
+    tested = set(re.findall(r'run\("(\w+)"', Path(__file__).read_text(encoding="utf-8")))
+    assert tested == {path.stem for path in EXAMPLES}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_opens_with_what_it_shows_and_runs_main(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith('"""')
+    assert text.endswith('if __name__ == "__main__":\n    main()\n')
+
+
+def test_momentum(tmp_path: Path) -> None:
+    printed = run("momentum", tmp_path, "--steps", "300")
+    rows = [
+        list(map(float, row)) for row in re.findall(r"^ *(\d+) +([\d.]+) +([\d.]+)$", printed, re.M)
+    ]
+    assert [row[0] for row in rows] == [100, 200, 300]
+    plain, helped = rows[-1][1:]
+    assert plain == pytest.approx(np.log(10), abs=0.02)  # still on the plateau
+    assert helped < 1.0
+    assert number("gradient. of linear.weight#", printed) < 1e-3
+    assert number("momentum 0.95: test accuracy#%", printed) > 75
+
+
+def test_batchnorm(tmp_path: Path) -> None:
+    printed = run("batchnorm", tmp_path, "--steps", "3")
+    first, last = (
+        list(map(float, re.findall(r"[\d.]+", line))) for line in printed.splitlines()[2:4]
+    )
+    assert [first[0], last[0]] == [0, 2]
+    assert first[1:5] == first[5:9]  # before the first update both are the same
+    assert last[1] < first[1]
+    assert last[5] < first[5]
+    assert last[5] < last[1]  # with true gradients the loss falls faster
+    lengths = re.findall(r"^([\w.]+(?:weight|bias)) +([\d.]+) +([\d.]+)$", printed, re.M)
+    assert len(lengths) == 11
+    for name, frozen, true in lengths:
+        assert (float(frozen) == 0) == name.startswith(("conv1", "bn1"))
+        assert float(true) > 0, name
+    company = re.findall(r"^(?:among|with) .* ([\d.]+) +([\d.]+)$", printed, re.M)
+    by_batch, by_running = zip(*company, strict=True)
+    assert len(set(by_batch)) == 4  # an answer by the batch's statistics depends on the batch
+    assert len(set(by_running)) == 1
+    assert 0 <= number("by running statistics#%", printed) <= 100
+
+
+def test_regression(tmp_path: Path) -> None:
+    printed = run("regression", tmp_path, "--steps", "1000")
+    curvature = number("λ =#:", printed)
+    assert curvature > 1e3
+    assert number(r"2 / λ =#$", printed) == pytest.approx(2 / curvature, rel=0.05)
+    rows = [
+        line.split()
+        for line in printed.splitlines()
+        if re.match(r" *\d+ +\S+ +\S+ +\S+ +\S+$", line)
+    ]
+    assert [row[0] for row in rows] == ["1", "2", "3", "10", "200", "400", "600", "800", "1000"]
+    assert len(set(rows[0][1:])) == 1  # all start from the same weights
+    assert rows[-1][1] == "diverged"
+    plain, rmsprop, adam = map(float, rows[-1][2:])
+    assert max(rmsprop, adam) < plain < 0.01 * float(rows[0][1])
+    assert number(r"\nAdam +#\n", printed) < number(r"always answering 4.5:#\n", printed)
+    means = list(map(float, printed.splitlines()[-1].rpartition(":")[2].split()))
+    assert len(means) == 10
+    assert np.corrcoef(means, np.arange(10))[0, 1] > 0.7
+
+
+def test_sigmoid(tmp_path: Path) -> None:
+    printed = run("sigmoid", tmp_path, "--steps", "800")
+    raw, scaled = (
+        list(map(float, line.split()[-8:])) for line in printed.splitlines() if "pixels" in line[:6]
+    )
+    assert raw[0] == pytest.approx(0.5, abs=0.1)
+    assert raw[-1] < 0.03
+    assert scaled[0] == pytest.approx(0.5, abs=0.01)
+    assert 0.4 < scaled[-1] < scaled[0]
+    assert number("test accuracy#%", printed) > number("always answering no:#%", printed)
+    assert number("zeros found#%", printed) > 70
+
+
+def test_softmax(tmp_path: Path) -> None:
+    printed = run("softmax", tmp_path, "--steps", "1000")
+    assert number("untrained: loss#", printed) == pytest.approx(2.303, abs=0.01)
+    assert 2 <= number(r"10 = 2.303\), accuracy#%", printed) <= 20
+    rows = re.findall(r"^ *(\d+) +([\d.]+) +[\d.]+%$", printed, re.M)
+    assert [int(n) for n, _ in rows] == [*range(100, 1001, 100), 500, 1000]
+    assert float(rows[9][1]) < 1.0 < float(rows[0][1])
+    assert number("test accuracy#%", printed) > 65
+
+
+def test_softmax_on_a_folder(tmp_path: Path) -> None:
+    train, test = data.digits()
+    for name, part in (("train", train[:120]), ("t10k", test[:50])):
+        data.write_idx(tmp_path / f"{name}-images-idx3-ubyte", part[0])
+        data.write_idx(tmp_path / f"{name}-labels-idx1-ubyte", part[1].astype(np.uint8))
+    printed = run("softmax", tmp_path, "--data", str(tmp_path))
+    assert number("untrained: loss#", printed) == pytest.approx(2.303, abs=0.02)
+    assert number("test accuracy#%", printed) > 10
+
+
+def test_custom_op(tmp_path: Path) -> None:
+    printed = run("custom_op", tmp_path)
+    assert re.search(r"f''\(x\) +0.001 +0.354 +1.000", printed)
+    right, wrong = printed.split("The rule without its root:")
+    assert "PASS" in right
+    assert "FAIL" not in right
+    assert re.search(r"FAIL +forgotten_root\(delta=1.0\) · x .*custom_op.py:\d+", wrong)
