@@ -19,6 +19,9 @@ from tinygrad_cnn import nn
 class Momentum(nn.Module):
     """Two convolutions and a linear layer: N(0, 0.01²) everywhere, for SGD with momentum.
 
+    From weights this small the loss lies on a plateau at log 10. On pixels of mean 0 and deviation
+    1 momentum leaves it within a few epochs; on pixels from 0 to 1 it takes more than forty.
+
     Images (N, 1, 32, 32) to logits (N, 10).
     """
 
@@ -186,10 +189,10 @@ class ResNet20(nn.Module):
         self.bn1 = nn.BatchNorm2d(16)
         self.layer1 = nn.Sequential(*(ResidualBlock(16, 16) for _ in range(3)))
         self.layer2 = nn.Sequential(
-            ResidualBlock(16, 32, 2), *(ResidualBlock(32, 32) for _ in "ab")
+            ResidualBlock(16, 32, 2), *(ResidualBlock(32, 32) for _ in range(2))
         )
         self.layer3 = nn.Sequential(
-            ResidualBlock(32, 64, 2), *(ResidualBlock(64, 64) for _ in "ab")
+            ResidualBlock(32, 64, 2), *(ResidualBlock(64, 64) for _ in range(2))
         )
         self.fc = nn.Linear(64, classes)
         for module in self.modules():
