@@ -21,6 +21,8 @@ from tinygrad_cnn.ops.reduce import sum as sum_over
 
 Edge = Node | TensorBase
 
+_ndarray = np.ndarray
+
 _seq = attrgetter("seq")
 
 
@@ -95,7 +97,10 @@ class BackwardPass:
         if self.targets is not None:
             self._find_leading(order, self.targets)
         for tensor, g in starts:
-            self._add(edge_of(tensor), g)
+            if edge_of(tensor) in self.grads:
+                self._add(edge_of(tensor), g)
+            else:
+                self.grads[edge_of(tensor)] = g
             if tensor._node is None:
                 uses[tensor] = uses.get(tensor, 0) + 1
                 self._count_down(tensor, uses)
@@ -104,7 +109,7 @@ class BackwardPass:
         try:
             for node in order:
                 g = self.grads.pop(node, None)
-                if g is not None and (node.hooks or node.retained or self.targets is not None):
+                if g is not None and (node.notes is not None or self.targets is not None):
                     g = self._show(node, g)
                 if g is not None and (self.targets is None or node in self.leading):
                     self._through(node, g, uses)
@@ -136,36 +141,34 @@ class BackwardPass:
         edges = node.edges
         results = self._apply_rule(node, g)
         if type(results) is not tuple or len(results) != len(edges):
-            raise GraphError(
-                f"{node.op.name}: the rule must return a tuple of {len(edges)} gradients, "
-                f"got {type(results).__name__}"
-                + (f" of {len(results)}" if isinstance(results, (tuple, list)) else "")
-            )
-        plain = not self.create_graph
+            raise _wrong_count(node, results)
+        everything, plain = self.targets is None, not self.create_graph
+        grads = self.grads
         for index, edge in enumerate(edges):
-            if edge is None:
-                continue
-            leaf = type(edge) is not Node
-            result = results[index]
-            if result is not None and (self.targets is None or self._wants(edge)):
-                if (
-                    result.__class__ is not np.ndarray
-                    or result.shape != edge.shape
-                    or result.dtype is not edge.dtype
-                ):
-                    result = self._fit(node, index, result, edge)
-                if leaf and plain and _shared(result, g, results, node):
-                    result = np.array(result)  # a leaf's grad must share memory with nothing
-                self._add(edge, result)
-            if leaf:
-                self._count_down(edge, uses)  # type: ignore[arg-type]  # not a node: a tensor
+            if edge is not None:
+                result = results[index]
+                if result is not None and (everything or self._wants(edge)):
+                    if (
+                        result.__class__ is not _ndarray
+                        or result.shape != edge.shape
+                        or result.dtype is not edge.dtype
+                    ):
+                        result = self._fit(node, index, result, edge)
+                    if plain and edge.__class__ is not Node and _shared(result, g, results, node):
+                        result = np.array(result)  # a leaf's grad must share memory with nothing
+                    if edge in grads:
+                        self._add(edge, result)
+                    else:
+                        grads[edge] = result
+                if edge.__class__ is not Node:
+                    self._count_down(edge, uses)  # type: ignore[arg-type]  # a tensor, then
         if not self.retain:
             node.release()
 
     def _apply_rule(self, node: Node, g: Any) -> Any:
         """Call the rule on arrays, or on tensors where the backward pass itself is recorded."""
-        saved, op, edges = node.saved, node.op, node.edges
-        if saved is None:
+        op, inputs = node.op, node.inputs
+        if node.released:
             raise GraphError(
                 f"{op.name}: this part of the graph was released by an earlier backward pass; "
                 "pass retain_graph=True to the earlier one to go through it again"
@@ -173,31 +176,31 @@ class BackwardPass:
         if changes.latest > node.seq or changes.exposed:
             _check_unchanged(node)
         out = node.out
-        inputs: Any = edges
         if self.create_graph:
             mode.scope = node.scope  # what a rule records belongs to the module of its operation
-            if saved:
-                inputs = [self._input(node, a, e) for a, e in zip(saved, edges, strict=True)]
+            inputs = [self._input(node, a, e) for a, e in zip(inputs, node.edges, strict=True)]
             if op.reference is not None:
                 return self._differentiate_reference(node, g, inputs)
             if out is not None:
                 out = self.wrap(out, node)
-        elif saved:
-            inputs = [e if a is None else a for a, e in zip(saved, edges, strict=True)]
-        if not op._keywords:
-            return op.backward(g, out, *inputs)
-        extra: dict[str, Any] = {}
-        if "needs" in op._keywords:
-            extra["needs"] = tuple([self._wants(edge) for edge in edges])
-        if "aux" in op._keywords:
-            extra["aux"] = node.aux
-        return op.backward(g, out, *inputs, **extra)
+        if op._takes_needs:
+            needs = self._needs(node)
+            if op._takes_aux:
+                return op.backward(g, out, *inputs, needs=needs, aux=node.aux)
+            return op.backward(g, out, *inputs, needs=needs)
+        if op._takes_aux:
+            return op.backward(g, out, *inputs, aux=node.aux)
+        return op.backward(g, out, *inputs)
+
+    def _needs(self, node: Node) -> tuple[bool, ...]:
+        """Return which gradients the pass wants of a node."""
+        if self.targets is None and node.op._needs:
+            return node.op._needs[node.wanted]
+        return tuple([self._wants(edge) for edge in node.edges])
 
     def _input(self, node: Node, array: Any, edge: Edge | None) -> Any:
         """Return a saved array as the tensor it was, connected to the graph."""
-        if array is None:
-            return edge
-        if edge is None:
+        if edge is None or array is edge:
             return array
         if isinstance(edge, Node):
             return self.wrap(array, edge)
@@ -246,11 +249,9 @@ class BackwardPass:
         return result if result.dtype == edge.dtype else cast(result, edge.dtype)
 
     def _add(self, edge: Edge, g: Any) -> None:
-        """Add to the gradient at an edge."""
-        before = self.grads.get(edge)
-        if before is None:
-            self.grads[edge] = g
-        elif edge in self.owned:
+        """Add to the gradient at an edge that has one already."""
+        before = self.grads[edge]
+        if edge in self.owned:
             before += g  # in place for arrays; a new tensor where the pass is recorded
             self.grads[edge] = before
         else:
@@ -260,10 +261,11 @@ class BackwardPass:
 
     def _show(self, node: Node, g: Any) -> Any:
         """Show a complete gradient to hooks, to retain_grad and to the targets."""
-        if node.hooks:
-            g = self._call_hooks(node.hooks, g, node.op.name)
-        if node.retained is not None:
-            tensor = node.retained()
+        notes = node.notes
+        if notes is not None and notes.hooks:
+            g = self._call_hooks(notes.hooks, g, node.op.name)
+        if notes is not None and notes.retained is not None:
+            tensor = notes.retained()
             if tensor is not None:
                 _accumulate(tensor, g if self.create_graph else self.wrap(np.array(g), None))
         if self.targets is not None and node in self.targets:
@@ -312,19 +314,27 @@ def _shared(result: Any, g: Any, results: tuple[Any, ...], node: Node) -> bool:
     """Whether somebody else holds the memory of a rule's result."""
     if result is g or result.base is not None:
         return True
-    others = [*results, *(node.saved or ()), node.out]
+    others = [*results, *node.inputs, node.out]
     return [other is result for other in others].count(True) > 1
+
+
+def _wrong_count(node: Node, results: Any) -> GraphError:
+    many = f" of {len(results)}" if isinstance(results, (tuple, list)) else ""
+    return GraphError(
+        f"{node.op.name}: the rule must return a tuple of {len(node.edges)} gradients, "
+        f"got {type(results).__name__}{many}"
+    )
 
 
 def _check_unchanged(node: Node) -> None:
     """Raise if an array that the rule reads was written to after the forward pass."""
-    kept = [*(node.saved or ()), node.out]
+    kept = [*node.inputs, node.out]
     found = [index for index, array in enumerate(kept) if was_changed(array, node)]
     if not found:
         return
     op = node.op
     needed = needed_by(op.saves, op._arguments, [edge is not None for edge in node.edges])
-    names = [*op._arguments, "out"] if node.saved else ["out"]
+    names = [*op._arguments, "out"] if op._arguments else [""] * len(node.edges) + ["out"]
     what = next((names[index] for index in found if names[index] in needed), None)
     if what is not None:  # a constant that the rule does not read may change
         where = f" (in {node.scope})" if node.scope else ""

@@ -29,9 +29,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, Node, changes, expose, mode, refresh
+from tinygrad_cnn.graph import Array, Node, changes, expose, mode, record, refresh
 
 _FLOAT64 = np.dtype(np.float64)
+_ndarray = np.ndarray
 
 
 class TensorBase:
@@ -68,7 +69,7 @@ class TensorBase:
         return self._data.ndim
 
 
-Plan = tuple[tuple[int, ...] | None, bool]
+Plan = tuple[tuple[int, ...], bool]
 
 registry: dict[str, type[Op]] = {}
 """Every operation class by its qualified name, in order of definition."""
@@ -119,15 +120,18 @@ class Op:
 
     name: ClassVar[str] = "op"
     _arguments: ClassVar[tuple[str, ...]] = ()  # names of the inputs; ("*xs",) for any number
-    _keywords: ClassVar[frozenset[str]] = frozenset()  # of needs, aux: those the rule takes
-    _plans: ClassVar[tuple[Plan, ...]] = ()  # by wanted gradients; empty for any number of inputs
+    _takes_needs: ClassVar[bool] = False
+    _takes_aux: ClassVar[bool] = False
+    _needs: ClassVar[tuple[tuple[bool, ...], ...]] = ()  # the needs, by the bits of Node.wanted
+    # What to keep, by wanted gradients (empty for any number of inputs); and whether there is an
+    # aux or an infer.
+    _traits: ClassVar[tuple[tuple[Plan, ...], bool]] = ((), False)
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-        if "backward" in cls.__dict__ or "saves" in cls.__dict__:
-            _plan_saving(cls)
+        _plan_saving(cls)
         registry[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
     def forward(self, *inputs: Any) -> Any:
@@ -154,13 +158,13 @@ class Op:
     def __repr__(self) -> str:
         return f"<Op {self.describe()}>"
 
-    def __call__(self, *inputs: Any) -> Any:
-        """Apply to arrays (returns an array) or tensors (returns a tensor, recorded)."""
-        return self.apply(inputs)[0]
+    def __call__(self, *inputs: Any, with_aux: bool = False) -> Any:
+        """Apply to arrays (returns an array) or to tensors (returns a tensor, recorded).
 
-    def apply(self, inputs: tuple[Any, ...]) -> tuple[Any, Any]:
-        """Apply and return ``(result, aux)``; aux is None unless the operation has one."""
-        # This is the path of every operation: one loop, no helper calls for tensors.
+        With ``with_aux`` the answer is ``(result, aux)``; aux is None where nothing is recorded
+        and the operation can do without.
+        """
+        # The path of every operation: one loop, no helper calls for tensors.
         arrays: list[Any] = []
         edges: list[Any] = []
         tensor: TensorBase | None = None
@@ -177,50 +181,60 @@ class Op:
                 else:
                     edges.append(None)
             else:
-                if type(x) is np.ndarray:
+                kind = type(x)
+                if kind is _ndarray:
                     foreign = True
-                elif type(x) is not float:
+                elif kind is not float:
                     x = operand(x, self, inputs)
                 arrays.append(x)
                 edges.append(None)
             bit += bit
-        recording = wanted and mode.recording
+        now = mode.__dict__  # one look-up of this thread's state instead of three
+        recording = wanted and now["recording"]
+        plans, special = self._traits
         aux = None
-        if not recording and self.infer is not None:
-            out = self.infer(*arrays)
+        if special:
+            out, aux = self._forward(arrays, recording)
         else:
             out = self.forward(*arrays)
-            if self.has_aux:
-                out, aux = out
-        if type(out) is not np.ndarray:  # reductions to a number, and sums of 0-d arrays
+        if type(out) is not _ndarray:  # reductions to a number, and sums of 0-d arrays
             out = np.asarray(out)
         dtype = out.dtype
         if dtype is _FLOAT64 and not self.sets_dtype and not _has_float64(arrays):
             out = out.astype(np.float32)  # integers with floats: NumPy's float64, our float32
             dtype = out.dtype
-        if tensor is None:
-            return out, aux
-        if not recording:
-            return tensor._wrap(out, None), aux
-        if self._plans:
-            drops, keeps_out = self._plans[wanted]
-        else:  # any number of inputs
-            drops, keeps_out = _plan(self.saves, (), [edge is not None for edge in edges])
-        if drops is None:
-            arrays = ()  # type: ignore[assignment]  # most often nothing is kept
-        else:
+        if recording and tensor is not None:
+            drops, keeps_out = plans[wanted] if plans else _plan(self.saves, (), edges)
+            if foreign or changes.exposed:
+                _watch(arrays, edges, out)
             for index in drops:
-                arrays[index] = None
-        if changes.exposed:
-            refresh([*arrays, out] if keeps_out else arrays)
-        if foreign:  # an array from outside may be written to between forward and backward
-            for x, array in zip(inputs, arrays, strict=False):
-                if x is array and isinstance(array, np.ndarray):
-                    expose(array)
-        kept = out if keeps_out else None
-        constants = None if wanted + 1 == bit else ()  # some input has no edge
-        node = Node(self, tuple(edges), arrays, kept, aux, out.shape, dtype, constants)
-        return tensor._wrap(out, node), aux
+                arrays[index] = edges[index]
+            kept = out if keeps_out else None
+            scope, source = now["scope"], now["source"]
+            shape = out.shape
+            node = record(self, edges, arrays, kept, aux, shape, dtype, wanted, scope, source)
+            out = tensor._wrap(out, node)
+        elif tensor is not None:
+            out = tensor._wrap(out, None)
+        return (out, aux) if with_aux else out
+
+    def _forward(self, arrays: list[Any], recording: Any) -> tuple[Any, Any]:
+        """Run the forward of an operation that has an aux, or less to do when not recorded."""
+        if self.infer is not None and not recording:
+            return self.infer(*arrays), None
+        if self.has_aux:
+            out, aux = self.forward(*arrays)
+            return out, aux
+        return self.forward(*arrays), None
+
+
+def _watch(arrays: list[Any], edges: list[Any], out: Array) -> None:
+    """Bring what is known of arrays outside of our hands up to date, before they are kept."""
+    if changes.exposed:
+        refresh([*arrays, out])
+    for array, edge in zip(arrays, edges, strict=True):
+        if edge is None and type(array) is _ndarray:
+            expose(array)  # it may be written to between forward and backward
 
 
 def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
@@ -265,9 +279,16 @@ def _plan_saving(cls: type[Op]) -> None:
         raise TypeError(f"{cls.__name__}.saves: an op of any number of inputs saves none of them")
     if cls.reference is not None and not {*names} <= set(saves):
         raise TypeError(f"{cls.__name__}: reference needs every input in saves, {names}")
-    cls._arguments, cls._keywords = () if variadic else names, keywords
-    flags = [[bool(b >> i & 1) for i in range(len(names))] for b in range(1 << len(names))]
-    cls._plans = () if variadic else tuple(_plan(saves, names, needs) for needs in flags)
+    cls._arguments = () if variadic else names
+    cls._takes_needs, cls._takes_aux = "needs" in keywords, "aux" in keywords
+    plans: tuple[Plan, ...] = ()
+    cls._needs = ()
+    if not variadic:
+        cls._needs = tuple(
+            tuple(bool(bits >> i & 1) for i in range(len(names))) for bits in range(1 << len(names))
+        )
+        plans = tuple(_plan(saves, names, needs) for needs in cls._needs)
+    cls._traits = plans, cls.has_aux or cls.infer is not None
 
 
 def needed_by(
@@ -285,15 +306,14 @@ def needed_by(
 def _plan(
     saves: tuple[str, ...] | dict[str, tuple[str, ...]],
     names: tuple[str, ...],
-    needs: Sequence[bool],
+    needs: Sequence[Any],
 ) -> Plan:
-    """Return which inputs to drop (None: all of them) and whether to keep the result.
+    """Return which inputs to drop and whether to keep the result.
 
     Constants are kept in any case: they cannot be computed again from the leaves, which is what
     the verification does with inputs that no rule kept.
     """
-    kept = needed_by(saves, names, needs)
-    drops = tuple(
-        i for i, wanted in enumerate(needs) if wanted and not (names and names[i] in kept)
-    )
-    return None if len(drops) == len(needs) else drops, "out" in kept
+    wanted = [bool(need) for need in needs] if names else [edge is not None for edge in needs]
+    kept = needed_by(saves, names, wanted)
+    drops = tuple(i for i, w in enumerate(wanted) if w and not (names and names[i] in kept))
+    return drops, "out" in kept

@@ -155,7 +155,7 @@ class Tensor(Operators):
         self._name = value
         give_name(self._data, value)
         if self._node is not None:
-            self._node.label = value
+            self._node.note().label = value
 
     @property
     def size(self) -> int:
@@ -237,7 +237,7 @@ class Tensor(Operators):
         if not self._requires_grad:
             raise GraphError("retain_grad: the tensor does not require a gradient")
         if self._node is not None:
-            self._node.retained = weakref.ref(self)
+            self._node.note().retained = weakref.ref(self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHook:
         """Call ``hook(gradient)`` once the tensor's gradient is complete; it may return another.
@@ -252,9 +252,9 @@ class Tensor(Operators):
         """
         if not self._requires_grad:
             raise GraphError("register_hook: the tensor does not require a gradient")
-        holder: Any = self._node
-        if holder is not None:
-            hooks = holder.hooks = holder.hooks or {}
+        if self._node is not None:
+            notes = self._node.note()
+            hooks = notes.hooks = notes.hooks or {}
         else:
             hooks = self._hooks = self._hooks or {}
         key = next(_hook_ids)

@@ -122,7 +122,7 @@ def _select(
             f"{function}: expects one dim, an int, or None, got {axis if dim is None else dim}; "
             f"a{function} reduces over several"
         )
-    values, places = op(axes[0], keepdim).apply((input,))
+    values, places = op(axes[0], keepdim)(input, with_aux=True)
     # A copy, since the user may write to it and the rule still needs the places.
     indices = places.copy() if keepdim else np.squeeze(places, axes[0]).copy()
     return Extreme(values, _like(input, indices))

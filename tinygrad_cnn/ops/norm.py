@@ -168,7 +168,7 @@ def batch_norm(
             "batch_norm: expects more than one value a channel in training, "
             f"got input of shape {tuple(input.shape)}"
         )
-    y, (mean, var) = BatchNorm(eps).apply((input, weight, bias))
+    y, (mean, var) = BatchNorm(eps)(input, weight, bias, with_aux=True)
     _move(running_mean, mean, momentum)
     _move(running_var, var * (count / (count - 1)), momentum)
     return y

@@ -83,7 +83,7 @@ def check_graph(
         raise TypeError(f"check_graph: expects a recorded tensor, got {type(loss).__name__}")
     options = Options(Tolerance(eps, atol, rtol), max_elements, seed)
     report = Report("check_graph", check_recorded("check_graph", loss, options), seed=seed)
-    hooked = sum(1 for node in nodes_below(loss) if node.hooks)
+    hooked = sum(1 for node in nodes_below(loss) if node.notes is not None and node.notes.hooks)
     if hooked:
         report.notes.append(f"{hooked} results have hooks, which were not called")
     if raise_exception:

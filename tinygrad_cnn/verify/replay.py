@@ -35,7 +35,7 @@ def nodes_below(root: TensorBase) -> list[Node]:
 def check_kept(function: str, nodes: Sequence[Node]) -> None:
     """Raise a GraphError if a backward pass has released arrays, or one was changed since."""
     for node in nodes:
-        if node.saved is None:
+        if node.released:
             raise GraphError(
                 f"{function}: the graph was released by a backward pass; check it before "
                 "backward(), or call backward(retain_graph=True)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,23 +20,14 @@ class Constant(NamedTuple):
 
 
 def constants_of(node: Node) -> list[Any]:
-    """Return, for each input, a `Constant`, a number, or None where a gradient is wanted.
-
-    A released node holds its constants weakly: None stands for one that is gone.
-    """
-    if node.saved is None:
-        rest = iter(node.constants or ())
-        known: list[Any] = [None if edge is not None else next(rest, None) for edge in node.edges]
-    else:
-        known = list(node.saved) or [None] * len(node.edges)
+    """Return, for each input, a `Constant`, a number, or None where a gradient is wanted."""
     return [
         None if edge is not None else _described(item)
-        for edge, item in zip(node.edges, known, strict=True)
+        for edge, item in zip(node.edges, node.inputs, strict=True)
     ]
 
 
 def _described(item: Any) -> Any:
-    item = item() if isinstance(item, weakref.ref) else item
     if not isinstance(item, np.ndarray):
         return item
     return Constant(id(item), item.shape, item.dtype, name_of(item))
@@ -52,7 +42,7 @@ def owner(array: Array) -> Array:
 
 def kept_arrays(node: Node) -> Iterator[Array]:
     """Iterate over the arrays that a node keeps for its rule."""
-    pending: list[Any] = [*(node.saved or ()), node.out, node.aux]
+    pending: list[Any] = [*node.saved, node.out, node.aux]
     while pending:
         item = pending.pop()
         if isinstance(item, np.ndarray):
