@@ -177,6 +177,8 @@ def _check_after_other_inputs(
     late = point.checked(pull, point.cotangents[0])
     fresh = point.checked(point.record(point.copies())[1], point.cotangents[0])
     for result in results:
+        if any(finding.kind == "repeat" for finding in result.findings):
+            continue  # noise; nothing can be told from it
         first = point.analytic[0][result.position]
         if _gap(first, late[result.position]) > 1e-13:
             text = "after the operation has run on other inputs, the rule of this call differs"
@@ -221,16 +223,24 @@ def _check_linear(point: Point, result: InputReport) -> None:
             f"the rule is not linear in the gradient it is given: for {what} it is off by "
             f"{worst:.1g} of its size",
         )
+        if first.any() and same(first, second):
+            result.hints.append(
+                Hint("earlier call", "the answer does not depend on the gradient it is given")
+            )
 
 
 def hint_at_earlier_call(point: Point, prober: Prober, result: InputReport) -> None:
-    """Say so if the rule gives elsewhere what it gave at the recorded point."""
+    """Say so if the rule gives elsewhere what it gave at the recorded point.
+
+    `result` must be right at the recorded point, or have no better explanation.
+    """
+    if result.hints or any(finding.kind == "repeat" for finding in result.findings):
+        return
     here = point.analytic[0][result.position]
     there = prober.point.analytic[0][result.position]
     # It explains the numbers only if the right gradient is another one.
-    wrong_here = all(abs(dot(here, m.direction) - m.numeric) > m.bar for m in prober.misses)
-    known = any(hint.code == "earlier call" for hint in result.hints)
-    if here.any() and _gap(here, there) < 1e-12 and wrong_here and not known:
+    other = all(abs(dot(here, m.direction) - m.numeric) > m.bar for m in prober.misses)
+    if here.any() and _gap(here, there) < 1e-12 and other:
         result.hints.append(
             Hint("earlier call", "the gradient is that of an earlier call, at other inputs")
         )

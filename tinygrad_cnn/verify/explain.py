@@ -1,14 +1,227 @@
-"""Where a wrong gradient is wrong, and what it looks like."""
+"""Where a wrong gradient is wrong: the worst element, how many, and where they lie."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.verify.elements import border_and_corner, random_direction, sample_elements
+from tinygrad_cnn.verify.evidence import Evidence
+from tinygrad_cnn.verify.hints import find_hints
+from tinygrad_cnn.verify.numeric import norm
 from tinygrad_cnn.verify.probe import Prober
-from tinygrad_cnn.verify.report import InputReport, Wrong
+from tinygrad_cnn.verify.report import Hint, InputReport, Verdict, Wrong
+from tinygrad_cnn.verify.ties import tie_hint
+
+Array = npt.NDArray[Any]
+
+_EVERY = 600  # inputs up to this size are looked at element by element
+_SAMPLE = 96
+_MOST_TESTS = 240  # of groups of elements
+_MOST_FOUND = 24
+_FLOAT32 = 1e-6  # relative errors up to this are what float32 would give
 
 
 def explain(prober: Prober, result: InputReport, rng: np.random.Generator) -> None:
-    """Add to a failed result where the gradient is wrong and hints at what it looks like."""
-    worst = max(prober.misses, key=lambda m: abs(m.analytic - m.numeric))
-    result.wrong = Wrong(None, worst.analytic, worst.numeric, worst.bar, 0, 0, prober.base.size, "")
+    """Add to a failed result where the gradient is wrong, and hints at what it looks like."""
+    found = _look(prober, rng)
+    result.wrong = _summary(prober, found)
+    gradient = prober.point.analytic[0][prober.index]
+    if not any(a[prober.index].any() for a in prober.point.analytic):
+        result.say(
+            Verdict.FAIL,
+            "zero",
+            "the whole gradient is 0, while the numeric one is not: it is lost",
+        )
+    known = {hint.code for hint in result.hints}
+    hints = _precision(prober, gradient)
+    noisy = any(finding.kind == "repeat" for finding in result.findings)
+    if not hints and not noisy:
+        hints = tie_hint(prober) or find_hints(Evidence(prober, rng))
+    result.hints += [hint for hint in hints if hint.code not in known]
+
+
+def _precision(prober: Prober, gradient: Array) -> list[Hint]:
+    """Say so if all errors are of the size of float32's rounding."""
+    worst = 0.0
+    for miss in prober.misses:
+        terms = norm(gradient * miss.direction) or abs(miss.numeric)
+        worst = max(worst, abs(miss.analytic - miss.numeric) / terms if terms else math.inf)
+    if worst > _FLOAT32:
+        return []
+    return [
+        Hint("precision", f"right to {worst:.0e} only: float32 or less is used inside of the rule")
+    ]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Elements that were looked at, and which of them are wrong."""
+
+    looked: Array
+    wrong: Array
+    telling: Array  # where right and wrong gradient are not both 0
+    worst: int | None
+    analytic: float
+    numeric: float
+    bar: float
+
+
+def _look(prober: Prober, rng: np.random.Generator) -> _Found:
+    size = prober.base.size
+    flat = np.arange(size)
+    if size > _EVERY:
+        flat = sample_elements(rng, prober.base, _SAMPLE)
+    found = look_at(prober, flat)
+    few = np.count_nonzero(found.wrong) <= 2
+    if size > _EVERY and few:
+        groups = _bisect(prober, rng)
+        if groups:
+            flat = np.union1d(flat, groups)
+            found = look_at(prober, flat)
+    return found
+
+
+def look_at(prober: Prober, flat: Array) -> _Found:
+    """Compare single elements; at kinks, with the slopes to both sides."""
+    table = prober.element_table(flat)
+    analytic = np.stack([a[prober.index].reshape(-1)[flat] for a in prober.point.analytic])
+    size = np.abs(analytic) + np.abs(table.numeric)
+    allowed = 2 * table.bar + 1e-8 * size
+    smooth_gap = np.abs(analytic - table.numeric)
+    outside = np.maximum(table.low - analytic, analytic - table.high)
+    kinked = table.high - table.low > 1e-3 * size + allowed
+    gap = np.where(kinked, np.maximum(outside - 1e-3 * size, 0.0), smooth_gap)
+    gap = np.where(np.isfinite(gap), gap, 0.0)
+    excess = np.where(gap > allowed, gap, 0.0)
+    wrong = excess.any(axis=0)
+    telling = wrong | (size > 1e-9 * np.max(size, initial=0.0, where=np.isfinite(size))).any(axis=0)
+    worst = None
+    numbers = (math.nan, math.nan, math.nan)
+    if wrong.any():
+        k, e = np.unravel_index(int(np.argmax(excess)), excess.shape)
+        worst = int(flat[e])
+        numbers = (float(analytic[k, e]), float(table.numeric[k, e]), float(table.bar[k, e]))
+    return _Found(flat, wrong, telling, worst, *numbers)
+
+
+def _bisect(prober: Prober, rng: np.random.Generator) -> list[int]:
+    """Find single wrong elements in a large input by halving groups that are wrong together."""
+    size = prober.base.size
+    signs = random_direction(rng, (size,))
+    found: list[int] = []
+    stack = [(0, size)]
+    for _ in range(_MOST_TESTS):
+        if not stack or len(found) >= _MOST_FOUND:
+            break
+        low, high = stack.pop()
+        direction = np.zeros(size)
+        direction[low:high] = signs[low:high]
+        if not prober.is_wrong_along(direction.reshape(prober.base.shape)):
+            continue
+        if high - low == 1:
+            found.append(low)
+        else:
+            middle = (low + high) // 2
+            stack += [(middle, high), (low, middle)]
+    return found
+
+
+def worst_of(prober: Prober) -> Wrong:
+    """Return the worst of the probes."""
+    worst = max(prober.misses, key=lambda m: (not m.at_kink, abs(m.analytic - m.numeric)))
+    where = "kink" if worst.at_kink else ""
+    size = prober.base.size
+    return Wrong(None, worst.analytic, worst.numeric, worst.bar, 0, 0, size, where)
+
+
+def _summary(prober: Prober, found: _Found) -> Wrong:
+    shape = prober.base.shape
+    if found.worst is None:
+        where = "only where several elements move together"
+        return replace(worst_of(prober), looked=len(found.looked), where=where)
+    index = tuple(int(i) for i in np.unravel_index(found.worst, shape))
+    return Wrong(
+        index,
+        found.analytic,
+        found.numeric,
+        found.bar,
+        int(np.count_nonzero(found.wrong)),
+        len(found.looked),
+        prober.base.size,
+        _where(prober, found),
+    )
+
+
+def _where(prober: Prober, found: _Found) -> str:
+    telling = found.telling
+    shape, looked, wrong = prober.base.shape, found.looked, found.wrong
+    where = describe(shape, prober.base, looked, wrong)
+    if where == "scattered" or where.startswith(("only at", "only where")):
+        among = describe(shape, prober.base, looked[telling], wrong[telling])
+        if among == "every element":
+            return "every element whose gradient is not 0"
+        if among != "scattered":
+            return among
+    return where
+
+
+def describe(shape: tuple[int, ...], x: Array, looked: Array, wrong: Array) -> str:
+    """Say where the wrong ones among the elements looked at lie.
+
+    >>> x = np.ones((4, 4))
+    >>> border = border_and_corner((4, 4))[0].reshape(-1)
+    >>> describe((4, 4), x, np.arange(16), border)
+    'only the border'
+    """
+    if wrong.all():
+        return "every element"
+    if np.count_nonzero(wrong) == 1:
+        return "one element"
+    places = np.stack(np.unravel_index(looked, shape), axis=1)
+    if len(shape) >= 2:
+        border, corner = (m.reshape(-1)[looked] for m in border_and_corner(shape))
+        if np.array_equal(wrong, corner):
+            return "only the corners"
+        if np.array_equal(wrong, border):
+            return "only the border"
+        if np.array_equal(wrong, ~border):
+            return "everywhere but on the border"
+    same = np.ones(len(looked), bool)
+    names = []
+    for axis, size in enumerate(shape):
+        values = np.unique(places[wrong, axis])
+        if size > 1 and len(values) == 1:
+            same &= places[:, axis] == values[0]
+            names.append(f"{_axis_name(shape, axis)} {values[0]}")
+    if names:
+        return f"{'only' if wrong[same].all() else 'only in'} {', '.join(names)}"
+    return _by_value(x.reshape(-1)[looked], wrong)
+
+
+def _by_value(values: Array, wrong: Array) -> str:
+    for text, mask in (
+        ("only where the input is 0", values == 0),
+        ("only where the input is not 0", values != 0),
+        ("only where the input is positive", values > 0),
+        ("only where the input is negative", values < 0),
+    ):
+        if mask.any() and np.array_equal(mask, wrong):
+            return text
+    for text, mask in (
+        ("only at elements that are 0", values == 0),
+        ("only at positive elements", values > 0),
+        ("only at negative elements", values < 0),
+    ):
+        if not wrong[~mask].any() and not mask.all():
+            return text
+    return "scattered"
+
+
+def _axis_name(shape: tuple[int, ...], axis: int) -> str:
+    names = {4: ("image", "channel", "row", "column"), 2: ("row", "column"), 1: ("index",)}
+    return names[len(shape)][axis] if len(shape) in names else f"index of axis {axis}:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,26 +156,32 @@ def _check_function(
     """Check a function as a whole, and its operations where the whole is not well."""
     subject = of_function(_without_casts(func), points, wanted, create_graph=False)
     subject.name = name
-    results = check_subject(subject, options)
+    results = check_subject(subject, replace(options, explained=False))
     if gravest(results) not in (Verdict.FAIL, Verdict.INCONCLUSIVE):
         return results
-    nodes = _check_inside(func, points, wanted, options)
-    if nodes is None:
-        return results
-    wrong = [n for n in nodes if not n.ok]
+    nodes = _check_inside(func, points, wanted, options) or []
+    wrong = [n for n in nodes if n.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)]
+    failed = [n for n in wrong if n.verdict is Verdict.FAIL]
     kinked = any(n.verdict is Verdict.KINK for n in nodes)
     for result in results:
         if result.verdict is not Verdict.FAIL:
             continue
-        if not wrong and kinked and result.wrong is not None and result.wrong.where == "kink":
+        if failed:
+            where = ", ".join(dict.fromkeys(f"{n.input} of {n.op}" for n in failed))
+            result.say(Verdict.FAIL, "end to end", f"wrong is the gradient of {where}; see below")
+        elif kinked and result.wrong is not None and result.wrong.where == "kink":
             result.verdict = Verdict.KINK
-        elif not wrong and any(f.kind == "value" for f in result.findings):
-            result.say(
-                Verdict.FAIL,
-                "end to end",
-                "every recorded operation is right by itself: something is not recorded "
-                "(detach(), .data, numpy(), no_grad()) or is added up wrongly",
-            )
+            result.wrong = None
+    if not failed and gravest(results) is Verdict.FAIL:
+        results = check_subject(subject, options)
+        for result in results:
+            if nodes and any(f.kind == "value" for f in result.findings):
+                result.say(
+                    Verdict.FAIL,
+                    "end to end",
+                    "every recorded operation is right by itself: something is not recorded "
+                    "(detach(), .data, numpy(), no_grad()) or is added up wrongly",
+                )
     return [*results, *wrong]
 
 

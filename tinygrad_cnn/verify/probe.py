@@ -68,6 +68,24 @@ class Miss:
     at_kink: bool = False
 
 
+@dataclass(frozen=True)
+class ElementTable:
+    """Numeric derivatives by single elements: a row for each cotangent, a column an element.
+
+    Attributes
+    ----------
+    numeric, bar
+        ⟨g, derivative⟩ and its error bar.
+    low, high
+        The sums of the smaller and of the larger one-sided slopes.
+    """
+
+    numeric: Array
+    bar: Array
+    low: Array
+    high: Array
+
+
 class Prober:
     """All probes of one input at one point."""
 
@@ -290,6 +308,37 @@ class Prober:
             direction = np.zeros(self.base.shape)
             direction.reshape(-1)[flat] = 1.0
             self._probe(direction, range(len(self.point.cotangents)))
+
+    def is_wrong_along(self, direction: Array) -> bool:
+        """Whether the rule is wrong along a direction; nothing is noted."""
+        kept = self.misses, self.unsure, self.decided, self.counts
+        self.misses, self.unsure, self.counts = [], [], Counts()
+        try:
+            self._probe(direction, range(len(self.point.cotangents)))
+            return bool(self.misses)
+        finally:
+            self.misses, self.unsure, self.decided, self.counts = kept
+
+    def element_table(self, flat_indices: Array) -> ElementTable:
+        """Differentiate by single elements with error bars and one-sided slopes."""
+        G = np.stack([g.reshape(-1) for g in self.point.cotangents])
+        G = np.where(self.finite.reshape(-1), G, 0.0)
+        shape = (len(G), len(flat_indices))
+        table = ElementTable(*(np.empty(shape) for _ in range(4)))
+        direction = np.zeros(self.base.shape)
+        for column, place in enumerate(flat_indices):
+            direction.reshape(-1)[place] = 1.0
+            slopes = self.measure(direction, self.h)
+            direction.reshape(-1)[place] = 0.0
+            with np.errstate(invalid="ignore"):
+                value, error = slopes.value.reshape(-1), slopes.error.reshape(-1)
+                noise = slopes.noise.reshape(-1)
+                left, right = G * slopes.left.reshape(-1), G * slopes.right.reshape(-1)
+                table.numeric[:, column] = G @ value
+                table.bar[:, column] = np.sqrt(np.square(G) @ np.square(error + noise))
+                table.low[:, column] = np.minimum(left, right).sum(axis=1)
+                table.high[:, column] = np.maximum(left, right).sum(axis=1)
+        return table
 
     def screen(self, flat_indices: Array) -> Array:
         """Return those elements whose plain central difference does not agree with the rule."""

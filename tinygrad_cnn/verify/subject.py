@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.autograd import enable_grad, grad
+from tinygrad_cnn.autograd import enable_grad
+from tinygrad_cnn.engine import BackwardPass
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.tensor import Tensor
 
@@ -126,20 +127,32 @@ def of_op(
 
 def _puller(out: Any, tensors: Sequence[Any], wanted: Sequence[int], create_graph: bool) -> Pull:
     def pull(g: Array) -> list[Any]:
-        found = grad(
-            out,
-            [tensors[i] for i in wanted],
-            grad_outputs=g,
-            retain_graph=True,
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-        result: list[Any] = [None] * len(tensors)
-        for index, x in zip(wanted, found, strict=True):
-            result[index] = None if x is None else x._data
-        return result
+        return go_back([out], [g], tensors, wanted, create_graph)
 
     return pull
+
+
+def go_back(
+    outs: Sequence[Any],
+    gs: Sequence[Array],
+    tensors: Sequence[Any],
+    wanted: Sequence[int],
+    create_graph: bool = False,
+) -> list[Any]:
+    """Let the engine go back from results to leaves; return their gradients as arrays.
+
+    `autograd.grad` copies the cotangent that it is given; here the rule gets this very array, as
+    it would get it from the operation that follows, so that a change of it is seen.
+    """
+    wrapped = [Tensor._wrap(g, None) if create_graph else g for g in gs]
+    found = BackwardPass(
+        Tensor._wrap, create_graph, retain=True, targets={tensors[i] for i in wanted}
+    ).run(list(zip(outs, wrapped, strict=True)))
+    result: list[Any] = [None] * len(tensors)
+    for index in wanted:
+        gradient = found.get(tensors[index])
+        result[index] = gradient._data if isinstance(gradient, Tensor) else gradient
+    return result
 
 
 def of_function(
@@ -190,18 +203,7 @@ def _puller_of_many(
             if isinstance(out, Tensor) and out.requires_grad:
                 kept.append(out)
                 starts.append(part.astype(data.dtype, copy=False))
-        found = grad(
-            kept,
-            [tensors[i] for i in wanted],
-            grad_outputs=starts,
-            retain_graph=True,
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-        result: list[Any] = [None] * len(tensors)
-        for index, x in zip(wanted, found, strict=True):
-            result[index] = None if x is None else x._data
-        return result
+        return go_back(kept, starts, tensors, wanted, create_graph)
 
     return pull
 

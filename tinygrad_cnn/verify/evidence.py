@@ -1,0 +1,163 @@
+"""What a hint is tried against: the wrong gradient, and numeric derivatives at a smooth point.
+
+An explanation of a wrong gradient a(g) says: it is the right gradient after something, of the
+input's side (transposed, shifted) or of the cotangent's (only the last window). With J the
+Jacobian, measured numerically along random directions d, the explanation "T after the right one,
+fed with C(g)" holds if ⟨a(g), d⟩ = ⟨C(g), J·Tᵀd⟩ for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.verify.elements import random_direction
+from tinygrad_cnn.verify.numeric import dot, norm
+from tinygrad_cnn.verify.point import Point
+from tinygrad_cnn.verify.probe import Prober, Tolerance
+from tinygrad_cnn.verify.report import Counts
+from tinygrad_cnn.verify.subject import RuleError
+
+Array = npt.NDArray[Any]
+Change = Callable[[Array], Array]
+
+_AGREES = 2e-6  # relative; numeric derivatives are good to 1e-8
+_MOST_MEASURED = 256
+
+
+def unchanged(a: Array) -> Array:
+    """Return what is given."""
+    return a
+
+
+class Evidence:
+    """The rule and numeric derivatives at a point away from ties and kinks.
+
+    Attributes
+    ----------
+    point
+        The recorded point if it is smooth, else one close to it.
+    g, a
+        Two cotangents, and the rule's gradients for them.
+    d, Jd
+        Two random directions, and the derivatives of all results along them.
+    usable
+        Whether any smooth point was found.
+    wrong
+        Whether the rule is wrong here too.
+    """
+
+    def __init__(self, prober: Prober, rng: np.random.Generator) -> None:
+        self.index = prober.index
+        self.rng = rng
+        self.original = prober
+        self.usable = self._settle(prober)
+        if not self.usable:
+            return
+        self.g = [np.asarray(g) for g in self.point.cotangents[:2]]
+        self.a = [a[self.index] for a in self.point.analytic[:2]]
+        self.wrong = not self.explains()
+
+    @property
+    def x(self) -> Array:
+        """The input whose gradient is wrong."""
+        return np.asarray(self.point.inputs[self.index])
+
+    @property
+    def out(self) -> Array:
+        """The result."""
+        return self.point.out
+
+    def _settle(self, prober: Prober) -> bool:
+        """Find a point at which everything is smooth, at or near the recorded one."""
+        near = [prober.point.inputs]
+        scales = {
+            index: float(np.std(x)) or float(np.max(np.abs(x), initial=0.0)) or 1.0
+            for index, x in enumerate(prober.point.inputs)
+            if index in prober.point.subject.wanted
+        }
+        for size in (0.02, 0.1):
+            moved = prober.point.copies()
+            for index, scale in scales.items():
+                x = moved[index]
+                moved[index] = np.asarray(x + size * scale * self.rng.standard_normal(x.shape))
+            near.append(moved)
+        for inputs in near:
+            try:
+                cotangents = prober.point.cotangents[:2]
+                self.point = Point(prober.point.subject, inputs, self.rng, cotangents)
+            except RuleError:
+                continue
+            tolerance = Tolerance(prober.tolerance.eps)
+            self.prober = Prober(self.point, self.index, tolerance, Counts())
+            self.prober.h = prober.h
+            shape = self.point.inputs[self.index].shape
+            self.d = [random_direction(self.rng, shape) for _ in range(2)]
+            slopes = [self.along(d) for d in self.d]
+            alive = any(a[self.index].any() for a in self.point.analytic)
+            if alive and all(s is not None for s in slopes):
+                self.Jd = [s for s in slopes if s is not None]
+                return True
+        return False
+
+    def along(self, d: Array) -> Array | None:
+        """Return the derivatives of all results along a direction; None where one has none."""
+        for shrink in (1.0, 32.0, 1024.0, 32768.0):
+            slopes = self.prober.measure(d, self.prober.h / shrink)
+            if not slopes.rough.any():
+                return slopes.value
+        return None
+
+    def explains(
+        self, cotangent: Change = unchanged, direction: Change | None = None, scale: float = 1.0
+    ) -> bool:
+        """Whether the wrong gradient is the right one, changed so."""
+        for d, Jd in zip(self.d, self.Jd, strict=True):
+            if direction is not None:
+                found = self.along(direction(d))
+                if found is None:
+                    return False
+                Jd = found
+            for g, a in zip(self.g, self.a, strict=True):
+                C = cotangent(g)
+                if not self.agree(a, d, scale * dot(C, Jd), abs(scale) * norm(C * Jd)):
+                    return False
+        return any(a.any() for a in self.a)
+
+    def is_right(self, candidates: list[Array]) -> bool:
+        """Whether these, one for each cotangent, are the right gradients."""
+        for g, candidate in zip(self.g, candidates, strict=True):
+            for d, Jd in zip(self.d, self.Jd, strict=True):
+                if not self.agree(candidate, d, dot(g, Jd), norm(g * Jd)):
+                    return False
+        return True
+
+    @staticmethod
+    def agree(a: Array, d: Array, expected: float, size: float) -> bool:
+        """Whether ⟨a, d⟩ is what is expected, by the size of the terms."""
+        return abs(dot(a, d) - expected) <= _AGREES * (norm(a * d) + size)
+
+    def ratio(self) -> float | None:
+        """Return the one number that the wrong gradient is of the right one, if there is one."""
+        ratios = []
+        for d, Jd in zip(self.d, self.Jd, strict=True):
+            for g, a in zip(self.g, self.a, strict=True):
+                right, size = dot(g, Jd), norm(g * Jd)
+                if abs(right) < 1e-3 * size or not size:
+                    continue  # nearly cancelled: no ratio to be had from it
+                ratios.append(dot(a, d) / right)
+        if not ratios:
+            return None
+        r = float(np.median(ratios))
+        return r if self.explains(scale=r) else None
+
+    def sample(self) -> tuple[Array, Array]:
+        """Return flat indices of elements, and the right gradients there: a row a cotangent."""
+        size = self.x.size
+        flat = np.arange(size)
+        if size > _MOST_MEASURED:
+            flat = np.sort(self.rng.choice(size, _MOST_MEASURED, replace=False))
+        return flat, self.prober.element_table(flat).numeric

@@ -1,0 +1,204 @@
+"""What a wrong gradient looks like: explanations that are tried one after the other.
+
+Each is given only if it makes the wrong gradient of the right one, for random cotangents along
+random directions: undone, it gives a gradient that passes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.verify.evidence import Change, Evidence, unchanged
+from tinygrad_cnn.verify.masks import mask_hints
+from tinygrad_cnn.verify.report import Hint
+from tinygrad_cnn.verify.sums import sum_hints
+
+Array = npt.NDArray[Any]
+
+
+def find_hints(evidence: Evidence) -> list[Hint]:
+    """Return the explanations that hold; most often one."""
+    if not evidence.usable or not evidence.wrong:
+        return []
+    for family in (_factor, _of_cotangent, mask_hints, _of_input, sum_hints):
+        found = family(evidence)
+        if found:
+            return found
+    return []
+
+
+# ------------------------------------------------------------------------------- factors
+
+
+def _factor(evidence: Evidence) -> list[Hint]:
+    r = evidence.ratio()
+    if r is None or abs(r) < 1e-9:
+        return []
+    hints = []
+    if r < 0:
+        hints.append(Hint("sign", "the sign is flipped"))
+    size = abs(r)
+    if math.isclose(size, 1.0, rel_tol=1e-7):
+        return hints
+    inverse = 1 / size
+    if math.isclose(size, 2.0, rel_tol=1e-6):
+        hints.append(Hint("times 2", "it is twice too large"))
+    elif math.isclose(size, 0.5, rel_tol=1e-6):
+        hints.append(Hint("times 1/2", "it is half of what it should be"))
+    for count, name in named_counts(evidence).items():
+        if count > 1 and math.isclose(size, count, rel_tol=1e-6):
+            hints.append(Hint("times N", f"it is {count} times too large: {name}"))
+        elif count > 1 and math.isclose(inverse, count, rel_tol=1e-6):
+            hints.append(Hint("times 1/N", f"it is {count} times too small: {name}"))
+    if not any(hint.code != "sign" for hint in hints):
+        hints.append(Hint("factor", f"it is {size:.6g} times what it should be, everywhere"))
+    return hints
+
+
+def named_counts(evidence: Evidence) -> dict[int, str]:
+    """Return the counts that gradients are divided by, each with the names it goes by."""
+    x, out = evidence.x.shape, evidence.out.shape
+    named: list[tuple[int, str]] = []
+    for position, other in enumerate(evidence.point.inputs):
+        if isinstance(other, np.ndarray) and other.ndim:
+            name = evidence.point.subject.names[position]
+            named.append((other.shape[0], f"the batch, the length of {name}"))
+            if other.ndim == 4:
+                named.append((math.prod(other.shape[2:]), f"the pixels of {name}"))
+            named.append((other.size, f"the elements of {name}"))
+            named += [(n, f"axis {i} of {name}") for i, n in enumerate(other.shape) if i]
+    if out:
+        named.append((out[0], "the batch, the length of the result"))
+        named.append((math.prod(out), "the elements of the result"))
+        named += [(n, f"axis {i} of the result") for i, n in enumerate(out) if i]
+        if len(out) >= 2:
+            named.append((math.prod(out[-2:]), "the last two axes of the result"))
+    if math.prod(out) and not math.prod(x) % math.prod(out):
+        named.append((math.prod(x) // math.prod(out), "the elements that one result sums"))
+    if len(x) == len(out) == 4:
+        window = [a // b for a, b in zip(x[2:], out[2:], strict=True)]
+        named.append((math.prod(window), "the elements of a window"))
+        named.append((x[0] * math.prod(x[2:]), "the values of a channel"))
+    counts: dict[int, str] = {}
+    for count, name in named:
+        if name not in counts.get(count, ""):
+            counts[count] = f"{counts[count]}; {name}" if count in counts else name
+    return counts
+
+
+# ------------------------------------------------------------------------------- cotangents
+
+
+def _of_cotangent(evidence: Evidence) -> list[Hint]:
+    """Explanations in which the rule is right, but does not use the whole cotangent as it is."""
+    smaller = evidence.x.ndim < evidence.out.ndim
+    for code, text, change in _cotangent_changes(evidence.out.shape, smaller):
+        if evidence.explains(cotangent=change):
+            return [Hint(code, text)]
+    return []
+
+
+def _cotangent_changes(shape: tuple[int, ...], smaller: bool) -> Iterator[tuple[str, str, Change]]:
+    n = len(shape)
+    axes = [axis for axis in range(n) if shape[axis] > 1]
+    subsets = [c for size in (1, 2, 3) for c in itertools.combinations(axes, size)]
+    for end, word in ((-1, "last"), (0, "first")):
+        for subset in subsets:
+            image = subset == (0,) and n in (1, 2, 4)
+            what = "image" if image else "window"
+            names = ", ".join(map(str, subset))
+            text = f"only the {word} {what} counts (axis {names} of the result): = for +=?"
+            yield f"{word} {what}", text, _only(subset, end)
+    for i, j in itertools.combinations(range(n), 2):
+        if shape[i] == shape[j] and shape[i] > 1:
+            code = "wrong axis" if smaller else "transposed"
+            text = f"axes {i} and {j} of the incoming gradient are exchanged"
+            if smaller:
+                text = f"summed over the wrong axis: {text}"
+            yield code, text, _swap(i, j)
+    for axis in axes:
+        for step in (1, -1):
+            text = f"the incoming gradient is shifted by one along axis {axis}"
+            yield "shifted", text, _shift(axis, step, wrap=False)
+            yield "shifted", text, _shift(axis, step, wrap=True)
+    for subset in [tuple(range(max(n - 2, 0), n)), *((axis,) for axis in axes)]:
+        if subset:
+            text = f"the incoming gradient is flipped along axes {list(subset)}"
+            yield "flipped", text, _flip(subset)
+
+
+def _only(axes: tuple[int, ...], end: int) -> Change:
+    def change(g: Array) -> Array:
+        kept = np.zeros_like(g)
+        key = tuple(end if axis in axes else slice(None) for axis in range(g.ndim))
+        kept[key] = g[key]
+        return kept
+
+    return change
+
+
+def _swap(i: int, j: int) -> Change:
+    return lambda a: np.swapaxes(a, i, j)
+
+
+def _flip(axes: tuple[int, ...]) -> Change:
+    return lambda a: np.flip(a, axes)
+
+
+def _shift(axis: int, step: int, wrap: bool) -> Change:
+    def change(a: Array) -> Array:
+        moved = np.roll(a, step, axis)
+        if not wrap:
+            edge = 0 if step > 0 else -1
+            moved[(slice(None),) * axis + (edge,)] = 0.0
+        return moved
+
+    return change
+
+
+# ------------------------------------------------------------------------------- inputs
+
+
+def _of_input(evidence: Evidence) -> list[Hint]:
+    """Explanations in which the right gradient is laid out wrongly."""
+    for code, text, adjoint in _input_changes(evidence.x.shape):
+        if evidence.explains(unchanged, adjoint):
+            return [Hint(code, text)]
+    return []
+
+
+def _input_changes(shape: tuple[int, ...]) -> Iterator[tuple[str, str, Change]]:
+    """Iterate over changes of the gradient; each is given by its adjoint, which acts on d."""
+    n = len(shape)
+    axes = [axis for axis in range(n) if shape[axis] > 1]
+    for i, j in itertools.combinations(axes, 2):
+        if shape[i] == shape[j]:
+            yield "transposed", f"axes {i} and {j} are exchanged", _swap(i, j)
+    if n >= 2 and n - 1 in axes and n - 2 in axes:
+        last = (n - 2, n - 1)
+        yield "flipped", "it is flipped spatially (both of the last two axes)", _flip(last)
+    if n >= 2 and 0 in axes and 1 in axes and n > 2:
+        yield "flipped", "it is flipped along the first two axes", _flip((0, 1))
+    for axis in axes:
+        yield "flipped", f"it is flipped along axis {axis}", _flip((axis,))
+    for axis in axes:
+        for step in (1, -1):
+            text = f"it is shifted by one pixel along axis {axis}"
+            yield "shifted", text, _shift(axis, step, wrap=False)
+            yield "shifted", text, _shift(axis, step, wrap=True)
+    for axis, other in itertools.combinations(axes[-2:], 2):
+        for step, side in itertools.product((1, -1), repeat=2):
+            for wrap in (False, True):
+                one, two = _shift(axis, step, wrap), _shift(other, side, wrap)
+                text = f"it is shifted by one pixel along axes {axis} and {other}"
+                yield "shifted", text, _then(one, two)
+
+
+def _then(one: Change, two: Change) -> Change:
+    return lambda a: two(one(a))

@@ -1,0 +1,72 @@
+"""Hints at masks: one that is missing, or taken from the wrong array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.verify.evidence import Evidence
+from tinygrad_cnn.verify.report import Hint
+
+Array = npt.NDArray[Any]
+
+
+def mask_hints(evidence: Evidence) -> list[Hint]:
+    """Say so if right and wrong gradient are one array under two masks."""
+    flat, right = evidence.sample()
+    missing, differs = True, False
+    sources: set[str] | None = None
+    for g, a, n in zip(evidence.g, evidence.a, right, strict=True):
+        wrong = a.reshape(-1)[flat]
+        size = float(np.max(np.abs(n), initial=0.0) + np.max(np.abs(wrong), initial=0.0))
+        passes, passed = np.abs(n) > 1e-7 * size, np.abs(wrong) > 1e-7 * size
+        both = passes & passed
+        if np.any(np.abs(wrong - n)[both] > 1e-6 * np.abs(n)[both] + 1e-9 * size):
+            return []  # where both pass they must be one array
+        differs = differs or bool(np.any(passes != passed))
+        missing = missing and not np.any(passes & ~passed)
+        found = _made_from(evidence, g, flat, passes | passed, passed)
+        sources = found if sources is None else sources & found
+    if not differs:
+        return []
+    if sources:
+        names = " or ".join(sorted(sources))
+        return [Hint("wrong mask", f"the mask is taken from {names}, not from where it should be")]
+    everywhere = all(np.all(a.reshape(-1)[flat]) for a in evidence.a)
+    if missing and (everywhere or _lets_everything_through(evidence)):
+        return [Hint("mask missing", "a mask is missing: the gradient passes where it must be 0")]
+    return []
+
+
+def _lets_everything_through(evidence: Evidence) -> bool:
+    """Whether the wrong gradient is the incoming one, or a multiple of it."""
+    for g, a in zip(evidence.g, evidence.a, strict=True):
+        if g.shape != a.shape or not g.any():
+            return False
+        factor = float(np.vdot(g, a) / np.vdot(g, g))
+        if not np.allclose(a, factor * g, rtol=1e-9, atol=0.0):
+            return False
+    return True
+
+
+def _made_from(evidence: Evidence, g: Array, flat: Array, known: Array, passed: Array) -> set[str]:
+    """Return which arrays have the sign that the wrong mask follows where it is known."""
+    if passed[known].all():
+        return set()
+    candidates: list[tuple[str, Array]] = [("the sign of the incoming gradient", g)]
+    candidates += [
+        (f"the sign of {name}", np.asarray(array))
+        for name, array in zip(evidence.point.subject.names, evidence.point.inputs, strict=True)
+        if isinstance(array, np.ndarray) and array.dtype.kind in "fiu"
+    ]
+    candidates.append(("the sign of the result", evidence.out))
+    found: set[str] = set()
+    for name, array in candidates:
+        if array.shape == evidence.x.shape:
+            values = array.reshape(-1)[flat]
+            for mask in (values > 0, values < 0):
+                if np.array_equal(mask[known], passed[known]):
+                    found.add(name)
+    return found

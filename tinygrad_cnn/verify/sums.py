@@ -1,0 +1,127 @@
+"""Hints at sums: over the wrong axis, or a term of a normalisation that is missing."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.verify.evidence import Evidence
+from tinygrad_cnn.verify.report import Hint
+
+Array = npt.NDArray[Any]
+Axes = tuple[int, ...]
+
+_EPS = (1e-5, 0.0, 1e-3, 1e-6, 1e-8, 1e-12)  # what is added to variances
+
+
+def sum_hints(evidence: Evidence) -> list[Hint]:
+    """Return the explanations by sums that hold."""
+    for family in (_broadcast_sum, _normalisation, _inner_sum):
+        found = family(evidence)
+        if found:
+            return found
+    return []
+
+
+def _subsets(n: int) -> Iterator[Axes]:
+    for size in range(1, n + 1):
+        yield from itertools.combinations(range(n), size)
+
+
+def _broadcast_sum(evidence: Evidence) -> list[Hint]:
+    """Try sums of g·∂y over other axes, for a parameter that is broadcast over the result."""
+    x, out = evidence.x, evidence.out
+    if x.shape == out.shape:
+        return []
+    ones = evidence.along(np.ones(x.shape))  # of each result by its own element, if there is one
+    if ones is None:
+        return []
+    for axes in _subsets(out.ndim):
+        left = [n for axis, n in enumerate(out.shape) if axis not in axes]
+        if math.prod(left) == x.size and _is_sum(evidence, ones, axes):
+            return [Hint("wrong axis", f"summed over the wrong axes: {list(axes)} of the result")]
+    return []
+
+
+def _is_sum(evidence: Evidence, ones: Array, axes: Axes) -> bool:
+    for g, a in zip(evidence.g, evidence.a, strict=True):
+        total = (g * ones).sum(axis=axes).reshape(-1)
+        size = np.max(np.abs(a), initial=0.0)
+        if not np.allclose(total, a.reshape(-1), rtol=1e-6, atol=1e-7 * size):
+            return False
+    return True
+
+
+def _normalisation(evidence: Evidence) -> list[Hint]:
+    """Try the gradient of a normalisation without the terms of mean and variance.
+
+    A constant added to a group, or a multiple of it, changes nothing in its normalised values: the
+    right gradient has no part along either. Taking out the part that the wrong gradient has gives
+    the right one if just that was forgotten. With c = x − mean, n values in a group::
+
+        right = wrong − mean(wrong)        right = wrong − c · Σ(wrong · c) / (n · (var + eps))
+    """
+    x = evidence.x
+    if x.shape != evidence.out.shape:
+        return []
+    for axes in _subsets(x.ndim):
+        count = math.prod(x.shape[axis] for axis in axes)
+        if count < 3:
+            continue
+        c = x - x.mean(axis=axes, keepdims=True)
+        variance = np.square(c).mean(axis=axes, keepdims=True)
+        level = [a - a.mean(axis=axes, keepdims=True) for a in evidence.a]
+        names = {"mean term": "the mean term", "variance term": "the variance term"}
+        hints = [
+            Hint(code, f"{name} of a normalisation over axes {list(axes)} is missing")
+            for code, name in names.items()
+        ]
+        if evidence.is_right(level):
+            return hints[:1]
+        for eps in _EPS:
+            scale = count * (variance + eps)
+            for start, found in ((evidence.a, hints[1:]), (level, hints)):
+                parts = [(a * c).sum(axis=axes, keepdims=True) / scale for a in start]
+                if evidence.is_right([a - c * p for a, p in zip(start, parts, strict=True)]):
+                    return found
+    return []
+
+
+def _inner_sum(evidence: Evidence) -> list[Hint]:
+    """Try rules of the form u − v·Σ(g·w), as softmax's, with the sum over another axis."""
+    x, out = evidence.x, evidence.out
+    if x.shape != out.shape:
+        return []
+    with np.errstate(all="ignore"):
+        factors = {"1": np.ones(x.shape), "y": out, "exp y": np.exp(np.minimum(out, 700)), "x": x}
+    subsets = [*_subsets(x.ndim), ()]
+    for (v_name, v), (w_name, w) in itertools.product(factors.items(), repeat=2):
+        totals = {axes: [_total(g * w, axes) for g in evidence.g] for axes in subsets}
+        for good, bad in itertools.permutations(subsets, 2):
+            # wrong = right + v·(Σ over the good axes − Σ over the bad ones)
+            corrected = [
+                a - v * (p - q)
+                for a, p, q in zip(evidence.a, totals[good], totals[bad], strict=True)
+            ]
+            if evidence.is_right(corrected):
+                return [_inner_hint(v_name, w_name, good, bad)]
+    return []
+
+
+def _inner_hint(v_name: str, w_name: str, good: Axes, bad: Axes) -> Hint:
+    terms = "g" if w_name == "1" else f"g·{w_name}"
+    if good and bad:
+        text = f"{terms} is summed over axes {list(bad)} instead of {list(good)}"
+        return Hint("wrong axis", f"summed over the wrong axis: {text}")
+    term = f"{'' if v_name == '1' else f'{v_name}·'}Σ({terms}) over {list(good or bad)}"
+    return Hint("sum missing", f"the term {term} {'is missing' if good else 'is too much'}")
+
+
+def _total(terms: Array, axes: Axes) -> Any:
+    """Sum over axes; no axes stand for no such term."""
+    return terms.sum(axis=axes, keepdims=True) if axes else 0.0
