@@ -28,7 +28,7 @@ def conv2d(
 ) -> Array:
     """out[n,o,i,j] = bias[o] + Σ_c,u,v padded[n, c, i·stride+u, j·stride+v] · weight[o,c,u,v]."""
     N = x.shape[0]
-    O, _, KH, KW = weight.shape  # noqa: E741 (a letter of the legend)
+    O, _, KH, KW = weight.shape
     padded = pad(x, padding)
     OH = (padded.shape[2] - KH) // stride + 1
     OW = (padded.shape[3] - KW) // stride + 1
@@ -54,7 +54,7 @@ def conv2d_backward(
     grad · weight[o] to its window of the input's gradient, grad · window to weight[o]'s gradient,
     and grad to bias[o]'s.
     """
-    N, O, OH, OW = grad.shape  # noqa: E741 (a letter of the legend)
+    N, O, OH, OW = grad.shape
     _, _, KH, KW = weight.shape
     H, W = x.shape[2:]
     padded = pad(x, padding)
@@ -159,7 +159,7 @@ def batch_norm_backward(
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """out[n,o] = bias[o] + Σ_f x[n,f] · weight[o,f]."""
-    N, O = x.shape[0], weight.shape[0]  # noqa: E741 (a letter of the legend)
+    N, O = x.shape[0], weight.shape[0]
     out = np.zeros((N, O))
     for n in range(N):
         for o in range(O):

@@ -48,7 +48,7 @@ def _window_rows(
 
 
 def _convolve(x: Array, kernel: Array, padding: int) -> Array:
-    KH, KW, C, O = kernel.shape  # noqa: E741 (a letter of the legend)
+    KH, KW, C, O = kernel.shape
     N, H, W, _ = x.shape
     out = np.empty((N, H + 2 * padding - KH + 1, W + 2 * padding - KW + 1, O))
     matrix = kernel.reshape(KH * KW * C, O)
@@ -58,7 +58,7 @@ def _convolve(x: Array, kernel: Array, padding: int) -> Array:
 
 
 def _kernel_gradient(g: Array, x: Array, kernel: Array, padding: int) -> Array:
-    KH, KW, C, O = kernel.shape  # noqa: E741 (a letter of the legend)
+    KH, KW, C, O = kernel.shape
     total = np.zeros((KH * KW * C, O))
     for images, rows in _window_rows(x, (KH, KW), padding):
         total += rows.T @ g[images].reshape(-1, O)
