@@ -62,6 +62,7 @@ def _blank(node: GraphNode) -> GraphNode:
         nbytes=node.nbytes,
         requires_grad=node.requires_grad,
         grad_norm=node.grad_norm,
+        gradient=node.gradient,
     )
 
 
@@ -76,6 +77,7 @@ def _rule(node: GraphNode, gradients: int) -> GraphNode:
         multiply_adds=None if cost is None else cost * min(gradients, 2),
         operations=1,
         verdict=node.verdict,
+        report=node.report,
         source=node.source,
         seq=node.seq,
     )

@@ -16,7 +16,8 @@ from tinygrad_cnn.viz.cost import multiply_adds
 from tinygrad_cnn.viz.leaves import Leaves
 from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphModule, GraphNode
 from tinygrad_cnn.viz.recorded import constants_of, kept_arrays, owner
-from tinygrad_cnn.viz.verdicts import verdict_of
+from tinygrad_cnn.viz.statistics import measure
+from tinygrad_cnn.viz.verdicts import judgement_of
 from tinygrad_cnn.viz.wording import setting_text
 
 
@@ -28,8 +29,9 @@ def graph(
     depth: int | None = None,
     show: str | Sequence[str] | None = None,
     hide: str | Sequence[str] | None = None,
-    verdicts: Mapping[Any, Any] | None = None,
+    verdicts: Any = None,
     backward: bool = False,
+    statistics: bool = False,
 ) -> Graph:
     """Collect the graph that computed a tensor, as plain data that shows itself.
 
@@ -55,10 +57,14 @@ def graph(
         a module's pattern holds for all inside. Only what matches ``show`` is drawn, and nothing
         that matches ``hide``; arrows pass through what is left out.
     verdicts
-        What the verification found: PASS, FAIL, KINK, INCONCLUSIVE or SKIPPED by recorded node
-        (``tensor.grad_fn``) or its ``seq``.
+        What the verification found: the report of `tinygrad_cnn.verify.check_graph`, or PASS,
+        FAIL, KINK, INCONCLUSIVE or SKIPPED (or a report) by recorded node (``tensor.grad_fn``) or
+        its ``seq``.
     backward
         Draw the backward pass beside the forward pass: a box for each rule that will run.
+    statistics
+        Measure the values and gradients that are still held (before a backward pass releases
+        them, or with ``retain_graph=True``): range, mean, spread, zeros, NaNs and a histogram.
 
     Raises
     ------
@@ -79,7 +85,8 @@ def graph(
     >>> drawn.dot().splitlines()[0]
     'digraph "graph" {'
     """
-    collected = _Collector(model, inputs, verdicts or {}).collect(_named_outputs(outputs))
+    collector = _Collector(model, inputs, verdicts, statistics)
+    collected = collector.collect(_named_outputs(outputs))
     if backward:
         collected = add_backward(collected)
     return collected.view(depth, show, hide)
@@ -110,10 +117,11 @@ def _named_outputs(outputs: Any) -> list[tuple[str, TensorBase]]:
 class _Collector:
     """One walk over the recorded nodes: the boxes and arrows made so far."""
 
-    def __init__(self, model: Module | None, inputs: Any, verdicts: Mapping[Any, Any]) -> None:
+    def __init__(self, model: Module | None, inputs: Any, verdicts: Any, statistics: bool) -> None:
         self.title = "graph" if model is None else type(model).__name__
         self.types = {} if model is None else dict(model.named_modules())
-        self.verdicts = {_seq_of(key): verdict_of(value) for key, value in verdicts.items()}
+        self.judgement = judgement_of(verdicts)
+        self.statistics = statistics
         self.boxes: dict[str, GraphNode] = {}
         self.edges: list[GraphEdge] = []
         self.ids: dict[Node, str] = {}
@@ -128,9 +136,14 @@ class _Collector:
             self._add(node)
         for name, tensor in outputs:
             self._mark(tensor, name)
+        self._judge_leaves()
+        if self.statistics:
+            self._measure(order, [tensor for _, tensor in outputs])
         nodes = tuple(self.boxes.values())
         kept = sum(size for key, size in self.kept.items() if key not in self.leaves.parameters)
-        return Graph(self.title, nodes, tuple(self.edges), self._modules(nodes), kept)
+        return Graph(
+            self.title, nodes, tuple(self.edges), self._modules(nodes), kept, self.judgement.text
+        )
 
     def _add(self, node: Node) -> None:
         op = node.op
@@ -149,6 +162,7 @@ class _Collector:
             elif constant is not None:
                 leaf = self.leaves.constant(constant, node, index)
                 self.edges.append(GraphEdge(leaf, box, name, differentiable=False))
+        verdict, report = self.judgement.nodes.get(node.seq, (None, ""))
         self.ids[node] = box
         self.boxes[box] = GraphNode(
             box,
@@ -164,7 +178,8 @@ class _Collector:
             multiply_adds=multiply_adds(node),
             operations=1,
             requires_grad=True,
-            verdict=self.verdicts.get(node.seq),
+            verdict=verdict,
+            report=report,
             source=node.source,
             seq=node.seq,
         )
@@ -186,6 +201,27 @@ class _Collector:
         is_loss = node is not None and math.prod(node.shape) == 1
         kind = "loss" if is_loss else self.boxes[box].kind
         self.boxes[box] = replace(self.boxes[box], kind=kind, output=name)
+
+    def _judge_leaves(self) -> None:
+        """Note what was said of leaves, if it was of these.
+
+        They are coloured only where no operation is to blame: red is for what is wrong itself.
+        """
+        leaves = [node for node in self.boxes.values() if node.is_leaf and node.requires_grad]
+        told = self.judgement.leaves
+        if [node.shape for node in leaves] != [shape for shape, _, _ in told]:
+            return
+        blamed = any(verdict == "FAIL" for verdict, _ in self.judgement.nodes.values())
+        for node, (_, verdict, text) in zip(leaves, told, strict=True):
+            wrong = verdict in ("FAIL", "INCONCLUSIVE") and not blamed
+            self.boxes[node.id] = replace(node, verdict=verdict if wrong else None, report=text)
+
+    def _measure(self, order: list[Node], outputs: list[TensorBase]) -> None:
+        """Note the statistics of everything that is still held."""
+        measured = measure(order, outputs)
+        for key, box in [*self.ids.items(), *self.leaves.ids.items()]:
+            value, gradient = measured.get(key, (None, None))
+            self.boxes[box] = replace(self.boxes[box], value=value, gradient=gradient)
 
     def _modules(self, nodes: Iterable[GraphNode]) -> tuple[GraphModule, ...]:
         """Return the modules of the boxes, parents first, in order of appearance."""
@@ -209,13 +245,3 @@ def _ordered(roots: Iterable[Node]) -> list[Node]:
                 seen.add(edge)
                 stack.append(edge)
     return sorted(seen, key=attrgetter("seq"))
-
-
-def _seq_of(key: Any) -> int:
-    if isinstance(key, Node):
-        return key.seq
-    if isinstance(key, int):
-        return key
-    raise TypeError(
-        f"graph: verdicts expects recorded nodes or their seq as keys, got {type(key).__name__}"
-    )

@@ -51,7 +51,7 @@ VERDICT_COLOURS = {  # fill and border
 }
 
 # Settings that say "nothing special" are left to the tooltip.
-_USUAL = {
+USUAL = {
     ("ceil_mode", "False"),
     ("dilation", "1"),
     ("groups", "1"),
@@ -233,7 +233,7 @@ def _label(node: GraphNode) -> list[str]:
 
 def _settings(node: GraphNode) -> list[str]:
     told = ("shape", str(node.shape))  # of the result, which the box has anyway
-    return [f"{n}={value}" for n, value in node.settings if (n, value) not in {*_USUAL, told}]
+    return [f"{n}={value}" for n, value in node.settings if (n, value) not in {*USUAL, told}]
 
 
 def _wrapped(parts: list[str], width: int = 34) -> list[str]:

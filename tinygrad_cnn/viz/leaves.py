@@ -32,6 +32,10 @@ class Leaves:
 
     Attributes
     ----------
+    ids
+        Names of the boxes by the id of the array.
+    scopes
+        Paths of the modules that made operations.
     parameters
         Ids of the arrays that parameters own: memory that is there without any graph.
     """
@@ -40,9 +44,9 @@ class Leaves:
         self._boxes = boxes
         self._given = _given_inputs(inputs)
         self._known: dict[int, tuple[str, str]] = {}
-        self._ids: dict[int, str] = {}
+        self.ids: dict[int, str] = {}
         self._counts: dict[str, int] = {}
-        self.scopes: Collection[str] = ()  # paths of the modules that made operations
+        self.scopes: Collection[str] = ()
         self.parameters: set[int] = set()
         if model is not None:
             found: list[tuple[str, str, TensorBase]] = []
@@ -93,14 +97,14 @@ class Leaves:
         requires_grad: bool,
         norm: float | None,
     ) -> str:
-        if key in self._ids:
-            return self._ids[key]
+        if key in self.ids:
+            return self.ids[key]
         scope = "" if kind == "input" else self._scope(key, name or "", user)
         if name is None:
             count = self._counts[kind] = self._counts.get(kind, 0) + 1
             name = kind if count == 1 else f"{kind} {count}"
         size = math.prod(value.shape)
-        box = self._ids[key] = f"v{len(self._ids) + 1}"
+        box = self.ids[key] = f"v{len(self.ids) + 1}"
         self._boxes[box] = GraphNode(
             box,
             kind,

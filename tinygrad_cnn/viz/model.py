@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinygrad_cnn.viz import dot, render, text, view
+from tinygrad_cnn.viz import dot, page, render, text, view
+from tinygrad_cnn.viz.statistics import Statistics
 
 LARGEST_PICTURE = 1500  # boxes; Graphviz takes minutes for more, a notebook shows text instead
 
@@ -51,8 +52,10 @@ class GraphNode:
         How many it stands for.
     requires_grad, grad_norm
         Of a leaf: whether a gradient is wanted, and its Euclidean norm; None before it is computed.
-    verdict
-        Of the verification.
+    verdict, report
+        Of the verification, and what it says in words.
+    value, gradient
+        Statistics, where they were asked for and there was something to measure.
     source
         File and line of the call, where they were recorded.
     output
@@ -81,6 +84,9 @@ class GraphNode:
     source: tuple[str, int] | None = None
     output: str | None = None
     seq: int = 0
+    report: str = ""
+    value: Statistics | None = None
+    gradient: Statistics | None = None
 
     @property
     def is_leaf(self) -> bool:
@@ -137,6 +143,8 @@ class Graph:
         The modules that anything belongs to, parents first.
     saved_nbytes
         Bytes of all arrays kept for the backward pass, each once, without parameters.
+    report
+        What the verification said of the whole.
     """
 
     title: str
@@ -144,6 +152,7 @@ class Graph:
     edges: tuple[GraphEdge, ...]
     modules: tuple[GraphModule, ...] = ()
     saved_nbytes: int = 0
+    report: str = ""
 
     @property
     def size(self) -> int:
@@ -195,6 +204,30 @@ class Graph:
     def render(self, path: str | os.PathLike[str]) -> Path:
         """Write a picture; the same as `save`."""
         return self.save(path)
+
+    def html(self, path: str | os.PathLike[str], depth: int | None = None) -> Path:
+        """Write an interactive page: one file that needs no network and no renderer.
+
+        It has search, details of every box, modules that open and close, and a slider that plays
+        the forward and the backward pass.
+
+        Parameters
+        ----------
+        path
+            Of the file; written whole or not at all.
+        depth
+            Modules whose path has this many parts start closed; None opens what fits a screen.
+
+        Returns
+        -------
+        The path.
+
+        Raises
+        ------
+        ValueError
+            If the graph is too large for a browser, or the depth is no positive number.
+        """
+        return page.save(self, Path(path), depth)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show the picture in a notebook, or the text where it cannot be drawn."""

@@ -206,4 +206,7 @@ def _box(
         grad_norm=math.hypot(*norms) if norms else None,
         verdict=worst[0] if worst else None,
         output=outputs[0] if outputs else None,
+        report="",
+        value=None,
+        gradient=None,
     )
