@@ -218,13 +218,15 @@ def record(
 
 
 _PACKAGE = __name__.partition(".")[0] + "."
+_MODELS = _PACKAGE + "models"  # networks written as users write theirs
 
 
 def _call_site() -> tuple[str, int] | None:
-    """File and line of the nearest caller outside of the package."""
+    """File and line of the nearest caller that only uses the package."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if not frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith(_PACKAGE) or name == _MODELS:
             return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None

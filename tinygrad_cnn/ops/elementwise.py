@@ -171,6 +171,8 @@ class PowTensor(Op):
         return np.power(a, b)
 
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
+        if isinstance(a, (int, float)):
+            a = np.asarray(a, g.dtype)  # alone among numbers, its logarithm would be float32
         # 0⁰ is constant in its base, and 0ᵇ in its exponent: without the masks both give NaN.
         ga = where(b == 0, 0.0, g * b * a ** where(b == 0, 1.0, b - 1)) if needs[0] else None
         gb = where(a == 0, 0.0, g * out * log(where(a == 0, 1.0, a))) if needs[1] else None

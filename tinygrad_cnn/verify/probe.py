@@ -9,6 +9,7 @@ to the right is right.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +99,10 @@ class Prober:
         self.finite = np.isfinite(point.out)
         size = np.abs(self.base[np.isfinite(self.base) & (self.base != 0)])
         scale = float(np.sqrt(np.mean(np.square(size)))) if size.size else 1.0
-        self.h = tolerance.eps or FIRST_STEP * min(max(scale, 0.1), 10.0)
+        # A power of 2: x ± h·d is then exact for directions that `_exact` makes.
+        self.h = tolerance.eps or 2.0 ** round(
+            math.log2(FIRST_STEP * min(max(scale, 0.1), 10.0))
+        )
         self.adapted = tolerance.eps is not None
         self.misses: list[Miss] = []
         self.unsure: list[Estimate] = []
@@ -159,7 +163,19 @@ class Prober:
         self.counts.directions += 1
         self._probe(direction, range(len(self.point.cotangents)) if which is None else which)
 
+    def _exact(self, direction: Array) -> Array:
+        """Round a direction so that moving along it is exact, by steps down to h / 64.
+
+        The rounding of x ± h·d itself, divided by h, would be an error that no result shows.
+        """
+        size = np.maximum(2 * np.abs(self.base), self.h)  # zeros too are moved to where digits end
+        grain = np.spacing(size) / (self.h / 64)
+        with np.errstate(invalid="ignore"):
+            rounded = np.round(direction / grain) * grain
+        return np.where(grain < 0.1, rounded, direction)
+
     def _probe(self, direction: Array, which: Sequence[int]) -> None:
+        direction = self._exact(direction)
         todo = self.finite
         h = self.h
         slopes = self.measure(direction, h)
