@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_cnn import Tensor, enable_grad, grad, no_grad, tensor
+from tinygrad_cnn import Tensor, enable_grad, grad, inplace, no_grad, tensor
 from tinygrad_cnn.graph import GraphError
 from tinygrad_cnn.tensor import as_tensor
 
@@ -415,3 +415,22 @@ def test_empty_arrays_can_be_watched() -> None:
     assert x.data.size == 0
     (x * np.zeros((1, 3))).sum().backward()
     assert grad_of(x).shape == (0, 3)
+
+
+def test_a_view_of_a_large_array_is_watched_by_its_own_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A batch cut from a data set must not cost a look at the whole data set."""
+    looked: list[int] = []
+    checksum = inplace._checksum
+    monkeypatch.setattr(inplace, "_checksum", lambda a: looked.append(a.nbytes) or checksum(a))
+    everything = np.ones((1000, 4))
+    w = tensor(np.ones(4), requires_grad=True)
+    loss = (w * everything[3:4]).sum()
+    loss.backward()
+    assert looked
+    assert max(looked) == 32
+    loss = (w * everything[3:4]).sum()
+    everything[3] = 2.0
+    with pytest.raises(GraphError, match="changed in place"):
+        loss.backward()

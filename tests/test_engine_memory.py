@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tinygrad_cnn import Tensor, grad, tensor
-from tinygrad_cnn.graph import _watched
+from tinygrad_cnn.inplace import _watched
 
 
 def leaf(*values: float) -> Tensor:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import GraphError, Node, changes, mode, was_changed
+from tinygrad_cnn.graph import GraphError, Node, mode
+from tinygrad_cnn.inplace import changes, exposed, was_changed
 from tinygrad_cnn.op import TensorBase, needed_by
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.reduce import sum as sum_over
@@ -173,7 +174,7 @@ class BackwardPass:
                 f"{op.name}: this part of the graph was released by an earlier backward pass; "
                 "pass retain_graph=True to the earlier one to go through it again"
             )
-        if changes.latest > node.seq or changes.exposed:
+        if changes.latest > node.seq or exposed:
             _check_unchanged(node)
         out = node.out
         if self.create_graph:
@@ -329,7 +330,7 @@ def _wrong_count(node: Node, results: Any) -> GraphError:
 def _check_unchanged(node: Node) -> None:
     """Raise if an array that the rule reads was written to after the forward pass."""
     kept = [*node.inputs, node.out]
-    found = [index for index, array in enumerate(kept) if was_changed(array, node)]
+    found = [index for index, array in enumerate(kept) if was_changed(array, node.seq)]
     if not found:
         return
     op = node.op

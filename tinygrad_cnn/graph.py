@@ -1,8 +1,7 @@
-"""The recorded graph: its nodes, what is being recorded, and which arrays were changed since.
+"""The recorded graph: its nodes, and what is being recorded.
 
-Everything here is plain bookkeeping below the operations. `Node` is one recorded operation,
-`mode` says whether (and how) operations are recorded in this thread, and `changed`, `expose` and
-`find_change` let a backward pass notice that an array it still needs was overwritten.
+Plain bookkeeping below the operations: `Node` is one recorded operation, and `mode` says whether
+(and how) operations are recorded in this thread.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ import itertools
 import sys
 import threading
 import weakref
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -230,116 +228,3 @@ def _call_site() -> tuple[str, int] | None:
             return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None
-
-
-# ---------------------------------------------------------------------------------------------
-# Arrays changed in place. Optimisers and assignments say so (`changed`). An array that was handed
-# out to the user can be written to without a word, so from then on its bytes are compared: a
-# CRC-32 runs at several GB/s and costs nothing where no array was handed out.
-
-
-class _Watch:
-    """What is known of one array: when it last changed, and its bytes if it was handed out."""
-
-    __slots__ = ("checksum", "name", "ref", "when")
-
-    def __init__(self, ref: weakref.ref[Array]) -> None:
-        self.ref = ref
-        self.when = 0
-        self.checksum: int | None = None
-        self.name: str | None = None
-
-
-_watched: dict[int, _Watch] = {}  # by id of the array that owns the memory
-
-
-class _Changes:
-    """The time of the latest change, and how many arrays are handed out."""
-
-    __slots__ = ("exposed", "latest")
-
-    def __init__(self) -> None:
-        self.latest = 0
-        self.exposed = 0
-
-
-changes = _Changes()
-
-
-def _owner(array: Array) -> Array:
-    """Return the array that owns the memory of a view."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
-def _checksum(array: Array) -> int:
-    return zlib.crc32((array if array.flags.c_contiguous else np.ascontiguousarray(array)).data)
-
-
-def _watch(array: Array) -> _Watch:
-    owner = _owner(array)
-    key = id(owner)
-    watch = _watched.get(key)
-    if watch is None:
-
-        def forget(_: object) -> None:
-            if _watched.pop(key).checksum is not None:
-                changes.exposed -= 1
-
-        watch = _watched[key] = _Watch(weakref.ref(owner, forget))
-    return watch
-
-
-def changed(array: Array) -> None:
-    """Say that the array was written to: a node that saved it before cannot use it any more."""
-    watch = _watch(array)
-    watch.when = changes.latest = tick()
-    if watch.checksum is not None:
-        watch.checksum = _checksum(_owner(array))
-
-
-def expose(array: Array) -> Array:
-    """Return the array to the user, who may write to it unseen; watch its bytes from now on."""
-    watch = _watch(array)
-    if watch.checksum is None:
-        watch.checksum = _checksum(_owner(array))
-        changes.exposed += 1
-    return array
-
-
-def _look(array: Array) -> int:
-    """When the array last changed, comparing the bytes of one that was handed out."""
-    owner = _owner(array)
-    watch = _watched.get(id(owner))
-    if watch is None:
-        return 0
-    if watch.checksum is not None:
-        checksum = _checksum(owner)
-        if checksum != watch.checksum:
-            watch.checksum = checksum
-            watch.when = changes.latest = tick()
-    return watch.when
-
-
-def refresh(arrays: Iterable[Any]) -> None:
-    """Bring the checksums of arrays that are being saved up to date (called before a node)."""
-    for array in arrays:
-        if isinstance(array, np.ndarray):
-            _look(array)
-
-
-def was_changed(array: Any, node: Node) -> bool:
-    """Whether what a node kept was written to since."""
-    return isinstance(array, np.ndarray) and _look(array) > node.seq
-
-
-def give_name(array: Array, name: str | None) -> None:
-    """Remember the name of a tensor's array, for pictures: a node keeps arrays, not tensors."""
-    _watch(array).name = name
-
-
-def name_of(array: Array) -> str | None:
-    """Return the name given to an array, or to the array it is a view of."""
-    watch = _watched.get(id(_owner(array)))
-    return None if watch is None else watch.name

@@ -29,7 +29,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, Node, changes, expose, mode, record, refresh
+from tinygrad_cnn.graph import Array, Node, mode, record
+from tinygrad_cnn.inplace import exposed, refresh, watch_bytes
 
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
@@ -205,11 +206,13 @@ class Op:
             dtype = out.dtype
         if recording and tensor is not None:
             drops, keeps_out = plans[wanted] if plans else _plan(self.saves, (), edges)
-            if foreign or changes.exposed:
-                _watch(arrays, edges, out)
             for index in drops:
                 arrays[index] = edges[index]
             kept = out if keeps_out else None
+            if exposed:
+                refresh(arrays if kept is None else (*arrays, kept))
+            if foreign:
+                _watch_foreign(arrays, edges)
             scope, source = now["scope"], now["source"]
             shape = out.shape
             node = record(self, edges, arrays, kept, aux, shape, dtype, wanted, scope, source)
@@ -228,13 +231,11 @@ class Op:
         return self.forward(*arrays), None
 
 
-def _watch(arrays: list[Any], edges: list[Any], out: Array) -> None:
-    """Bring what is known of arrays outside of our hands up to date, before they are kept."""
-    if changes.exposed:
-        refresh([*arrays, out])
-    for array, edge in zip(arrays, edges, strict=True):
+def _watch_foreign(inputs: list[Any], edges: list[Any]) -> None:
+    """Watch arrays from outside: they may be written to between forward and backward."""
+    for array, edge in zip(inputs, edges, strict=True):
         if edge is None and type(array) is _ndarray:
-            expose(array)  # it may be written to between forward and backward
+            watch_bytes(array)
 
 
 def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn import autograd
-from tinygrad_cnn.graph import Array, GraphError, Node, changed, expose, give_name
+from tinygrad_cnn.graph import Array, GraphError, Node
+from tinygrad_cnn.inplace import changed, expose, give_name
 from tinygrad_cnn.operators import UFUNCS, Operators
 from tinygrad_cnn.ops.index import plain_key
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import threading
 
+import numpy as np
 import pytest
 
 from tinygrad_cnn import tensor
 from tinygrad_cnn.graph import mode
-from tinygrad_cnn.nn import Identity, Module, ModuleList, Parameter, Sequential
+from tinygrad_cnn.nn import Identity, Linear, Module, ModuleList, Parameter, ReLU, Sequential
 
 
 class Scale(Module):
@@ -123,3 +124,11 @@ def test_scope_returns_after_an_error_and_is_each_threads_own():
             return found[0]
 
     assert Sequential(Spawning())(tensor([1.0])) == [""]
+
+
+def test_an_error_in_a_forward_pass_names_the_layer() -> None:
+    net = Sequential(ReLU(), Linear(3, 2))
+    with pytest.raises(ValueError, match="expects 3 input features") as caught:
+        net(np.ones((1, 4), np.float32))
+    assert caught.value.__notes__ == ["in 1: Linear.forward"]
+    assert (mode.scope, mode.module) == ("", None)

@@ -65,6 +65,10 @@ class Module:
         mode.module = self
         try:
             return self.forward(*args, **kwargs)
+        except Exception as error:
+            if not getattr(error, "__notes__", None):  # the innermost module says where
+                error.add_note(f"in {mode.scope or 'the model'}: {type(self).__name__}.forward")
+            raise
         finally:
             mode.scope, mode.module = scope, caller
 

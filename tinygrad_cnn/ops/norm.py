@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, changed
+from tinygrad_cnn.graph import Array
+from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.kernels import layer_norm as layer_kernels
 from tinygrad_cnn.kernels import norm as kernels
 from tinygrad_cnn.op import Op, TensorBase
@@ -151,9 +153,14 @@ def batch_norm(
             f"batch_norm: expects (N, C), (N, C, L) or (N, C, H, W), got {tuple(input.shape)}"
         )
     C = input.shape[1]
-    named = {"running_mean": running_mean, "running_var": running_var}
-    for name, array in {**named, "weight": weight, "bias": bias}.items():
-        if array is not None and tuple(array.shape) != (C,):
+    expected = (C,)
+    for name, array in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
+        if array is not None and array.shape != expected:
             raise ValueError(
                 f"batch_norm: {name} expects shape ({C},) for input of shape "
                 f"{tuple(input.shape)}, got {tuple(array.shape)}"
@@ -162,7 +169,7 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: evaluation expects running_mean and running_var")
         return BatchNormEval(eps)(input, running_mean, running_var, weight, bias)
-    count = int(np.prod(input.shape)) // max(C, 1)
+    count = math.prod(input.shape) // max(C, 1)
     if count <= 1:
         raise ValueError(
             "batch_norm: expects more than one value a channel in training, "

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, changed
+from tinygrad_cnn.graph import Array
+from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.tensor import Tensor
 
 _BLOCK = 1 << 14

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, changed
+from tinygrad_cnn.graph import Array
+from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.kernels.threads import parallel
 from tinygrad_cnn.tensor import Tensor
 

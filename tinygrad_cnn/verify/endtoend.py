@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.autograd import grad
-from tinygrad_cnn.graph import Node, name_of
+from tinygrad_cnn.graph import Node
+from tinygrad_cnn.inplace import name_of
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.verify.core import Options
 from tinygrad_cnn.verify.elements import random_direction, tied_direction

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad
-from tinygrad_cnn.graph import GraphError, Node, was_changed
+from tinygrad_cnn.graph import GraphError, Node
+from tinygrad_cnn.inplace import was_changed
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify.subject import in_float64, leaf, replayed, wrap
@@ -42,7 +43,7 @@ def check_kept(function: str, nodes: Sequence[Node]) -> None:
             )
         for index, (array, edge) in enumerate(zip(node.saved, node.edges, strict=False)):
             held = edge._data if isinstance(edge, TensorBase) else array
-            if was_changed(held, node):
+            if was_changed(held, node.seq):
                 raise GraphError(
                     f"{function}: input {index} of {node.op.name} was changed in place after the "
                     "forward pass; run the forward pass again and check before changing it"

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, Node, name_of
+from tinygrad_cnn.graph import Array, Node
+from tinygrad_cnn.inplace import name_of
 
 
 class Constant(NamedTuple):

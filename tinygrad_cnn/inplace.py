@@ -1,0 +1,137 @@
+"""Arrays changed in place: so that a rule never reads what was overwritten after the forward pass.
+
+Optimisers and assignments say what they write to (`changed`). An array that the user holds can be
+written to without a word: one that a tensor handed out, or a NumPy array passed to an operation.
+From then on its bytes are compared. A CRC-32 runs at several GB/s, and costs nothing where no such
+array is around.
+"""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.graph import Array, tick
+
+
+class _Watch:
+    """What is known of one array: when it last changed, its bytes if a user holds it, its name."""
+
+    __slots__ = ("checksum", "name", "ref", "when")
+
+    def __init__(self, ref: weakref.ref[Array]) -> None:
+        self.ref = ref
+        self.when = 0
+        self.checksum = 0
+        self.name: str | None = None
+
+
+_watched: dict[int, _Watch] = {}  # by id of the array
+exposed: dict[int, _Watch] = {}
+"""Those of arrays that the user holds."""
+
+
+class _Changes:
+    """The time of the latest change to any array."""
+
+    __slots__ = ("latest",)
+
+    def __init__(self) -> None:
+        self.latest = 0
+
+
+changes = _Changes()
+
+
+def _owner(array: Array) -> Array:
+    """Return the array that owns the memory of a view."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def _checksum(array: Array) -> int:
+    return zlib.crc32((array if array.flags.c_contiguous else np.ascontiguousarray(array)).data)
+
+
+def _watch(array: Array) -> _Watch:
+    key = id(array)
+    watch = _watched.get(key)
+    if watch is None:
+
+        def forget(_: object) -> None:
+            del _watched[key]
+            exposed.pop(key, None)
+
+        watch = _watched[key] = _Watch(weakref.ref(array, forget))
+    return watch
+
+
+def changed(array: Array) -> None:
+    """Say that the array was written to: a node that kept it before cannot use it any more."""
+    owner = _owner(array)
+    watch = _watch(owner)
+    watch.when = changes.latest = tick()
+    for a in (owner, array):
+        held = exposed.get(id(a))
+        if held is not None:
+            held.checksum = _checksum(a)
+
+
+def watch_bytes(array: Array) -> None:
+    """Compare the array's bytes from now on: the user holds it."""
+    if id(array) not in exposed:
+        watch = exposed[id(array)] = _watch(array)
+        watch.checksum = _checksum(array)
+
+
+def expose(array: Array) -> Array:
+    """Return a tensor's array to the user, who may write to it, and so to all of its memory."""
+    watch_bytes(_owner(array))
+    return array
+
+
+def _last_change(array: Array) -> int:
+    """When the array last changed, as far as is known or its bytes tell."""
+    when = 0
+    owner = _owner(array)
+    for a in (array,) if owner is array else (array, owner):
+        watch = _watched.get(id(a))
+        if watch is None:
+            continue
+        if id(a) in exposed:
+            checksum = _checksum(a)
+            if checksum != watch.checksum:
+                watch.checksum = checksum
+                watch.when = changes.latest = tick()
+        when = max(when, watch.when)
+    return when
+
+
+def refresh(arrays: Iterable[Any]) -> None:
+    """Bring what is known of arrays up to date, before a node keeps them."""
+    for array in arrays:
+        if isinstance(array, np.ndarray) and (
+            id(array) in exposed or (array.base is not None and id(_owner(array)) in exposed)
+        ):
+            _last_change(array)
+
+
+def was_changed(array: Any, seq: int) -> bool:
+    """Whether what a node kept at that time was written to since."""
+    return isinstance(array, np.ndarray) and _last_change(array) > seq
+
+
+def give_name(array: Array, name: str | None) -> None:
+    """Remember the name of a tensor's array, for pictures: a node keeps arrays, not tensors."""
+    _watch(_owner(array)).name = name
+
+
+def name_of(array: Array) -> str | None:
+    """Return the name given to an array, or to the array it is a view of."""
+    watch = _watched.get(id(_owner(array)))
+    return None if watch is None else watch.name
