@@ -24,6 +24,7 @@ NAME = ROOT.name
 FLOORS: list[tuple[str, ...]] = [
     ("kernels", "random"),
     ("graph",),
+    ("inplace",),
     ("op",),
     ("ops",),
     ("engine",),
@@ -37,7 +38,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("models",),
     ("verify", "viz", "report"),
     ("training",),
-    ("cli", "__main__"),
+    ("arguments", "checking", "cli", "__main__"),
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 
@@ -51,11 +52,11 @@ UPWARD_TYPES = {("graph", "op")}
 LATE = {"graphviz", "graphviz_pure", "matplotlib", "PIL", "safetensors", "threadpoolctl", "tqdm"}
 LATE |= {"http", "urllib"}
 
-# Nothing imports the command, so a late import there hides no circle; --help stays quick.
-LATE_PARTS = {"cli"}
+# Nothing else imports the command, so a late import there hides no circle; --help stays quick.
+LATE_PARTS = {"arguments", "checking", "cli"}
 
 # What speaks to the user; everything else returns, raises or warns.
-PRINTING_PARTS = {"cli", "__main__", "report"}
+PRINTING_PARTS = {"checking", "cli", "__main__", "report"}
 PRINTING_FILES = {"training/terminal.py"}
 
 FILES = sorted(ROOT.rglob("*.py"))
