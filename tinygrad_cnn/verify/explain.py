@@ -98,8 +98,10 @@ def look_at(prober: Prober, flat: Array) -> _Found:
     gap = np.where(kinked, np.maximum(outside - 1e-3 * size, 0.0), smooth_gap)
     gap = np.where(np.isfinite(gap), gap, 0.0)
     excess = np.where(gap > allowed, gap, 0.0)
-    wrong = excess.any(axis=0)
-    telling = wrong | (size > 1e-9 * np.max(size, initial=0.0, where=np.isfinite(size))).any(axis=0)
+    wrong = np.asarray(excess.any(axis=0))
+    telling: Array = wrong | (size > 1e-9 * np.max(size, initial=0.0, where=np.isfinite(size))).any(
+        axis=0
+    )
     worst = None
     numbers = (math.nan, math.nan, math.nan)
     if wrong.any():

@@ -26,7 +26,7 @@ def find_hints(evidence: Evidence) -> list[Hint]:
     """Return the explanations that hold; most often one."""
     if not evidence.usable or not evidence.wrong:
         return []
-    for family in (_factor, _of_cotangent, mask_hints, _of_input, sum_hints):
+    for family in (_factor, _of_cotangent, _of_input, mask_hints, sum_hints):
         found = family(evidence)
         if found:
             return found
@@ -79,8 +79,11 @@ def named_counts(evidence: Evidence) -> dict[int, str]:
         named += [(n, f"axis {i} of the result") for i, n in enumerate(out) if i]
         if len(out) >= 2:
             named.append((math.prod(out[-2:]), "the last two axes of the result"))
+            named.append((math.prod(out) // out[1], "the values of a channel of the result"))
     if math.prod(out) and not math.prod(x) % math.prod(out):
-        named.append((math.prod(x) // math.prod(out), "the elements that one result sums"))
+        count = math.prod(x) // math.prod(out)
+        named.append((count, "the elements that one result sums"))
+        named.append((count - 1, "one less than the elements that one result sums"))
     if len(x) == len(out) == 4:
         window = [a // b for a, b in zip(x[2:], out[2:], strict=True)]
         named.append((math.prod(window), "the elements of a window"))
@@ -127,6 +130,11 @@ def _cotangent_changes(shape: tuple[int, ...], smaller: bool) -> Iterator[tuple[
             text = f"the incoming gradient is shifted by one along axis {axis}"
             yield "shifted", text, _shift(axis, step, wrap=False)
             yield "shifted", text, _shift(axis, step, wrap=True)
+    for axis, other in itertools.combinations(axes[-2:], 2):
+        for step, side in itertools.product((1, -1), repeat=2):
+            text = f"the incoming gradient is shifted by one along axes {axis} and {other}"
+            change = _then(_shift(axis, step, wrap=False), _shift(other, side, wrap=False))
+            yield "shifted", text, change
     for subset in [tuple(range(max(n - 2, 0), n)), *((axis,) for axis in axes)]:
         if subset:
             text = f"the incoming gradient is flipped along axes {list(subset)}"

@@ -100,9 +100,7 @@ class Prober:
         size = np.abs(self.base[np.isfinite(self.base) & (self.base != 0)])
         scale = float(np.sqrt(np.mean(np.square(size)))) if size.size else 1.0
         # A power of 2: x ± h·d is then exact for directions that `_exact` makes.
-        self.h = tolerance.eps or 2.0 ** round(
-            math.log2(FIRST_STEP * min(max(scale, 0.1), 10.0))
-        )
+        self.h = tolerance.eps or 2.0 ** round(math.log2(FIRST_STEP * min(max(scale, 0.1), 10.0)))
         self.adapted = tolerance.eps is not None
         self.misses: list[Miss] = []
         self.unsure: list[Estimate] = []

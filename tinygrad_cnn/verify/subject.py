@@ -246,6 +246,8 @@ def of_arrays(
     def record(arrays: Sequence[Any]) -> tuple[Array, Pull]:
         def pull(g: Array) -> list[Any]:
             found = backward(g.item() if scalar else g, *given(arrays))
+            if found is None:
+                raise RuleError("backward returned None: it has no return, or was not written")
             if not isinstance(found, (tuple, list)):
                 found = (found,)
             if len(found) != len(arrays):

@@ -67,8 +67,6 @@ def _normalisation(evidence: Evidence) -> list[Hint]:
         right = wrong − mean(wrong)        right = wrong − c · Σ(wrong · c) / (n · (var + eps))
     """
     x = evidence.x
-    if x.shape != evidence.out.shape:
-        return []
     for axes in _subsets(x.ndim):
         count = math.prod(x.shape[axis] for axis in axes)
         if count < 3:
@@ -83,6 +81,8 @@ def _normalisation(evidence: Evidence) -> list[Hint]:
         ]
         if evidence.is_right(level):
             return hints[:1]
+        if x.shape != evidence.out.shape:
+            continue  # a variance loses its mean only
         for eps in _EPS:
             scale = count * (variance + eps)
             for start, found in ((evidence.a, hints[1:]), (level, hints)):
