@@ -82,15 +82,15 @@ def avg_pool2d(
     return channels_first(out)
 
 
-def _add_taps(source: Array, out: Array, taps: list[tuple[slice, slice]]) -> None:
+def _add_taps(source: Array, out: Array, taps: tuple[tuple[slice, slice], ...]) -> None:
     """Write the sum over taps, slices (outputs, inputs) of the first axis, to `out`."""
-    (outputs, inputs), *rest = taps
+    outputs, inputs = taps[0]
     if (outputs.start, outputs.stop) == (0, out.shape[0]):
         np.copyto(out, source[inputs])
+        taps = taps[1:]
     else:
         out.fill(0)
-        rest = taps
-    for outputs, inputs in rest:
+    for outputs, inputs in taps:
         np.add(out[outputs], source[inputs], out=out[outputs])
 
 
@@ -161,7 +161,7 @@ def avg_pool2d_gradient(
 
 
 def _spread_taps(
-    g: Array, out: Array, taps: list[tuple[slice, slice]], disjoint: bool, fill: bool
+    g: Array, out: Array, taps: tuple[tuple[slice, slice], ...], disjoint: bool, fill: bool
 ) -> None:
     """Put `g` at every tap of the first axis of `out`; add where windows overlap."""
     if fill or not disjoint:

@@ -146,8 +146,11 @@ class WeightGradient:
 
 def run_jobs(jobs: list[Job], N: int) -> None:
     """Run jobs over all their images and rows, in as many threads as they are worth."""
-    cost = sum(job.cost for job in jobs)
-    if cost < _GRAIN and sum(job.multiplications for job in jobs) <= _BLAS_ALONE:
+    cost, multiplications = 0.0, 0
+    for job in jobs:
+        cost += job.cost
+        multiplications += job.multiplications
+    if cost < _GRAIN and multiplications <= _BLAS_ALONE:
         for job in jobs:
             job.run((0, N), (0, job.rows))
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -160,18 +161,32 @@ def map_blocks(
         x = x.copy(order="K")
         order = memory_order(x)
         assert order is not None, "a copy has no gaps"
-    # A reshape copies where the memory order is another one.
-    flat = [a.transpose(order).reshape(-1) for a in (x, *others)]
     out = np.empty(x.size, x.dtype)
+    # A reshape copies where the memory order is another one.
+    flat = [out] + [a.transpose(order).reshape(-1) for a in (x, *others)]
+    with np.errstate(all="ignore"):
+        if x.size <= min(block, grain):
+            formula(*flat)
+        else:
+            parallel(_in_blocks(formula, flat, block), x.size, grain=grain)
+    if x.flags.c_contiguous:
+        return out.reshape(x.shape)
+    back = [order.index(axis) for axis in range(x.ndim)]
+    return out.reshape([x.shape[axis] for axis in order]).transpose(back)
+
+
+def _in_blocks(
+    formula: Callable[..., None], arrays: list[Array], block: int
+) -> Callable[[int, int], None]:
+    """Return a function that calls the formula on blocks of a range, in whichever thread."""
 
     def work(start: int, stop: int) -> None:
         with np.errstate(all="ignore"):
             for i in range(start, stop, block):
                 j = min(i + block, stop)
-                formula(out[i:j], *(a[i:j] for a in flat))
+                formula(*(a[i:j] for a in arrays))
 
-    parallel(work, x.size, grain=grain)
-    return out.reshape([x.shape[axis] for axis in order]).transpose(np.argsort(order))
+    return work
 
 
 def relu(x: Array) -> Array:
@@ -185,15 +200,23 @@ def relu(x: Array) -> Array:
     """
     if x.size <= _SMALL:
         return np.asarray(np.maximum(x, 0))
-    zeros = np.zeros(min(_ZEROS, x.size), x.dtype)
+    zeros = _zeros(x.dtype)
 
     def formula(out: Array, x: Array) -> None:
         whole = x.size // zeros.size * zeros.size
         rows = (-1, zeros.size)
-        np.maximum(x[:whole].reshape(rows), zeros, out=out[:whole].reshape(rows))
+        if whole:
+            np.maximum(x[:whole].reshape(rows), zeros, out=out[:whole].reshape(rows))
         np.maximum(x[whole:], zeros[: x.size - whole], out=out[whole:])
 
     return map_blocks(formula, x, block=_LARGE_BLOCK, grain=PARALLEL_SIZE)
+
+
+@lru_cache(maxsize=8)
+def _zeros(dtype: np.dtype[Any]) -> Array:
+    zeros = np.zeros(_ZEROS, dtype)
+    zeros.flags.writeable = False
+    return zeros
 
 
 def relu_gradient(g: Array, out: Array) -> Array:

@@ -6,6 +6,7 @@ tap and putting gradients back by tap are linear maps, each the other's transpos
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -76,14 +77,14 @@ def max_pool2d(
             # A later tap has the larger number, so integer arithmetic sets the winner: np.where
             # and masked copies take ten times as long on random masks.
             np.maximum(winner, np.multiply(greater, chosen.dtype.type(tap.number)), out=winner)
-        if out.size and np.isnan(out.min()):
+        if out.size and math.isnan(np.minimum.reduce(out, axis=None)):
             _choose_first_nan(taps, source, chosen)
 
     sweep_images(step, x.size, source, out, chosen)
     return channels_first(out), channels_first(chosen)
 
 
-def _start(taps: list[Tap], source: Array, out: Array, chosen: Array) -> list[Tap]:
+def _start(taps: tuple[Tap, ...], source: Array, out: Array, chosen: Array) -> tuple[Tap, ...]:
     """Fill `out` and `chosen` from the first taps; return the taps that are left to compare."""
     inside = [_inside(tap, out.shape) for tap in taps[:2]]
     if inside == [True, True] and chosen.dtype == np.uint8:
@@ -109,7 +110,7 @@ def _inside(tap: Tap, shape: tuple[int, ...]) -> bool:
     return (rows.start, rows.stop, columns.start, columns.stop) == (0, shape[1], 0, shape[2])
 
 
-def _choose_first_nan(taps: list[Tap], source: Array, chosen: Array) -> None:
+def _choose_first_nan(taps: tuple[Tap, ...], source: Array, chosen: Array) -> None:
     for tap in reversed(taps):
         view = chosen[tap.outputs]
         view[np.isnan(source[tap.inputs])] = tap.number
@@ -147,7 +148,7 @@ def max_pool2d_values(
     return channels_first(out)
 
 
-def _running_maximum(source: Array, out: Array, taps: list[tuple[slice, slice]]) -> None:
+def _running_maximum(source: Array, out: Array, taps: tuple[tuple[slice, slice], ...]) -> None:
     """Write the maximum over taps, slices (outputs, inputs) of the first axis, to `out`."""
     inside = [(outputs.start, outputs.stop) == (0, out.shape[0]) for outputs, _ in taps[:2]]
     if inside == [True, True]:

@@ -37,6 +37,10 @@ Array = npt.NDArray[Any]
 _FOLDABLE_OFFSET = 8.0
 # NumPy's loop over an operand broadcast along rows takes 1.4 times as long below 8192 values.
 _ROW_WIDTH = 1 << 13
+# Up to here plain operations on the whole matrix are quicker than repeating factors along rows:
+# (125, 20) takes 41 µs for statistics in blocks and 9 without, 17 and 5 to normalise, 58 and 21
+# for the gradient.
+_FEW_ROWS = 256
 # Rows worth a thread: 32 K values, some 20 µs of two or three passes.
 _GRAIN_ROWS = 4
 
@@ -67,9 +71,11 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     [ 2. 10.] [1. 0.]
     """
     matrix = positions(x)
-    rows, blocks = block_rows(matrix), block_count(matrix)
     count, channels = matrix.shape
     assert count > 0, "statistics of an empty batch"
+    if count <= _FEW_ROWS:
+        return _few_rows_statistics(matrix)
+    rows, blocks = block_rows(matrix), block_count(matrix)
     sums = np.empty((blocks, channels))
     squares = np.empty((blocks, channels))
 
@@ -88,6 +94,16 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
         between = sizes * (sums / sizes - mean) ** 2
         var = (squares + between).sum(axis=0) / count
         return mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def _few_rows_statistics(matrix: Array) -> tuple[Array, Array]:
+    """Do `batch_statistics` in whole operations, in float64."""
+    wide = matrix.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = np.add.reduce(wide, axis=0) / len(wide)
+        wide -= mean
+        var = np.einsum("ij,ij->j", wide, wide) / len(wide)
+        return mean.astype(matrix.dtype), var.astype(matrix.dtype)
 
 
 def _moments(block: Array) -> tuple[Array, Array]:
@@ -174,9 +190,16 @@ def normalize(
            [2.]])
     """
     matrix = positions(x)
+    scale = _scale(inverse_std, weight)
+    if len(matrix) <= _FEW_ROWS:
+        with np.errstate(invalid="ignore", over="ignore"):
+            out = matrix - mean
+            out *= scale.astype(x.dtype)
+            if bias is not None:
+                out += bias.astype(x.dtype, copy=False)
+        return _from_positions(out, x.shape)
     out = np.empty_like(matrix)
     rows = _Rows(matrix.shape, matrix.dtype)
-    scale = _scale(inverse_std, weight)
     fold = _foldable(mean, inverse_std)
     shift = bias
     if fold:
@@ -246,6 +269,8 @@ def batch_norm_gradient(
            [0.]])
     """
     grads, matrix = positions(g), positions(x)
+    if len(matrix) <= _FEW_ROWS:
+        return _few_rows_gradient(grads, matrix, x.shape, mean, inverse_std, weight)
     out = np.empty_like(matrix)
     count = max(1, matrix.shape[0])
     fold = _foldable(mean, inverse_std)
@@ -267,6 +292,28 @@ def batch_norm_gradient(
     rows.sweep(step, grads, matrix, out)
     gweight = (product * inverse_std).astype(x.dtype)
     return _from_positions(out, x.shape), gweight, total.astype(x.dtype)
+
+
+def _few_rows_gradient(
+    grads: Array,
+    matrix: Array,
+    shape: tuple[int, ...],
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None,
+) -> tuple[Array, Array, Array]:
+    """Do `batch_norm_gradient` in whole operations, which has the formula."""
+    count = max(1, len(matrix))
+    with np.errstate(invalid="ignore", over="ignore"):
+        normal = matrix - mean
+        normal *= inverse_std
+        total = np.add.reduce(grads, axis=0)
+        gweight = np.einsum("ij,ij->j", grads, normal)
+        normal *= gweight / count
+        np.subtract(grads, normal, out=normal)
+        normal -= total / count
+        normal *= _scale(inverse_std, weight).astype(matrix.dtype)
+    return _from_positions(normal, shape), gweight, total
 
 
 def _gradient_sums(grads: Array, matrix: Array, mean: Array, fold: bool) -> tuple[Array, Array]:

@@ -131,6 +131,37 @@ def fold_weights(spread: Array, channels: Pair, window: Window, layout: Layout) 
     return folded
 
 
+@lru_cache(maxsize=1024)
+def _cut(
+    shape: tuple[int, ...],
+    is_contiguous: bool,
+    window: Window,
+    out_size: Pair,
+    images: Pair,
+    rows: Pair,
+    row_values: int,
+    tile_values: int,
+) -> tuple[bool, int, int, int, int]:
+    """Return whether tiles are read where the input lies, their width, images, rows and height."""
+    _, H, W, C = shape
+    top, left = window.origin
+    height, width = window.extent(0, out_size[0]), window.extent(1, out_size[1])
+    inside = top <= 0 and left <= 0 and height - top <= H and width - left <= W
+    if window.kernel == window.stride == (1, 1):
+        # Pixels are read as the rows of one matrix: the input must have no others between.
+        inside = inside and (height, width) == (H, W)
+    reads_input = inside and is_contiguous
+    if not reads_input:
+        row_values += window.stride[0] * width * C
+    row_values = max(1, row_values)
+    # Part of the rows of several images is not one block of memory: take one image a tile.
+    most_images = images[1] - images[0] if rows == (0, out_size[0]) else 1
+    most_rows = rows[1] - rows[0]
+    tile_rows = min(most_rows, max(1, tile_values // row_values))
+    tile_images = min(most_images, max(1, tile_values // (row_values * most_rows)))
+    return reads_input, width, tile_images, tile_rows, window.extent(0, tile_rows)
+
+
 class InputTiles:
     """Cuts a convolution into tiles that fit in the cache, with the input of each padded.
 
@@ -155,25 +186,12 @@ class InputTiles:
     ) -> None:
         self.x, self.window, self.out_size = x, window, out_size
         self.images, self.rows = images, rows
-        _, H, W, C = x.shape
-        top, left = window.origin
-        height, self.width = window.extent(0, out_size[0]), window.extent(1, out_size[1])
-        inside = top <= 0 and left <= 0 and height - top <= H and self.width - left <= W
-        if window.kernel == window.stride == (1, 1):
-            # Pixels are read as the rows of one matrix: the input must have no others between.
-            inside = inside and (height, self.width) == (H, W)
-        self.reads_input = inside and x.flags.c_contiguous
+        most, contiguous = _TILE_BYTES // x.itemsize, x.flags.c_contiguous
+        cut = _cut(x.shape, contiguous, window, out_size, images, rows, row_values, most)
+        self.reads_input, self.width, self.tile_images, self.tile_rows, self.tile_height = cut
         if not self.reads_input:
-            row_values += window.stride[0] * self.width * C
-        row_bytes = max(1, row_values * x.itemsize)
-        # Part of the rows of several images is not one block of memory: take one image a tile.
-        most_images = images[1] - images[0] if rows == (0, out_size[0]) else 1
-        most_rows = rows[1] - rows[0]
-        self.tile_rows = min(most_rows, max(1, _TILE_BYTES // row_bytes))
-        self.tile_images = min(most_images, max(1, _TILE_BYTES // (row_bytes * most_rows)))
-        self.tile_height = window.extent(0, self.tile_rows)
-        if not self.reads_input:
-            self.padded = np.zeros((self.tile_images, self.tile_height, self.width, C), x.dtype)
+            shape = (self.tile_images, self.tile_height, self.width, x.shape[3])
+            self.padded = np.zeros(shape, x.dtype)
 
     def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield the tiles as (first image, its end, first output row, its end)."""

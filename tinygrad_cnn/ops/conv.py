@@ -11,6 +11,7 @@ adjoint in w) are the one trilinear form ⟨conv2d(x, w), y⟩ seen from three s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -169,20 +170,39 @@ def conv2d(
         batch = reshape(input, 1, *input.shape)
         return _drop_batch(conv2d(batch, weight, bias, stride, padding, dilation, groups))
     steps, taps = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    _check_channels("conv2d", input, weight, groups)
-    O, _, KH, KW = weight.shape
-    pads = _pads("conv2d", padding, steps, taps, (KH, KW))
-    if bias is not None and tuple(bias.shape) != (O,):
-        raise ValueError(f"conv2d: bias expects shape ({O},), got {tuple(bias.shape)}")
+    if not isinstance(padding, str):
+        padding = pair("conv2d", "padding", padding, smallest=0)
+    op = _conv2d(tuple(input.shape), tuple(weight.shape), steps, padding, taps, groups)
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ValueError(
+            f"conv2d: bias expects shape ({weight.shape[0]},), got {tuple(bias.shape)}"
+        )
+    return op(input, weight, bias)
+
+
+# Each geometry is checked once: 6 of the 26 µs that (1, 1, 28, 28) by (8, 1, 3, 3) takes. Typed,
+# so that groups=1.0 is refused though it equals 1.
+@lru_cache(maxsize=1024, typed=True)
+def _conv2d(
+    image: tuple[int, ...],
+    weight: tuple[int, ...],
+    steps: Pair,
+    padding: Pair | str,
+    taps: Pair,
+    groups: int,
+) -> Conv2d:
+    """Return the operation for these shapes and settings, checked."""
+    _check_channels("conv2d", image, weight, groups)
+    pads = _pads("conv2d", padding, steps, taps, (weight[2], weight[3]))
     for axis, (before, after) in enumerate(pads):
-        size = input.shape[2 + axis] + before + after
-        extent = taps[axis] * (weight.shape[2 + axis] - 1) + 1
+        size = image[2 + axis] + before + after
+        extent = taps[axis] * (weight[2 + axis] - 1) + 1
         if size < extent:
             raise ValueError(
                 f"conv2d: a window of {extent} pixels does not fit the padded input's {size} "
-                f"(input {tuple(input.shape)}, weight {tuple(weight.shape)})"
+                f"(input {image}, weight {weight})"
             )
-    return Conv2d(steps, pads, taps, groups)(input, weight, bias)
+    return Conv2d(steps, pads, taps, groups)
 
 
 def conv1d(
@@ -306,6 +326,8 @@ def conv_transpose2d(
 
 def pair(function: str, argument: str, value: Any, smallest: int = 1) -> Pair:
     """Return an int or a pair of ints as a pair, checked."""
+    if type(value) is int and value >= smallest:
+        return value, value
     values = (value, value) if isinstance(value, (int, np.integer)) else value
     if (
         not isinstance(values, (tuple, list))
@@ -331,7 +353,7 @@ def single(function: str, argument: str, value: Any, smallest: int = 1) -> int:
     return int(values[0])
 
 
-def _pads(function: str, padding: Any, stride: Pair, dilation: Pair, kernel: Pair) -> Pads:
+def _pads(function: str, padding: Pair | str, stride: Pair, dilation: Pair, kernel: Pair) -> Pads:
     """Return the padding of each side of each axis."""
     if isinstance(padding, str):
         if padding == "valid":
@@ -345,37 +367,38 @@ def _pads(function: str, padding: Any, stride: Pair, dilation: Pair, kernel: Pai
         totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
         vertical, horizontal = [(total // 2, total - total // 2) for total in totals]
         return vertical, horizontal
-    top, left = pair(function, "padding", padding, smallest=0)
+    top, left = padding
     return (top, top), (left, left)
 
 
-def _check_channels(function: str, input: Operand, weight: Operand, groups: int) -> None:
-    if input.ndim != 4 or weight.ndim != 4:
+def _check_channels(
+    function: str, image: tuple[int, ...], weight: tuple[int, ...], groups: int
+) -> None:
+    if len(image) != 4 or len(weight) != 4:
         raise ValueError(
             f"{function}: expects input (N, C, H, W) or (C, H, W) and weight "
-            f"(O, C/groups, KH, KW), got shapes {tuple(input.shape)} and {tuple(weight.shape)}"
+            f"(O, C/groups, KH, KW), got shapes {image} and {weight}"
         )
-    O, I = weight.shape[:2]
+    O, I = weight[:2]
     if not isinstance(groups, (int, np.integer)) or groups < 1 or O % groups:
         raise ValueError(
             f"{function}: groups expects a positive int that divides the {O} output channels, "
             f"got {groups}"
         )
-    if input.shape[1] != I * groups:
+    if image[1] != I * groups:
         raise ValueError(
-            f"{function}: weight expects {I * groups} input channels, "
-            f"got input of shape {tuple(input.shape)}"
+            f"{function}: weight expects {I * groups} input channels, got input of shape {image}"
         )
-    if 0 in weight.shape:
-        raise ValueError(f"{function}: weight of shape {tuple(weight.shape)} is empty")
+    if 0 in weight:
+        raise ValueError(f"{function}: weight of shape {weight} is empty")
 
 
 def _same_dtype(*arrays: Any) -> tuple[Any, ...]:
     """Bring operands to one floating dtype; integers (pixels) follow the others."""
-    dtypes = {a.dtype for a in arrays if a is not None}
-    if len(dtypes) == 1 and next(iter(dtypes)).kind == "f":
+    first = arrays[0].dtype
+    if first.kind == "f" and all(a is None or a.dtype is first for a in arrays):
         return arrays
-    floats = [dtype for dtype in dtypes if dtype.kind == "f"]
+    floats = [a.dtype for a in arrays if a is not None and a.dtype.kind == "f"]
     dtype = np.result_type(*floats) if floats else np.dtype(np.float32)
     return tuple(a if a is None else a.astype(dtype, copy=False) for a in arrays)
 
