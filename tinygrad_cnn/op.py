@@ -255,9 +255,13 @@ def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
 
 
 def _has_float64(arrays: list[Any]) -> bool:
-    """Whether float64 is what the user asked for: 0-d floats count only among themselves."""
-    floats = [a for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
-    return any(a.dtype == _FLOAT64 for a in [a for a in floats if a.ndim] or floats)
+    """Whether float64 is what the user asked for: 0-d floats count only among themselves.
+
+    Numbers alone keep Python's precision: they are constants inside of a rule.
+    """
+    found = [a for a in arrays if isinstance(a, np.ndarray)]
+    floats = [a for a in found if a.dtype.kind == "f"]
+    return not found or any(a.dtype == _FLOAT64 for a in [a for a in floats if a.ndim] or floats)
 
 
 def _plan_saving(cls: type[Op]) -> None:
