@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.data import Compose, ImageDataset, Normalize, Pad, Splits, ToFloat
+from tinygrad_cnn.data import Compose, ImageDataset, Normalize, Pad, RandomCrop, Splits, ToFloat
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.training.errors import RunError
-from tinygrad_cnn.training.recipes import RECIPES
+from tinygrad_cnn.training.recipes import Settings
 
 __all__ = ["CLASSES", "ToNetwork", "check_splits"]
 
@@ -22,16 +22,18 @@ class ToNetwork:
     """Turn uint8 images (N, H, W) or (N, 1, H, W) into a network's input (N, 1, S, S).
 
     Pixels become floats from 0 to 1, images that are smaller than the network's size S get a
-    border of zeros, and the recipe's shift is subtracted.
+    border of zeros, and then the settings' mean and standard deviation are applied. With `training`
+    they are first moved, each on its own, as the settings say.
 
-    >>> ToNetwork("momentum")(np.zeros((5, 28, 28), np.uint8)).shape
+    >>> ToNetwork(Settings.of("momentum"))(np.zeros((5, 28, 28), np.uint8)).shape
     (5, 1, 32, 32)
     """
 
-    def __init__(self, network: str) -> None:
-        self.network = network
-        self.size = NETWORKS[network].image_size
-        self.shift = RECIPES[network].shift
+    def __init__(self, settings: Settings, training: bool = False) -> None:
+        self.network = settings.network
+        self.size = NETWORKS[settings.network].image_size
+        self.normalize = Normalize(settings.mean, settings.std)
+        self.shift = settings.shift if training else 0
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether images of a shape (N, H, W) or (N, C, H, W) can be turned into input."""
@@ -45,17 +47,17 @@ class ToNetwork:
     ) -> npt.NDArray[Any]:
         """Return the input of float32."""
         N, H, W = len(images), *images.shape[-2:]
-        border = ((self.size - H) // 2, (self.size - W) // 2)
-        transform = Compose(ToFloat(), Pad(border))
         if self.shift:
-            transform = Compose(transform, Normalize(self.shift, 1.0))
+            images = RandomCrop((H, W), self.shift)(images, generator)
+        border = ((self.size - H) // 2, (self.size - W) // 2)
+        transform = Compose(ToFloat(), Pad(border), self.normalize)
         return transform(images.reshape(N, 1, H, W), generator)  # (N, 1, S, S)
 
 
-def check_splits(splits: Splits, network: str, name: str) -> None:
-    """Raise a RunError unless a network can learn from a data set called `name`."""
+def check_splits(splits: Splits, settings: Settings) -> None:
+    """Raise a RunError unless the network can learn from the data."""
     for part, dataset in zip(("training", "test"), splits, strict=True):
-        _check_dataset(dataset, ToNetwork(network), f"{name}: the {part} part")
+        _check_dataset(dataset, ToNetwork(settings), f"{settings.data}: the {part} part")
 
 
 def _check_dataset(dataset: ImageDataset, transform: ToNetwork, part: str) -> None:

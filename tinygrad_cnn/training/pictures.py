@@ -1,8 +1,9 @@
 """Images from files, made to look like the digits that the networks learnt from.
 
 Those are 28×28, grey, light on dark. A picture is turned grey, a transparent one is laid on white,
-a longer than wide one (or the reverse) gets bars of its background's shade, and all are scaled to
-28×28; dark on light is inverted. What was done is said.
+dark on light is inverted, one that is not square gets bars of its background's shade, and all are
+scaled to 28×28. Images from idx files are data already: they are only scaled. What was done is
+said.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ def read_pictures(path: Path) -> list[Picture]:
         start = file.read(3)
     if start[:2] == b"\x1f\x8b" or (start[:2] == b"\0\0" and start[2:] >= b"\x08"):
         return _idx(path)
-    return [_picture(str(path), _read_grey(path), ())]
+    grey = _read_grey(path)
+    if _background(grey) > 127:
+        return [_scaled(str(path), 255 - grey, ("inverted, since it is dark on light",))]
+    return [_scaled(str(path), grey, ())]
 
 
 def _idx(path: Path) -> list[Picture]:
@@ -74,7 +78,7 @@ def _idx(path: Path) -> list[Picture]:
         raise RunError(
             f"{path} holds {images.dtype} of shape {images.shape}; expected uint8 images (N, H, W)"
         )
-    return [_picture(f"{path}[{i}]", image, ()) for i, image in enumerate(images)]
+    return [_scaled(f"{path}[{i}]", image, ()) for i, image in enumerate(images)]
 
 
 def _read_grey(path: Path) -> Array:
@@ -111,17 +115,17 @@ def _pillow(path: Path) -> Any:
     return Image
 
 
-def _picture(name: str, grey: Array, changes: tuple[str, ...]) -> Picture:
-    """Invert dark on light and scale to 28×28."""
-    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    background = int(np.median(edge))
-    if background > 127:
-        grey, background = 255 - grey, 255 - background
-        changes = (*changes, "inverted, since it is dark on light")
+def _background(grey: Array) -> int:
+    """Return the usual shade along the edges."""
+    return int(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
+
+
+def _scaled(name: str, grey: Array, changes: tuple[str, ...]) -> Picture:
+    """Scale to 28×28."""
     H, W = grey.shape
     if (H, W) != (SIDE, SIDE):
         changes = (*changes, f"scaled from {W}×{H} to {SIDE}×{SIDE}")
-        grey = _scale(_square(grey, background), SIDE)
+        grey = _scale(_square(grey, _background(grey)), SIDE)
     return Picture(name, grey, changes)
 
 

@@ -19,6 +19,7 @@ from tinygrad_cnn.training.errors import RunError
 from tinygrad_cnn.training.folder import RunFolder
 from tinygrad_cnn.training.images import ToNetwork
 from tinygrad_cnn.training.pictures import Picture, read_pictures
+from tinygrad_cnn.training.recipes import Settings
 from tinygrad_cnn.training.tasks import task_of
 
 __all__ = ["Predictor"]
@@ -51,17 +52,18 @@ class Predictor:
 
     def __init__(self, folder: Path) -> None:
         self.note: str | None = None
-        self.network, self.classes, weights = self._read(folder)
-        self.task = task_of(NETWORKS[self.network].target)
-        self.model: nn.Module = NETWORKS[self.network].build()
+        self.settings, self.classes, weights = self._read(folder)
+        network = NETWORKS[self.settings.network]
+        self.task = task_of(network.target)
+        self.model: nn.Module = network.build()
         try:
             self.model.load_state_dict(weights)
         except ValueError as error:
             raise RunError(f"the weights in {folder} do not fit: {error}") from error
         self.model.eval()
 
-    def _read(self, folder: Path) -> tuple[str, Sequence[str], dict[str, Array]]:
-        """Return network, classes and weights; of a run that is not finished, the checkpoint's."""
+    def _read(self, folder: Path) -> tuple[Settings, Sequence[str], dict[str, Array]]:
+        """Return settings, classes and weights; of a run that is not finished, the checkpoint's."""
         if not (folder / "model.npz").exists():
             checkpoint = RunFolder(folder).load()
             position = checkpoint.values["position"]
@@ -72,22 +74,20 @@ class Predictor:
                 for name, array in checkpoint.arrays.items()
                 if name.startswith(prefix)
             }
-            return checkpoint.settings.network, checkpoint.about["classes"], weights
+            return checkpoint.settings, checkpoint.about["classes"], weights
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            network, classes = config["settings"]["network"], config["classes"]
+            settings, classes = Settings.of(**config["settings"]), config["classes"]
             weights = read_arrays(folder / "model.npz")
         except OSError:
             raise
         except Exception as error:  # of damaged bytes the readers raise all kinds
             raise RunError(f"the files in {folder} are damaged: {error}") from error
-        if network not in NETWORKS:
-            raise RunError(f"{folder}/config.json names an unknown network, {network!r}")
-        return network, classes, weights
+        return settings, classes, weights
 
     def answers(self, images: Array) -> Array:
         """Return the network's answers (N, …) to images (N, 28, 28) of uint8."""
-        transform = ToNetwork(self.network)
+        transform = ToNetwork(self.settings)
         outputs = []
         with no_grad():
             for start in range(0, len(images), _BATCH):

@@ -34,6 +34,7 @@ Draw = Callable[[Tensor, nn.Module, Path], list[str]]
 
 _CHECKED_IMAGES = 16
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_TELLING_IMAGES = 8  # of fewer images a gradient of zeros tells little
 
 
 def start_run(
@@ -232,10 +233,13 @@ def _stop_by_signal() -> Iterator[_Stop]:
 def _train(trainer: Trainer, run: RunFolder, terminal: Terminal) -> int:
     """Train to the end, or until a signal; save either way."""
     saved = time.monotonic()
+    warned = trainer.settings.batch_size < _TELLING_IMAGES
     try:
         with _stop_by_signal() as stop:
             for step in trainer.steps():
                 terminal.step(step)
+                if step.epoch_row:
+                    warned = _warn_of_silence(trainer, terminal, warned)
                 now = time.monotonic()
                 due = now - saved > _SECONDS_BETWEEN_CHECKPOINTS
                 if step.epoch_row or due or stop.signal:
@@ -253,6 +257,18 @@ def _train(trainer: Trainer, run: RunFolder, terminal: Terminal) -> int:
     finally:
         terminal.close()
     return 0
+
+
+def _warn_of_silence(trainer: Trainer, terminal: Terminal, warned: bool) -> bool:
+    """Warn, once a run, of parameters that have stopped learning; return whether that was done."""
+    silent = [] if warned else trainer.silent()
+    if silent:
+        terminal.warn(
+            f"WARNING: in the last step of epoch {trainer.position.epochs} the gradient of "
+            f"{', '.join(silent)} was exactly zero everywhere: learning may have stopped there; "
+            "another --seed or a smaller --lr may help"
+        )
+    return bool(silent) or warned
 
 
 def _finish(trainer: Trainer, run: RunFolder, terminal: Terminal) -> None:

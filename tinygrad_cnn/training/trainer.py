@@ -155,7 +155,7 @@ class Trainer:
     """
 
     def __init__(self, settings: Settings, splits: Splits) -> None:
-        check_splits(splits, settings.network, settings.data)
+        check_splits(splits, settings)
         set_num_threads(settings.threads)
         manual_seed(settings.seed)
         self.settings = settings
@@ -200,7 +200,7 @@ class Trainer:
             self.settings.batch_size,
             shuffle=True,
             generator=np.random.default_rng([self.settings.seed, epoch]),
-            transform=ToNetwork(self.settings.network),
+            transform=ToNetwork(self.settings, training=True),
         )
         return iter(loader)
 
@@ -273,9 +273,18 @@ class Trainer:
         position.epochs, position.steps, position.epoch = position.epochs + 1, 0, Mean()
         return row
 
+    def silent(self) -> list[str]:
+        """Return the parameters whose gradient was exactly zero everywhere in the last step."""
+        return [
+            name
+            for name, parameter in self.model.named_parameters()
+            if parameter.requires_grad
+            and (parameter.grad is None or not parameter.grad.numpy().any())
+        ]
+
     def test(self) -> Tested:
         """Let the network answer to all test images, without a graph."""
-        return evaluate(self.model, self.settings.network, self.test_set)
+        return evaluate(self.model, self.settings, self.test_set)
 
     # ------------------------------------------------------------------ state
 
@@ -314,18 +323,19 @@ class Trainer:
             ) from error
 
 
-def evaluate(model: nn.Module, network: str, dataset: ImageDataset) -> Tested:
+def evaluate(model: nn.Module, settings: Settings, dataset: ImageDataset) -> Tested:
     """Let a network answer to images in evaluation mode; the mode is put back after it."""
-    loss, task = NETWORKS[network].loss, task_of(NETWORKS[network].target)
+    network = NETWORKS[settings.network]
+    task, transform = task_of(network.target), ToNetwork(settings)
     mean = Mean()
     answers = []
     training = model.training
     model.eval()
     with no_grad():
-        for images, labels in DataLoader(dataset, _TEST_BATCH, transform=ToNetwork(network)):
+        for images, labels in DataLoader(dataset, _TEST_BATCH, transform=transform):
             output = model(tensor(images))
             answers.append(output.numpy())
-            value = loss(output, tensor(task.targets(labels))).item()
+            value = network.loss(output, tensor(task.targets(labels))).item()
             mean.add(value, task.score(answers[-1], labels), len(labels))
     model.train(training)
     return Tested(*mean.means(), np.concatenate(answers))

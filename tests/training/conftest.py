@@ -1,0 +1,25 @@
+"""Small parts of the digits, as arrays and as a folder; global settings are put back."""
+
+import pytest
+
+from tests.training.small import small_splits, write_folder
+from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.random import manual_seed
+
+
+@pytest.fixture(autouse=True)
+def global_settings():
+    threads = get_num_threads()
+    manual_seed(0)
+    yield
+    set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def splits():
+    return small_splits()
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("digits"))
