@@ -69,19 +69,20 @@ export class PageGraph {
       range[0] = Math.min(range[0], step);
       range[1] = Math.max(range[1], step);
     };
+    const steps = new Set([...this.forward, ...this.backward]);
     for (const [pass, order] of [["computed", this.forward], ["returned", this.backward]]) {
       order.forEach((node, i) => {
         widen(node, pass, i + 1);
         for (let m = node.parent; m !== this.root; m = m.parent) widen(m, pass, i + 1);
         for (const edge of this.incoming.get(node)) {
-          if (!edge.source.computed || edge.source.kind === "seed") widen(edge.source, pass, i + 1);
+          if (steps.has(edge.source)) continue;
+          if (pass === "computed" || edge.differentiable) widen(edge.source, pass, i + 1);
         }
         for (const edge of this.outgoing.get(node)) {
           if (edge.target.kind === "gradient") widen(edge.target, pass, i + 1);
         }
       });
     }
-    for (const node of this.nodes) if (node.kind === "gradient") node.complete = true;
     for (const module of this.modules) {
       if (module.backward) module.backward.returned = module.returned;
     }

@@ -27,9 +27,11 @@ export function neighbour(places, from, direction) {
   for (const place of places) {
     const [x, y] = middle(place);
     const ahead = (x - fx) * dx + (y - fy) * dy;
-    const aside = Math.abs((x - fx) * dy) + Math.abs((y - fy) * dx);
     if (ahead < 2) continue;
-    const cost = ahead + 2.5 * aside;
+    const off = Math.abs(dy ? x - fx : y - fy);
+    // Boxes that overlap, seen in the direction, are straight ahead.
+    const gap = Math.max(0, off - (dy ? from.w + place.w : from.h + place.h) / 2);
+    const cost = ahead + 3 * gap + 0.3 * off;
     if (cost < least) [best, least] = [place, cost];
   }
   return best;

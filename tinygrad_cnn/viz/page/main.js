@@ -161,7 +161,7 @@ class Page {
       this.viewport.set(x + shift, y + (before.y - after.y) * k, k);
     }
     this.dress();
-    if (focused) this.focus(this.graph.byKey.get(focused) ?? anchor);
+    if (focused) this.focus(this.graph.byKey.get(focused), false);
   }
 
   placeOf(box) {
@@ -177,6 +177,7 @@ class Page {
 
   async openAll(open) {
     const modules = [...this.graph.modules];
+    let told = "";
     for (const module of modules) module.open = open;
     if (open && this.graph.countVisible() > MOST_OPEN) {
       // As many as can be looked at, from the outside in.
@@ -189,10 +190,11 @@ class Page {
           break;
         }
       }
-      this.say(`Too many boxes for one look: about ${MOST_OPEN.toLocaleString("en")} are shown`);
+      told = `Too many boxes for one look: about ${MOST_OPEN.toLocaleString("en")} are shown`;
     }
     await this.lay();
     this.viewport.home();
+    this.say(told);
   }
 
   // Sets all classes that tell of selection, hits and playback.
