@@ -73,7 +73,7 @@ def noise(right: Array, **_: Any) -> Array:
     return right * (1 + 1e-3 * _noise.standard_normal(right.shape))
 
 
-def nonlinear(right: Array, g: Array, rule: Rule, **_: Any) -> Array:
+def nonlinear(_right: Array, g: Array, rule: Rule, **_: Any) -> Array:
     return rule(g * np.abs(g))
 
 
@@ -132,30 +132,30 @@ def changes_gradient(right: Array, g: Array, **_: Any) -> Array:
     return right
 
 
-def last_window(right: Array, g: Array, rule: Rule, **_: Any) -> Array:
+def last_window(_right: Array, g: Array, rule: Rule, **_: Any) -> Array:
     kept = np.zeros_like(g)
     kept[..., -1, -1] = g[..., -1, -1]
     return rule(kept)
 
 
-def last_image(right: Array, g: Array, rule: Rule, **_: Any) -> Array:
+def last_image(_right: Array, g: Array, rule: Rule, **_: Any) -> Array:
     kept = np.zeros_like(g)
     kept[-1] = g[-1]
     return rule(kept)
 
 
-def no_mask(right: Array, g: Array, **_: Any) -> Array:
+def no_mask(_right: Array, g: Array, **_: Any) -> Array:
     return g.copy()
 
 
-def mask_of_gradient(right: Array, g: Array, **_: Any) -> Array:
+def mask_of_gradient(_right: Array, g: Array, **_: Any) -> Array:
     return g * (g > 0)
 
 
 def normalisation_without(term: str) -> Fault:
     """Batch norm's input gradient without the term of the mean or of the variance."""
 
-    def fault(right: Array, g: Array, inputs: tuple[Array, ...], **_: Any) -> Array:
+    def fault(_right: Array, g: Array, inputs: tuple[Array, ...], **_: Any) -> Array:
         x, weight, _bias = inputs
         axes = (0, 2, 3)
         centred = x - x.mean(axes, keepdims=True)
@@ -172,15 +172,15 @@ def normalisation_without(term: str) -> Fault:
     return fault
 
 
-def softmax_over_rows(right: Array, g: Array, out: Array, **_: Any) -> Array:
+def softmax_over_rows(_right: Array, g: Array, out: Array, **_: Any) -> Array:
     return out * (g - (g * out).sum(0, keepdims=True))
 
 
-def log_softmax_over_rows(right: Array, g: Array, out: Array, **_: Any) -> Array:
+def log_softmax_over_rows(_right: Array, g: Array, out: Array, **_: Any) -> Array:
     return g - np.exp(out) * g.sum(0, keepdims=True)
 
 
-def product_over_columns(right: Array, g: Array, inputs: tuple[Array, ...], **_: Any) -> Array:
+def product_over_columns(_right: Array, g: Array, inputs: tuple[Array, ...], **_: Any) -> Array:
     return (g * inputs[0]).sum(1)
 
 

@@ -92,7 +92,7 @@ def convolve_backward_misspelt(g: Array, x: Array, w: Array) -> tuple[Array, Arr
     return input_gradient(gradient, x, w), filter_gradient(g, x, w)  # type: ignore[name-defined]  # noqa: F821  # the mistake
 
 
-def convolve_backward_unwritten(g: Array, x: Array, w: Array) -> None:
+def convolve_backward_unwritten(_g: Array, _x: Array, _w: Array) -> None:
     """The backward pass of the layer was never written."""
 
 
@@ -107,7 +107,7 @@ def relu_backward(g: Array, x: Array) -> tuple[Array]:
     return (g * (x > 0),)
 
 
-def relu_backward_mask_of_gradient(g: Array, x: Array) -> tuple[Array]:
+def relu_backward_mask_of_gradient(g: Array, _x: Array) -> tuple[Array]:
     """The mask is taken from the gradient's sign instead of the input's."""
     return (np.where(g > 0, g, 0.0),)
 
@@ -204,7 +204,7 @@ def batch_norm_of_test_images(x: Array) -> Array:
     return np.asarray((x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5))
 
 
-def momentum_step(weight: Array, velocity: Array, gradient: Array) -> Array:
+def momentum_step(weight: Array, _velocity: Array, gradient: Array) -> Array:
     """The momentum is multiplied with the weight and added to it."""
     return weight + 0.95 * weight - 0.009 * gradient
 

@@ -43,7 +43,10 @@ def forward_is_sound(subject: Subject, results: list[InputReport]) -> bool:
         return False
     if first.dtype.kind != "f":
         _say_all(
-            results, Verdict.SKIPPED, "note", f"the result is {first.dtype}: it has no gradient"
+            results,
+            Verdict.SKIPPED,
+            "note",
+            f"forward returns nothing differentiable: its result is {_kind(first)}",
         )
         return False
     if first.size == 0:
@@ -55,6 +58,12 @@ def forward_is_sound(subject: Subject, results: list[InputReport]) -> bool:
     if not np.isfinite(first).all():
         _say_all(results, Verdict.INCONCLUSIVE, "finite", _not_finite(subject, first))
     return True
+
+
+def _kind(out: Array) -> str:
+    return (
+        f"a {type(out.item()).__name__}" if out.dtype == object and not out.ndim else str(out.dtype)
+    )
 
 
 def _not_finite(subject: Subject, out: Array) -> str:
@@ -92,6 +101,11 @@ def is_finite(point: Point, result: InputReport) -> bool:
     """Check that the gradient is finite where the result is."""
     gradient = point.analytic[0][result.position]
     bad = ~np.isfinite(gradient)
+    unmoved = int(np.count_nonzero(~np.isfinite(point.inputs[result.position])))
+    if unmoved:
+        text = f"the input is NaN or infinite in {unmoved} elements: they cannot be moved"
+        result.say(Verdict.INCONCLUSIVE, "finite", text)
+        return False
     if not bad.any():
         return True
     where = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -240,7 +254,18 @@ def hint_at_earlier_call(point: Point, prober: Prober, result: InputReport) -> N
     there = prober.point.analytic[0][result.position]
     # It explains the numbers only if the right gradient is another one.
     other = all(abs(dot(here, m.direction) - m.numeric) > m.bar for m in prober.misses)
-    if here.any() and _gap(here, there) < 1e-12 and other:
+    if here.any() and _gap(here, there) < 1e-12 and other and not _ignores_inputs(point, result):
         result.hints.append(
             Hint("earlier call", "the gradient is that of an earlier call, at other inputs")
         )
+
+
+def _ignores_inputs(point: Point, result: InputReport) -> bool:
+    """Whether the rule looks like one in which a factor is missing: made of the cotangent alone."""
+    if any(finding.kind == "linearity" for finding in result.findings):
+        return True
+    g, a = point.cotangents[0], point.analytic[0][result.position]
+    if g.shape != a.shape:
+        return False
+    factor = float(np.vdot(g, a) / np.vdot(g, g))
+    return norm(a - factor * g) <= 1e-9 * norm(a)

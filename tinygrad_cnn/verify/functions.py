@@ -284,7 +284,7 @@ def _in_float64(module: Module, training: bool) -> Iterator[None]:
     modes = [(part, part.training) for part in module.modules()]
     try:
         for tensor in tensors:
-            tensor._data = in_float64(tensor._data)
+            tensor._data = np.array(in_float64(tensor._data))
         for part, _ in modes:
             part.training = training
         yield

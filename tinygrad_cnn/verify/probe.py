@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -181,7 +181,8 @@ class Prober:
             slopes, h = self._adapt(direction, slopes), self.h
         for level in range(_LEVELS):
             if level:
-                slopes = self.measure(direction, h)
+                wider, slopes = slopes, self.measure(direction, h)
+                todo = todo & ~self._inexact(wider, slopes, todo, which[0])
             smooth = todo & ~slopes.rough
             if smooth.any():
                 self._compare(direction, slopes, smooth, h, which)
@@ -191,6 +192,18 @@ class Prober:
             h /= _SHRINK
         self.counts.kinks += 1
         self._between(direction, slopes, todo, which[0])
+
+    def _inexact(self, wider: Slopes, slopes: Slopes, todo: Array, k: int) -> Array:
+        """Return which results are rough by rounding: their errors grow as the step shrinks."""
+        level = float(
+            np.max(np.abs(wider.value), initial=0.0, where=todo & np.isfinite(wider.value))
+        )
+        with np.errstate(invalid="ignore"):
+            noisy = (slopes.error > 4 * wider.error) & (wider.error < 0.2 * level) & slopes.rough
+        noisy = noisy & todo
+        if noisy.any():
+            self.unsure.append(weigh(wider, self.point.cotangents[k], noisy))
+        return noisy
 
     def _compare(
         self, direction: Array, slopes: Slopes, smooth: Array, h: float, which: Sequence[int]
@@ -208,7 +221,7 @@ class Prober:
             if not self._is_sure(slopes, g, estimate):
                 self.unsure.append(estimate)
                 continue
-            if miss is not None and self._confirmed(miss, smooth, h):
+            if miss is not None and self._confirmed(miss, slopes, smooth, h):
                 self.misses.append(miss)
                 return
             self.decided += 1
@@ -232,25 +245,42 @@ class Prober:
             return None, estimate
         return Miss(direction, g, analytic, estimate.value, allowed), estimate
 
-    def _confirmed(self, miss: Miss, smooth: Array, h: float) -> bool:
-        """Whether the same difference shows with another step, and no choice changes between."""
-        gap = miss.analytic - miss.numeric
+    def _confirmed(self, miss: Miss, slopes: Slopes, smooth: Array, h: float) -> bool:
+        """Whether the same difference shows with other steps, and no choice changes between."""
+        agreeing = 0
         for factor in (1 / 8, 4.0, 1 / 64):
-            slopes = self.measure(miss.direction, h * factor)
-            mask = smooth & ~slopes.rough
+            other = self.measure(miss.direction, h * factor)
+            mask = smooth & ~other.rough
             g = np.where(mask, miss.g, 0.0)
+            if not g.any():
+                continue
             gradient = self.point.gradient(g)[self.index]
-            again, estimate = self._judge(miss.direction, slopes, g, gradient)
-            if again is None:
-                if estimate.bar < abs(gap) / 4 and mask.sum() == smooth.sum():
+            analytic = dot(gradient, miss.direction)
+            one, two = weigh(slopes, g, mask), weigh(other, g, mask)
+            gap = analytic - one.value
+            if abs(two.value - one.value) > 0.2 * abs(gap):
+                if two.bar < 0.2 * abs(gap):
+                    # Two steps, two answers, both sure of themselves: the results are inexact.
+                    self.unsure.append(replace(one, bar=abs(two.value - one.value)))
                     return False
-            elif mask.sum() == smooth.sum():
-                if abs(again.analytic - again.numeric - gap) > 0.5 * abs(gap):
-                    return False
+                continue  # this step is too coarse or too fine for the difference
+            agreeing += 1
+            if agreeing == 2:
                 break
-            else:
-                break  # fewer results, and it is still wrong in those
+        if not agreeing or self._steps(miss, slopes, smooth):
+            self.unsure.append(weigh(slopes, miss.g, smooth))
+            return False
         return not self._at_choice(miss, smooth)
+
+    def _steps(self, miss: Miss, slopes: Slopes, smooth: Array) -> bool:
+        """Whether the results move in steps, as those of float32 do: a tiny move shows it."""
+        t = self.h / _SHRINK**3
+        tiny = (self.line(miss.direction)(t) - self.line(miss.direction)(-t)) / (2 * t)
+        g = np.where(smooth & np.isfinite(tiny), miss.g, 0.0)
+        size = norm(g * np.where(smooth, slopes.value, 0.0))
+        rounding = 64 * EPS * norm(g * np.where(smooth, self.point.out, 0.0)) / t
+        change = norm(g * np.where(g != 0, tiny - slopes.value, 0.0))
+        return change > 0.1 * size + rounding
 
     def _at_choice(self, miss: Miss, smooth: Array) -> bool:
         """Whether a choice changes however small the step, and the value lies between slopes."""
