@@ -6,30 +6,15 @@ one long vector; the result has the same memory order.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.erf import erf_into
 from tinygrad_cnn.kernels.threads import parallel
 
-__all__ = [
-    "PARALLEL_SIZE",
-    "apply",
-    "erf",
-    "gelu",
-    "map_blocks",
-    "normal_cdf",
-    "relu",
-    "relu_gradient",
-    "sigmoid",
-    "silu",
-    "softplus",
-]
+__all__ = ["GRAIN", "PARALLEL_SIZE", "apply", "map_blocks"]
 
 Array = npt.NDArray[Any]
 
@@ -37,15 +22,10 @@ Array = npt.NDArray[Any]
 # waking a thread. Below it, call the ufunc itself.
 PARALLEL_SIZE = 1 << 18
 # Elements worth a thread in formulas of several steps.
-_GRAIN = 1 << 16
+GRAIN = 1 << 16
 # Elements a block: 256 KB of float32 for formulas of several steps (a quarter of that took a third
-# longer with erf's many); more for a single step, where only a mask has to stay in the cache.
+# longer with erf's many).
 _BLOCK = 1 << 16
-_LARGE_BLOCK = 1 << 20
-# np.maximum with a number takes 2.4 times as long as with a row of at least 8192 zeros.
-_ZEROS = 1 << 14
-# Up to here one plain call is quicker than laying out memory.
-_SMALL = 1 << 11
 
 
 def memory_order(x: Array) -> tuple[int, ...] | None:
@@ -83,9 +63,14 @@ def apply(ufunc: np.ufunc, *arrays: Any, out: Array | None = None) -> Any:
     >>> apply(np.add, np.ones(3), 1.0)
     array([2., 2., 2.])
     """
-    largest = max((a for a in arrays if isinstance(a, np.ndarray)), key=np.size, default=None)
-    if largest is None or largest.size < PARALLEL_SIZE:
-        return ufunc(*arrays, out=out)
+    for a in arrays:
+        if isinstance(a, np.ndarray) and a.size >= PARALLEL_SIZE:
+            return _apply_in_parallel(ufunc, arrays, out)
+    return ufunc(*arrays, out=out)
+
+
+def _apply_in_parallel(ufunc: np.ufunc, arrays: tuple[Any, ...], out: Array | None) -> Any:
+    largest = max((a for a in arrays if isinstance(a, np.ndarray)), key=np.size)
     shape, order = largest.shape, memory_order(largest)
     if order is None or np.broadcast_shapes(*map(np.shape, arrays)) != shape:
         return ufunc(*arrays, out=out)
@@ -103,9 +88,12 @@ def apply(ufunc: np.ufunc, *arrays: Any, out: Array | None = None) -> Any:
         views = [view.reshape(-1) if np.ndim(view) else view for view in views]
         target = target.reshape(-1)
 
+    settings = np.geterr()  # a thread has settings of its own
+
     def work(start: int, stop: int) -> None:
         cut = [view[start:stop] if np.ndim(view) else view for view in views]
-        ufunc(*cut, out=target[start:stop])
+        with np.errstate(**settings):
+            ufunc(*cut, out=target[start:stop])
 
     parallel(work, target.shape[0])
     return result
@@ -126,7 +114,7 @@ def _partly_overlap(out: Array, a: Any) -> bool:
 
 
 def map_blocks(
-    formula: Callable[..., None], x: Array, *others: Array, block: int = _BLOCK, grain: int = _GRAIN
+    formula: Callable[..., None], x: Array, *others: Array, block: int = _BLOCK, grain: int = GRAIN
 ) -> Array:
     """Call ``formula(out, x, *others)`` on blocks of flat memory, threads side by side.
 
@@ -187,196 +175,3 @@ def _in_blocks(
                 formula(*(a[i:j] for a in arrays))
 
     return work
-
-
-def relu(x: Array) -> Array:
-    """Compute ``max(x, 0)``; NaN stays NaN.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> relu(np.array([-1.0, 2.0]))
-    array([0., 2.])
-    """
-    if x.size <= _SMALL:
-        return np.asarray(np.maximum(x, 0))
-    zeros = _zeros(x.dtype)
-
-    def formula(out: Array, x: Array) -> None:
-        whole = x.size // zeros.size * zeros.size
-        rows = (-1, zeros.size)
-        if whole:
-            np.maximum(x[:whole].reshape(rows), zeros, out=out[:whole].reshape(rows))
-        np.maximum(x[whole:], zeros[: x.size - whole], out=out[whole:])
-
-    return map_blocks(formula, x, block=_LARGE_BLOCK, grain=PARALLEL_SIZE)
-
-
-@lru_cache(maxsize=8)
-def _zeros(dtype: np.dtype[Any]) -> Array:
-    zeros = np.zeros(_ZEROS, dtype)
-    zeros.flags.writeable = False
-    return zeros
-
-
-def relu_gradient(g: Array, out: Array) -> Array:
-    """Pass the gradient where the result was positive: ``g if out > 0 else 0``.
-
-    The mask multiplies the bits of `g` as integers: that is as fast as ``g * mask``, and an
-    infinite or NaN `g` leaves 0 where it is masked. np.where takes ten times as long.
-
-    Parameters
-    ----------
-    g, out
-        Gradient of the result, and the result of `relu`: one shape, one dtype.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> relu_gradient(np.array([np.inf, 5.0]), np.array([0.0, 2.0]))
-    array([0., 5.])
-    """
-    bits = np.dtype(f"i{g.itemsize}")
-    if g.size <= _SMALL:
-        return np.asarray(np.multiply(g.view(bits), out > 0)).view(g.dtype)
-
-    def formula(result: Array, out: Array, g: Array) -> None:
-        np.multiply(g.view(bits), out > 0, out=result.view(bits))
-
-    return map_blocks(formula, out, g, block=_LARGE_BLOCK, grain=_GRAIN)
-
-
-def sigmoid(x: Array) -> Array:
-    """Compute ``1 / (1 + exp(−x))``, to full relative accuracy in both tails.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> print(sigmoid(np.array([-1e4, 0.0, 1e4])))
-    [0.  0.5 1. ]
-    """
-    return map_blocks(_sigmoid, x)
-
-
-def _sigmoid(out: Array, x: Array) -> None:
-    # exp(−x) overflows to ∞ in the lower tail, and 1 / ∞ is the right answer there.
-    np.negative(x, out=out)
-    np.exp(out, out=out)
-    np.add(out, 1, out=out)
-    np.divide(1, out, out=out)
-
-
-def softplus(x: Array) -> Array:
-    """Compute ``log(1 + exp(x)) = max(x, 0) + log1p(exp(−|x|))``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> print(softplus(np.array([-1e4, 0.0, 1e4])).round(4))
-    [0.000e+00 6.931e-01 1.000e+04]
-    """
-
-    def formula(out: Array, x: Array) -> None:
-        np.abs(x, out=out)
-        np.negative(out, out=out)
-        np.exp(out, out=out)
-        np.log1p(out, out=out)
-        np.add(out, np.maximum(x, 0), out=out)
-
-    return map_blocks(formula, x)
-
-
-def silu(x: Array) -> Array:
-    """Compute ``x · sigmoid(x)``; its limit at −∞ is 0.
-
-    Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units" (2018).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> print(silu(np.array([-np.inf, 0.0, np.inf])) + 0.0)
-    [ 0.  0. inf]
-    """
-
-    def formula(out: Array, x: Array) -> None:
-        _sigmoid(out, x)
-        _times_bounded(out, x)
-
-    return map_blocks(formula, x)
-
-
-def _times_bounded(out: Array, x: Array) -> None:
-    """Multiply a factor that vanishes at −∞ by `x`, kept finite there: 0 · ∞ has no value."""
-    np.multiply(out, np.maximum(x, np.finfo(x.dtype).min), out=out)
-
-
-def erf(x: Array) -> Array:
-    """Compute the error function ``2/√π ∫₀ˣ exp(−t²) dt``.
-
-    Within 2e-15 of float64 and 4e-7 of float32, relative; see `kernels.erf` for the sources.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> erf(np.array([0.5])).round(6)
-    array([0.5205])
-    """
-    return map_blocks(erf_into, x)
-
-
-def normal_cdf(x: Array) -> Array:
-    """Compute the standard normal distribution function ``½ · (1 + erf(x / √2))``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> normal_cdf(np.array([0.0]))
-    array([0.5])
-    """
-    return map_blocks(_normal_cdf, x)
-
-
-def _normal_cdf(out: Array, x: Array) -> None:
-    erf_into(out, x * x.dtype.type(math.sqrt(0.5)))
-    np.add(out, 1, out=out)
-    np.multiply(out, 0.5, out=out)
-
-
-def gelu(x: Array, approximate: str = "none") -> Array:
-    """Compute ``x · Φ(x)``, Φ the standard normal distribution function.
-
-    Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016). With `approximate` = "tanh",
-    ``½ · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``. The limit at −∞ is 0.
-
-    Parameters
-    ----------
-    x
-        Any shape.
-    approximate
-        "none" or "tanh".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> gelu(np.array([1.0])).round(6), gelu(np.array([1.0]), "tanh").round(6)
-    (array([0.841345]), array([0.841192]))
-    """
-    assert approximate in ("none", "tanh"), approximate
-    half = _normal_cdf if approximate == "none" else _tanh_cdf
-
-    def formula(out: Array, x: Array) -> None:
-        half(out, x)
-        _times_bounded(out, x)
-
-    return map_blocks(formula, x)
-
-
-def _tanh_cdf(out: Array, x: Array) -> None:
-    np.multiply(x, x, out=out)
-    np.multiply(out, 0.044715, out=out)
-    np.add(out, 1, out=out)
-    np.multiply(out, x, out=out)
-    np.multiply(out, math.sqrt(2 / math.pi), out=out)
-    np.tanh(out, out=out)
-    np.add(out, 1, out=out)
-    np.multiply(out, 0.5, out=out)
