@@ -130,7 +130,7 @@ def test_too_uncertain_is_inconclusive() -> None:
         def forward(self, x: Any) -> Any:
             return x.astype(np.float32).astype(np.float64) * 1.0
 
-        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        def backward(self, g: Any, _out: Any, _x: Any) -> tuple[Any, ...]:
             return (g,)
 
     report = quiet(Inexact(), leaf(6))
@@ -153,7 +153,7 @@ def test_second_derivatives_that_are_wrong() -> None:
         def forward(self, x: Any) -> Any:
             return x * x
 
-        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        def backward(self, g: Any, _out: Any, x: Any) -> tuple[Any, ...]:
             constant = x.detach() if isinstance(x, Tensor) else x
             return (g * 2.0 * constant,)
 
@@ -227,7 +227,7 @@ def test_not_finite_in_the_gradient() -> None:
         def forward(self, x: Any) -> Any:
             return np.sqrt(np.abs(x))
 
-        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        def backward(self, g: Any, out: Any, _x: Any) -> tuple[Any, ...]:
             return (g / (2 * out),)
 
     report = quiet(Root(), np.array([1.0, 0.0]))
@@ -346,7 +346,7 @@ def test_several_wrong_nodes_nearest_the_loss_first() -> None:
         def forward(self, x: Any) -> Any:
             return x * 3.0
 
-        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        def backward(self, g: Any, _out: Any, _x: Any) -> tuple[Any, ...]:
             return (g * self.factor,)
 
     x = leaf(3)
@@ -364,7 +364,7 @@ def test_a_wrong_reference_is_found() -> None:
         def forward(self, x: Any) -> Any:
             return x * x
 
-        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        def backward(self, g: Any, _out: Any, x: Any) -> tuple[Any, ...]:
             return (g * 2.0 * x,)
 
         def reference(self, x: Any) -> Any:
@@ -384,7 +384,7 @@ def test_a_rule_that_raises_or_has_the_wrong_shape() -> None:
         def forward(self, x: Any) -> Any:
             return x * 1.0
 
-        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        def backward(self, _g: Any, _out: Any, _x: Any) -> tuple[Any, ...]:
             if not self.shape:
                 raise KeyError("nothing")
             return (np.ones(self.shape),)

@@ -70,7 +70,7 @@ def test_a_wrong_operation_in_a_network_is_named_with_its_place() -> None:
         def choice(self, x: Any) -> Any:
             return x > 0
 
-        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        def backward(self, g: Any, _out: Any, _x: Any) -> tuple[Any, ...]:
             return (g * (g > 0),)
 
     registry.clear()
@@ -81,6 +81,6 @@ def test_a_wrong_operation_in_a_network_is_named_with_its_place() -> None:
     module.bn3.forward = lambda x: Wrong()(forward(x))
     report = check_graph(loss_of("batchnorm", module, images, labels, False))
     nodes = [r for r in report.failures if r.seq is not None]
-    assert [(r.op, r.scope, r.input) for r in nodes] == [("wrong_relu", "bn3", "x")]
+    assert [(r.op, r.scope, r.input) for r in nodes] == [("wrong_relu", "bn3", "_x")]
     assert [h.code for h in nodes[0].hints] == ["wrong mask"]
     assert {r.op for r in report.failures[1:]} == {"end to end"}
