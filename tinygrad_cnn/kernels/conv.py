@@ -21,14 +21,12 @@ from tinygrad_cnn.kernels.correlation import (
     Correlation,
     Job,
     WeightGradient,
-    grain_for,
     run_jobs,
 )
 from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
-from tinygrad_cnn.kernels.threads import parallel
 from tinygrad_cnn.kernels.windows import Window
 
-__all__ = ["channel_sum", "conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]
+__all__ = ["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -277,41 +275,3 @@ def conv2d_weight_gradient(
     for job, (_, o) in zip(jobs, slices, strict=True):
         dw[o] = job.result().transpose(3, 2, 0, 1)  # (O // G, C // G, KH, KW)
     return dw
-
-
-def channel_sum(g: Array) -> Array:
-    """Sum over images, height and width: the gradient by a bias.
-
-    Sums each image's rows, then the images, then the columns, so that no chain of additions is
-    longer than the longest side.
-
-    Parameters
-    ----------
-    g
-        Shape (N, C, H, W), any strides.
-
-    Returns
-    -------
-    array
-        Shape (C,), of g's dtype.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> channel_sum(np.ones((2, 3, 4, 4)))
-    array([32., 32., 32.])
-    """
-    N, C, H, W = g.shape
-    if not _channels_last(g).flags.c_contiguous:
-        planes: Array = np.add.reduce(g, axis=(2, 3))  # (N, C)
-        return np.asarray(np.add.reduce(planes, axis=0))
-    rows = _channels_last(g).reshape(N, H, W * C)
-    images = np.empty((N, W * C), g.dtype)
-
-    def work(start: int, stop: int) -> None:
-        np.add.reduce(rows[start:stop], axis=1, out=images[start:stop])
-
-    # Adding takes about 0.1 ns a value.
-    parallel(work, N, grain=grain_for(N, 0.1 * g.size + 1))
-    columns: Array = np.add.reduce(images, axis=0)
-    return np.asarray(np.add.reduce(columns.reshape(W, C), axis=0))

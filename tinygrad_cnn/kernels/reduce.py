@@ -22,7 +22,6 @@ __all__ = [
     "block_product_sum",
     "block_rows",
     "block_sum",
-    "channel_sum",
     "column_sum",
     "positions",
     "sum_over",
@@ -38,30 +37,6 @@ BLOCK_SIZE = 1 << 18
 _ROW_WIDTH = 1 << 10
 # Below this np.sum takes less than the 15 µs of overhead of the wide rows.
 _WIDE_SUM_SIZE = 1 << 13
-
-
-def channel_sum(g: Array) -> Array:
-    """Sum over every axis but axis 1, as a bias's gradient needs it.
-
-    ``out[c] = Σ_n Σ_h Σ_w g[n, c, h, w]``
-
-    Parameters
-    ----------
-    g
-        Shape (N, C) or (N, C, …), fastest in channels-last memory.
-
-    Returns
-    -------
-    array
-        Shape (C,), dtype of `g`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> channel_sum(np.ones((2, 3, 4, 4)))
-    array([32., 32., 32.])
-    """
-    return sum_over(g, (0, *range(2, g.ndim)))
 
 
 def positions(x: Array) -> Array:
