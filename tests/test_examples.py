@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +151,16 @@ def test_custom_op(tmp_path: Path) -> None:
     assert "PASS" in right
     assert "FAIL" not in right
     assert re.search(r"FAIL +forgotten_root\(delta=1.0\) · x .*custom_op.py:\d+", wrong)
+
+
+def test_wrong_operation(tmp_path: Path) -> None:
+    drawn = ("--out", "wrong.svg") if shutil.which("dot") else ()
+    printed = run("wrong_operation", tmp_path, *drawn)
+    assert re.match(r"FAIL +conv2d\(.*\) · x \[8, 4, 13, 13\] \(in conv2\)\n", printed)
+    assert "the whole gradient is 0, while the numeric one is not: it is lost" in printed
+    losses = list(map(float, printed.splitlines()[-1].rpartition(":")[2].split()))
+    assert losses == sorted(losses, reverse=True)  # nobody would notice
+    if drawn:
+        picture = (tmp_path / "wrong.svg").read_text(encoding="utf-8")
+        assert picture.count(">FAIL<") == 1
+        assert "WrongConv2d" in picture

@@ -31,13 +31,25 @@ __all__ = [
 ]
 
 _MISTAKES = 18
+_WORDS = {
+    "batch_size": "batch size",
+    "lr": "learning rate",
+    "mean": "mean of pixels",
+    "std": "deviation of pixels",
+    "shift": "shift in pixels",
+    "target": "learns",
+    "train_images": "training images",
+    "test_images": "test images",
+    "steps_per_epoch": "steps an epoch",
+    "data_crc32": "checksum of data",
+}
 _ROWS = 60  # of a table in place of a picture
 
 
 def configuration(run: Run) -> str:
     """Tell what was asked for, and on what it ran."""
-    settings = facts((name.replace("_", " "), value) for name, value in run.settings.items())
-    others = facts((name.replace("_", " "), value) for name, value in run.facts.items())
+    settings = facts((_WORDS.get(name, name), value) for name, value in run.settings.items())
+    others = facts((_WORDS.get(name, name), value) for name, value in run.facts.items())
     return f"<h3>Settings</h3>\n{settings}\n<h3>Data and versions</h3>\n{others}"
 
 

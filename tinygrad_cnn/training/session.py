@@ -27,10 +27,13 @@ from tinygrad_cnn.training.recipes import Settings
 from tinygrad_cnn.training.terminal import Terminal, score_text
 from tinygrad_cnn.training.trainer import Trainer
 
-__all__ = ["Draw", "resume_run", "start_run"]
+__all__ = ["Draw", "Watch", "resume_run", "start_run"]
 
 Draw = Callable[[Tensor, nn.Module, Path], list[str]]
 """Draws the graph of a loss, computed by a network, into a folder; returns what to tell."""
+
+Watch = Callable[[Trainer], None]
+"""Is called after each training step, and changes nothing."""
 
 _CHECKED_IMAGES = 16
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -44,6 +47,7 @@ def start_run(
     *,
     check: bool = True,
     draw: Draw | None = None,
+    watch: Watch | None = None,
     quiet: bool = False,
 ) -> int:
     """Train a network from the beginning.
@@ -58,6 +62,8 @@ def start_run(
         Whether to verify the gradients first.
     draw
         Draws the compute graph; None leaves it out.
+    watch
+        Is shown the trainer after each step.
     quiet
         Say nothing but the results at the end.
 
@@ -89,7 +95,7 @@ def start_run(
     if draw is not None:
         for line in _draw(trainer, draw, folder):
             terminal.note(line)
-    return _train(trainer, run, terminal)
+    return _train(trainer, run, terminal, watch)
 
 
 def resume_run(
@@ -97,6 +103,7 @@ def resume_run(
     load: Callable[[str], Splits],
     *,
     agree: Callable[[Settings], None] = lambda _: None,
+    watch: Watch | None = None,
     quiet: bool = False,
 ) -> int:
     """Go on with a run that was stopped; the weights end as if it never had been.
@@ -109,6 +116,8 @@ def resume_run(
         Loads the data of that name.
     agree
         Looks at the run's settings, and may raise if they are not what was asked for.
+    watch
+        Is shown the trainer after each step.
     quiet
         Say nothing but the results at the end.
 
@@ -152,7 +161,7 @@ def resume_run(
         f"{settings_text(trainer.settings)}\ngoing on with {run} after {position.epochs} epochs "
         f"and {position.steps} of {trainer.steps_per_epoch} steps"
     )
-    return _train(trainer, run, terminal)
+    return _train(trainer, run, terminal, watch)
 
 
 def settings_text(settings: Settings) -> str:
@@ -230,7 +239,7 @@ def _stop_by_signal() -> Iterator[_Stop]:
             signal.signal(number, handler)
 
 
-def _train(trainer: Trainer, run: RunFolder, terminal: Terminal) -> int:
+def _train(trainer: Trainer, run: RunFolder, terminal: Terminal, watch: Watch | None) -> int:
     """Train to the end, or until a signal; save either way."""
     saved = time.monotonic()
     warned = trainer.settings.batch_size < _TELLING_IMAGES
@@ -238,6 +247,8 @@ def _train(trainer: Trainer, run: RunFolder, terminal: Terminal) -> int:
         with _stop_by_signal() as stop:
             for step in trainer.steps():
                 terminal.step(step)
+                if watch is not None:
+                    watch(trainer)
                 if step.epoch_row:
                     warned = _warn_of_silence(trainer, terminal, warned)
                 now = time.monotonic()
