@@ -3,6 +3,8 @@
 import { svg } from "./dom.js";
 import { measureBox, outline, shorten } from "./shapes.js";
 
+const LARGE = 400; // boxes
+
 export class Drawing {
   constructor(world) {
     this.world = world;
@@ -44,9 +46,36 @@ export class Drawing {
     });
     this.routes = layout.routes
       .filter((route) => route.points)
-      .map(({ edge, points, beside }) => ({ edge, element: arrow(edge, points, beside) }));
+      .map(({ edge, points, beside }) => ({
+        edge,
+        element: arrow(edge, points, beside),
+        place: extent(points),
+      }));
     this.arrows.replaceChildren(...this.routes.map((route) => route.element));
+    this.culled = [
+      ...this.routes,
+      ...[...layout.boxes].map(([key, place]) => ({ element: this.elements.get(key), place })),
+    ];
+    for (const item of this.culled) item.element.style.display = "";
   }
+
+  // Takes out of a large drawing what is far from sight: browsers set all text anew at every zoom.
+  cull(x, y, w, h) {
+    if (!this.culled || this.layout.boxes.size <= LARGE) return;
+    for (const item of this.culled) {
+      const { place } = item;
+      const near = place.x < x + 2 * w && place.x + place.w > x - w &&
+        place.y < y + 2 * h && place.y + place.h > y - h;
+      if (item.near !== near) item.element.style.display = near ? "" : "none";
+      item.near = near;
+    }
+  }
+}
+
+function extent(points) {
+  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => y)];
+  const [x, y] = [Math.min(...xs), Math.min(...ys)];
+  return { x, y, w: Math.max(...xs) - x, h: Math.max(...ys) - y };
 }
 
 // An open module: its paper under the arrows, its header over them.

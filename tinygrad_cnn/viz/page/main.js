@@ -10,7 +10,7 @@ import { Playback } from "./playback.js";
 import { Search } from "./search.js";
 import { Viewport } from "./viewport.js";
 
-const MOST_OPEN = 3000; // boxes that "open all" shows at once
+const MOST_OPEN = 2000; // boxes that "open all" shows at once
 const STILL = 400; // boxes; with more, nothing glides
 
 export function start(section) {
@@ -160,6 +160,7 @@ class Page {
       const shift = (before.x + before.w / 2 - after.x - after.w / 2) * k;
       this.viewport.set(x + shift, y + (before.y - after.y) * k, k);
     }
+    this.viewport.apply();
     this.dress();
     if (focused) this.focus(this.graph.byKey.get(focused), false);
   }
@@ -243,7 +244,9 @@ class Page {
     if (!box) return;
     this.current = box;
     this.dress();
-    this.drawing.elements.get(box.key)?.focus({ preventScroll: true });
+    const element = this.drawing.elements.get(box.key);
+    if (element) element.style.display = ""; // what is not shown takes no focus
+    element?.focus({ preventScroll: true });
     const place = this.placeOf(box);
     if (bring && place) this.viewport.bring(place);
   }
@@ -337,7 +340,7 @@ class Page {
         this.dress();
       }
     });
-    new ResizeObserver(() => this.viewport.apply()).observe(canvas);
+    this.viewport.changed = () => this.drawing.cull(...this.viewport.sight);
     const zoom = (factor) => () => this.viewport.zoom(factor, undefined, undefined, true);
     listen(this.embedded ? this.section : document, {
       "/": () => this.search.input.focus(),

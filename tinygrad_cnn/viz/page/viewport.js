@@ -12,6 +12,12 @@ export class Viewport {
     this.embedded = embedded; // the page around it scrolls: a plain wheel is not for us
     [this.x, this.y, this.k] = [0, 0, 1];
     this.size = { w: 1, h: 1 };
+    this.window = { w: 1, h: 1 };
+    this.changed = () => {};
+    new ResizeObserver(([{ contentRect }]) => {
+      this.window = { w: contentRect.width, h: contentRect.height };
+      this.apply();
+    }).observe(canvas);
     this.pointers = new Map();
     this.moved = false; // whether the last press was a drag
     canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
@@ -30,7 +36,7 @@ export class Viewport {
       // Text that nobody can read costs time.
       const far = this.k < 0.16 ? "tiny" : this.k < 0.38 ? "far" : "near";
       if (this.canvas.dataset.distance !== far) this.canvas.dataset.distance = far;
-      this.canvas.dispatchEvent(new CustomEvent("viewchange"));
+      this.changed();
     });
   }
 
@@ -52,6 +58,12 @@ export class Viewport {
       if (t < 1) this.gliding = requestAnimationFrame(step);
     };
     this.gliding = requestAnimationFrame(step);
+  }
+
+  // The part of the drawing that is in sight. Asks the browser nothing: that would cost a layout.
+  get sight() {
+    const { x, y, k, window } = this;
+    return [-x / k, -y / k, window.w / k, window.h / k];
   }
 
   get box() {
