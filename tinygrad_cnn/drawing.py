@@ -82,7 +82,17 @@ def add_graph(subparsers: Subparsers) -> None:
 
 
 def run_graph(arguments: argparse.Namespace) -> int:
-    """Run ``graph``."""
+    """Run ``graph``; the package's default generator is left as it was."""
+    from tinygrad_cnn.random import get_rng_state, set_rng_state
+
+    state = get_rng_state()
+    try:
+        return _run_graph(arguments)
+    finally:
+        set_rng_state(state)
+
+
+def _run_graph(arguments: argparse.Namespace) -> int:
     from tinygrad_cnn.training import RunError
     from tinygrad_cnn.viz import RendererMissing
 

@@ -1,0 +1,32 @@
+"""One small run, trained from the command line with all that it keeps, for all tests here."""
+
+import pytest
+
+from tests.training.small import write_folder
+from tinygrad_cnn import cli
+from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.random import get_rng_state, set_rng_state
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, small_data):
+    """The folder of a run of a network that is quickly verified."""
+    return train(tmp_path_factory.mktemp("run") / "first", small_data, "momentum")
+
+
+def train(folder, data, network):
+    threads, state = get_num_threads(), get_rng_state()
+    try:
+        where = ("--data", str(data), "--out", str(folder))
+        how = ("--epochs", "2", "--batch-size", "30", "--no-check", "--quiet")
+        status = cli.main(["train", network, *where, *how])
+    finally:
+        set_num_threads(threads)
+        set_rng_state(state)
+    assert status == 0
+    return folder
