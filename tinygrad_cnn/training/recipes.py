@@ -78,7 +78,7 @@ RECIPES: dict[str, Recipe] = {
         std=_STD,
     ),
     "batchnorm": Recipe(
-        epochs=6,
+        epochs=8,
         batch_size=50,
         optimizer="nesterov",
         schedule="onecycle",
