@@ -183,6 +183,20 @@ def test_report_can_be_written_elsewhere(trained, tmp_path, capsys, monkeypatch)
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_run_that_is_not_finished(trained, tmp_path, monkeypatch):
+    without_matplotlib(monkeypatch)
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    (folder / "model.npz").unlink()
+    for name in ("metrics.csv", "steps.csv"):
+        head = (folder / name).read_text().splitlines()[0]
+        (folder / name).write_text(f"{head}\n")
+    assert cli.main(["report", str(folder)]) == 0
+    text = (folder / "report.html").read_text("utf-8")
+    assert "No epoch has been finished yet." in text
+    assert "is not finished: weights after 2 epochs" in text
+
+
 def damage_config(folder):
     config = json.loads((folder / "config.json").read_text())
     del config["versions"]

@@ -37,6 +37,12 @@ def test_classes():
     assert [mistake.index for mistake in run.mistakes(1)] == [2]
 
 
+def test_answers_beyond_the_classes_of_the_data_are_numbers():
+    run = run_of("class", np.eye(4)[[0, 3]], [0, 1], ["cat", "dog"])
+    assert list(run.confusion().answers) == ["cat", "dog", "2", "3"]
+    assert run.mistakes(9)[0].answer == "3"
+
+
 def test_detection():
     run = run_of("is_digit", [[0.9], [0.8], [0.3], [0.9999]], [0, 3, 0, 7], list("0123456789"))
     assert run.score == 0.25

@@ -112,7 +112,8 @@ class Run:
 
     def _names(self) -> list[str]:
         if self.target == "class":
-            return [str(name) for name in self.classes]
+            names = [str(name) for name in self.classes]
+            return names + [str(i) for i in range(len(names), self.answers.shape[1])]
         return [f"not {self.classes[0]}", str(self.classes[0])]
 
     def confusion(self) -> Confusion:

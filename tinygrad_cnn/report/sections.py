@@ -196,7 +196,7 @@ def _matrix(found: Confusion) -> str:
 def _cell(count: int, share: float) -> str:
     if not count:
         return '<td class="none">·</td>'
-    ink = "#ffffff" if share > 0.45 else "#1e293b"
+    ink = "#ffffff" if share > 0.38 else "#1e293b"
     # from white to the dark blue of the figures; the root keeps single mistakes visible
     weight = share**0.5
     red, green, blue = (round(255 + (to - 255) * weight) for to in (8, 69, 148))
