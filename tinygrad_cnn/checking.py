@@ -1,0 +1,242 @@
+"""The subcommand ``check``: every gradient of a network on real digits, operation by operation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_cnn.arguments import DATA, NETWORKS, Subparsers, integer, one_of
+
+if TYPE_CHECKING:
+    from tinygrad_cnn.data import Splits
+    from tinygrad_cnn.verify import InputReport, Report
+
+__all__ = ["add_check"]
+
+_DESCRIPTION = """\
+Verify every gradient of a network on real digits.
+
+The graph of a training step is recorded. Each operation is replayed in float64 on its recorded
+inputs, and its backward rule compared with numeric differentiation; then the gradient of every
+parameter is, from end to end. Exit status 1 if a gradient is wrong or undecided."""
+
+_EXAMPLES = """\
+examples:
+  tinygrad-cnn check batchnorm
+  tinygrad-cnn check all --batch 2 --seed 7 --json gradients.json
+  tinygrad-cnn check momentum --data fashion-mnist --eval"""
+
+_COLOURS = {"PASS": "32", "KINK": "36", "FAIL": "1;31", "INCONCLUSIVE": "33", "SKIPPED": "2"}
+
+
+def add_check(subparsers: Subparsers) -> None:
+    """Add ``check``."""
+    parser = subparsers.add_parser(
+        "check",
+        help="verify every gradient of a network",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument(
+        "network",
+        metavar="NETWORK",
+        type=one_of((*NETWORKS, "all")),
+        help=f"one of {', '.join(NETWORKS)}, or all of them",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="NAME|FOLDER",
+        default="digits",
+        help=f"{', '.join(DATA)}, or a folder of idx files (default: digits)",
+    )
+    parser.add_argument(
+        "--batch", metavar="N", type=integer(1), default=8, help="images (default: 8)"
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=integer(0),
+        default=0,
+        help="of the weights, the choice of images and the check (default: 0)",
+    )
+    parser.add_argument(
+        "--eval", action="store_true", help="check the network in evaluation, not in training"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the reports as JSON")
+    parser.set_defaults(run=run_check)
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    """Run ``check``."""
+    from tinygrad_cnn.arguments import UsageError, load_data
+    from tinygrad_cnn.training import RunError
+
+    names = NETWORKS if arguments.network == "all" else (arguments.network,)
+    if not arguments.eval and arguments.batch == 1 and "batchnorm" in names:
+        raise UsageError(
+            "argument --batch: batchnorm in training expects at least 2 images: a batch of one has "
+            "no statistics to normalise by"
+        )
+    try:
+        splits = load_data(arguments.data)
+        found: dict[str, Report] = {}
+        for name in names:
+            if found:
+                print()
+            found[name] = _check_network(name, splits, arguments)
+    except RunError as error:
+        print(f"tinygrad-cnn check: {error}", file=sys.stderr)
+        return 1
+    if arguments.json is not None:
+        _write_json(arguments.json, found, arguments)
+    return 0 if all(found.values()) else 1
+
+
+def _check_network(name: str, splits: Splits, arguments: argparse.Namespace) -> Report:
+    """Check one network and print what was found."""
+    import numpy as np
+
+    from tinygrad_cnn.autograd import record_source
+    from tinygrad_cnn.models import NETWORKS
+    from tinygrad_cnn.tensor import tensor
+    from tinygrad_cnn.training import Settings
+    from tinygrad_cnn.training.images import ToNetwork, check_splits
+    from tinygrad_cnn.training.tasks import task_of
+    from tinygrad_cnn.verify import check_graph
+
+    settings = Settings.of(name, data=arguments.data)
+    check_splits(splits, settings)
+    network, train = NETWORKS[name], splits.train
+    rng = np.random.default_rng(arguments.seed)
+    model = network.build(rng).train(not arguments.eval)
+    dict(model.named_parameters())  # which gives them their names
+    chosen = rng.permutation(len(train))[: arguments.batch]
+    images = tensor(ToNetwork(settings)(train.images[chosen]), name="images")
+    targets = task_of(network.target).targets(train.labels[chosen])
+    with record_source():
+        output = model(images)
+    loss = network.loss(output, tensor(targets, name="targets"))
+    report = check_graph(loss, seed=arguments.seed)
+    mode = "evaluation" if arguments.eval else "training"
+    print(f"{name}: {len(chosen)} images of {arguments.data}, in {mode}, seed {arguments.seed}")
+    print(report_text(report, colours=_has_colours()))
+    return report
+
+
+# ---------------------------------------------------------------------------------------- printing
+
+
+def _has_colours() -> bool:
+    """Whether to colour: in a terminal that can, unless the user does not want it."""
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def report_text(report: Report, colours: bool = False) -> str:
+    """Return a table with a row for each gradient, what is wrong below it, and a last line.
+
+    Parameters
+    ----------
+    report
+        From `check_graph` or another check.
+    colours
+        Whether verdicts are coloured by ANSI escape sequences.
+
+    >>> from tinygrad_cnn import tensor
+    >>> from tinygrad_cnn.verify import check_graph
+    >>> x = tensor([1.0, 2.0], requires_grad=True, name="x")
+    >>> print(report_text(check_graph(x.exp().sum())))  # doctest: +ELLIPSIS
+      verdict  operation   module  input  shape  worst error  elements  directions  kinks
+      PASS     sum                 x      2      ...
+      PASS     exp                 x      2      ...
+      PASS     end to end          x      2      ...
+    PASS: 3 gradients, 3 PASS
+    """
+    rows: list[tuple[str, ...]] = [_HEAD]
+    before: int | None = None
+    for result in report.results:
+        same = result.seq is not None and result.seq == before
+        rows.append(_row(result, same))
+        before = result.seq
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:>{width}}" if index >= _NUMBERS else f"{cell:<{width}}"
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        cells[0] = _coloured(cells[0], row[0], colours)
+        lines.append(f"  {'  '.join(cells)}".rstrip())
+    wrong = [result for result in report.results if not result.ok]
+    for result in wrong:
+        head, _, rest = result.text().partition("\n")
+        verdict = result.verdict.value
+        lines += ["", _coloured(verdict, verdict, colours) + head.removeprefix(verdict)]
+        lines += [rest] if rest else []
+    if wrong:
+        lines.append("")
+    lines += [f"note: {note}" for note in report.notes]
+    counted = ", ".join(f"{n} {name}" for name, n in report.counts.items() if n)
+    verdict = report.verdict.value
+    lines.append(
+        f"{_coloured(verdict, verdict, colours)}: {len(report.results)} gradients, {counted}"
+    )
+    return "\n".join(lines)
+
+
+_HEAD = (
+    *("verdict", "operation", "module", "input", "shape"),
+    *("worst error", "elements", "directions", "kinks"),
+)
+_NUMBERS = 5  # from this column on
+
+
+def _row(result: InputReport, same: bool) -> tuple[str, ...]:
+    """Return the cells of a gradient; the operation's name stands in its first row only."""
+    shape = "×".join(map(str, result.shape)) or "number"
+    operation = result.op.partition("(")[0]  # settings stand in the findings
+    if result.op.endswith("(under create_graph)"):
+        operation += " (under create_graph)"
+    counts = result.counts
+    error = "" if counts.worst_error is None else f"{counts.worst_error:.0e}"
+    error = "0" if counts.worst_error == 0 else error
+    return (
+        result.verdict.value,
+        "" if same else operation,
+        "" if same else result.scope,
+        result.input,
+        shape,
+        error,
+        *(f"{n:,}" if n else "" for n in (counts.elements, counts.directions, counts.kinks)),
+    )
+
+
+def _coloured(text: str, verdict: str, colours: bool) -> str:
+    colour = _COLOURS.get(verdict)
+    return f"\x1b[{colour}m{text}\x1b[0m" if colours and colour else text
+
+
+# -------------------------------------------------------------------------------------------- JSON
+
+
+def _write_json(path: Path, reports: dict[str, Report], arguments: argparse.Namespace) -> None:
+    """Write all reports into one file, which appears whole or not at all."""
+    from tinygrad_cnn import __version__
+    from tinygrad_cnn.data.atomic import atomic_file
+
+    content: dict[str, Any] = {
+        "version": __version__,
+        "data": arguments.data,
+        "batch": arguments.batch,
+        "seed": arguments.seed,
+        "mode": "eval" if arguments.eval else "train",
+        "ok": all(reports.values()),
+        "networks": {name: report.to_dict() for name, report in reports.items()},
+    }
+    with atomic_file(path) as file:
+        file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
