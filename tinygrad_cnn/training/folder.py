@@ -8,6 +8,8 @@
 ``model.npz``             the weights, once the run is finished
 ``curves.png``            loss and score as a picture
 ``graph.dot, graph.svg``  the compute graph of a training step
+``gradients.npz``         histograms of the gradients, twenty rows an epoch
+``report.html``           the whole run on one page
 ========================  ======================================================================
 """
 
