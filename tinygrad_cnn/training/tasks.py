@@ -56,9 +56,10 @@ class Classify:
 
     def table(self, answers: Array, labels: Array, classes: Sequence[str]) -> str:
         """Show how many images of each class (row) were taken for each class (column)."""
-        counts = np.zeros((len(classes), len(classes)), int)
+        names = _every_name(classes, answers.shape[1])
+        counts = np.zeros((len(names), len(names)), int)
         np.add.at(counts, (labels, answers.argmax(1)), 1)
-        return _counts(counts, classes, [str(number) for number in range(len(classes))])
+        return _counts(counts, names, [str(number) for number in range(len(names))])
 
     def words(self, answers: Array, classes: Sequence[str]) -> list[str]:
         """Name the likeliest class with its probability.
@@ -68,7 +69,8 @@ class Classify:
         """
         scaled = np.exp(answers - answers.max(1, keepdims=True))
         probabilities = scaled / scaled.sum(1, keepdims=True)  # (N, K)
-        return [f"{classes[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
+        names = _every_name(classes, answers.shape[1])
+        return [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
 
 
 class Detect:
@@ -152,6 +154,15 @@ def task_of(target: str) -> Task:
     if target not in _TASKS:
         raise RunError(f"the target of a network is one of {', '.join(_TASKS)}, got {target!r}")
     return _TASKS[target]
+
+
+def _every_name(classes: Sequence[str], answers: int) -> list[str]:
+    """Return a name for each answer: the data may have fewer classes than the network tells.
+
+    >>> _every_name(["cat", "dog"], 3)
+    ['cat', 'dog', '2']
+    """
+    return [*classes, *(str(number) for number in range(len(classes), answers))]
 
 
 def _counts(counts: Array, rows: Sequence[str], columns: Sequence[str]) -> str:
