@@ -1,0 +1,1 @@
+"""What `benchmark.py` times: workloads, the same work in other frameworks, and how to measure."""

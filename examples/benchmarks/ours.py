@@ -1,0 +1,143 @@
+"""The workloads in this project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tinygrad_cnn
+import tinygrad_cnn.functional as F
+from benchmarks.layers import arrays, small_arrays
+from benchmarks.networks import LEARNING_RATE, Network, weights_of
+from tinygrad_cnn import models, optim, tensor
+from tinygrad_cnn.graph import Node
+from tinygrad_cnn.verify import gradcheck
+from tinygrad_cnn.viz.cost import multiply_adds
+
+Run = Callable[[], Any]
+
+LOSSES: dict[str, Callable[[Any, Any], Any]] = {
+    "cross_entropy": F.cross_entropy,
+    "mse": F.mse_loss,
+    "half_mse": models.half_squared_error,
+}
+
+
+def optimizer_of(network: Network, parameters: Any) -> optim.Optimizer:
+    """Make the optimiser that a network is trained with."""
+    if network.optimizer == "adam":
+        return optim.Adam(parameters, lr=LEARNING_RATE)
+    momentum = 0.9 if network.optimizer == "momentum" else 0.0
+    return optim.SGD(parameters, lr=LEARNING_RATE, momentum=momentum)
+
+
+def train_step(network: Network, size: int) -> Run:
+    """Return a function that does one step of training and returns the loss."""
+    model = network.model()
+    model.load_state_dict(weights_of(network))
+    x, y = network.batch(size)
+    loss_of, optimizer = LOSSES[network.loss], optimizer_of(network, model.parameters())
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = loss_of(model(tensor(x)), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def inference(network: Network, size: int) -> Run:
+    """Return a function that computes the network's answers without recording."""
+    model = network.model()
+    model.load_state_dict(weights_of(network))
+    model.eval()
+    x, _ = network.batch(size)
+
+    def run() -> Any:
+        with tinygrad_cnn.no_grad():
+            return model(tensor(x))
+
+    return run
+
+
+def operations(network: Network, size: int) -> tuple[int, int]:
+    """Count the floating-point operations of a forward pass, and of a step of training.
+
+    A product of matrices that takes m multiply-adds takes m more for each gradient wanted of its
+    two factors.
+    """
+    x, y = network.batch(size)
+    loss = LOSSES[network.loss](network.model()(tensor(x)), y)
+    forward = step = 0
+    stack, seen = [loss._node], {loss._node}
+    while stack:
+        node = stack.pop()
+        count = multiply_adds(node) or 0
+        forward += 2 * count
+        step += 2 * count * (1 + sum(edge is not None for edge in node.edges[:2]))
+        for edge in node.edges:
+            if isinstance(edge, Node) and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    return forward, step
+
+
+def layer(name: str) -> Run:
+    """Return a function that does a layer's forward pass and both gradients."""
+    given = arrays(name)
+    leaves = {key: tensor(a, requires_grad=True) for key, a in given.items() if key != "g"}
+    g = tensor(given["g"])
+    x = leaves["x"]
+    forwards: dict[str, Run] = {
+        "depthwise-separable": lambda: F.conv2d(
+            F.relu(F.conv2d(x, leaves["w"], padding=1, groups=x.shape[1])), leaves["w2"]
+        ),
+        "strided 5×5": lambda: F.conv2d(x, leaves["w"], stride=2, padding=2),
+        "dilated 3×3": lambda: F.conv2d(x, leaves["w"], padding=2, dilation=2),
+        "transposed": lambda: F.conv_transpose2d(x, leaves["w"], stride=2, padding=1),
+    }
+    forward = forwards[name]
+
+    def run() -> None:
+        for leaf in leaves.values():
+            leaf.grad = None
+        forward().backward(g)
+
+    return run
+
+
+def chain(length: int) -> Run:
+    """Chain elementwise operations on 8 numbers, and go back."""
+    x = tensor(np.ones(8, np.float32), requires_grad=True)
+
+    def run() -> None:
+        x.grad = None
+        y = x
+        for _ in range(length // 2):
+            y = y * 1.0001 + 0.0001
+        y.sum().backward()
+
+    return run
+
+
+def fan_out(width: int) -> Run:
+    """Use one value many times, and sum."""
+    x = tensor(np.ones(8, np.float32), requires_grad=True)
+
+    def run() -> None:
+        x.grad = None
+        total = x
+        for _ in range(width):
+            total = total + x
+        total.sum().backward()
+
+    return run
+
+
+def gradient_check() -> Run:
+    """Verify a convolution and a tanh in float64."""
+    return lambda: gradcheck(lambda x, w: F.tanh(F.conv2d(x, w)), small_arrays())

@@ -1,0 +1,125 @@
+"""The benchmark's own arithmetic, and that it runs without any peer. Nothing asserts a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn.functional as F
+from tinygrad_cnn import models, tensor
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from benchmarks import frameworks, layers, timing, workloads  # noqa: E402  # see the line above
+from benchmarks.networks import NETWORKS  # noqa: E402
+from benchmarks.ours import operations  # noqa: E402
+
+
+def test_exponent_of_a_power() -> None:
+    assert timing.exponent([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2.0)
+
+
+def test_what_is_sampled_in_turn_runs_as_often_as_it_says() -> None:
+    calls = {"a": 0, "b": 0}
+    order = []
+
+    def sample(name: str) -> timing.Sample:
+        def run(repeats: int) -> float:
+            calls[name] += repeats
+            order.append(name)
+            return {"a": 1.0, "b": 2.0}[name]
+
+        return run
+
+    times = timing.interleave({n: sample(n) for n in calls}, seconds=0.0, warm_up=2)
+    assert times == {"a": 1.0, "b": 2.0}
+    assert order[6:] == ["a", "b"] * 5  # 2 + 1 of each first, then five rounds
+    assert calls == {"a": 8, "b": 8}
+
+
+def test_operations_of_a_network_by_hand() -> None:
+    forward, step = operations(NETWORKS["mnist"], 2)
+    convolutions = [2 * 26 * 26 * 32 * 9, 2 * 24 * 24 * 64 * 32 * 9]
+    products = [*convolutions, 2 * 9216 * 128, 2 * 128 * 10]
+    assert forward == 2 * sum(products)
+    # the images want no gradient: the first convolution has one of two
+    assert step == 2 * (3 * sum(products) - products[0])
+
+
+@pytest.mark.parametrize("name", layers.SHAPES)
+def test_operations_of_a_layer_are_those_of_its_graph(name: str) -> None:
+    x = {k: tensor(np.zeros(s, np.float32)) for k, s in layers.SHAPES[name].items()}
+    count = {
+        "strided 5×5": lambda: F.conv2d(x["x"], x["w"], stride=2, padding=2),
+        "dilated 3×3": lambda: F.conv2d(x["x"], x["w"], padding=2, dilation=2),
+        "transposed": lambda: F.conv_transpose2d(x["x"], x["w"], stride=2, padding=1),
+        "depthwise-separable": lambda: F.conv2d(
+            F.conv2d(x["x"], x["w"], padding=1, groups=64), x["w2"]
+        ),
+    }
+    assert count[name]().shape == layers.SHAPES[name]["g"]
+
+
+def test_the_descriptions_have_the_modules_parameters() -> None:
+    class Names:
+        """Operations that note the names they are given."""
+
+        def __init__(self) -> None:
+            self.names: set[str] = set()
+
+        def conv(self, x: int, name: str, **_: int) -> int:
+            self.names.add(name)
+            return x
+
+        linear = batch_norm = conv
+
+        def __getattr__(self, _: str) -> object:
+            return lambda x, *_: x
+
+    for network in NETWORKS.values():
+        op = Names()
+        network.describe(op, 0)
+        owners = {name.rpartition(".")[0] for name, _ in network.model().named_parameters()}
+        assert op.names == owners
+    assert {type(NETWORKS[n].model()) for n in models.NETWORKS} == {
+        network.build for network in models.NETWORKS.values()
+    }
+
+
+def test_ratios_are_to_the_better_format() -> None:
+    row = workloads.Row("r", {"ours": 2.0, "torch": 8.0, "torch cl": 4.0})
+    assert row.ratio == 0.5
+    assert row.memory_ratio is None
+    assert workloads.Row("r", {"ours": 2.0}).ratio is None
+    row.memory = {"ours": 30, "torch": 20, "torch cl": 60}
+    assert row.memory_ratio == 1.5
+    assert frameworks.best_torch({"jax": 1.0}) is None
+
+
+def test_it_runs_without_peers_and_writes_what_it_found(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "benchmark.py")]
+    options = ["--against", "none", "--only", "softmax,fan-out", "--seconds", "0"]
+    done = subprocess.run(
+        [*command, *options, "--json", str(out)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text(encoding="utf-8"))
+    names = [row["name"] for row in figures["rows"]]
+    assert names == ["softmax 1 step", "softmax 1 inference", "fan-out of 10000"]
+    assert all(row["seconds"]["ours"] > 0 for row in figures["rows"])
+    assert "threads:" in done.stdout
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        assert (f"WARNING: {name}=" in done.stdout) == (name in os.environ)
