@@ -144,7 +144,7 @@ def test_a_run_that_is_not_finished(tmp_path, splits, capsys):
         (b"hello", "is neither a picture that Pillow knows nor an idx file"),
         (b"\x89PNG\r\n\x1a\n" + bytes(50), "file"),
         (b"\0\0\x08\x03\0\0", "truncated within the header's 3 dimensions"),
-        (gzip.compress(b"nothing"), "is not an idx file"),
+        (gzip.compress(b"nothing", mtime=0), "is not an idx file"),
     ],
 )
 def test_files_that_are_no_images(content, message, runs, tmp_path, capsys):
