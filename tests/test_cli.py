@@ -28,6 +28,18 @@ def elsewhere(tmp_path, monkeypatch):
     set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def without_report(request, monkeypatch):
+    """Leave out the page at the end of a run, but where a test asks for it: it takes seconds."""
+    if "with_report" not in request.fixturenames:
+        monkeypatch.setattr(cli, "report_run", lambda *_, **__: 0)
+
+
+@pytest.fixture
+def with_report():
+    """Asks for the page."""
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return str(write_folder(tmp_path_factory.mktemp("data")))
@@ -174,6 +186,7 @@ def test_networks(command):
     assert command("networks", "softmax")[1].splitlines()[-1] == "  13,602 parameters"
 
 
+@pytest.mark.usefixtures("with_report")
 def test_train_says_what_happens(data, command):
     status, out, err = command(
         "train", "--data", data, "--epochs", "2", "--batch-size", "30", "--out", "run"

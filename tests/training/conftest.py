@@ -15,6 +15,14 @@ def global_settings():
     set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def without_report():
+    """Leave out the page at the end of a run: it has tests of its own, and takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinygrad_cnn.cli.report_run", lambda *_, **__: 0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def splits():
     return small_splits()

@@ -17,8 +17,9 @@ OPTIONS = ["batchnorm", "--epochs", "3", "--batch-size", "30", "--threads", "1",
 # Signals itself in the middle of the work on a step.
 AT_STEP = """
 import os, sys
+from tinygrad_cnn import cli
 from tinygrad_cnn.training import trainer
-from tinygrad_cnn.cli import main
+cli.report_run = lambda *_, **__: 0
 number, step = int(sys.argv[1]), int(sys.argv[2])
 inside = trainer.Trainer._train_step
 def train_step(self, images, labels):
@@ -31,13 +32,14 @@ def train_step(self, images, labels):
     inside(self, images, labels)
     self.optimizer.step = update
 trainer.Trainer._train_step = train_step
-sys.exit(main(sys.argv[3:]))
+sys.exit(cli.main(sys.argv[3:]))
 """
 
 # Kills itself when a file, all written, is about to take its place.
 AT_RENAME = """
 import os, pathlib, signal, sys
-from tinygrad_cnn.cli import main
+from tinygrad_cnn import cli
+cli.report_run = lambda *_, **__: 0
 name, count = sys.argv[1], int(sys.argv[2])
 inside = pathlib.Path.replace
 def replace(self, target):
@@ -48,7 +50,7 @@ def replace(self, target):
             os.kill(os.getpid(), signal.SIGKILL)
     return inside(self, target)
 pathlib.Path.replace = replace
-sys.exit(main(sys.argv[3:]))
+sys.exit(cli.main(sys.argv[3:]))
 """
 
 
