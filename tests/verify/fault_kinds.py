@@ -110,7 +110,7 @@ def corner(i: int = 0) -> Fault:
 
 
 def border(i: int = 0) -> Fault:
-    def change(r: Array, call: Call) -> Array:
+    def change(r: Array, _call: Call) -> Array:
         inner = np.zeros(r.shape)
         inner[..., 1:-1, 1:-1] = r[..., 1:-1, 1:-1]
         return inner
@@ -144,7 +144,9 @@ def moved(a: Array, axis: int, step: int = 1) -> Array:
 
 def shifted(i: int = 0, axis: int = -1) -> Fault:
     return Fault(
-        _name("shifted by a pixel", i), only(i, lambda r, call: moved(r, axis)), ("shifted",)
+        _name(f"shifted by a pixel along axis {axis}" if axis != -1 else "shifted by a pixel", i),
+        only(i, lambda r, call: moved(r, axis)),
+        ("shifted",),
     )
 
 

@@ -82,13 +82,13 @@ LINALG = [
 # ------------------------------------------------------------------------------- convolutions
 
 
-def _kernel_not_turned(r: Array, call: Call) -> Array:
+def _kernel_not_turned(_r: Array, call: Call) -> Array:
     x, w, b = call.inputs
     turned = np.ascontiguousarray(w[:, :, ::-1, ::-1])
     return np.asarray(call.rule(call.op, call.g, call.out, x, turned, b, **call.extra)[0])
 
 
-def _returns_the_other_array(r: Array, call: Call) -> Array:
+def _returns_the_other_array(r: Array, _call: Call) -> Array:
     padded = np.zeros(r.shape[:2] + tuple(n + 2 for n in r.shape[2:]))
     np.copy(padded)[:, :, 1:-1, 1:-1] += r  # into a copy; the zeros are returned
     return padded[:, :, 1:-1, 1:-1]
@@ -169,13 +169,13 @@ CONV = [
 # ------------------------------------------------------------------------------- pools
 
 
-def _to_every_tie(r: Array, call: Call) -> Array:
+def _to_every_tie(_r: Array, call: Call) -> Array:
     x, g = call.inputs[0], call.g
     highest = np.kron(call.out, np.ones((2, 2)))
     return np.where(x == highest, np.kron(g, np.ones((2, 2))), 0.0)
 
 
-def _to_whole_window(r: Array, call: Call) -> Array:
+def _to_whole_window(_r: Array, call: Call) -> Array:
     return np.kron(call.g, np.ones((2, 2)))
 
 
@@ -190,7 +190,7 @@ def _overwrites(r: Array, call: Call) -> Array:
     return found
 
 
-def _rows_and_columns_exchanged(r: Array, call: Call) -> Array:
+def _rows_and_columns_exchanged(r: Array, _call: Call) -> Array:
     found = np.zeros(r.shape)
     for index in np.argwhere(r):
         n, c, i, j = index
@@ -267,7 +267,7 @@ POOL = [
 def _normalised(axes: tuple[int, ...], mean: bool, variance: bool) -> Any:
     """The input gradient of a normalisation, with or without its two terms."""
 
-    def change(r: Array, call: Call) -> Array:
+    def change(_r: Array, call: Call) -> Array:
         x, scale = call.inputs[0], call.inputs[1]
         if axes[0] == 0:
             scale = scale.reshape(-1, *(1,) * (x.ndim - 2))
@@ -353,7 +353,7 @@ class SquaredError(Op):
     def forward(self, y: Any, t: Any) -> Any:
         return np.square(y - t).sum() / len(y)
 
-    def backward(self, g: Any, out: Any, y: Any, t: Any) -> tuple[Any, ...]:
+    def backward(self, g: Any, _out: Any, y: Any, t: Any) -> tuple[Any, ...]:
         slope = g * 2.0 * (y - t) / len(y)
         return slope, -slope
 
@@ -367,11 +367,11 @@ class LogisticLoss(Op):
     def forward(self, x: Any, t: Any) -> Any:
         return (np.logaddexp(0.0, x) - t * x).sum() / len(x)
 
-    def backward(self, g: Any, out: Any, x: Any, t: Any) -> tuple[Any, ...]:
+    def backward(self, g: Any, _out: Any, x: Any, t: Any) -> tuple[Any, ...]:
         return g * (1 / (1 + np.exp(-x)) - t) / len(x), -g * x / len(x)
 
 
-def _one_hot_missing(r: Array, call: Call) -> Array:
+def _one_hot_missing(_r: Array, call: Call) -> Array:
     p = np.exp(call.inputs[0] - call.inputs[0].max(1, keepdims=True))
     return np.asarray(call.g * p / p.sum(1, keepdims=True) / len(p))
 

@@ -109,7 +109,7 @@ ELEMENTWISE = [
 # ------------------------------------------------------------------------------- piecewise
 
 
-def _winner(r: Array, call: Call) -> Array:
+def _winner(_r: Array, call: Call) -> Array:
     a, b = call.inputs
     return np.where(a < b, call.g, 0.0)
 
@@ -206,7 +206,7 @@ def _along_other_axis(r: Array, call: Call) -> Array:
     return np.broadcast_to(call.g[None, :], r.shape)
 
 
-def _uncentred(r: Array, call: Call) -> Array:
+def _uncentred(_r: Array, call: Call) -> Array:
     x = call.inputs[0]
     return np.broadcast_to(call.g[:, None], x.shape) * x * 2 / (x.shape[1] - 1)
 
@@ -253,12 +253,12 @@ REDUCE = [
 # ------------------------------------------------------------------------------- extremes
 
 
-def _to_every_maximum(r: Array, call: Call) -> Array:
+def _to_every_maximum(_r: Array, call: Call) -> Array:
     x = call.inputs[0]
     return np.where(x == x.max(1, keepdims=True), call.g.reshape(-1, 1), 0.0)
 
 
-def _to_every_minimum(r: Array, call: Call) -> Array:
+def _to_every_minimum(_r: Array, call: Call) -> Array:
     x = call.inputs[0]
     return np.where(x == x.min(1, keepdims=True), call.g.reshape(-1, 1), 0.0)
 
@@ -323,7 +323,7 @@ EXTREME = [
 
 
 def _softmax(axis: int, missing: bool = False) -> Any:
-    def change(r: Array, call: Call) -> Array:
+    def change(_r: Array, call: Call) -> Array:
         inner = 0.0 if missing else (call.g * call.out).sum(axis, keepdims=True)
         return np.asarray(call.out * (call.g - inner))
 
@@ -331,7 +331,7 @@ def _softmax(axis: int, missing: bool = False) -> Any:
 
 
 def _log_softmax(axis: int) -> Any:
-    def change(r: Array, call: Call) -> Array:
+    def change(_r: Array, call: Call) -> Array:
         return np.asarray(call.g - np.exp(call.out) * call.g.sum(axis, keepdims=True))
 
     return change
@@ -413,7 +413,7 @@ JOIN = [
     ),
     _site(
         *("join", "stack", join.Stack, lambda a, b: F.stack([a, b], 1), (A, B)),
-        Fault("parts exchanged", _exchanged),
+        Fault("parts exchanged", _exchanged, ("shifted", "flipped")),
         *(double(1), element(), nonlinear(), noise(1)),
     ),
 ]

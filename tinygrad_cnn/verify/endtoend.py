@@ -171,7 +171,7 @@ def _compare_numeric(
             "note",
             "the loss has no derivative here; the gradient is the sum of the operations' rules",
         )
-    elif prober.unsure or not prober.decided:
+    elif not prober.decided:  # one direction is enough to tell what was not recorded
         bar = max((e.bar for e in prober.unsure), default=float("nan"))
         result.say(
             Verdict.INCONCLUSIVE, "note", f"the numeric derivative is too uncertain: ± {bar:.1g}"

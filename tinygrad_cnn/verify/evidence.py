@@ -79,7 +79,7 @@ class Evidence:
             for index, x in enumerate(prober.point.inputs)
             if index in prober.point.subject.wanted
         }
-        for size in (0.02, 0.1):
+        for size in (0.02, 0.1, 0.3):
             moved = prober.point.copies()
             for index, scale in scales.items():
                 x = moved[index]
@@ -93,7 +93,7 @@ class Evidence:
                 continue
             tolerance = Tolerance(prober.tolerance.eps)
             self.prober = Prober(self.point, self.index, tolerance, Counts())
-            self.prober.h = prober.h
+            self.prober.h = self.smooth_step = prober.h
             shape = self.point.inputs[self.index].shape
             self.d = [random_direction(self.rng, shape) for _ in range(2)]
             slopes = [self.along(d) for d in self.d]
@@ -106,8 +106,10 @@ class Evidence:
     def along(self, d: Array) -> Array | None:
         """Return the derivatives of all results along a direction; None where one has none."""
         for shrink in (1.0, 32.0, 1024.0, 32768.0):
-            slopes = self.prober.measure(d, self.prober.h / shrink)
+            step = self.prober.h / shrink
+            slopes = self.prober.measure(d, step)
             if not slopes.rough.any():
+                self.smooth_step = min(self.smooth_step, step / 4)  # elements may move further
                 return slopes.value
         return None
 
@@ -160,4 +162,7 @@ class Evidence:
         flat = np.arange(size)
         if size > _MOST_MEASURED:
             flat = np.sort(self.rng.choice(size, _MOST_MEASURED, replace=False))
-        return flat, self.prober.element_table(flat).numeric
+        step, self.prober.h = self.prober.h, self.smooth_step
+        numeric = self.prober.element_table(flat).numeric
+        self.prober.h = step
+        return flat, numeric

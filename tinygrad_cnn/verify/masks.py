@@ -21,7 +21,7 @@ def mask_hints(evidence: Evidence) -> list[Hint]:
     flat, right = evidence.sample()
     if _lets_everything_through(evidence) and _is_right_in_places(evidence, flat, right):
         return [_MISSING]
-    missing, differs = True, False
+    missing, differs, masked = True, False, False
     sources: set[str] | None = None
     for g, a, n in zip(evidence.g, evidence.a, right, strict=True):
         wrong = a.reshape(-1)[flat]
@@ -31,12 +31,13 @@ def mask_hints(evidence: Evidence) -> list[Hint]:
         if np.any(np.abs(wrong - n)[both] > 1e-6 * np.abs(n)[both] + 1e-9 * size):
             return []  # where both pass they must be one array
         differs = differs or bool(np.any(passes != passed))
+        masked = masked or not passes.all()
         missing = missing and not np.any(passes & ~passed)
         found = _made_from(evidence, g, flat, passes | passed, passed)
         sources = found if sources is None else sources & found
     if not differs:
         return []
-    if sources:
+    if sources and masked:
         names = " or ".join(sorted(sources))
         return [Hint("wrong mask", f"the mask is taken from {names}, not from where it should be")]
     everywhere = all(np.all(a.reshape(-1)[flat]) for a in evidence.a)
@@ -54,14 +55,16 @@ def _lets_everything_through(evidence: Evidence) -> bool:
     return True
 
 
-def _is_right_in_places(evidence: Evidence, flat: Array, right: list[Array]) -> bool:
-    """Whether the wrong gradient is right at some elements and wrong at others."""
-    for a, n in zip(evidence.a, right, strict=True):
+def _is_right_in_places(evidence: Evidence, flat: Array, right: Array) -> bool:
+    """Whether the wrong gradient is right at some elements, the others lacking a factor each."""
+    ratios = []
+    for g, a, n in zip(evidence.g, evidence.a, right, strict=True):
         wrong = a.reshape(-1)[flat]
         agree = np.abs(wrong - n) <= 1e-6 * (np.abs(n) + np.abs(wrong))
         if agree.all() or np.count_nonzero(agree) < 2:
             return False
-    return True
+        ratios.append(n / g.reshape(-1)[flat])
+    return np.allclose(ratios[0], ratios[1], rtol=1e-5, atol=1e-5)
 
 
 def _made_from(evidence: Evidence, g: Array, flat: Array, known: Array, passed: Array) -> set[str]:

@@ -217,11 +217,15 @@ class Prober:
             else:
                 g = np.where(smooth, g, 0.0)
                 gradient = self.point.gradient(g)[self.index]
-            miss, estimate = self._judge(direction, slopes, g, gradient)
+            miss, estimate, error = self._judge(direction, slopes, g, gradient)
             if not self._is_sure(slopes, g, estimate):
                 self.unsure.append(estimate)
                 continue
-            if miss is not None and self._confirmed(miss, slopes, smooth, h):
+            if miss is not None and not self._confirmed(miss, slopes, smooth, h):
+                self.decided += 1
+                continue
+            self.counts.note_error(error)
+            if miss is not None:
                 self.misses.append(miss)
                 return
             self.decided += 1
@@ -236,14 +240,16 @@ class Prober:
 
     def _judge(
         self, direction: Array, slopes: Slopes, g: Array, gradient: Array
-    ) -> tuple[Miss | None, Estimate]:
+    ) -> tuple[Miss | None, Estimate, float]:
         estimate = weigh(slopes, g, g != 0)
         analytic = dot(gradient, direction)
         terms = norm(gradient * direction) + norm(np.where(g != 0, g * slopes.value, 0.0))
         allowed = 2 * estimate.bar + _FLOOR * terms
-        if abs(analytic - estimate.value) <= allowed:
-            return None, estimate
-        return Miss(direction, g, analytic, estimate.value, allowed), estimate
+        gap = abs(analytic - estimate.value)
+        miss = None
+        if not gap <= allowed:
+            miss = Miss(direction, g, analytic, estimate.value, allowed)
+        return miss, estimate, gap / terms if terms else 0.0
 
     def _confirmed(self, miss: Miss, slopes: Slopes, smooth: Array, h: float) -> bool:
         """Whether the same difference shows with other steps, and no choice changes between."""

@@ -100,11 +100,19 @@ class Counts:
         Directions that move many elements.
     kinks
         Probes that met a point without a derivative.
+    worst_error
+        The largest difference between the rule and a numeric derivative along a direction, of the
+        size of the terms; None where none was compared.
     """
 
     elements: int = 0
     directions: int = 0
     kinks: int = 0
+    worst_error: float | None = None
+
+    def note_error(self, error: float) -> None:
+        """Remember the largest error."""
+        self.worst_error = error if self.worst_error is None else max(self.worst_error, error)
 
 
 @dataclass
