@@ -246,10 +246,8 @@ class Prober:
         terms = norm(gradient * direction) + norm(np.where(g != 0, g * slopes.value, 0.0))
         allowed = 2 * estimate.bar + _FLOOR * terms
         gap = abs(analytic - estimate.value)
-        miss = None
-        if not gap <= allowed:
-            miss = Miss(direction, g, analytic, estimate.value, allowed)
-        return miss, estimate, gap / terms if terms else 0.0
+        miss = Miss(direction, g, analytic, estimate.value, allowed)
+        return None if gap <= allowed else miss, estimate, gap / terms if terms else 0.0
 
     def _confirmed(self, miss: Miss, slopes: Slopes, smooth: Array, h: float) -> bool:
         """Whether the same difference shows with other steps, and no choice changes between."""
