@@ -18,6 +18,10 @@ __all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
+# A tile's input is read once a tap and has to stay in the cache: (64, 64, 28, 28), 3×3, takes
+# 7.0 ms in tiles of 2 MB and 5.6 in these; its weight gradient, tap by tap, 6.4 instead of 11.
+_TILE_BYTES = 1 << 20
+
 
 def _lines(windows: Array, window: Window) -> Array:
     """Merge width and channels where they adjoin: `einsum` then runs over OW·C values at once."""
@@ -52,7 +56,7 @@ class DepthwiseCorrelation:
     def run(self, images: Pair, rows: Pair) -> None:
         """Fill the output of these images, these output rows."""
         _, OH, OW, C = self.out.shape
-        tiles = InputTiles(self.x, self.window, (OH, OW), images, rows, OW * C)
+        tiles = InputTiles(self.x, self.window, (OH, OW), images, rows, OW * C, _TILE_BYTES)
         for i, j, start, stop in tiles:
             target = self.out[i:j, start:stop]
             lines = _lines(tiles.windows(i, j, start, stop), self.window)
@@ -81,13 +85,14 @@ class DepthwiseWeightGradient:
     def run(self, images: Pair, rows: Pair) -> None:
         """Sum over these images, these output rows."""
         _, OH, OW, C = self.g.shape
-        tiles = InputTiles(self.x, self.window, (OH, OW), images, rows, OW * C)
+        tiles = InputTiles(self.x, self.window, (OH, OW), images, rows, OW * C, _TILE_BYTES)
         total = np.zeros((*self.window.kernel, OW * C), self.g.dtype)
         for i, j, start, stop in tiles:
             lines = _lines(tiles.windows(i, j, start, stop), self.window)
             lines_of_g = self.g[i:j, start:stop].reshape(j - i, stop - start, *lines.shape[4:])
-            product = np.einsum("nhkl...,nh...->kl...", lines, lines_of_g)
-            total += product.reshape(total.shape)
+            for tap in np.ndindex(*self.window.kernel):
+                part = np.einsum("nh...,nh...->...", lines[:, :, *tap], lines_of_g)
+                total[tap] += part.reshape(-1)
         self.parts[images, rows] = total
 
     def result(self) -> Array:

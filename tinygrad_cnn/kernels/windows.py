@@ -179,14 +179,23 @@ class InputTiles:
         The ranges of images and of output rows to cut into tiles.
     row_values
         How many values the user of a tile makes for each of its output rows.
+    tile_bytes
+        About how large a tile is, its input and what is made of it together.
     """
 
     def __init__(
-        self, x: Array, window: Window, out_size: Pair, images: Pair, rows: Pair, row_values: int
+        self,
+        x: Array,
+        window: Window,
+        out_size: Pair,
+        images: Pair,
+        rows: Pair,
+        row_values: int,
+        tile_bytes: int | None = None,
     ) -> None:
         self.x, self.window, self.out_size = x, window, out_size
         self.images, self.rows = images, rows
-        most, contiguous = _TILE_BYTES // x.itemsize, x.flags.c_contiguous
+        most, contiguous = (tile_bytes or _TILE_BYTES) // x.itemsize, x.flags.c_contiguous
         cut = _cut(x.shape, contiguous, window, out_size, images, rows, row_values, most)
         self.reads_input, self.width, self.tile_images, self.tile_rows, self.tile_height = cut
         if not self.reads_input:
