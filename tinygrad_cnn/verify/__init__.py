@@ -1,5 +1,9 @@
 """Gradient verification: which operation is wrong, where, and what it looks like.
 
+`check_graph` verifies a recorded loss, `check_module` a module in training and evaluation,
+`gradcheck` and `gradgradcheck` a function of tensors, `check_backward` a backward pass written by
+hand on plain arrays. `assert_gradients` takes any of the first three into a test.
+
 >>> import numpy as np
 >>> report = check_backward(
 ...     lambda x: x**2, lambda g, x: (g * x,), [np.array([1.0, 3.0])], raise_exception=False
