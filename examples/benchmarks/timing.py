@@ -14,6 +14,7 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 Sample = Callable[[int], float]
 """``sample(n)`` runs something n times and returns the seconds of one."""
 
+_FEWEST_SAMPLES = 3
 _SAMPLE_SECONDS = 0.003  # what is shorter is repeated within a sample
 
 
@@ -48,7 +49,7 @@ def interleave(
         repeats[name] = max(1, int(_SAMPLE_SECONDS / max(sample(1), 1e-9)))
     times: dict[str, list[float]] = {name: [] for name in samples}
     deadline = time.perf_counter() + seconds * len(samples)
-    while len(next(iter(times.values()))) < 5 or time.perf_counter() < deadline:
+    while len(next(iter(times.values()))) < _FEWEST_SAMPLES or time.perf_counter() < deadline:
         for name, sample in samples.items():
             times[name].append(sample(repeats[name]))
     return {name: median(each) for name, each in times.items()}

@@ -71,7 +71,10 @@ class Correlation:
         self.cost = self.layout.cost * N * self.rows * OW
         self.multiplications = out.size * self.weights.size // (self.layout.span * out_channels)
         # Whole rows of OW·O values are added to at once: a loop over O values is a short one.
-        self.bias = None if bias is None else np.broadcast_to(bias, (OW, out_channels)).copy()
+        self.bias: Array | None = None
+        if bias is not None:
+            self.bias = np.empty((OW, out_channels), out.dtype)
+            self.bias[...] = bias
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""

@@ -7,6 +7,7 @@ one long vector; the result has the same memory order.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,21 @@ GRAIN = 1 << 16
 _BLOCK = 1 << 16
 
 
+@lru_cache(maxsize=1024)
+def _outermost_first(strides: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(strides)), key=lambda axis: -strides[axis]))
+
+
+@lru_cache(maxsize=1024)
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(order.index(axis) for axis in range(len(order)))
+
+
 def memory_order(x: Array) -> tuple[int, ...] | None:
     """Return the axes from outermost to innermost in memory, or None if it has gaps."""
     if x.flags.c_contiguous:
         return tuple(range(x.ndim))
-    order = tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+    order = _outermost_first(x.strides)
     return order if x.transpose(order).flags.c_contiguous else None
 
 
@@ -76,7 +87,7 @@ def _apply_in_parallel(ufunc: np.ufunc, arrays: tuple[Any, ...], out: Array | No
         return ufunc(*arrays, out=out)
     if out is None:
         dtype = _result_dtype(ufunc, arrays)
-        result = np.empty([shape[axis] for axis in order], dtype).transpose(np.argsort(order))
+        result = np.empty([shape[axis] for axis in order], dtype).transpose(_inverse(order))
     elif out.shape == shape and not any(_partly_overlap(out, a) for a in arrays):
         result = out
     else:
@@ -159,8 +170,7 @@ def map_blocks(
             parallel(_in_blocks(formula, flat, block), x.size, grain=grain)
     if x.flags.c_contiguous:
         return out.reshape(x.shape)
-    back = [order.index(axis) for axis in range(x.ndim)]
-    return out.reshape([x.shape[axis] for axis in order]).transpose(back)
+    return out.reshape([x.shape[axis] for axis in order]).transpose(_inverse(order))
 
 
 def _in_blocks(
