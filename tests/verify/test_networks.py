@@ -11,6 +11,7 @@ from tinygrad_cnn import Tensor
 from tinygrad_cnn.data import digits
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.op import Op, registry
+from tinygrad_cnn.training import Settings
 from tinygrad_cnn.training.images import ToNetwork
 from tinygrad_cnn.training.tasks import task_of
 from tinygrad_cnn.verify import Verdict, check_graph, check_module
@@ -21,7 +22,7 @@ TRAIN = digits()[0]
 def batch(name: str, seed: int, size: int) -> tuple[Any, Any]:
     chosen = np.random.default_rng(seed).integers(0, len(TRAIN), size)
     labels = task_of(NETWORKS[name].target).targets(TRAIN.labels[chosen])
-    return ToNetwork(name)(TRAIN.images[chosen]), labels
+    return ToNetwork(Settings.of(name))(TRAIN.images[chosen]), labels
 
 
 def loss_of(name: str, module: Any, images: Any, labels: Any, by_images: bool) -> Any:
