@@ -26,8 +26,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tinygrad_cnn import grad, tensor
+from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.verify.replay import Replay, nodes_below
+from tinygrad_cnn.verify.replay import Replay
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 

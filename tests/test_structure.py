@@ -22,7 +22,7 @@ NAME = ROOT.name
 # From the bottom; what stands on one line is one floor. A module may import from its own floor and
 # from those below.
 FLOORS: list[tuple[str, ...]] = [
-    ("kernels", "random"),
+    ("atomic", "kernels", "random"),
     ("graph",),
     ("inplace",),
     ("op",),
@@ -43,7 +43,7 @@ FLOORS: list[tuple[str, ...]] = [
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 
 # `data` stands apart: it knows arrays and generators, no tensors.
-ALONE = {"data": {"random"}}
+ALONE = {"data": {"atomic", "random"}}
 
 # Names for annotations that would point up if they were imported at run time.
 UPWARD_TYPES = {("graph", "op")}

@@ -227,7 +227,7 @@ def _coloured(text: str, verdict: str, colours: bool) -> str:
 def _write_json(path: Path, reports: dict[str, Report], arguments: argparse.Namespace) -> None:
     """Write all reports into one file, which appears whole or not at all."""
     from tinygrad_cnn import __version__
-    from tinygrad_cnn.data.atomic import atomic_file
+    from tinygrad_cnn.atomic import atomic_file
 
     content: dict[str, Any] = {
         "version": __version__,

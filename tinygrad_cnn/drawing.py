@@ -199,7 +199,7 @@ def _drawn(
 
 def _write(drawn: Graph, kind: str, arguments: argparse.Namespace) -> None:
     """Write the file, or print what can be printed."""
-    from tinygrad_cnn.data.atomic import atomic_file
+    from tinygrad_cnn.atomic import atomic_file
     from tinygrad_cnn.viz import RendererMissing, render
 
     out: Path | None = arguments.out

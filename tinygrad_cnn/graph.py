@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from operator import attrgetter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -228,3 +229,17 @@ def _call_site() -> tuple[str, int] | None:
             return frame.f_code.co_filename, frame.f_lineno
         frame = frame.f_back
     return None
+
+
+def nodes_below(root: TensorBase) -> list[Node]:
+    """Return the nodes of a tensor's graph, oldest first."""
+    if root._node is None:
+        return []
+    seen = {root._node}
+    stack = [root._node]
+    while stack:
+        for edge in stack.pop().edges:
+            if isinstance(edge, Node) and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    return sorted(seen, key=attrgetter("seq"))

@@ -47,7 +47,7 @@ class _Changes:
 changes = _Changes()
 
 
-def _owner(array: Array) -> Array:
+def owner_of(array: Array) -> Array:
     """Return the array that owns the memory of a view."""
     while isinstance(array.base, np.ndarray):
         array = array.base
@@ -73,7 +73,7 @@ def _watch(array: Array) -> _Watch:
 
 def changed(array: Array) -> None:
     """Say that the array was written to: a node that kept it before cannot use it any more."""
-    owner = _owner(array)
+    owner = owner_of(array)
     watch = _watch(owner)
     watch.when = changes.latest = tick()
     for a in (owner, array):
@@ -91,14 +91,14 @@ def watch_bytes(array: Array) -> None:
 
 def expose(array: Array) -> Array:
     """Return a tensor's array to the user, who may write to it, and so to all of its memory."""
-    watch_bytes(_owner(array))
+    watch_bytes(owner_of(array))
     return array
 
 
 def _last_change(array: Array) -> int:
     """When the array last changed, as far as is known or its bytes tell."""
     when = 0
-    owner = _owner(array)
+    owner = owner_of(array)
     for a in (array,) if owner is array else (array, owner):
         watch = _watched.get(id(a))
         if watch is None:
@@ -116,7 +116,7 @@ def refresh(arrays: Iterable[Any]) -> None:
     """Bring what is known of arrays up to date, before a node keeps them."""
     for array in arrays:
         if isinstance(array, np.ndarray) and (
-            id(array) in exposed or (array.base is not None and id(_owner(array)) in exposed)
+            id(array) in exposed or (array.base is not None and id(owner_of(array)) in exposed)
         ):
             _last_change(array)
 
@@ -128,10 +128,10 @@ def was_changed(array: Any, seq: int) -> bool:
 
 def give_name(array: Array, name: str | None) -> None:
     """Remember the name of a tensor's array, for pictures: a node keeps arrays, not tensors."""
-    _watch(_owner(array)).name = name
+    _watch(owner_of(array)).name = name
 
 
 def name_of(array: Array) -> str | None:
     """Return the name given to an array, or to the array it is a view of."""
-    watch = _watched.get(id(_owner(array)))
+    watch = _watched.get(id(owner_of(array)))
     return None if watch is None else watch.name

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.data import IdxError, read_idx, write_idx
-from tinygrad_cnn.data.atomic import atomic_file
 from tinygrad_cnn.data.idx import idx_digest
 
 # The type codes as the format's description gives them.

@@ -7,32 +7,11 @@ import copy
 import numpy as np
 import pytest
 
+from tests.nn.nets import Net
 from tinygrad_cnn import no_grad, tensor
 from tinygrad_cnn.nn import BatchNorm2d, Identity, Linear, Module, ModuleList, Parameter, Sequential
 from tinygrad_cnn.optim import SGD
 from tinygrad_cnn.tensor import Tensor
-
-
-class Scale(Module):
-    def __init__(self, factor=2.0):
-        super().__init__()
-        self.factor = Parameter([factor])
-        self.register_buffer("count", tensor(0))
-
-    def forward(self, x):
-        return x * self.factor
-
-
-class Net(Module):
-    def __init__(self):
-        super().__init__()
-        self.first = Scale(2.0)
-        self.offset = Parameter([1.0, 1.0])
-        self.rest = Sequential(Scale(3.0), Scale(4.0))
-        self.plain = tensor([5.0])
-
-    def forward(self, x):
-        return self.rest(self.first(x) + self.offset)
 
 
 def names(pairs):

@@ -8,31 +8,10 @@ import threading
 import numpy as np
 import pytest
 
+from tests.nn.nets import Net, Scale
 from tinygrad_cnn import tensor
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn import Identity, Linear, Module, ModuleList, Parameter, ReLU, Sequential
-
-
-class Scale(Module):
-    def __init__(self, factor=2.0):
-        super().__init__()
-        self.factor = Parameter([factor])
-        self.register_buffer("count", tensor(0))
-
-    def forward(self, x):
-        return x * self.factor
-
-
-class Net(Module):
-    def __init__(self):
-        super().__init__()
-        self.first = Scale(2.0)
-        self.offset = Parameter([1.0, 1.0])
-        self.rest = Sequential(Scale(3.0), Scale(4.0))
-        self.plain = tensor([5.0])
-
-    def forward(self, x):
-        return self.rest(self.first(x) + self.offset)
 
 
 def scopes(result):

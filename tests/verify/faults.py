@@ -20,10 +20,10 @@ import numpy.typing as npt
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import tensor
 from tinygrad_cnn.data import load
-from tinygrad_cnn.graph import Node
+from tinygrad_cnn.graph import Node, nodes_below
 from tinygrad_cnn.op import Op, registry
 from tinygrad_cnn.verify import Report, Verdict, check_graph
-from tinygrad_cnn.verify.replay import Replay, nodes_below
+from tinygrad_cnn.verify.replay import Replay
 from tinygrad_cnn.verify.subject import of_op
 
 Array = npt.NDArray[Any]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from tinygrad_cnn.data.atomic import atomic_file
+from tinygrad_cnn.atomic import atomic_file
 
 __all__ = ["DownloadError", "download"]
 

@@ -6,15 +6,15 @@ A file takes its name only once it is complete, so that one cut short never stan
 from __future__ import annotations
 
 import os
-import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.graph import Array
 
 __all__ = ["read_arrays", "write_arrays"]
@@ -40,14 +40,14 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
         If the suffix asks for a package that is not installed.
     """
     target = _known(path, "save_weights")
-    write = _write_npz if target.suffix == ".npz" else _safetensors("save_weights").save_file
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        write({name: np.asarray(a, order="C") for name, a in arrays.items()}, temporary)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    ordered = {name: np.asarray(a, order="C") for name, a in arrays.items()}
+    if target.suffix == ".npz":
+        with atomic_file(target) as file:
+            _write_npz(ordered, file)
+    else:
+        save_file = _safetensors("save_weights").save_file
+        with atomic_file(target) as file:
+            save_file(ordered, file.name)
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
@@ -94,9 +94,9 @@ def _safetensors(function: str) -> Any:
     return safetensors.numpy
 
 
-def _write_npz(arrays: Mapping[str, Array], path: Path) -> None:
+def _write_npz(arrays: Mapping[str, Array], file: IO[bytes]) -> None:
     # numpy.savez takes the names as keywords, so that an array called "file" could not be saved.
-    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)

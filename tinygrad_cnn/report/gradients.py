@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.data.atomic import atomic_file
+from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.tensor import Tensor
 
 __all__ = ["EDGES", "GradientLog"]

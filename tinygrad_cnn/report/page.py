@@ -6,7 +6,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from tinygrad_cnn.data.atomic import atomic_file
+from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.report import sections
 from tinygrad_cnn.report.parts import number, safe
 from tinygrad_cnn.report.run import Run

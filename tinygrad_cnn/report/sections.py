@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.report import figures
 from tinygrad_cnn.report.parts import facts, picture, safe, table
@@ -13,7 +14,7 @@ from tinygrad_cnn.report.picture import data_uri, grey_png
 from tinygrad_cnn.report.run import Confusion, Run
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify import Report
-from tinygrad_cnn.verify.replay import Replay, nodes_below
+from tinygrad_cnn.verify.replay import Replay
 from tinygrad_cnn.viz import Graph, RendererMissing
 from tinygrad_cnn.viz.page import section
 from tinygrad_cnn.viz.render import draw

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinygrad_cnn.data.atomic import atomic_file
+from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.training.trainer import EpochRow, StepRow
 
 __all__ = ["draw_curves"]

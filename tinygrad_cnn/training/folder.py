@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 import tinygrad_cnn
+from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.data import Splits
-from tinygrad_cnn.data.atomic import atomic_file
 from tinygrad_cnn.training.checkpoint import Checkpoint
 from tinygrad_cnn.training.errors import RunError
 from tinygrad_cnn.training.tasks import DIGIT

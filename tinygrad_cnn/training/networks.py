@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_cnn.graph import Node
+from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.tensor import Tensor, tensor
 from tinygrad_cnn.training.recipes import Settings
@@ -32,7 +32,7 @@ def describe_network(name: str) -> str:
     # Two images: a batch of one has no statistics to normalise by.
     images = tensor(np.zeros((2, 1, side, side), np.float32))
     rows = [("input", _size(images.shape[1:]), "", "")]
-    for node in _nodes(model(images)):
+    for node in nodes_below(model(images)):
         own = [edge for edge in node.edges if isinstance(edge, Tensor)]
         count = f"{sum(p.numel() for p in own):,}" if own else ""
         shapes = ", ".join(f"{p.name} {_size(p.shape)}" for p in own)
@@ -45,18 +45,6 @@ def describe_network(name: str) -> str:
         lines.append(line.rstrip())
     lines.append(f"  {sum(p.numel() for p in parameters.values()):,} parameters")
     return "\n".join(lines)
-
-
-def _nodes(output: Tensor) -> list[Node]:
-    """Return the recorded operations in the order in which they ran."""
-    found: dict[int, Node] = {}
-    waiting = [output.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node.seq not in found:
-            found[node.seq] = node
-            waiting += [edge for edge in node.edges if isinstance(edge, Node)]
-    return [found[seq] for seq in sorted(found)]
 
 
 def _size(shape: tuple[int, ...]) -> str:

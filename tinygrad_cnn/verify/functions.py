@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad, grad, record_source
-from tinygrad_cnn.graph import GraphError
+from tinygrad_cnn.graph import GraphError, nodes_below
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
@@ -19,7 +19,7 @@ from tinygrad_cnn.verify.core import Options, check_subject, gravest
 from tinygrad_cnn.verify.inputs import constants, overlapping
 from tinygrad_cnn.verify.probe import Tolerance
 from tinygrad_cnn.verify.recorded import check_graph, check_nodes, check_recorded
-from tinygrad_cnn.verify.replay import Replay, nodes_below
+from tinygrad_cnn.verify.replay import Replay
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
 from tinygrad_cnn.verify.subject import RuleError, in_float64, leaf, of_function, replayed, wrap
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.graph import GraphError, Node
+from tinygrad_cnn.graph import GraphError, Node, nodes_below
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.elements import random_direction
 from tinygrad_cnn.verify.endtoend import check_end_to_end
 from tinygrad_cnn.verify.probe import Tolerance
-from tinygrad_cnn.verify.replay import Replay, check_kept, nodes_below
+from tinygrad_cnn.verify.replay import Replay, check_kept
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
 from tinygrad_cnn.verify.subject import in_float64, of_op
 

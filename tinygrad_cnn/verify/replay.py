@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,20 +16,6 @@ from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify.subject import in_float64, leaf, replayed, wrap
 
 Array = npt.NDArray[Any]
-
-
-def nodes_below(root: TensorBase) -> list[Node]:
-    """Return the nodes of a tensor's graph, oldest first."""
-    if root._node is None:
-        return []
-    seen = {root._node}
-    stack = [root._node]
-    while stack:
-        for edge in stack.pop().edges:
-            if isinstance(edge, Node) and edge not in seen:
-                seen.add(edge)
-                stack.append(edge)
-    return sorted(seen, key=attrgetter("seq"))
 
 
 def check_kept(function: str, nodes: Sequence[Node]) -> None:

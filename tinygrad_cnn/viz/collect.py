@@ -9,13 +9,14 @@ from operator import attrgetter
 from typing import Any
 
 from tinygrad_cnn.graph import GraphError, Node
+from tinygrad_cnn.inplace import owner_of
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.viz.backward import add_backward
 from tinygrad_cnn.viz.cost import multiply_adds
 from tinygrad_cnn.viz.leaves import Leaves
 from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphModule, GraphNode
-from tinygrad_cnn.viz.recorded import constants_of, kept_arrays, owner
+from tinygrad_cnn.viz.recorded import constants_of, kept_arrays
 from tinygrad_cnn.viz.statistics import measure
 from tinygrad_cnn.viz.verdicts import judgement_of
 from tinygrad_cnn.viz.wording import setting_text
@@ -188,7 +189,7 @@ class _Collector:
         """Note the arrays that a node keeps; return their bytes, without those of parameters."""
         total = 0
         for array in {id(array): array for array in kept_arrays(node)}.values():
-            base = owner(array)
+            base = owner_of(array)
             self.kept[id(base)] = base.nbytes
             if id(base) not in self.leaves.parameters:
                 total += array.nbytes

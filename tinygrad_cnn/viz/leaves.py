@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Node
+from tinygrad_cnn.inplace import owner_of
 from tinygrad_cnn.nn import Module, Parameter
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.viz.model import GraphNode
-from tinygrad_cnn.viz.recorded import Constant, owner
+from tinygrad_cnn.viz.recorded import Constant
 
 _UNTELLING = frozenset({"x", "y", "a", "b", "w"})  # arguments that say nothing of what they are
 
@@ -55,7 +56,7 @@ class Leaves:
             for kind, path, tensor in found:
                 self._known[id(tensor._data)] = (kind, path)
                 if kind == "parameter":
-                    self.parameters.add(id(owner(tensor._data)))
+                    self.parameters.add(id(owner_of(tensor._data)))
 
     def tensor(self, tensor: TensorBase, user: Node | None) -> str:
         """Return the id of the box of a tensor that takes a gradient."""
@@ -64,7 +65,7 @@ class Leaves:
         if not kind:
             kind = "parameter" if isinstance(tensor, Parameter) else "input"
         if kind == "parameter":
-            self.parameters.add(id(owner(tensor._data)))
+            self.parameters.add(id(owner_of(tensor._data)))
         grad = tensor._grad
         norm = None if grad is None else float(np.linalg.norm(grad._data))
         name = self._given.get(key) or path or tensor._name

@@ -34,13 +34,6 @@ def _described(item: Any) -> Any:
     return Constant(id(item), item.shape, item.dtype, name_of(item))
 
 
-def owner(array: Array) -> Array:
-    """Return the array that owns the memory of a view."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
 def kept_arrays(node: Node) -> Iterator[Array]:
     """Iterate over the arrays that a node keeps for its rule."""
     pending: list[Any] = [*node.saved, node.out, node.aux]

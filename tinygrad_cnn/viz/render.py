@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import graphviz
 from graphviz.backend import dot_command
 
-from tinygrad_cnn.data.atomic import atomic_file
+from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.viz.dot import dot_text
 
 if TYPE_CHECKING:

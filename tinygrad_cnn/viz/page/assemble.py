@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinygrad_cnn.data.atomic import atomic_file
+from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.viz.page.colours import colour_styles
 from tinygrad_cnn.viz.page.data import page_data
 
