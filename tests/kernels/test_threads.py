@@ -38,7 +38,7 @@ def _blas_threads() -> list[int]:
 
 @settings(derandomize=True, deadline=None)
 @given(st.integers(0, 50), st.integers(1, 5), st.integers(1, 12))
-def test_chunks_cover_the_range_once_and_are_long_enough(length, count, grain):
+def test_chunks_cover_the_range_once_and_the_callers_is_longest(length, count, grain):
     before = get_num_threads()
     set_num_threads(count)
     seen: list[tuple[int, int]] = []
@@ -50,7 +50,10 @@ def test_chunks_cover_the_range_once_and_are_long_enough(length, count, grain):
     assert [i for start, stop in seen for i in range(start, stop)] == list(range(length))
     assert len(seen) <= count
     if len(seen) > 1:
-        assert min(stop - start for start, stop in seen) >= grain
+        own, *others = (stop - start for start, stop in seen)
+        assert min(others) >= grain * len(others) // len(seen)
+        assert own >= grain + max(others) - 1
+        assert max(others) - min(others) <= 1
     if length >= count * grain:
         assert len(seen) == (count if length else 0)
 

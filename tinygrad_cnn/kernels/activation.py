@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.elementwise import GRAIN, PARALLEL_SIZE, map_blocks
+from tinygrad_cnn.kernels.elementwise import GRAIN, map_blocks
 from tinygrad_cnn.kernels.erf import erf_into
 
 __all__ = [
@@ -60,7 +60,7 @@ def relu(x: Array) -> Array:
             np.maximum(x[:whole].reshape(rows), zeros, out=out[:whole].reshape(rows))
         np.maximum(x[whole:], zeros[: x.size - whole], out=out[whole:])
 
-    return map_blocks(formula, x, block=_LARGE_BLOCK, grain=PARALLEL_SIZE)
+    return map_blocks(formula, x, block=_LARGE_BLOCK, grain=2 * GRAIN)
 
 
 @lru_cache(maxsize=8)

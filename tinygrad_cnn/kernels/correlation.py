@@ -29,7 +29,7 @@ Pair = tuple[int, int]
 Run = Callable[[Pair, Pair], None]
 
 # Work worth waking a thread for, in estimated ns.
-_GRAIN = 50_000
+_GRAIN = 30_000
 # OpenBLAS itself stays on one thread up to this many multiplications; telling it takes 2-3 µs.
 _BLAS_ALONE = 1 << 18
 
@@ -113,7 +113,8 @@ class WeightGradient:
     def __init__(self, x: Array, g: Array, window: Window) -> None:
         self.x, self.g, self.window = x, g, window
         N, self.rows, OW, out_channels = g.shape
-        self.layout = choose_layout((self.rows, OW), (x.shape[3], out_channels), window)
+        channels = x.shape[3], out_channels
+        self.layout = choose_layout((self.rows, OW), channels, window, sums=False)
         self.cost = self.layout.cost * N * self.rows * OW
         window_values = window.kernel[0] * self.layout.length * x.shape[3]
         self.multiplications = g.size * window_values

@@ -19,9 +19,10 @@ __all__ = ["GRAIN", "PARALLEL_SIZE", "apply", "map_blocks"]
 
 Array = npt.NDArray[Any]
 
-# From this many elements on, threads pay: one addition of 256 K float32 takes 30 µs, as long as
-# waking a thread. Below it, call the ufunc itself.
-PARALLEL_SIZE = 1 << 18
+# One addition of 256 K float32 takes 30 µs, as long as waking a thread; from two of these on,
+# threads pay.
+_UFUNC_GRAIN = 1 << 18
+PARALLEL_SIZE = 2 * _UFUNC_GRAIN
 # Elements worth a thread in formulas of several steps.
 GRAIN = 1 << 16
 # Elements a block: 256 KB of float32 for formulas of several steps (a quarter of that took a third
@@ -106,7 +107,8 @@ def _apply_in_parallel(ufunc: np.ufunc, arrays: tuple[Any, ...], out: Array | No
         with np.errstate(**settings):
             ufunc(*cut, out=target[start:stop])
 
-    parallel(work, target.shape[0])
+    length = target.shape[0]
+    parallel(work, length, grain=-(-_UFUNC_GRAIN * length // target.size))
     return result
 
 

@@ -24,11 +24,11 @@ _UNPACKED = 1_000_000
 def product_cost(depth: int, columns: int) -> float:
     """Estimate the ns a row takes in a product (rows, depth) @ (depth, columns), float32.
 
-    Measured on one core of an AVX-512 processor over depths 9-576 and 1-256 columns; sixteen
+    Measured on one core of a processor with AVX-512 over depths 9-576 and 1-256 columns; sixteen
     columns fill one register, fewer take as long.
     """
     registers = max(1.0, -(-columns // 8) / 2)
-    return 1.5 + 0.05 * columns + depth * (0.05 + 0.12 * registers)
+    return 1.5 + 0.05 * columns + depth * (0.05 + 0.25 * registers)
 
 
 @lru_cache(maxsize=1024)
@@ -57,9 +57,9 @@ def sum_of_products(a: Array, b: Array) -> Array:
     """Return ``aᵀ @ b`` for each of a stack: shapes (S, P, K), (P, M) and (S, K, M)."""
     S, P, K = a.shape
     M = b.shape[1]
-    # Each block makes a matrix that has to be added: it pays where that is a quarter of what the
-    # block reads (depth 96, 32 columns: 7.3 -> 5.7 ms; depth 96, 64 columns: 8.9 -> 10.4).
-    block = _block(P, K * M, 4 * K * M // (K + M))
+    # Each block makes a matrix that has to be added: it pays where that is half of what the block
+    # reads at most (depth 96, 64 columns, 94 -> 109 GFLOP/s; depth 288, 92 -> 75).
+    block = _block(P, K * M, 2 * K * M // (K + M))
     left = a.reshape(S, P // block, block, K)
     right = b.reshape(P // block, block, M)
     # The columns of the right factor are what fills the registers: (256, P) @ (P, 18) reaches

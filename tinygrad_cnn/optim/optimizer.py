@@ -20,9 +20,8 @@ from tinygrad_cnn.tensor import Tensor
 # Elements in a block. Measured for SGD with momentum on 1.2 million float32, one thread:
 # 2¹³ 1.8 ms, 2¹⁴ 0.83, 2¹⁵ 0.69, 2¹⁶ 0.65, beyond that no better; Adam alike.
 _BLOCK = 1 << 16
-# Fewest elements worth a thread: at 0.2 million two threads lost, at 1.2 million they won, 1.5 ms
-# against 2.4 for Adam.
-_GRAIN = 1 << 18
+# Elements worth a thread: some 30 µs of SGD with momentum.
+_GRAIN = 1 << 16
 
 
 class _Slot:
