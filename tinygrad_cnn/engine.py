@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_cnn.graph import GraphError, Node, mode
 from tinygrad_cnn.inplace import changes, exposed, was_changed
+from tinygrad_cnn.kernels.elementwise import PARALLEL_SIZE, apply
 from tinygrad_cnn.op import TensorBase, needed_by
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.reduce import sum as sum_over
@@ -252,11 +253,15 @@ class BackwardPass:
     def _add(self, edge: Edge, g: Any) -> None:
         """Add to the gradient at an edge that has one already."""
         before = self.grads[edge]
+        large = before.__class__ is _ndarray is g.__class__ and before.size >= PARALLEL_SIZE
         if edge in self.owned:
-            before += g  # in place for arrays; a new tensor where the pass is recorded
-            self.grads[edge] = before
+            if large:
+                apply(np.add, before, g, out=before)
+            else:
+                before += g  # in place for arrays; a new tensor where the pass is recorded
+                self.grads[edge] = before
         else:
-            g = before + g
+            g = apply(np.add, before, g) if large else before + g
             self.grads[edge] = np.asarray(g) if isinstance(g, np.generic) else g
             self.owned.add(edge)
 

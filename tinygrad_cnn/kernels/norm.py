@@ -71,7 +71,7 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     [ 2. 10.] [1. 0.]
     """
     matrix = positions(x)
-    count, channels = matrix.shape
+    count = len(matrix)
     assert count > 0, "statistics of an empty batch"
     if count <= _FEW_ROWS:
         return _few_rows_statistics(matrix)
