@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     same file do not meet; an error, Ctrl-C included, removes it and leaves `path` as it was.
     It is open for reading too.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         with temporary.open("x+b") as file:
             yield file

@@ -8,15 +8,16 @@ changes it in place, so that a loader or a layer that holds it follows.
 from __future__ import annotations
 
 import operator
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 __all__ = ["default_generator", "get_rng_state", "manual_seed", "set_rng_state"]
 
-_default = np.random.Generator(np.random.PCG64())
 
-
+# Made when first asked for: it takes 10 ms to import numpy.random.
+@cache
 def default_generator() -> np.random.Generator:
     """Return the generator that draws where no other is given.
 
@@ -25,7 +26,7 @@ def default_generator() -> np.random.Generator:
     >>> default_generator() is default_generator()
     True
     """
-    return _default
+    return np.random.Generator(np.random.PCG64())
 
 
 def manual_seed(seed: int) -> np.random.Generator:
@@ -57,8 +58,9 @@ def manual_seed(seed: int) -> np.random.Generator:
         ) from None
     if value < 0:
         raise ValueError(f"manual_seed: expected a non-negative integer, got {value}")
-    _default.bit_generator.state = np.random.PCG64(value).state
-    return _default
+    generator = default_generator()
+    generator.bit_generator.state = np.random.PCG64(value).state
+    return generator
 
 
 def get_rng_state() -> dict[str, Any]:
@@ -73,7 +75,7 @@ def get_rng_state() -> dict[str, Any]:
     >>> default_generator().random() == before
     True
     """
-    return dict(_default.bit_generator.state)
+    return dict(default_generator().bit_generator.state)
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
@@ -85,7 +87,7 @@ def set_rng_state(state: dict[str, Any]) -> None:
         If `state` is not such a dictionary; the generator then stays as it was.
     """
     try:  # NumPy reads the whole state before it changes anything
-        _default.bit_generator.state = state
+        default_generator().bit_generator.state = state
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(
             "set_rng_state: expected the state of a PCG64 generator as get_rng_state returns it, "

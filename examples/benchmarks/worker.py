@@ -77,17 +77,21 @@ def _environment() -> dict[str, str]:
 
 
 def import_seconds(modules: dict[str, str], repeats: int = 7) -> dict[str, float]:
-    """Return the median seconds that a statement takes in a new interpreter, by name."""
+    """Return the median seconds that a statement takes in a new interpreter, by name.
+
+    Each runs once untimed, which compiles what no installer has compiled yet.
+    """
+    environment = {k: v for k, v in _environment().items() if k != "PYTHONDONTWRITEBYTECODE"}
     samples: dict[str, list[float]] = {name: [] for name in modules}
     code = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
-    for _ in range(repeats):
+    for _ in range(repeats + 1):
         for name, statement in modules.items():
             command = [sys.executable, "-c", code.format(statement)]
             answer = subprocess.run(
-                command, capture_output=True, text=True, env=_environment(), check=True
+                command, capture_output=True, text=True, env=environment, check=True
             )
             samples[name].append(float(answer.stdout))
-    return {name: median(each) for name, each in samples.items()}
+    return {name: median(each[1:]) for name, each in samples.items()}
 
 
 def _memory(field: str) -> int:

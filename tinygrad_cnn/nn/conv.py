@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
-from tinygrad_cnn.nn.linear import Generator, draw_weights, positive
+from tinygrad_cnn.nn.linear import draw_weights, positive
 from tinygrad_cnn.nn.module import Module
 
 Sizes = int | Sequence[int]
@@ -142,7 +142,7 @@ class Conv1d(_Conv):
         groups: int = 1,
         bias: bool = True,
         *,
-        generator: Generator | None = None,
+        generator: np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
@@ -211,7 +211,7 @@ class Conv2d(_Conv):
         groups: int = 1,
         bias: bool = True,
         *,
-        generator: Generator | None = None,
+        generator: np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
@@ -280,7 +280,7 @@ class ConvTranspose2d(_Conv):
         bias: bool = True,
         dilation: Sizes = 1,
         *,
-        generator: Generator | None = None,
+        generator: np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)

@@ -31,7 +31,6 @@ __all__ = [
     "zeros_",
 ]
 
-Generator = np.random.Generator
 
 _GAINS = {
     "linear": 1.0,
@@ -89,7 +88,7 @@ def calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 
 
 def uniform_(
-    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None
 ) -> Tensor:
     """Fill with draws from U(a, b); return the tensor.
 
@@ -102,7 +101,10 @@ def uniform_(
 
 
 def normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    generator: np.random.Generator | None = None,
 ) -> Tensor:
     """Fill with draws from N(mean, std²); return the tensor.
 
@@ -142,7 +144,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def xavier_uniform_(
-    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+    tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None
 ) -> Tensor:
     """Fill with draws from U(±gain · √(6 / (fan_in + fan_out))); return the tensor.
 
@@ -155,7 +157,9 @@ def xavier_uniform_(
     return _uniform(tensor, _xavier_std(tensor, gain), generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None
+) -> Tensor:
     """Fill with draws from N(0, gain² · 2 / (fan_in + fan_out)); return the tensor.
 
     >>> bool(xavier_normal_(Tensor(np.zeros((2, 4)))).numpy().all())
@@ -169,7 +173,7 @@ def kaiming_uniform_(
     a: float = 0.0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator: Generator | None = None,
+    generator: np.random.Generator | None = None,
 ) -> Tensor:
     """Fill with draws from U(±gain · √(3 / fan)); return the tensor.
 
@@ -205,7 +209,7 @@ def kaiming_normal_(
     a: float = 0.0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
-    generator: Generator | None = None,
+    generator: np.random.Generator | None = None,
 ) -> Tensor:
     """Fill with draws from N(0, gain² / fan); return the tensor. Arguments of `kaiming_uniform_`.
 
@@ -215,7 +219,7 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
-def _drawing(generator: Generator | None) -> Generator:
+def _drawing(generator: np.random.Generator | None) -> np.random.Generator:
     return default_generator() if generator is None else generator
 
 
@@ -224,7 +228,7 @@ def _fill(tensor: Tensor, values: object) -> Tensor:
         return tensor.copy_(values)
 
 
-def _uniform(tensor: Tensor, std: float, generator: Generator | None) -> Tensor:
+def _uniform(tensor: Tensor, std: float, generator: np.random.Generator | None) -> Tensor:
     bound = math.sqrt(3) * std  # U(±b) has the variance b² / 3
     return uniform_(tensor, -bound, bound, generator)
 

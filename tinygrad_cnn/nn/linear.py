@@ -13,8 +13,6 @@ from tinygrad_cnn.nn import init
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
 
-Generator = np.random.Generator
-
 
 class Linear(Module):
     """Map features linearly: ``input · weightᵀ + bias``.
@@ -58,7 +56,7 @@ class Linear(Module):
         out_features: int,
         bias: bool = True,
         *,
-        generator: Generator | None = None,
+        generator: np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         self.in_features = positive("Linear", "in_features", in_features)
@@ -83,7 +81,7 @@ def draw_weights(
     shape: tuple[int, ...],
     outputs: int,
     bias: bool,
-    generator: Generator | None,
+    generator: np.random.Generator | None,
     dtype: npt.DTypeLike,
 ) -> tuple[Parameter, Parameter | None]:
     """Draw a weight of that shape and, if wanted, a bias of so many outputs, as PyTorch does.
