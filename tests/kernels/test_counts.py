@@ -83,7 +83,7 @@ ELEMENTWISE = {
     "addition": (lambda: elementwise.apply(np.add, G, G), 0),
     "scatter": (
         lambda: max_pool.scatter_taps(G[:, :, ::2, ::2], TAPS, G.shape, (2, 2), (2, 2)),
-        1 << 20,
+        1 << 21,  # a block's masks, and its gradient made contiguous
     ),
 }
 TAPS = images(64, 64, 12, 12).astype(np.uint8) & 3

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["multiply_rows", "product_cost", "sum_of_products"]
+__all__ = ["multiply_rows", "product_cost", "sum_of_products", "unpacked_parts"]
 
 Array = npt.NDArray[Any]
 
@@ -39,6 +39,11 @@ def _block(rows: int, multiplications_a_row: int, fewest: int) -> int:
         if rows % block == 0:
             return block
     return rows
+
+
+def unpacked_parts(multiplications: int) -> int:
+    """Return into how many parts a product has to be cut for BLAS not to pack its factors."""
+    return -(-multiplications // _UNPACKED)
 
 
 def multiply_rows(a: Array, b: Array, out: Array) -> None:
