@@ -91,9 +91,32 @@ SAMPLES = {
 }
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
-@given(problems(), st.integers(1, 3), st.sampled_from([1 << 21, 3000, 300]), st.booleans())
-def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
+@contextmanager
+def layout_number(number: int | None) -> Iterator[None]:
+    """Let convolutions use that one of their possible layouts instead of the cheapest."""
+
+    def choose(*geometry, sums=True):
+        possible = windows.possible_layouts(*geometry, sums)
+        return possible[number % len(possible)]
+
+    before = correlation.choose_layout
+    if number is not None:
+        correlation.choose_layout = choose
+    try:
+        yield
+    finally:
+        correlation.choose_layout = before
+
+
+@settings(derandomize=True, deadline=None, max_examples=400)
+@given(
+    problems(),
+    st.integers(1, 3),
+    st.sampled_from([1 << 21, 3000, 300]),
+    st.booleans(),
+    st.none() | st.integers(-3, 4),
+)
+def test_all_three_equal_the_loops_in_every_layout(problem, threads, tile_bytes, last, layout):
     x_shape, w_shape, arguments = problem
     x, w, bias, g = arrays(*problem)
     expected = (
@@ -103,7 +126,7 @@ def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
     )
     if last:
         x, g = channels_last(x), channels_last(g)
-    with cut_small(threads, tile_bytes):
+    with cut_small(threads, tile_bytes), layout_number(layout):
         results = (
             conv2d(x, w, bias, *arguments),
             conv2d_input_gradient(g, w, x_shape, *arguments),

@@ -86,6 +86,14 @@ def choose_layout(
     1.7 ms at span 1, 1.1 at 4). Many channels make copying dear: then one input row at a time,
     copied once instead of KH times, is better (32×32, 16 → 16: 10.0 ms against 9.0).
     """
+    layouts = possible_layouts(width, out_size, channels, window, sums)
+    return min(layouts, key=lambda layout: layout.cost)
+
+
+def possible_layouts(
+    width: int, out_size: Pair, channels: Pair, window: Window, sums: bool
+) -> list[Layout]:
+    """Return the layouts that `choose_layout` chooses from."""
     (OH, OW), (C, out_channels) = out_size, channels
     KH, KW = window.kernel
     layouts = []
@@ -102,7 +110,7 @@ def choose_layout(
             layouts.append(Layout(span, length, step, True, (rows * copy + products) / span))
     if KH > 1 and KW > 1 and window.stride == (1, 1) and window.dilation[1] == 1:
         layouts.append(_ungathered(width, out_size, channels, window, sums))
-    return min(layouts, key=lambda layout: layout.cost)
+    return layouts
 
 
 # Two threads, forward and weight gradient, gathered and not: (128, 16, 32, 32) → 16, 3×3, 5.5 and
