@@ -29,6 +29,11 @@ from tinygrad_cnn.ops import (
 
 Dim = int | Sequence[int] | None
 
+# Called directly, for they are the ones in every formula: 0.1 of 2.5 µs less an operation.
+_add, _sub, _mul, _div = (
+    op() for op in (elementwise.Add, elementwise.Sub, elementwise.Mul, elementwise.Div)
+)
+
 
 def _compare(ufunc: np.ufunc, x: Any, other: Any) -> Any:
     """Compare element by element; the result has no graph."""
@@ -45,28 +50,28 @@ class Operators(TensorBase):
     # ------------------------------------------------------------------ operators
 
     def __add__(self, other: Any) -> Self:
-        return elementwise.add(self, other)
+        return _add(self, other)
 
     def __radd__(self, other: Any) -> Self:
-        return elementwise.add(other, self)
+        return _add(other, self)
 
     def __sub__(self, other: Any) -> Self:
-        return elementwise.sub(self, other)
+        return _sub(self, other)
 
     def __rsub__(self, other: Any) -> Self:
-        return elementwise.sub(other, self)
+        return _sub(other, self)
 
     def __mul__(self, other: Any) -> Self:
-        return elementwise.mul(self, other)
+        return _mul(self, other)
 
     def __rmul__(self, other: Any) -> Self:
-        return elementwise.mul(other, self)
+        return _mul(other, self)
 
     def __truediv__(self, other: Any) -> Self:
-        return elementwise.div(self, other)
+        return _div(self, other)
 
     def __rtruediv__(self, other: Any) -> Self:
-        return elementwise.div(other, self)
+        return _div(other, self)
 
     def __pow__(self, other: Any) -> Self:
         return elementwise.pow(self, other)

@@ -92,7 +92,11 @@ def relu_gradient(g: Array, out: Array) -> Array:
         return np.asarray(np.multiply(g.view(bits), out > 0)).view(g.dtype)
 
     def formula(result: Array, out: Array, g: Array) -> None:
-        np.multiply(g.view(bits), out > 0, out=result.view(bits))
+        # The mask is cast apart: a ufunc casts 8192 values at a time. One thread, (64, 64, 24, 24):
+        # 1.8 ms -> 1.1.
+        masked = result.view(bits)
+        np.copyto(masked, out > 0)
+        np.multiply(g.view(bits), masked, out=masked)
 
     return map_blocks(formula, out, g, block=_LARGE_BLOCK, grain=GRAIN)
 

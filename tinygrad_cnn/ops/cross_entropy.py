@@ -190,7 +190,10 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     classes = _classes(name, input, target, ignore_index)
     op = CrossEntropy(ignore_index, label_smoothing, reduction)
-    loss = op(_rows(input), classes, weight)
+    rows = _rows(input)
+    # Nobody else holds this copy: a tensor's bytes need not be watched, as an array's would be.
+    own = rows._wrap(classes, None) if isinstance(rows, TensorBase) else classes
+    loss = op(rows, own, weight)
     return reshape(loss, target.shape) if reduction == "none" else loss
 
 
