@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
-from tinygrad_cnn.kernels import correlation, windows
+from tinygrad_cnn.kernels import correlation, layouts, windows
 from tinygrad_cnn.kernels.conv import (
     conv2d,
     conv2d_input_gradient,
@@ -28,11 +28,13 @@ def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
     before = get_num_threads(), windows._TILE_BYTES, correlation._GRAIN
     set_num_threads(threads)
     windows._TILE_BYTES, correlation._GRAIN = tile_bytes, 1
+    windows.plan_for.cache_clear()
     try:
         yield
     finally:
         set_num_threads(before[0])
         windows._TILE_BYTES, correlation._GRAIN = before[1:]
+        windows.plan_for.cache_clear()
 
 
 @st.composite
@@ -95,16 +97,18 @@ SAMPLES = {
 def layout_number(number: int) -> Iterator[None]:
     """Let convolutions use that one of their possible layouts instead of the cheapest."""
 
-    def choose(*geometry, sums=True):
-        possible = windows.possible_layouts(*geometry, sums)
+    def choose(*geometry):
+        possible = layouts.possible_layouts(*geometry)
         return possible[number % len(possible)]
 
-    before = correlation.choose_layout
-    correlation.choose_layout = choose
+    before = windows.choose_layout
+    windows.choose_layout = choose
+    windows.plan_for.cache_clear()
     try:
         yield
     finally:
-        correlation.choose_layout = before
+        windows.choose_layout = before
+        windows.plan_for.cache_clear()
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
@@ -135,23 +139,26 @@ def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
         np.testing.assert_allclose(result, oracle, rtol=1e-10, atol=1e-10)
 
 
-UNGATHERED = {
+MANY_LAYOUTS = {
     "unpadded": ((5, 2, 7, 8), (4, 2, 3, 3), ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)),
     "same size": ((5, 4, 6, 8), (3, 4, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)),
     "even kernel": ((3, 2, 5, 7), (4, 2, 2, 2), ((1, 1), ((1, 0), (1, 0)), (1, 1), 1)),
     "wide padding": ((3, 2, 5, 4), (4, 2, 3, 3), ((1, 1), ((2, 2), (3, 2)), (1, 1), 1)),
     "rows dilated": ((3, 2, 9, 6), (2, 2, 3, 2), ((1, 1), ((2, 2), (1, 1)), (2, 1), 1)),
     "one column": ((3, 2, 6, 3), (2, 2, 3, 3), ((1, 1), ((1, 1), (0, 0)), (1, 1), 1)),
+    "one channel": ((3, 1, 6, 8), (5, 1, 3, 3), ((1, 1), ((1, 1), (1, 0)), (1, 1), 1)),
+    "one channel to many": ((3, 1, 7, 6), (17, 1, 3, 2), ((2, 1), ((0, 0), (0, 0)), (1, 2), 1)),
+    "in groups of one": ((3, 2, 6, 5), (6, 1, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 2)),
     "in groups": ((3, 4, 6, 5), (6, 2, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 2)),
 }
 
 
-@pytest.mark.parametrize("layout", [0, 1, -2, -1])
+@pytest.mark.parametrize("layout", range(-4, 4))
 @pytest.mark.parametrize("tile_bytes", [1 << 21, 4000, 300])
-@pytest.mark.parametrize("sample", UNGATHERED)
+@pytest.mark.parametrize("sample", MANY_LAYOUTS)
 def test_every_layout_equals_the_loops(sample, tile_bytes, layout):
-    x_shape, w_shape, arguments = UNGATHERED[sample]
-    x, w, bias, g = arrays(*UNGATHERED[sample])
+    x_shape, w_shape, arguments = MANY_LAYOUTS[sample]
+    x, w, bias, g = arrays(*MANY_LAYOUTS[sample])
     with cut_small(2, tile_bytes), layout_number(layout):
         results = (
             conv2d(x, w, bias, *arguments),

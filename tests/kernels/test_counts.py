@@ -157,7 +157,14 @@ def test_a_geometry_is_worked_out_once():
         F.max_pool2d(F.conv2d(x, w, padding=1), 2)
 
     run()
-    caches = (conv_ops._conv2d, pool._taps, pool._along, pool._output_size, windows._cut)
+    caches = (
+        conv_ops._conv2d,
+        pool._taps,
+        pool._along,
+        pool._output_size,
+        windows.plan_for,
+        conv._geometry,
+    )
     before = [cache.cache_info().misses for cache in caches]
     run()
     assert [cache.cache_info().misses for cache in caches] == before

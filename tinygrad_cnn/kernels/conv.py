@@ -10,7 +10,7 @@ Arguments may have any strides. Results of shape (N, C, H, W) lie in memory as (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from math import gcd
 from typing import Any
 
@@ -24,7 +24,7 @@ from tinygrad_cnn.kernels.correlation import (
     run_jobs,
 )
 from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
-from tinygrad_cnn.kernels.windows import Window
+from tinygrad_cnn.kernels.layouts import Window
 
 __all__ = ["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
@@ -41,18 +41,19 @@ def _correlations(
     groups: int,
     bias: Array | None = None,
     relu: bool = False,
-) -> Iterator[Job]:
-    """Yield the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`."""
+) -> list[Job]:
+    """Return the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`."""
     C, out_channels = x.shape[3], out.shape[3]
     if groups == 1:
-        yield Correlation(x, w, out, window, bias, relu)
-    elif _is_depthwise(C, out_channels, groups):
-        yield DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu)
-    else:
-        for index in range(groups):
-            c, o = _group(C, groups, index), _group(out_channels, groups, index)
-            part = None if bias is None else bias[o]
-            yield Correlation(x[..., c], w[..., o], out[..., o], window, part, relu)
+        return [Correlation(x, w, out, window, bias, relu)]
+    if _is_depthwise(C, out_channels, groups):
+        return [DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu)]
+    jobs: list[Job] = []
+    for index in range(groups):
+        c, o = _group(C, groups, index), _group(out_channels, groups, index)
+        part = None if bias is None else bias[o]
+        jobs.append(Correlation(x[..., c], w[..., o], out[..., o], window, part, relu))
+    return jobs
 
 
 def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:
@@ -117,18 +118,30 @@ def conv2d(
     array([[18., 18.],
            [18., 18.]])
     """
-    N, _, H, W = x.shape
-    out_channels, _, KH, KW = w.shape
+    out_shape, window = _geometry(x.shape, w.shape, stride, padding, dilation)
+    out = np.empty(out_shape, x.dtype)
+    if out.size == 0:
+        return _channels_first(out)
+    images, kernels = _channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
+    run_jobs(_correlations(images, kernels, out, window, groups, bias, relu), out_shape[0])
+    return _channels_first(out)
+
+
+@lru_cache(maxsize=1024)
+def _geometry(
+    shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+) -> tuple[tuple[int, int, int, int], Window]:
+    """Return the shape (N, OH, OW, O) of the result, and how windows lie over the input."""
+    N, _, H, W = shape
+    out_channels, _, KH, KW = weight_shape
     (top, bottom), (left, right) = padding
     OH = (H + top + bottom - dilation[0] * (KH - 1) - 1) // stride[0] + 1
     OW = (W + left + right - dilation[1] * (KW - 1) - 1) // stride[1] + 1
-    out = np.empty((N, OH, OW, out_channels), x.dtype)
-    if out.size == 0:
-        return _channels_first(out)
-    window = Window((KH, KW), stride, dilation, (top, left))
-    images, kernels = _channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
-    run_jobs(list(_correlations(images, kernels, out, window, groups, bias, relu)), N)
-    return _channels_first(out)
+    return (N, OH, OW, out_channels), Window((KH, KW), stride, dilation, (top, left))
 
 
 def conv2d_input_gradient(

@@ -12,15 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.layouts import Window, fold_weights, spread_weights
 from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
 from tinygrad_cnn.kernels.threads import get_num_threads, parallel, single_threaded_blas
-from tinygrad_cnn.kernels.windows import (
-    Gatherer,
-    Window,
-    choose_layout,
-    fold_weights,
-    spread_weights,
-)
+from tinygrad_cnn.kernels.windows import Gatherer, plan_for
 
 __all__ = ["Correlation", "Job", "WeightGradient", "grain_for", "run_jobs"]
 
@@ -65,13 +60,12 @@ class Correlation:
         bias: Array | None = None,
         relu: bool = False,
     ) -> None:
-        self.x, self.out, self.window, self.relu = x, out, window, relu
-        N, self.rows, OW, out_channels = out.shape
-        channels = w.shape[2], out_channels
-        self.layout = choose_layout(x.shape[2], (self.rows, OW), channels, window)
-        self.weights = spread_weights(w, window, self.layout)
-        self.cost = self.layout.cost * N * self.rows * OW
-        self.multiplications = out.size * self.weights.size // (self.layout.span * out_channels)
+        self.x, self.out, self.relu = x, out, relu
+        _, self.rows, OW, out_channels = out.shape
+        plan = plan_for(x.shape, x.flags.c_contiguous, x.itemsize, out.shape, window, True)
+        self.plan, self.layout = plan, plan.layout
+        self.cost, self.multiplications = plan.cost, plan.multiplications
+        self.weights = spread_weights(w, window, plan.layout)
         # Whole rows of OW·O values are added to at once: a loop over O values is a short one.
         self.bias: Array | None = None
         if bias is not None:
@@ -80,67 +74,65 @@ class Correlation:
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
-        _, OH, OW, out_channels = self.out.shape
-        gatherer = Gatherer(self.x, self.window, self.layout, (OH, OW), out_channels, images, rows)
-        for i, j, start, stop in gatherer:
-            target = self.out[i:j, start:stop]
+        cut = self.plan.cut(images, rows)
+        gatherer = Gatherer(self.x, cut)
+        for tile in cut.tiles:
+            target = self.out[tile.outputs]
             # Part of the channels, or every other pixel: made apart, where loops are long.
-            tile = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
-            self._multiply(gatherer.columns(i, j, start, stop), tile)
+            made = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
+            self._multiply(gatherer.columns(tile), made)
             if self.bias is not None:
-                tile += self.bias
+                made += self.bias
             if self.relu:
-                np.maximum(tile, 0, out=tile)
-            if tile is not target:
-                target[...] = tile
+                np.maximum(made, 0, out=made)
+            if made is not target:
+                target[...] = made
 
-    def _multiply(self, columns: Array, tile: Array) -> None:
-        n, rows, OW, out_channels = tile.shape
+    def _multiply(self, columns: Array, out: Array) -> None:
+        """Write windows times weights to `out` (n, rows, OW, O)."""
+        n, rows, OW, out_channels = out.shape
         if self.layout.pitch:
-            parts = np.empty((*columns.shape[:2], *columns.shape[3:1:-1], out_channels), tile.dtype)
+            parts = np.empty((*columns.shape[:2], *columns.shape[3:1:-1], out_channels), out.dtype)
             # (KH, n, m, q, depth) @ (KH, depth, O) -> (KH, n, q, m, O)
             np.matmul(columns, self.weights[:, None, None], out=parts.swapaxes(2, 3))
             total, *others, last = parts
             for other in others:
                 total += other
             total, last = (
-                _without_gaps(part, tile.shape, self.layout.pitch) for part in (total, last)
+                _without_gaps(part, out.shape, self.layout.pitch) for part in (total, last)
             )
-            np.add(total, last, out=tile)
+            np.add(total, last, out=out)
             return
         stack, positions, _ = columns.shape
         shape = (stack, positions, self.weights.shape[2])  # (products, positions / span, span·O)
         if not self.layout.by_row:
-            multiply_rows(columns, self.weights, out=tile.reshape(shape))
+            multiply_rows(columns, self.weights, out=out.reshape(shape))
             return
-        products = np.empty(shape, tile.dtype)
+        products = np.empty(shape, out.dtype)
         multiply_rows(columns, self.weights, out=products)
         total, *others, last = products.reshape(stack, rows, n, OW, out_channels)
         for other in others:
             total += other
-        np.add(total, last, out=tile.transpose(1, 0, 2, 3))
+        np.add(total, last, out=out.transpose(1, 0, 2, 3))
 
 
 class WeightGradient:
     """The sum over positions of windows of `x` times `g` (N, OH, OW, O)."""
 
     def __init__(self, x: Array, g: Array, window: Window) -> None:
-        self.x, self.g, self.window = x, g, window
-        N, self.rows, OW, out_channels = g.shape
-        channels = x.shape[3], out_channels
-        self.layout = choose_layout(x.shape[2], (self.rows, OW), channels, window, sums=False)
-        self.cost = self.layout.cost * N * self.rows * OW
-        window_values = window.kernel[0] * self.layout.length * x.shape[3]
-        self.multiplications = g.size * window_values
+        self.x, self.g, self.window, self.rows = x, g, window, g.shape[1]
+        plan = plan_for(x.shape, x.flags.c_contiguous, x.itemsize, g.shape, window, False)
+        self.plan, self.layout = plan, plan.layout
+        self.cost, self.multiplications = plan.cost, plan.multiplications
         self.parts: dict[tuple[Pair, Pair], Array] = {}
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
-        _, OH, OW, out_channels = self.g.shape
-        gatherer = Gatherer(self.x, self.window, self.layout, (OH, OW), out_channels, images, rows)
+        cut = self.plan.cut(images, rows)
+        gatherer = Gatherer(self.x, cut)
         total: Array | None = None
-        for i, j, start, stop in gatherer:
-            product = self._product(gatherer.columns(i, j, start, stop), self.g[i:j, start:stop])
+        for tile in cut.tiles:
+            product = self._product(gatherer.columns(tile), self.g[tile.outputs])
             if total is None:
                 total = product
             else:
