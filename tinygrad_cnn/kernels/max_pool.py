@@ -7,7 +7,8 @@ tap and putting gradients back by tap are linear maps, each the other's transpos
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from tinygrad_cnn.kernels.pool import (
 __all__ = ["flat_indices", "gather_taps", "max_pool2d", "max_pool2d_values", "scatter_taps"]
 
 Array = npt.NDArray[Any]
+Index = tuple[slice, ...]
 
 
 def max_pool2d(
@@ -135,28 +137,55 @@ def max_pool2d_values(
     3.0
     """
     windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    height, width = windows.output_size
+    (height, width), rows, columns = _separable(windows)
     out = np.empty((x.shape[0], height, width, x.shape[1]), x.dtype)
-    rows, columns = windows.along(0, height), windows.along(1, width)
 
     def step(source: Array, out: Array) -> None:
-        highest = np.empty((out.shape[0], height, *source.shape[2:]), x.dtype)
-        _running_maximum(source.swapaxes(0, 1), highest.swapaxes(0, 1), rows)
-        _running_maximum(highest.transpose(2, 0, 1, 3), out.transpose(2, 0, 1, 3), columns)
+        highest = np.empty((len(out), height, *source.shape[2:]), x.dtype)
+        _running_maximum(source, highest, rows)
+        _running_maximum(highest, out, columns)
 
     sweep_images(step, x.size, channels_last(x), out)
     return channels_first(out)
 
 
-def _running_maximum(source: Array, out: Array, taps: tuple[tuple[slice, slice], ...]) -> None:
-    """Write the maximum over taps, slices (outputs, inputs) of the first axis, to `out`."""
-    inside = [(outputs.start, outputs.stop) == (0, out.shape[0]) for outputs, _ in taps[:2]]
-    if inside == [True, True]:
-        np.maximum(source[taps[0][1]], source[taps[1][1]], out=out)
-        taps = taps[2:]
+class _Running(NamedTuple):
+    """The taps of windows along one axis, as indices of the outputs and of the inputs.
+
+    `start` holds the inputs of the first two taps if every window has them, `taps` the rest.
+    """
+
+    start: tuple[Index, Index] | None
+    taps: tuple[tuple[Index, Index], ...]
+
+
+@lru_cache(maxsize=1024)
+def _separable(windows: Windows) -> tuple[Pair, _Running, _Running]:
+    """Return the output size, and the taps along the rows and along the columns."""
+    size = windows.output_size
+    axes = []
+    for axis, length in enumerate(size):
+        before = (slice(None),) * (1 + axis)
+        taps = tuple(
+            ((*before, outputs), (*before, inputs))
+            for outputs, inputs in windows.along(axis, length)
+        )
+        full = [outputs[-1] == slice(0, length) for outputs, _ in taps[:2]]
+        if full == [True, True]:
+            axes.append(_Running((taps[0][1], taps[1][1]), taps[2:]))
+        else:
+            axes.append(_Running(None, taps))
+    return size, axes[0], axes[1]
+
+
+def _running_maximum(source: Array, out: Array, running: _Running) -> None:
+    """Write the maximum over the taps to `out`."""
+    if running.start is not None:
+        first, second = running.start
+        np.maximum(source[first], source[second], out=out)
     else:
         out.fill(-np.inf)
-    for outputs, inputs in taps:
+    for outputs, inputs in running.taps:
         np.maximum(out[outputs], source[inputs], out=out[outputs])
 
 

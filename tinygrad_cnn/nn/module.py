@@ -57,20 +57,21 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`; operations recorded meanwhile carry this module's path."""
-        scope, caller = mode.scope, mode.module
+        now = mode.__dict__  # one look-up of this thread's state instead of six
+        scope, caller = now["scope"], now["module"]
         if caller is not None:
             path = _path(caller, self)
             if path:
-                mode.scope = f"{scope}.{path}" if scope else path
-        mode.module = self
+                now["scope"] = f"{scope}.{path}" if scope else path
+        now["module"] = self
         try:
             return self.forward(*args, **kwargs)
         except Exception as error:
             if not getattr(error, "__notes__", None):  # the innermost module says where
-                error.add_note(f"in {mode.scope or 'the model'}: {type(self).__name__}.forward")
+                error.add_note(f"in {now['scope'] or 'the model'}: {type(self).__name__}.forward")
             raise
         finally:
-            mode.scope, mode.module = scope, caller
+            now["scope"], now["module"] = scope, caller
 
     # ------------------------------------------------------------------ registering by name
 

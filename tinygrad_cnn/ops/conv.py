@@ -328,6 +328,10 @@ def pair(function: str, argument: str, value: Any, smallest: int = 1) -> Pair:
     """Return an int or a pair of ints as a pair, checked."""
     if type(value) is int and value >= smallest:
         return value, value
+    if type(value) is tuple and len(value) == 2:  # what layers pass on
+        height, width = value
+        if type(height) is int is type(width) and height >= smallest <= width:
+            return value
     values = (value, value) if isinstance(value, (int, np.integer)) else value
     if (
         not isinstance(values, (tuple, list))
@@ -396,8 +400,12 @@ def _check_channels(
 def _same_dtype(*arrays: Any) -> tuple[Any, ...]:
     """Bring operands to one floating dtype; integers (pixels) follow the others."""
     first = arrays[0].dtype
-    if first.kind == "f" and all(a is None or a.dtype is first for a in arrays):
-        return arrays
+    if first.kind == "f":
+        for a in arrays:
+            if a is not None and a.dtype is not first:
+                break
+        else:
+            return arrays
     floats = [a.dtype for a in arrays if a is not None and a.dtype.kind == "f"]
     dtype = np.result_type(*floats) if floats else np.dtype(np.float32)
     return tuple(a if a is None else a.astype(dtype, copy=False) for a in arrays)

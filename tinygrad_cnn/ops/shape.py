@@ -23,7 +23,9 @@ _ALL = slice(None)
 
 def shape_of(name: str, input: Any) -> tuple[int, ...]:
     """Return the shape of a tensor, an array, a list or a number."""
-    if isinstance(input, (TensorBase, np.ndarray)):
+    if isinstance(input, TensorBase):
+        return input._data.shape
+    if isinstance(input, np.ndarray):
         return input.shape
     if isinstance(input, (list, tuple, bool, int, float, np.generic)):
         return np.shape(input)
