@@ -280,6 +280,11 @@ def conv2d_weight_gradient(
         run_jobs([depthwise], len(x))
         dw[...] = depthwise.result().transpose(2, 3, 0, 1)  # (C, 1, KH, KW)
         return dw
+    if groups == 1:
+        job = WeightGradient(images, gradients, window)
+        run_jobs([job], len(x))
+        dw[...] = job.result().transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+        return dw
     slices = [
         (_group(x.shape[1], groups, i), _group(out_channels, groups, i)) for i in range(groups)
     ]

@@ -183,6 +183,8 @@ def spread_weights(w: Array, window: Window, layout: Layout) -> Array:
 def fold_weights(spread: Array, channels: Pair, window: Window, layout: Layout) -> Array:
     """Add up what `spread_weights` spread: its adjoint. Returns (KH, KW, C, O)."""
     C, out_channels = channels
+    if layout.span == 1:
+        return spread.reshape(*window.kernel, C, out_channels)
     spread = np.ascontiguousarray(spread).reshape(
         window.kernel[0], layout.length, C, layout.span, out_channels
     )

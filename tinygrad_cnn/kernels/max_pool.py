@@ -66,50 +66,63 @@ def max_pool2d(
     5.0 1
     """
     windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    source = channels_last(x)
-    shape = (x.shape[0], *windows.output_size, x.shape[1])
+    (height, width), rows, columns = _separable(windows)
+    shape = (x.shape[0], height, width, x.shape[1])
     out, chosen = np.empty(shape, x.dtype), np.empty(shape, windows.tap_dtype)
-    taps = windows.taps(windows.output_size)
 
     def step(source: Array, out: Array, chosen: Array) -> None:
-        for tap in _start(taps, source, out, chosen):
-            value, best, winner = source[tap.inputs], out[tap.outputs], chosen[tap.outputs]
-            greater = np.greater(value, best).view(np.uint8)
-            np.maximum(best, value, out=best)
-            # A later tap has the larger number, so integer arithmetic sets the winner: np.where
-            # and masked copies take ten times as long on random masks.
-            np.maximum(winner, np.multiply(greater, chosen.dtype.type(tap.number)), out=winner)
+        # Along each row first: at ties the first tap, row by row, wins in both passes.
+        across = (*source.shape[:2], *out.shape[2:])  # (n, H, OW, C)
+        highest, column = np.empty(across, x.dtype), np.empty(across, chosen.dtype)
+        _argmax_along(columns, source, highest, column)
+        _argmax_along(rows, highest, out, chosen, column, windows.kernel_size[1])
         if out.size and math.isnan(np.minimum.reduce(out, axis=None)):
-            _choose_first_nan(taps, source, chosen)
+            _choose_first_nan(windows.taps((height, width)), source, chosen)
 
-    sweep_images(step, x.size, source, out, chosen)
+    sweep_images(step, x.size, channels_last(x), out, chosen)
     return channels_first(out), channels_first(chosen)
 
 
-def _start(taps: tuple[Tap, ...], source: Array, out: Array, chosen: Array) -> tuple[Tap, ...]:
-    """Fill `out` and `chosen` from the first taps; return the taps that are left to compare."""
-    inside = [_inside(tap, out.shape) for tap in taps[:2]]
-    if inside == [True, True] and chosen.dtype == np.uint8:
-        first, second = (source[tap.inputs] for tap in taps[:2])
-        np.greater(second, first, out=chosen.view(np.bool_))
+def _argmax_along(
+    running: _Running,
+    source: Array,
+    out: Array,
+    chosen: Array,
+    given: Array | None = None,
+    unit: int = 1,
+) -> None:
+    """Write the maximum over the taps to `out`, and which one it is to `chosen`.
+
+    Tap k has the number ``k · unit``, plus what is `given` with the input. Later taps have larger
+    numbers, so integer arithmetic sets the winner: np.where and masked copies take ten times as
+    long on random masks.
+    """
+
+    def number(tap: int, inputs: Index) -> Any:
+        first = chosen.dtype.type(tap * unit)
+        return first if given is None else given[inputs] + first
+
+    if running.start is not None:
+        first, second = source[running.start[0]], source[running.start[1]]
         np.maximum(first, second, out=out)
-        return taps[2:]
-    if inside[0]:
-        np.copyto(out, source[taps[0].inputs])
+        if given is None and chosen.dtype == np.uint8:
+            np.greater(second, first, out=chosen.view(np.bool_))
+        else:
+            greater = np.greater(second, first).view(np.uint8)
+            np.multiply(greater, number(1, running.start[1]), out=chosen)
+        if given is not None:
+            np.maximum(chosen, given[running.start[0]], out=chosen)
+    else:
+        # A window of nothing but −∞ must name a tap inside the input: the first, so written last.
+        out.fill(-np.inf)
         chosen.fill(0)
-        return taps[1:]
-    # A window of nothing but −∞ must name a tap inside the input: the first, so written last.
-    out.fill(-np.inf)
-    chosen.fill(0)
-    for tap in reversed(taps):
-        chosen[tap.outputs] = tap.number
-    return taps
-
-
-def _inside(tap: Tap, shape: tuple[int, ...]) -> bool:
-    """Whether the tap lies inside the input in every window."""
-    _, rows, columns = tap.outputs
-    return (rows.start, rows.stop, columns.start, columns.stop) == (0, shape[1], 0, shape[2])
+        for tap, outputs, inputs in reversed(running.taps):
+            chosen[outputs] = number(tap, inputs)
+    for tap, outputs, inputs in running.taps:
+        value, best, winner = source[inputs], out[outputs], chosen[outputs]
+        greater = np.greater(value, best).view(np.uint8)
+        np.maximum(best, value, out=best)
+        np.maximum(winner, np.multiply(greater, number(tap, inputs)), out=winner)
 
 
 def _choose_first_nan(taps: tuple[Tap, ...], source: Array, chosen: Array) -> None:
@@ -152,11 +165,12 @@ def max_pool2d_values(
 class _Running(NamedTuple):
     """The taps of windows along one axis, as indices of the outputs and of the inputs.
 
-    `start` holds the inputs of the first two taps if every window has them, `taps` the rest.
+    `start` holds the inputs of the first two taps if every window has them, `taps` the rest: their
+    numbers, outputs and inputs.
     """
 
     start: tuple[Index, Index] | None
-    taps: tuple[tuple[Index, Index], ...]
+    taps: tuple[tuple[int, Index, Index], ...]
 
 
 @lru_cache(maxsize=1024)
@@ -167,12 +181,12 @@ def _separable(windows: Windows) -> tuple[Pair, _Running, _Running]:
     for axis, length in enumerate(size):
         before = (slice(None),) * (1 + axis)
         taps = tuple(
-            ((*before, outputs), (*before, inputs))
-            for outputs, inputs in windows.along(axis, length)
+            (number, (*before, outputs), (*before, inputs))
+            for number, (outputs, inputs) in enumerate(windows.along(axis, length))
         )
-        full = [outputs[-1] == slice(0, length) for outputs, _ in taps[:2]]
+        full = [outputs[-1] == slice(0, length) for _, outputs, _ in taps[:2]]
         if full == [True, True]:
-            axes.append(_Running((taps[0][1], taps[1][1]), taps[2:]))
+            axes.append(_Running((taps[0][2], taps[1][2]), taps[2:]))
         else:
             axes.append(_Running(None, taps))
     return size, axes[0], axes[1]
@@ -185,7 +199,7 @@ def _running_maximum(source: Array, out: Array, running: _Running) -> None:
         np.maximum(source[first], source[second], out=out)
     else:
         out.fill(-np.inf)
-    for outputs, inputs in running.taps:
+    for _, outputs, inputs in running.taps:
         np.maximum(out[outputs], source[inputs], out=out[outputs])
 
 

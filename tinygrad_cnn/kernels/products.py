@@ -62,16 +62,23 @@ def sum_of_products(a: Array, b: Array) -> Array:
     """Return ``aᵀ @ b`` for each of a stack: shapes (S, P, K), (P, M) and (S, K, M)."""
     S, P, K = a.shape
     M = b.shape[1]
-    # Each block makes a matrix that has to be added: it pays where that is half of what the block
-    # reads at most (depth 96, 64 columns, 94 -> 109 GFLOP/s; depth 288, 92 -> 75).
-    block = _block(P, K * M, 2 * K * M // (K + M))
+    block, by_columns = _sum_in_blocks(P, K, M)
     left = a.reshape(S, P // block, block, K)
     right = b.reshape(P // block, block, M)
-    # The columns of the right factor are what fills the registers: (256, P) @ (P, 18) reaches
-    # 150 GFLOP/s, (18, P) @ (P, 256) 215.
-    if product_cost(1000, M) * K <= product_cost(1000, K) * M:
+    if by_columns:
         products = np.matmul(left.transpose(0, 1, 3, 2), right)
     else:
         products = np.matmul(right.transpose(0, 2, 1), left).transpose(0, 1, 3, 2)
     total: Array = products[:, 0] if block == P else products.sum(axis=1)
     return total
+
+
+@lru_cache(maxsize=1024)
+def _sum_in_blocks(P: int, K: int, M: int) -> tuple[int, bool]:
+    """Return the rows of a block, and whether the factor of M columns should stand right."""
+    # Each block makes a matrix that has to be added: it pays where that is half of what the block
+    # reads at most (depth 96, 64 columns, 94 -> 109 GFLOP/s; depth 288, 92 -> 75).
+    block = _block(P, K * M, 2 * K * M // (K + M))
+    # The columns of the right factor are what fills the registers: (256, P) @ (P, 18) reaches
+    # 150 GFLOP/s, (18, P) @ (P, 256) 215.
+    return block, product_cost(1000, M) * K <= product_cost(1000, K) * M

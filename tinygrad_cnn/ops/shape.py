@@ -26,7 +26,8 @@ def shape_of(name: str, input: Any) -> tuple[int, ...]:
     if isinstance(input, TensorBase):
         return input._data.shape
     if isinstance(input, np.ndarray):
-        return input.shape
+        shape: tuple[int, ...] = input.shape
+        return shape
     if isinstance(input, (list, tuple, bool, int, float, np.generic)):
         return np.shape(input)
     raise TypeError(f"{name}: expects tensors, arrays or numbers, got {type(input).__name__}")
