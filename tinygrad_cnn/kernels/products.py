@@ -50,6 +50,9 @@ def multiply_rows(a: Array, b: Array, out: Array) -> None:
     """Write ``a @ b`` to `out`: shapes (S, P, K), (S, K, M) and (S, P, M), a stack of S."""
     S, P, K = a.shape
     M = b.shape[2]
+    if S * P * K * M <= _UNPACKED:
+        np.matmul(a, b, out=out)
+        return
     block = _block(P, K * M, 8)
     np.matmul(
         a.reshape(S, P // block, block, K),
