@@ -25,15 +25,15 @@ from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
 @contextmanager
 def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
     """Let even a small convolution be cut into tiles and threads."""
-    before = get_num_threads(), windows._TILE_BYTES, correlation._GRAIN
+    before = get_num_threads(), windows._TILE_BYTES, correlation.GRAIN
     set_num_threads(threads)
-    windows._TILE_BYTES, correlation._GRAIN = tile_bytes, 1
+    windows._TILE_BYTES, correlation.GRAIN = tile_bytes, 1
     windows.plan_for.cache_clear()
     try:
         yield
     finally:
         set_num_threads(before[0])
-        windows._TILE_BYTES, correlation._GRAIN = before[1:]
+        windows._TILE_BYTES, correlation.GRAIN = before[1:]
         windows.plan_for.cache_clear()
 
 

@@ -25,6 +25,8 @@ from tinygrad_cnn.kernels.correlation import (
 )
 from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
 from tinygrad_cnn.kernels.layouts import Window
+from tinygrad_cnn.kernels.memory import aligned_empty
+from tinygrad_cnn.kernels.single import SingleProduct, single_product
 
 __all__ = ["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
@@ -118,11 +120,16 @@ def conv2d(
     array([[18., 18.],
            [18., 18.]])
     """
-    out_shape, window = _geometry(x.shape, w.shape, stride, padding, dilation)
-    out = np.empty(out_shape, x.dtype)
+    images, kernels = _channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
+    contiguous = images.flags.c_contiguous
+    out_shape, window, single = _geometry(
+        x.shape, contiguous, x.itemsize, w.shape, stride, padding, dilation, groups
+    )
+    if single is not None:
+        return _channels_first(single(images, kernels, bias, relu))
+    out = aligned_empty(out_shape, x.dtype)
     if out.size == 0:
         return _channels_first(out)
-    images, kernels = _channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
     run_jobs(_correlations(images, kernels, out, window, groups, bias, relu), out_shape[0])
     return _channels_first(out)
 
@@ -130,18 +137,27 @@ def conv2d(
 @lru_cache(maxsize=1024)
 def _geometry(
     shape: tuple[int, ...],
+    contiguous: bool,
+    itemsize: int,
     weight_shape: tuple[int, ...],
     stride: Pair,
     padding: Padding,
     dilation: Pair,
-) -> tuple[tuple[int, int, int, int], Window]:
-    """Return the shape (N, OH, OW, O) of the result, and how windows lie over the input."""
-    N, _, H, W = shape
+    groups: int,
+) -> tuple[tuple[int, int, int, int], Window, SingleProduct | None]:
+    """Return the shape (N, OH, OW, O) of the result, how windows lie over the input, and how to do
+    it at once where it is small. `contiguous` says so of the input (N, H, W, C) in memory."""
+    N, C, H, W = shape
     out_channels, _, KH, KW = weight_shape
     (top, bottom), (left, right) = padding
     OH = (H + top + bottom - dilation[0] * (KH - 1) - 1) // stride[0] + 1
     OW = (W + left + right - dilation[1] * (KW - 1) - 1) // stride[1] + 1
-    return (N, OH, OW, out_channels), Window((KH, KW), stride, dilation, (top, left))
+    out_shape = N, OH, OW, out_channels
+    window = Window((KH, KW), stride, dilation, (top, left))
+    single = None
+    if groups == 1 and N * OH * OW:
+        single = single_product((N, H, W, C), contiguous, itemsize, out_shape, window)
+    return out_shape, window, single
 
 
 def conv2d_input_gradient(
@@ -183,7 +199,7 @@ def conv2d_input_gradient(
            [1., 2., 1.]])
     """
     N, C, H, W = input_shape
-    dx = np.empty((N, H, W, C), g.dtype)
+    dx = aligned_empty((N, H, W, C), g.dtype)
     if dx.size == 0 or g.size == 0:
         dx[...] = 0
         return _channels_first(dx)

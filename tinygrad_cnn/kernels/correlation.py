@@ -12,12 +12,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.layouts import Window, fold_weights, spread_weights
+from tinygrad_cnn.kernels.layouts import Window, fold_weights, repeated_bias, spread_weights
 from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
-from tinygrad_cnn.kernels.threads import get_num_threads, parallel, single_threaded_blas
+from tinygrad_cnn.kernels.threads import (
+    BLAS_ALONE,
+    get_num_threads,
+    parallel,
+    single_threaded_blas,
+)
 from tinygrad_cnn.kernels.windows import Gatherer, plan_for
 
-__all__ = ["Correlation", "Job", "WeightGradient", "grain_for", "run_jobs"]
+__all__ = ["GRAIN", "Correlation", "Job", "WeightGradient", "grain_for", "run_jobs"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -25,9 +30,7 @@ Run = Callable[[Pair, Pair], None]
 
 # Work worth waking a thread for, in estimated ns: each thread spends 50 µs in Python for its part,
 # in turn. At 30 µs a step of the momentum network, batch 32, took 2.3 ms, from 60 on 1.3.
-_GRAIN = 100_000
-# OpenBLAS itself stays on one thread up to this many multiplications; telling it takes 2-3 µs.
-_BLAS_ALONE = 1 << 18
+GRAIN = 100_000
 
 
 class Job(Protocol):
@@ -61,16 +64,12 @@ class Correlation:
         relu: bool = False,
     ) -> None:
         self.x, self.out, self.relu = x, out, relu
-        _, self.rows, OW, out_channels = out.shape
+        self.rows = out.shape[1]
         plan = plan_for(x.shape, x.flags.c_contiguous, x.itemsize, out.shape, window, True)
         self.plan, self.layout = plan, plan.layout
         self.cost, self.multiplications = plan.cost, plan.multiplications
         self.weights = spread_weights(w, window, plan.layout)
-        # Whole rows of OW·O values are added to at once: a loop over O values is a short one.
-        self.bias: Array | None = None
-        if bias is not None:
-            self.bias = np.empty((OW, out_channels), out.dtype)
-            self.bias[...] = bias
+        self.bias = None if bias is None else repeated_bias(bias, out.shape)
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
@@ -82,7 +81,7 @@ class Correlation:
             made = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
             self._multiply(gatherer.columns(tile), made)
             if self.bias is not None:
-                made += self.bias
+                made += self.bias[: made.shape[1]]
             if self.relu:
                 np.maximum(made, 0, out=made)
             if made is not target:
@@ -176,7 +175,7 @@ def run_jobs(jobs: list[Job], N: int) -> None:
     for job in jobs:
         cost += job.cost
         multiplications += job.multiplications
-    if cost < _GRAIN and multiplications <= _BLAS_ALONE:
+    if cost < GRAIN and multiplications <= BLAS_ALONE:
         for job in jobs:
             job.run((0, N), (0, job.rows))
         return
@@ -200,4 +199,4 @@ def run_jobs(jobs: list[Job], N: int) -> None:
 
 def grain_for(length: int, cost: float) -> int:
     """Return how many of `length` items that take `cost` ns are worth waking a thread for."""
-    return 1 + int(_GRAIN * length / cost)
+    return 1 + int(GRAIN * length / cost)

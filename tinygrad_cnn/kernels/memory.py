@@ -1,4 +1,4 @@
-"""Memory: let the C library keep what large arrays leave behind for the next ones.
+"""Memory: where large arrays come from, and where in a cache line they begin.
 
 A training step makes and drops the same large arrays again and again. The GNU C library gives
 each back to the system, which then has to clear every page of the next one.
@@ -9,8 +9,12 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from typing import Any
 
-__all__ = ["keep_freed_memory"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["aligned_empty", "keep_freed_memory"]
 
 _ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_KEEP_MEMORY"
 
@@ -42,3 +46,27 @@ def keep_freed_memory() -> bool:
         return False
     library.mallopt(_TRIM_THRESHOLD, _LARGEST_KEPT[0])
     return any(library.mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST_KEPT)
+
+
+_LINE = 64  # bytes of a cache line, and of an AVX-512 register
+_SMALL = 1 << 15  # up to so many bytes it is not worth the 2 µs
+
+
+# (48, 288) @ (288, 64), one core: 131 GFLOP/s where the right factor begins 16 bytes into a cache
+# line, as malloc's arrays may, 167 at its start: BLAS reads it in whole lines.
+def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Make an array like `numpy.empty` that begins at a cache line, unless it is small.
+
+    Examples
+    --------
+    >>> aligned_empty((100, 500), np.float32).ctypes.data % 64
+    0
+    """
+    dtype = np.dtype(dtype)
+    size = dtype.itemsize
+    for length in shape:
+        size *= length
+    if size <= _SMALL:
+        return np.empty(shape, dtype)
+    room = np.empty(size + _LINE, np.uint8)
+    return np.ndarray(shape, dtype, room, -room.ctypes.data % _LINE)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["get_num_threads", "matmul", "parallel", "set_num_threads", "single_threaded_blas"]
+__all__ = ["BLAS_ALONE", "get_num_threads", "matmul", "parallel", "set_num_threads", "single_threaded_blas"]
 
 Array = npt.NDArray[Any]
 Work = Callable[[int, int], None]
@@ -25,7 +25,7 @@ Work = Callable[[int, int], None]
 _ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_NUM_THREADS"
 
 # OpenBLAS itself stays on one thread up to this many multiplications, so limiting it is needless.
-_BLAS_ALONE = 1 << 18
+BLAS_ALONE = 1 << 18
 # A product of 2 million multiplications takes one thread about 30 µs.
 _MATMUL_GRAIN = 1 << 21
 
@@ -271,7 +271,7 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     """
     rows, columns = a.shape[0], b.shape[1]
     multiplications = rows * columns * a.shape[1]
-    if multiplications <= _BLAS_ALONE:
+    if multiplications <= BLAS_ALONE:
         return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty((rows, columns), np.result_type(a, b))

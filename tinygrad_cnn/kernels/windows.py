@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout
+from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.products import unpacked_parts
 
 __all__ = ["Gatherer", "InputTiles", "Plan", "ProductPlan", "Tile", "plan_for"]
@@ -310,7 +311,7 @@ class Gatherer(InputTiles):
     def __init__(self, x: Array, cut: Cut) -> None:
         super().__init__(x, cut)
         if cut.copies:
-            self.buffer = np.empty(cut.buffer, x.dtype)
+            self.buffer = aligned_empty((cut.buffer,), x.dtype)
 
     def columns(self, tile: Tile) -> Array:
         """Gather the windows of a tile: (products, positions / span, depth).

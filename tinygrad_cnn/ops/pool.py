@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels import avg_pool as average_kernels
 from tinygrad_cnn.kernels import max_pool as kernels
@@ -149,12 +151,17 @@ def max_pool2d(
             return reshape(answer[0], answer[0].shape[1:]), answer[1][0]
         return reshape(answer, answer.shape[1:])
     window = _window(name, input, kernel_size, stride, padding, dilation, ceil_mode)
-    op = MaxPool2d(*window, ceil_mode)
+    op = _max_pool2d(window, ceil_mode)
     y = op(input)
     if not return_indices:
         return y
     x = input._data if isinstance(input, TensorBase) else input
     return y, kernels.flat_indices(op.choice(x), x.shape, *window)
+
+
+@lru_cache(maxsize=1024)
+def _max_pool2d(window: tuple[Pair, Pair, Pair, Pair], ceil_mode: bool) -> MaxPool2d:
+    return MaxPool2d(*window, ceil_mode)
 
 
 class AvgPool2d(Op):
@@ -306,7 +313,7 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | Sequence[int | None])
     if input.ndim == 3:
         y = adaptive_avg_pool2d(reshape(input, 1, *input.shape), output_size)
         return reshape(y, y.shape[1:])
-    _check_image(name, input)
+    _check_image(name, tuple(input.shape), input.dtype)
     if isinstance(output_size, (tuple, list)) and len(output_size) == 2:
         output_size = [
             own if wanted is None else wanted
@@ -315,13 +322,13 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | Sequence[int | None])
     return AdaptiveAvgPool2d(pair(name, "output_size", output_size))(input)
 
 
-def _check_image(function: str, input: Operand) -> None:
-    if input.ndim != 4 or 0 in input.shape[1:]:
+def _check_image(function: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if len(shape) != 4 or 0 in shape[1:]:
         raise ValueError(
-            f"{function}: expects a non-empty (N, C, H, W) or (C, H, W), got {tuple(input.shape)}"
+            f"{function}: expects a non-empty (N, C, H, W) or (C, H, W), got {shape}"
         )
-    if input.dtype.kind != "f":
-        raise TypeError(f"{function}: expects floating-point numbers, got {input.dtype}")
+    if dtype.kind != "f":
+        raise TypeError(f"{function}: expects floating-point numbers, got {dtype}")
 
 
 def _window(
@@ -334,12 +341,12 @@ def _window(
     ceil_mode: bool,
 ) -> tuple[Pair, Pair, Pair, Pair]:
     """Check the settings of a pool against its input and return them as pairs."""
-    _check_image(function, input)
     kernel = pair(function, "kernel_size", kernel_size)
     steps = kernel if stride is None else pair(function, "stride", stride)
     pads = pair(function, "padding", padding, smallest=0)
     taps = pair(function, "dilation", dilation)
-    _check_fit(function, tuple(input.shape), kernel, steps, pads, taps, bool(ceil_mode))
+    image = tuple(input.shape), input.dtype
+    _check_fit(function, *image, kernel, steps, pads, taps, bool(ceil_mode))
     return kernel, steps, pads, taps
 
 
@@ -347,6 +354,7 @@ def _window(
 def _check_fit(
     function: str,
     shape: tuple[int, ...],
+    dtype: np.dtype[Any],
     kernel: Pair,
     steps: Pair,
     pads: Pair,
@@ -354,6 +362,7 @@ def _check_fit(
     ceil_mode: bool,
 ) -> None:
     """Raise if windows do not fit an image."""
+    _check_image(function, shape, dtype)
     for axis in range(2):
         if pads[axis] > kernel[axis] // 2:
             raise ValueError(
