@@ -26,7 +26,7 @@ from tinygrad_cnn.kernels.correlation import (
 from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.memory import aligned_empty
-from tinygrad_cnn.kernels.single import SingleProduct, single_product
+from tinygrad_cnn.kernels.single import SingleProduct, single_product, single_sum
 
 __all__ = ["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
@@ -297,6 +297,11 @@ def conv2d_weight_gradient(
         dw[...] = depthwise.result().transpose(2, 3, 0, 1)  # (C, 1, KH, KW)
         return dw
     if groups == 1:
+        shapes = images.shape, images.flags.c_contiguous, x.itemsize, gradients.shape
+        single = single_sum(*shapes, window)
+        if single is not None:
+            dw[...] = single(images, gradients).transpose(3, 2, 0, 1)  # (O, C, KH, KW)
+            return dw
         job = WeightGradient(images, gradients, window)
         run_jobs([job], len(x))
         dw[...] = job.result().transpose(3, 2, 0, 1)  # (O, C, KH, KW)

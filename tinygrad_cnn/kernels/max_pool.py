@@ -27,6 +27,9 @@ __all__ = ["flat_indices", "gather_taps", "max_pool2d", "max_pool2d_values", "sc
 Array = npt.NDArray[Any]
 Index = tuple[slice, ...]
 
+# Up to so many elements a mask is cast within the product, in the first cache.
+_FEW = 1 << 15
+
 
 def max_pool2d(
     x: Array,
@@ -294,6 +297,9 @@ def scatter_taps(
     out = np.empty((N, H, W, C), g.dtype)
     disjoint = windows.disjoint
     fill = not (disjoint and windows.reach_all(taps.shape[2:]))
+    size = taps.shape[2] * kernel_size[0], taps.shape[3] * kernel_size[1]
+    if not fill and size == (H, W):
+        return _scatter_to_blocks(g, taps, out, kernel_size)
 
     def step(g_bits: Array, chosen: Array, out: Array) -> None:
         out_bits = _bits(out)
@@ -313,6 +319,35 @@ def scatter_taps(
 
     sweep_images(step, out.size, _bits(channels_last(g)), channels_last(taps), out)
     return channels_first(out)
+
+
+# All taps in one call, one thread: (1, 8, 26, 26) 15.5 µs tap by tap, 10.2 here;
+# (64, 64, 24, 24) 1.66 ms and 1.27.
+def _scatter_to_blocks(g: Array, taps: Array, out: Array, kernel_size: Pair) -> Array:
+    """Do `scatter_taps` where the windows tile the image: each fills its own block of `out`."""
+    N, C, OH, OW = taps.shape
+    KH, KW = kernel_size
+    blocks = out.reshape(N, OH, KH, OW, KW, C)
+    numbers = _tap_numbers(KH, KW, taps.dtype)
+
+    def step(g_bits: Array, chosen: Array, blocks: Array) -> None:
+        by_tap = _bits(blocks).transpose(2, 4, 0, 1, 3, 5)  # (KH, KW, n, OH, OW, C)
+        # Behind a fully connected layer it is channels-first: read once, not once a tap.
+        g_bits = np.ascontiguousarray(g_bits)
+        mask = chosen == numbers
+        if blocks.size <= _FEW:
+            np.multiply(g_bits, mask, out=by_tap)
+        else:  # the mask is cast apart, as in `relu_gradient`
+            np.copyto(by_tap, mask)
+            np.multiply(g_bits, by_tap, out=by_tap)
+
+    sweep_images(step, out.size, _bits(channels_last(g)), channels_last(taps), blocks)
+    return channels_first(out)
+
+
+@lru_cache(maxsize=1024)
+def _tap_numbers(KH: int, KW: int, dtype: np.dtype[Any]) -> Array:
+    return np.arange(KH * KW, dtype=dtype).reshape(KH, KW, 1, 1, 1, 1)
 
 
 def _bits(x: Array) -> Array:
