@@ -273,6 +273,9 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     multiplications = rows * columns * a.shape[1]
     if multiplications <= BLAS_ALONE:
         return np.matmul(a, b, out=out)
+    if multiplications < 2 * _MATMUL_GRAIN:  # for one thread
+        with single_threaded_blas:
+            return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty((rows, columns), np.result_type(a, b))
     longer = max(rows, columns)
