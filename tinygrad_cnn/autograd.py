@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.engine import BackwardPass, Edge, edge_of
+from tinygrad_cnn.engine import BackwardPass, Edge
 from tinygrad_cnn.graph import GraphError, mode
-from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.op import TensorBase, edge_of
 
 
 class _SetMode(ContextDecorator):

@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_cnn.graph import GraphError, Node, mode
 from tinygrad_cnn.inplace import changes, exposed, was_changed
 from tinygrad_cnn.kernels.elementwise import PARALLEL_SIZE, apply
-from tinygrad_cnn.op import TensorBase, needed_by
+from tinygrad_cnn.op import TensorBase, edge_of, needed_by
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.reduce import sum as sum_over
 
@@ -26,11 +26,6 @@ Edge = Node | TensorBase
 _ndarray = np.ndarray
 
 _seq = attrgetter("seq")
-
-
-def edge_of(tensor: TensorBase) -> Edge:
-    """Return where the gradient of a tensor goes: the node that made it, or the leaf itself."""
-    return tensor._node or tensor
 
 
 def _discover(roots: list[TensorBase], stop: set[Edge]) -> tuple[list[Node], dict[TensorBase, int]]:

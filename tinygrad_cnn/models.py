@@ -129,27 +129,29 @@ class Softmax(nn.Module):
         return self.linear(F.flatten(x, 1))  # 10
 
 
-class MnistExample(nn.Module):
+class MnistExample(nn.Sequential):
     """The network of PyTorch's MNIST example, without its dropout.
 
     Images (N, 1, 28, 28) to logits (N, 10).
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 32, 3)
-        self.conv2 = nn.Conv2d(32, 64, 3)
-        self.fc1 = nn.Linear(9216, 128)
-        self.fc2 = nn.Linear(128, 10)
+        super().__init__(
+            {
+                "conv1": nn.Conv2d(1, 32, 3),
+                "relu1": nn.ReLU(),  # 32, 26, 26
+                "conv2": nn.Conv2d(32, 64, 3),
+                "relu2": nn.ReLU(),  # 64, 24, 24
+                "pool": nn.MaxPool2d(2),  # 64, 12, 12
+                "flatten": nn.Flatten(),
+                "fc1": nn.Linear(9216, 128),
+                "relu3": nn.ReLU(),
+                "fc2": nn.Linear(128, 10),
+            }
+        )
 
-    def forward(self, x: Any) -> Any:
-        """Compute logits."""
-        x = F.relu(self.conv1(x))  # 32, 26, 26
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)  # 64, 12, 12
-        return self.fc2(F.relu(self.fc1(F.flatten(x, 1))))  # 10
 
-
-class ResidualBlock(nn.Module):
+class ResidualBlock(nn.Sequential):
     """Two 3×3 convolutions with batch normalisation around a shortcut.
 
     A block that halves the image carries the shortcut over with every second pixel, and with zeros
@@ -157,18 +159,21 @@ class ResidualBlock(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
-        super().__init__()
+        super().__init__(
+            {
+                "conv1": nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+                "bn1": nn.BatchNorm2d(out_channels),
+                "relu": nn.ReLU(),
+                "conv2": nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+                "bn2": nn.BatchNorm2d(out_channels),
+            }
+        )
         self.stride = stride
         self.added = out_channels - in_channels
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Any) -> Any:
         """Compute the block."""
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
+        y = super().forward(x)
         if self.stride > 1:
             x = x[:, :, :: self.stride, :: self.stride]
         if self.added:
@@ -176,7 +181,7 @@ class ResidualBlock(nn.Module):
         return F.relu(y + x)
 
 
-class ResNet20(nn.Module):
+class ResNet20(nn.Sequential):
     """ResNet-20 for images of 32×32: 0.27 million parameters.
 
     Images (N, 3, 32, 32) to logits (N, classes). Source: He et al., "Deep Residual Learning for
@@ -184,26 +189,28 @@ class ResNet20(nn.Module):
     """
 
     def __init__(self, in_channels: int = 3, classes: int = 10) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = nn.Sequential(*(ResidualBlock(16, 16) for _ in range(3)))
-        self.layer2 = nn.Sequential(
-            ResidualBlock(16, 32, 2), *(ResidualBlock(32, 32) for _ in range(2))
+        super().__init__(
+            {
+                "conv1": nn.Conv2d(in_channels, 16, 3, padding=1, bias=False),
+                "bn1": nn.BatchNorm2d(16),
+                "relu": nn.ReLU(),  # 16, 32, 32
+                "layer1": _stage(16, 16),  # 16, 32, 32
+                "layer2": _stage(16, 32, 2),  # 32, 16, 16
+                "layer3": _stage(32, 64, 2),  # 64, 8, 8
+                "pool": nn.AdaptiveAvgPool2d(1),  # 64, 1, 1
+                "flatten": nn.Flatten(),
+                "fc": nn.Linear(64, classes),
+            }
         )
-        self.layer3 = nn.Sequential(
-            ResidualBlock(32, 64, 2), *(ResidualBlock(64, 64) for _ in range(2))
-        )
-        self.fc = nn.Linear(64, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
-    def forward(self, x: Any) -> Any:
-        """Compute logits."""
-        x = F.relu(self.bn1(self.conv1(x)))  # 16, 32, 32
-        x = self.layer3(self.layer2(self.layer1(x)))  # 64, 8, 8
-        return self.fc(F.flatten(F.adaptive_avg_pool2d(x, 1), 1))  # classes
+
+def _stage(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Make three blocks, the first of which may halve the image."""
+    blocks = (ResidualBlock(out_channels, out_channels) for _ in range(2))
+    return nn.Sequential(ResidualBlock(in_channels, out_channels, stride), *blocks)
 
 
 @dataclass(frozen=True)

@@ -145,8 +145,10 @@ def _geometry(
     dilation: Pair,
     groups: int,
 ) -> tuple[tuple[int, int, int, int], Window, SingleProduct | None]:
-    """Return the shape (N, OH, OW, O) of the result, how windows lie over the input, and how to do
-    it at once where it is small. `contiguous` says so of the input (N, H, W, C) in memory."""
+    """Return the shape (N, OH, OW, O) of the result, and how windows lie over the input.
+
+    And, where it is small, how to do it at once. `contiguous` says so of the input (N, H, W, C).
+    """
     N, C, H, W = shape
     out_channels, _, KH, KW = weight_shape
     (top, bottom), (left, right) = padding

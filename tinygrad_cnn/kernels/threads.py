@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLAS_ALONE", "get_num_threads", "matmul", "parallel", "set_num_threads", "single_threaded_blas"]
+__all__ = [
+    "BLAS_ALONE",
+    "get_num_threads",
+    "matmul",
+    "parallel",
+    "set_num_threads",
+    "single_threaded_blas",
+]
 
 Array = npt.NDArray[Any]
 Work = Callable[[int, int], None]

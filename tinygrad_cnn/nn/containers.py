@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
+from tinygrad_cnn.nn.fused import apply_in_order
 from tinygrad_cnn.nn.module import Module
 
 
@@ -43,8 +44,8 @@ class _Numbered(Module):
         del modules[index if isinstance(index, slice) else self._position(index)]
         self._replace(modules)
 
-    def append(self, module: Module) -> Self:
-        """Add a module at the end; return the container.
+    def append(self, module: Module, name: str | None = None) -> Self:
+        """Add a module at the end, under the next number or another name; return the container.
 
         Raises
         ------
@@ -53,7 +54,7 @@ class _Numbered(Module):
         """
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__}: expected a Module, got {module!r}")
-        self.add_module(str(len(self)), module)
+        self.add_module(str(len(self)) if name is None else name, module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
@@ -89,10 +90,13 @@ class _Numbered(Module):
 class Sequential(_Numbered):
     """Apply modules one after the other.
 
+    A convolution and the ReLU behind it are computed at once, which is quicker.
+
     Parameters
     ----------
     *modules
-        The first gets the input, each other one the result of the one before.
+        The first gets the input, each other one the result of the one before. Or one dict of
+        modules: their names are then its keys instead of numbers.
 
     Raises
     ------
@@ -107,14 +111,17 @@ class Sequential(_Numbered):
     ))
     """
 
-    def __init__(self, *modules: Module) -> None:
-        super().__init__(modules)
+    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            super().__init__()
+            for name, module in modules[0].items():
+                self.append(module, name)
+        else:
+            super().__init__(modules)  # type: ignore[arg-type]  # append says what is no module
 
     def forward(self, input: Any) -> Any:
         """Apply the modules in order."""
-        for module in self:
-            input = module(input)
-        return input
+        return apply_in_order(list(self), input)
 
 
 class ModuleList(_Numbered):

@@ -368,6 +368,13 @@ def _mismatch(name: str, wanted: Array, given: Array) -> list[str]:
     return []
 
 
+def path_of(module: Module) -> str:
+    """Return the path of a module that the running one calls, as its operations would carry it."""
+    scope, caller = mode.scope, mode.module
+    path = "" if caller is None else _path(caller, module)
+    return f"{scope}.{path}" if scope and path else scope or path
+
+
 def _path(caller: Module, module: Module) -> str:
     """Return the path of a module inside the one whose forward calls it, "" if it is elsewhere.
 

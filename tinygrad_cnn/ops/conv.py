@@ -22,9 +22,9 @@ from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import add
 from tinygrad_cnn.ops.reduce import sum as sum_over
 from tinygrad_cnn.ops.shape import reshape
+from tinygrad_cnn.ops.sizes import Pair, pair, single
 
 Operand = TensorBase | Array
-Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
 
@@ -40,7 +40,8 @@ class _Windows(Op):
         self.groups = groups
 
     @property
-    def _windows(self) -> tuple[Pair, Pads, Pair, int]:
+    def windows(self) -> tuple[Pair, Pads, Pair, int]:
+        """The arguments of the kernels."""
         return self.stride, self.padding, self.dilation, self.groups
 
 
@@ -52,11 +53,11 @@ class Conv2d(_Windows):
     optional = True
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
-        x, w, b = _same_dtype(x, w, b)
-        return kernels.conv2d(x, w, b, *self._windows)
+        x, w, b = same_dtype(x, w, b)
+        return kernels.conv2d(x, w, b, *self.windows)
 
     def backward(self, g: Any, out: Any, x: Any, w: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
-        windows = self._windows
+        windows = self.windows
         return (
             ConvTranspose2d(x.shape[1:], *windows)(g, w) if needs[0] else None,
             Conv2dWeight(w.shape, *windows)(x, g) if needs[1] else None,
@@ -82,12 +83,12 @@ class ConvTranspose2d(_Windows):
         self.image_shape = image_shape  # (C, H, W) of the result
 
     def forward(self, y: Any, w: Any) -> Any:
-        y, w = _same_dtype(y, w)
+        y, w = same_dtype(y, w)
         shape = (len(y), *self.image_shape)
-        return kernels.conv2d_input_gradient(y, w, shape, *self._windows)
+        return kernels.conv2d_input_gradient(y, w, shape, *self.windows)
 
     def backward(self, g: Any, out: Any, y: Any, w: Any, *, needs: Any) -> tuple[Any, ...]:
-        windows = self._windows
+        windows = self.windows
         return (
             Conv2d(*windows)(g, w, None) if needs[0] else None,
             Conv2dWeight(w.shape, *windows)(g, y) if needs[1] else None,
@@ -112,11 +113,11 @@ class Conv2dWeight(_Windows):
         self.weight_shape = weight_shape
 
     def forward(self, x: Any, y: Any) -> Any:
-        x, y = _same_dtype(x, y)
-        return kernels.conv2d_weight_gradient(x, y, self.weight_shape, *self._windows)
+        x, y = same_dtype(x, y)
+        return kernels.conv2d_weight_gradient(x, y, self.weight_shape, *self.windows)
 
     def backward(self, g: Any, out: Any, x: Any, y: Any, *, needs: Any) -> tuple[Any, ...]:
-        windows = self._windows
+        windows = self.windows
         return (
             ConvTranspose2d(x.shape[1:], *windows)(y, g) if needs[0] else None,
             Conv2d(*windows)(x, g, None) if needs[1] else None,
@@ -169,15 +170,28 @@ def conv2d(
     if input.ndim == 3:
         batch = reshape(input, 1, *input.shape)
         return _drop_batch(conv2d(batch, weight, bias, stride, padding, dilation, groups))
+    op = checked_conv2d(input, weight, bias, stride, padding, dilation, groups)
+    return op(input, weight, bias)
+
+
+def checked_conv2d(
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None,
+    stride: int | Sequence[int],
+    padding: int | Sequence[int] | str,
+    dilation: int | Sequence[int],
+    groups: int,
+) -> Conv2d:
+    """Return the operation for arguments as `conv2d` has them, or raise."""
     steps, taps = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    if not isinstance(padding, str):
-        padding = pair("conv2d", "padding", padding, smallest=0)
-    op = _conv2d(tuple(input.shape), tuple(weight.shape), steps, padding, taps, groups)
+    pads = padding if isinstance(padding, str) else pair("conv2d", "padding", padding, smallest=0)
+    op = _conv2d(tuple(input.shape), tuple(weight.shape), steps, pads, taps, groups)
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(
             f"conv2d: bias expects shape ({weight.shape[0]},), got {tuple(bias.shape)}"
         )
-    return op(input, weight, bias)
+    return op
 
 
 # Each geometry is checked once: 6 of the 26 µs that (1, 1, 28, 28) by (8, 1, 3, 3) takes. Typed,
@@ -324,39 +338,6 @@ def conv_transpose2d(
     return y if bias is None else add(y, reshape(bias, 1, O, 1, 1))
 
 
-def pair(function: str, argument: str, value: Any, smallest: int = 1) -> Pair:
-    """Return an int or a pair of ints as a pair, checked."""
-    if type(value) is int and value >= smallest:
-        return value, value
-    if type(value) is tuple and len(value) == 2:  # what layers pass on
-        height, width = value
-        if type(height) is int is type(width) and height >= smallest <= width:
-            return value
-    values = (value, value) if isinstance(value, (int, np.integer)) else value
-    if (
-        not isinstance(values, (tuple, list))
-        or len(values) != 2
-        or not all(isinstance(v, (int, np.integer)) and v >= smallest for v in values)
-    ):
-        raise ValueError(
-            f"{function}: {argument} expects an int or a pair of ints >= {smallest}, got {value!r}"
-        )
-    return int(values[0]), int(values[1])
-
-
-def single(function: str, argument: str, value: Any, smallest: int = 1) -> int:
-    """Return an int or a sequence of one int as an int, checked."""
-    values = (value,) if isinstance(value, (int, np.integer)) else value
-    if (
-        not isinstance(values, (tuple, list))
-        or len(values) != 1
-        or not isinstance(values[0], (int, np.integer))
-        or values[0] < smallest
-    ):
-        raise ValueError(f"{function}: {argument} expects an int >= {smallest}, got {value!r}")
-    return int(values[0])
-
-
 def _pads(function: str, padding: Pair | str, stride: Pair, dilation: Pair, kernel: Pair) -> Pads:
     """Return the padding of each side of each axis."""
     if isinstance(padding, str):
@@ -397,7 +378,7 @@ def _check_channels(
         raise ValueError(f"{function}: weight of shape {weight} is empty")
 
 
-def _same_dtype(*arrays: Any) -> tuple[Any, ...]:
+def same_dtype(*arrays: Any) -> tuple[Any, ...]:
     """Bring operands to one floating dtype; integers (pixels) follow the others."""
     first = arrays[0].dtype
     if first.kind == "f":

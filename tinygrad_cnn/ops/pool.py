@@ -13,8 +13,8 @@ from tinygrad_cnn.kernels import avg_pool as average_kernels
 from tinygrad_cnn.kernels import max_pool as kernels
 from tinygrad_cnn.kernels.pool import pool_output_size
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.conv import Pair, pair
 from tinygrad_cnn.ops.shape import reshape
+from tinygrad_cnn.ops.sizes import Pair, pair
 
 Operand = TensorBase | Array
 Size = int | Sequence[int]
@@ -324,9 +324,7 @@ def adaptive_avg_pool2d(input: Operand, output_size: int | Sequence[int | None])
 
 def _check_image(function: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if len(shape) != 4 or 0 in shape[1:]:
-        raise ValueError(
-            f"{function}: expects a non-empty (N, C, H, W) or (C, H, W), got {shape}"
-        )
+        raise ValueError(f"{function}: expects a non-empty (N, C, H, W) or (C, H, W), got {shape}")
     if dtype.kind != "f":
         raise TypeError(f"{function}: expects floating-point numbers, got {dtype}")
 

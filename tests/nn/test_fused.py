@@ -1,0 +1,192 @@
+"""Layers that a `Sequential` computes at once give what they give one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn
+import tinygrad_cnn.functional as F
+from tinygrad_cnn import nn, tensor
+from tinygrad_cnn.graph import GraphError, nodes_below
+from tinygrad_cnn.ops import activation
+
+
+def images(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def one_by_one(net, x):
+    for module in net:
+        x = module(x)
+    return x
+
+
+def gradients(apply, net, x):
+    """The result, and the gradients of the input and of every parameter."""
+    x = tensor(x, requires_grad=True)
+    net.zero_grad()
+    y = apply(net, x)
+    (y * y).sum().backward()
+    return [y.detach().numpy(), *(t.grad.numpy().copy() for t in (x, *net.parameters()))]
+
+
+def small_net(bias=True, stride=1, groups=1):
+    conv = nn.Conv2d(4, 6, 3, stride, padding=1, groups=groups * 2, bias=bias)
+    return nn.Sequential({"conv": nn.Conv2d(2, 4, 3, bias=bias), "relu": nn.ReLU(), "next": conv})
+
+
+@pytest.mark.parametrize("size", [6, 40])
+@pytest.mark.parametrize("settings", [{}, {"bias": False}, {"stride": 2}])
+def test_results_and_gradients_are_the_same_bits(size, settings):
+    net, x = small_net(**settings), images(3, 2, size, size)
+    net.append(nn.ReLU(), "last")
+    expected = gradients(one_by_one, net, x)
+    for a, b in zip(gradients(lambda net, x: net(x), net, x), expected, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_the_graph_shows_both_with_their_paths():
+    net = nn.Sequential({"features": small_net(), "relu": nn.ReLU()})
+    y = net(tensor(images(1, 2, 5, 5)))
+    found = [(node.op.name, node.scope, node.shape) for node in nodes_below(y)]
+    assert found == [
+        ("conv2d", "features.conv", (1, 4, 3, 3)),
+        ("relu", "features.relu", (1, 4, 3, 3)),
+        ("conv2d", "features.next", (1, 6, 3, 3)),
+        ("relu", "relu", (1, 6, 3, 3)),
+    ]
+    conv, relu = nodes_below(y)[:2]
+    assert relu.edges == [conv]
+    assert conv.out is None
+    assert relu.out is not None
+
+
+def test_the_convolutions_own_result_is_never_made(monkeypatch):
+    net, x = small_net(), tensor(images(2, 2, 8, 8))
+    assert net(x).shape == (2, 6, 6, 6)
+
+    def refuse(_):
+        raise AssertionError("a ReLU of its own")
+
+    monkeypatch.setattr(activation.kernels, "relu", refuse)
+    assert net(x).shape == (2, 6, 6, 6)
+    with pytest.raises(AssertionError, match="of its own"):
+        one_by_one(net, x)
+
+
+def test_second_derivatives():
+    net = small_net().double()
+    x = tensor(images(1, 2, 5, 5).astype(np.float64), requires_grad=True)
+
+    def penalty(apply):
+        (g,) = tinygrad_cnn.grad((apply(net, x) ** 2).sum(), [x], create_graph=True)
+        return tinygrad_cnn.grad((g * g).sum(), [x])[0].numpy()
+
+    assert np.array_equal(penalty(lambda net, x: net(x)), penalty(one_by_one))
+
+
+def test_arrays_and_single_images_and_frozen_layers():
+    net, x = small_net(), images(2, 2, 6, 6)
+    assert np.array_equal(net(x).detach().numpy(), one_by_one(net, x).detach().numpy())
+    assert np.array_equal(net(x[0]).detach().numpy(), one_by_one(net, x[0]).detach().numpy())
+    net.requires_grad_(False)
+    y = net(tensor(x))
+    assert not y.requires_grad
+    assert y.grad_fn is None
+    leaf = tensor(x, requires_grad=True)
+    net(leaf).sum().backward()
+    assert leaf.grad.shape == x.shape
+
+
+def test_a_result_changed_in_place_is_noticed():
+    net = nn.Sequential(nn.Conv2d(1, 1, 2), nn.ReLU())
+    y = net(tensor(images(1, 1, 3, 3)))
+    loss = y.sum()
+    y.detach().numpy()[...] = 1.0
+    with pytest.raises(GraphError, match=r"relu .*: its result was changed in place"):
+        loss.backward()
+
+
+def test_derived_layers_are_called():
+    class Doubling(nn.ReLU):
+        def forward(self, input):
+            return F.relu(input) * 2
+
+    net = nn.Sequential(nn.Conv2d(1, 1, 1), Doubling())
+    net[0].weight.data = np.ones((1, 1, 1, 1), np.float32)
+    net[0].bias.data = np.zeros(1, np.float32)
+    assert net(tensor(np.full((1, 1, 1, 1), 3.0, np.float32))).item() == 6
+
+
+def test_errors_name_the_layer():
+    with pytest.raises(ValueError, match="weight expects 2 input channels") as failure:
+        small_net()(tensor(images(1, 3, 5, 5)))
+    assert failure.value.__notes__ == ["in conv: Conv2d.forward"]
+
+
+# ------------------------------------------------------------- normalisation by constants
+
+
+def normalised(relu=True, **settings):
+    """A convolution with statistics that are not 0 and 1."""
+    net = nn.Sequential(nn.Conv2d(2, 3, 3, **settings), nn.BatchNorm2d(3))
+    rng = np.random.default_rng(1)
+    norm = net[1]
+    for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias):
+        t.data = rng.uniform(0.5, 2.0, 3).astype(np.float32)
+    if relu:
+        net.append(nn.ReLU())
+    return net.eval()
+
+
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("settings", [{}, {"bias": False, "padding": 1}])
+def test_folded_normalisation_differs_by_rounding(relu, settings):
+    net, x = normalised(relu, **settings), tensor(images(4, 2, 9, 9))
+    expected = one_by_one(net, x).detach().numpy()
+    with tinygrad_cnn.no_grad():
+        y = net(x)
+    assert y.grad_fn is None
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-5, atol=1e-5)
+    assert (y.numpy().min() >= 0) == relu
+
+
+def test_folded_without_scale_and_shift():
+    net = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3, affine=False)).eval()
+    net[1].running_var.data = np.array([4.0, 9.0, 16.0], np.float32)
+    x = tensor(images(2, 2, 3, 3))
+    with tinygrad_cnn.no_grad():
+        np.testing.assert_allclose(net(x).numpy(), one_by_one(net, x).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_training_statistics_are_not_folded():
+    net, x = normalised().train(), tensor(images(4, 2, 9, 9))
+    before = net[1].running_mean.numpy().copy()
+    with tinygrad_cnn.no_grad():
+        y = net(x)
+    assert not np.array_equal(net[1].running_mean.numpy(), before)
+    np.testing.assert_allclose(y.numpy().min(), 0)
+
+
+def test_a_normalisation_that_does_not_fit_is_called():
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(4)).eval()
+    with (
+        tinygrad_cnn.no_grad(),
+        pytest.raises(ValueError, match=r"running_mean expects shape \(3,\)"),
+    ):
+        net(tensor(images(1, 2, 5, 5)))
+
+
+# -------------------------------------------------------------------------------- names
+
+
+def test_names_instead_of_numbers():
+    net = small_net()
+    assert [name for name, _ in net.named_children()] == ["conv", "relu", "next"]
+    assert list(net.state_dict()) == ["conv.weight", "conv.bias", "next.weight", "next.bias"]
+    assert type(net[1]) is nn.ReLU
+    with pytest.raises(TypeError, match="Sequential: expected a Module, got 3"):
+        nn.Sequential({"a": 3})
+    with pytest.raises(ValueError, match="already has 'forward'"):
+        nn.Sequential({"forward": nn.ReLU()})
