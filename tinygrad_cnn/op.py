@@ -258,7 +258,9 @@ def apply_together(
     wanted = sum(1 << i for i, edge in enumerate(edges) if edge is not None)
     if not wanted or not mode.recording:
         return tensors[0]._wrap(out, None)
-    for index in first._traits[0][wanted][0]:
+    drops, _ = first._traits[0][wanted]
+    _, keeps_out = second._traits[0][1]
+    for index in drops:
         arrays[index] = edges[index]
     if exposed:
         refresh([*arrays, out])
@@ -266,7 +268,7 @@ def apply_together(
         _watch_foreign(arrays, edges)
     shape, dtype = out.shape, out.dtype
     node = record(first, edges, arrays, None, None, shape, dtype, wanted, scopes[0], mode.source)
-    kept = out if second._traits[0][1][1] else None
+    kept = out if keeps_out else None
     node = record(second, [node], [node], kept, None, shape, dtype, 1, scopes[1], mode.source)
     return tensors[0]._wrap(out, node)
 

@@ -25,16 +25,37 @@ from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
 @contextmanager
 def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
     """Let even a small convolution be cut into tiles and threads."""
-    before = get_num_threads(), windows._TILE_BYTES, correlation.GRAIN
+    before = get_num_threads(), windows._TILE_BYTES, correlation._GRAIN
     set_num_threads(threads)
-    windows._TILE_BYTES, correlation.GRAIN = tile_bytes, 1
+    windows._TILE_BYTES, correlation._GRAIN = tile_bytes, 1
     windows.plan_for.cache_clear()
     try:
         yield
     finally:
         set_num_threads(before[0])
-        windows._TILE_BYTES, correlation.GRAIN = before[1:]
+        windows._TILE_BYTES, correlation._GRAIN = before[1:]
         windows.plan_for.cache_clear()
+
+
+def test_a_small_convolution_is_one_tile_unless_it_is_cut(monkeypatch):
+    tiles = []
+    columns = windows.Gatherer.columns
+    monkeypatch.setattr(
+        windows.Gatherer, "columns", lambda self, tile: tiles.append(tile) or columns(self, tile)
+    )
+    x, w = np.ones((2, 1, 8, 8)), np.ones((3, 1, 3, 3))
+    arguments = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    g = conv2d(x, w, None, *arguments)
+    conv2d_weight_gradient(x, g, w.shape, *arguments)
+    assert not tiles
+    for run in (
+        lambda: conv2d(x, w, None, *arguments),
+        lambda: conv2d_weight_gradient(x, g, w.shape, *arguments),
+    ):
+        tiles.clear()
+        with cut_small(1, 300):
+            run()
+        assert len(tiles) > 1
 
 
 @st.composite

@@ -26,7 +26,8 @@ from tinygrad_cnn.kernels.correlation import (
 from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.memory import aligned_empty
-from tinygrad_cnn.kernels.single import SingleProduct, single_product, single_sum
+from tinygrad_cnn.kernels.single import single_product, single_sum
+from tinygrad_cnn.kernels.windows import plan_of
 
 __all__ = ["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
@@ -120,13 +121,12 @@ def conv2d(
     array([[18., 18.],
            [18., 18.]])
     """
+    out_shape, window = _geometry(x.shape, w.shape, stride, padding, dilation)
     images, kernels = _channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
-    contiguous = images.flags.c_contiguous
-    out_shape, window, single = _geometry(
-        x.shape, contiguous, x.itemsize, w.shape, stride, padding, dilation, groups
-    )
-    if single is not None:
-        return _channels_first(single(images, kernels, bias, relu))
+    if groups == 1 and 0 not in out_shape:
+        single = single_product(plan_of(images, out_shape, window, sums=True))
+        if single is not None:
+            return _channels_first(single(images, kernels, bias, relu))
     out = aligned_empty(out_shape, x.dtype)
     if out.size == 0:
         return _channels_first(out)
@@ -137,29 +137,18 @@ def conv2d(
 @lru_cache(maxsize=1024)
 def _geometry(
     shape: tuple[int, ...],
-    contiguous: bool,
-    itemsize: int,
     weight_shape: tuple[int, ...],
     stride: Pair,
     padding: Padding,
     dilation: Pair,
-    groups: int,
-) -> tuple[tuple[int, int, int, int], Window, SingleProduct | None]:
-    """Return the shape (N, OH, OW, O) of the result, and how windows lie over the input.
-
-    And, where it is small, how to do it at once. `contiguous` says so of the input (N, H, W, C).
-    """
-    N, C, H, W = shape
+) -> tuple[tuple[int, int, int, int], Window]:
+    """Return the shape (N, OH, OW, O) of the result, and how windows lie over the input."""
+    N, _, H, W = shape
     out_channels, _, KH, KW = weight_shape
     (top, bottom), (left, right) = padding
     OH = (H + top + bottom - dilation[0] * (KH - 1) - 1) // stride[0] + 1
     OW = (W + left + right - dilation[1] * (KW - 1) - 1) // stride[1] + 1
-    out_shape = N, OH, OW, out_channels
-    window = Window((KH, KW), stride, dilation, (top, left))
-    single = None
-    if groups == 1 and N * OH * OW:
-        single = single_product((N, H, W, C), contiguous, itemsize, out_shape, window)
-    return out_shape, window, single
+    return (N, OH, OW, out_channels), Window((KH, KW), stride, dilation, (top, left))
 
 
 def conv2d_input_gradient(
@@ -299,8 +288,7 @@ def conv2d_weight_gradient(
         dw[...] = depthwise.result().transpose(2, 3, 0, 1)  # (C, 1, KH, KW)
         return dw
     if groups == 1:
-        shapes = images.shape, images.flags.c_contiguous, x.itemsize, gradients.shape
-        single = single_sum(*shapes, window)
+        single = single_sum(plan_of(images, gradients.shape, window, sums=False))
         if single is not None:
             dw[...] = single(images, gradients).transpose(3, 2, 0, 1)  # (O, C, KH, KW)
             return dw

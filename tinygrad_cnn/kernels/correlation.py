@@ -12,7 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.layouts import Window, fold_weights, repeated_bias, spread_weights
+from tinygrad_cnn.kernels.layouts import (
+    Layout,
+    Window,
+    fold_weights,
+    repeated_bias,
+    spread_weights,
+)
 from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
 from tinygrad_cnn.kernels.threads import (
     BLAS_ALONE,
@@ -20,9 +26,19 @@ from tinygrad_cnn.kernels.threads import (
     parallel,
     single_threaded_blas,
 )
-from tinygrad_cnn.kernels.windows import Gatherer, plan_for
+from tinygrad_cnn.kernels.windows import Gatherer, plan_of
 
-__all__ = ["GRAIN", "Correlation", "Job", "WeightGradient", "grain_for", "run_jobs"]
+__all__ = [
+    "Correlation",
+    "Job",
+    "WeightGradient",
+    "add_bias_and_rectify",
+    "grain_for",
+    "is_for_one_thread",
+    "multiply",
+    "run_jobs",
+    "sum_over_positions",
+]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -30,7 +46,7 @@ Run = Callable[[Pair, Pair], None]
 
 # Work worth waking a thread for, in estimated ns: each thread spends 50 µs in Python for its part,
 # in turn. At 30 µs a step of the momentum network, batch 32, took 2.3 ms, from 60 on 1.3.
-GRAIN = 100_000
+_GRAIN = 100_000
 
 
 class Job(Protocol):
@@ -65,7 +81,7 @@ class Correlation:
     ) -> None:
         self.x, self.out, self.relu = x, out, relu
         self.rows = out.shape[1]
-        plan = plan_for(x.shape, x.flags.c_contiguous, x.itemsize, out.shape, window, True)
+        plan = plan_of(x, out.shape, window, sums=True)
         self.plan, self.layout = plan, plan.layout
         self.cost, self.multiplications = plan.cost, plan.multiplications
         self.weights = spread_weights(w, window, plan.layout)
@@ -79,40 +95,44 @@ class Correlation:
             target = self.out[tile.outputs]
             # Part of the channels, or every other pixel: made apart, where loops are long.
             made = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
-            self._multiply(gatherer.columns(tile), made)
-            if self.bias is not None:
-                made += self.bias[: made.shape[1]]
-            if self.relu:
-                np.maximum(made, 0, out=made)
+            multiply(gatherer.columns(tile), self.weights, self.layout, made)
+            add_bias_and_rectify(made, self.bias, self.relu)
             if made is not target:
                 target[...] = made
 
-    def _multiply(self, columns: Array, out: Array) -> None:
-        """Write windows times weights to `out` (n, rows, OW, O)."""
-        n, rows, OW, out_channels = out.shape
-        if self.layout.pitch:
-            parts = np.empty((*columns.shape[:2], *columns.shape[3:1:-1], out_channels), out.dtype)
-            # (KH, n, m, q, depth) @ (KH, depth, O) -> (KH, n, q, m, O)
-            np.matmul(columns, self.weights[:, None, None], out=parts.swapaxes(2, 3))
-            total, *others, last = parts
-            for other in others:
-                total += other
-            total, last = (
-                _without_gaps(part, out.shape, self.layout.pitch) for part in (total, last)
-            )
-            np.add(total, last, out=out)
-            return
-        stack, positions, _ = columns.shape
-        shape = (stack, positions, self.weights.shape[2])  # (products, positions / span, span·O)
-        if not self.layout.by_row:
-            multiply_rows(columns, self.weights, out=out.reshape(shape))
-            return
-        products = np.empty(shape, out.dtype)
-        multiply_rows(columns, self.weights, out=products)
-        total, *others, last = products.reshape(stack, rows, n, OW, out_channels)
+
+def multiply(columns: Array, weights: Array, layout: Layout, out: Array) -> None:
+    """Write windows, as a `Gatherer` lays them, times spread weights to `out` (n, rows, OW, O)."""
+    n, rows, OW, out_channels = out.shape
+    if layout.pitch:
+        parts = np.empty((*columns.shape[:2], *columns.shape[3:1:-1], out_channels), out.dtype)
+        # (KH, n, m, q, depth) @ (KH, depth, O) -> (KH, n, q, m, O)
+        np.matmul(columns, weights[:, None, None], out=parts.swapaxes(2, 3))
+        total, *others, last = parts
         for other in others:
             total += other
-        np.add(total, last, out=out.transpose(1, 0, 2, 3))
+        total, last = (_without_gaps(part, out.shape, layout.pitch) for part in (total, last))
+        np.add(total, last, out=out)
+        return
+    stack, positions, _ = columns.shape
+    shape = (stack, positions, weights.shape[2])  # (products, positions / span, span·O)
+    if not layout.by_row:
+        multiply_rows(columns, weights, out=out.reshape(shape))
+        return
+    products = np.empty(shape, out.dtype)
+    multiply_rows(columns, weights, out=products)
+    total, *others, last = products.reshape(stack, rows, n, OW, out_channels)
+    for other in others:
+        total += other
+    np.add(total, last, out=out.transpose(1, 0, 2, 3))
+
+
+def add_bias_and_rectify(out: Array, bias: Array | None, relu: bool) -> None:
+    """Add a bias, as `repeated_bias` returns it, to `out` (n, rows, OW, O); then max(out, 0)."""
+    if bias is not None:
+        out += bias[: out.shape[1]]
+    if relu:
+        np.maximum(out, 0, out=out)
 
 
 class WeightGradient:
@@ -120,7 +140,7 @@ class WeightGradient:
 
     def __init__(self, x: Array, g: Array, window: Window) -> None:
         self.x, self.g, self.window, self.rows = x, g, window, g.shape[1]
-        plan = plan_for(x.shape, x.flags.c_contiguous, x.itemsize, g.shape, window, False)
+        plan = plan_of(x, g.shape, window, sums=False)
         self.plan, self.layout = plan, plan.layout
         self.cost, self.multiplications = plan.cost, plan.multiplications
         self.parts: dict[tuple[Pair, Pair], Array] = {}
@@ -131,27 +151,13 @@ class WeightGradient:
         gatherer = Gatherer(self.x, cut)
         total: Array | None = None
         for tile in cut.tiles:
-            product = self._product(gatherer.columns(tile), self.g[tile.outputs])
+            product = sum_over_positions(gatherer.columns(tile), self.g[tile.outputs], self.layout)
             if total is None:
                 total = product
             else:
                 total += product
         if total is not None:
             self.parts[images, rows] = total
-
-    def _product(self, columns: Array, tile: Array) -> Array:
-        """Sum windows times gradients over a tile: (products, depth, span·O)."""
-        if self.layout.pitch:
-            # (n, q, m, O), zeros where no output is: no position between rows has a part.
-            gradients = np.zeros((len(tile), *columns.shape[3:1:-1], tile.shape[3]), tile.dtype)
-            _without_gaps(gradients, tile.shape, self.layout.pitch)[...] = tile
-            products = np.matmul(columns.swapaxes(3, 4), gradients.swapaxes(1, 2))
-            total: Array = products.sum(axis=(1, 2))
-            return total
-        if self.layout.by_row:
-            tile = tile.transpose(1, 0, 2, 3)
-        gradient = tile.reshape(columns.shape[1], -1)  # (positions / span, span·O)
-        return sum_of_products(columns, gradient)
 
     def result(self) -> Array:
         """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
@@ -162,11 +168,30 @@ class WeightGradient:
         return fold_weights(first, channels, self.window, self.layout)
 
 
+def sum_over_positions(columns: Array, g: Array, layout: Layout) -> Array:
+    """Sum windows times gradients `g` (n, rows, OW, O) of a tile: (products, depth, span·O)."""
+    if layout.pitch:
+        # (n, q, m, O), zeros where no output is: no position between rows has a part.
+        gradients = np.zeros((len(g), *columns.shape[3:1:-1], g.shape[3]), g.dtype)
+        _without_gaps(gradients, g.shape, layout.pitch)[...] = g
+        products = np.matmul(columns.swapaxes(3, 4), gradients.swapaxes(1, 2))
+        total: Array = products.sum(axis=(1, 2))
+        return total
+    if layout.by_row:
+        g = g.transpose(1, 0, 2, 3)
+    return sum_of_products(columns, g.reshape(columns.shape[1], -1))  # (positions / span, span·O)
+
+
 def _without_gaps(positions: Array, shape: tuple[int, ...], pitch: int) -> Array:
     """View the outputs `shape` (n, rows, OW, O) in (n, q, m, O), rows of `pitch` positions."""
     image, _, column, channel = positions.strides
     strides = (image, pitch * column, column, channel)
     return np.ndarray(shape, positions.dtype, positions, 0, strides)
+
+
+def is_for_one_thread(cost: float) -> bool:
+    """Whether work of so many ns is too little to wake a thread for."""
+    return cost < _GRAIN
 
 
 def run_jobs(jobs: list[Job], N: int) -> None:
@@ -175,7 +200,7 @@ def run_jobs(jobs: list[Job], N: int) -> None:
     for job in jobs:
         cost += job.cost
         multiplications += job.multiplications
-    if cost < GRAIN and multiplications <= BLAS_ALONE:
+    if is_for_one_thread(cost) and multiplications <= BLAS_ALONE:
         for job in jobs:
             job.run((0, N), (0, job.rows))
         return
@@ -199,4 +224,4 @@ def run_jobs(jobs: list[Job], N: int) -> None:
 
 def grain_for(length: int, cost: float) -> int:
     """Return how many of `length` items that take `cost` ns are worth waking a thread for."""
-    return 1 + int(GRAIN * length / cost)
+    return 1 + int(_GRAIN * length / cost)
