@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -212,7 +212,7 @@ class Op:
             if exposed:
                 refresh(arrays if kept is None else (*arrays, kept))
             if foreign:
-                _watch_foreign(arrays, edges)
+                watch_foreign(arrays, edges)
             scope, source = now["scope"], now["source"]
             shape = out.shape
             node = record(self, edges, arrays, kept, aux, shape, dtype, wanted, scope, source)
@@ -236,44 +236,7 @@ def edge_of(tensor: TensorBase) -> Node | TensorBase:
     return tensor._node or tensor
 
 
-def apply_together(
-    compute: Callable[..., Array],
-    first: Op,
-    second: Op,
-    inputs: tuple[Any, ...],
-    scopes: tuple[str, str],
-) -> Any:
-    """Apply ``first`` to inputs and ``second`` to its result, both computed at once.
-
-    ``compute(*arrays)`` returns the second's result. Two operations are recorded, as if they had
-    been called one by one; so ``first`` has no aux and its rule does not read its result, which is
-    never made. `scopes` are those of the two.
-    """
-    arrays = [x._data if isinstance(x, TensorBase) else operand(x, first, inputs) for x in inputs]
-    out = compute(*arrays)
-    tensors = [x for x in inputs if isinstance(x, TensorBase)]
-    if not tensors:
-        return out
-    edges = [edge_of(x) if isinstance(x, TensorBase) and x._requires_grad else None for x in inputs]
-    wanted = sum(1 << i for i, edge in enumerate(edges) if edge is not None)
-    if not wanted or not mode.recording:
-        return tensors[0]._wrap(out, None)
-    drops, _ = first._traits[0][wanted]
-    _, keeps_out = second._traits[0][1]
-    for index in drops:
-        arrays[index] = edges[index]
-    if exposed:
-        refresh([*arrays, out])
-    if any(isinstance(x, np.ndarray) for x in inputs):
-        _watch_foreign(arrays, edges)
-    shape, dtype = out.shape, out.dtype
-    node = record(first, edges, arrays, None, None, shape, dtype, wanted, scopes[0], mode.source)
-    kept = out if keeps_out else None
-    node = record(second, [node], [node], kept, None, shape, dtype, 1, scopes[1], mode.source)
-    return tensors[0]._wrap(out, node)
-
-
-def _watch_foreign(inputs: list[Any], edges: list[Any]) -> None:
+def watch_foreign(inputs: list[Any], edges: list[Any]) -> None:
     """Watch arrays from outside: they may be written to between forward and backward."""
     for array, edge in zip(inputs, edges, strict=True):
         if edge is None and type(array) is _ndarray:

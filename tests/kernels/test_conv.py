@@ -118,8 +118,10 @@ SAMPLES = {
 def layout_number(number: int) -> Iterator[None]:
     """Let convolutions use that one of their possible layouts instead of the cheapest."""
 
-    def choose(*geometry):
+    def choose(*geometry, by_window):
         possible = layouts.possible_layouts(*geometry)
+        if by_window:
+            possible = [layout for layout in possible if layout.span == 1 and not layout.by_row]
         return possible[number % len(possible)]
 
     before = windows.choose_layout

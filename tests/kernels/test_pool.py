@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels import avg_pool, max_pool
+from tinygrad_cnn.kernels import taps as tap_kernels
 from tinygrad_cnn.kernels.pool import pool_output_size
 from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
 
@@ -128,13 +129,13 @@ def test_max_pool_and_its_maps_agree_with_loops(geometry, layout, dtype, seed):
     np.testing.assert_array_equal(out, want)
     np.testing.assert_array_equal(taps, want_taps)
     np.testing.assert_array_equal(max_pool.max_pool2d_values(x, *args, ceil_mode), want)
-    np.testing.assert_array_equal(max_pool.flat_indices(taps, x.shape, *args), want_flat)
-    np.testing.assert_array_equal(max_pool.gather_taps(x, taps, *args), want)
+    np.testing.assert_array_equal(tap_kernels.flat_indices(taps, x.shape, *args), want_flat)
+    np.testing.assert_array_equal(tap_kernels.gather_taps(x, taps, *args), want)
     g = rng.standard_normal(out.shape).astype(dtype)
     gx = np.zeros((2, 3, size[0] * size[1]))
     for n, c in product(range(2), range(3)):
         np.add.at(gx[n, c], want_flat[n, c].ravel(), g[n, c].ravel().astype(float))
-    got = max_pool.scatter_taps(in_layout(g, layout), taps, x.shape, *args)
+    got = tap_kernels.scatter_taps(in_layout(g, layout), taps, x.shape, *args)
     np.testing.assert_allclose(got, gx.reshape(x.shape), rtol=1e-6, atol=1e-6)
     assert got.dtype == dtype
     for array in (out, taps, got):
@@ -208,7 +209,7 @@ def test_a_dilated_window_around_the_whole_input_has_no_maximum():
     out, taps = max_pool.max_pool2d(x, (1, 2), (1, 1), (0, 1), (1, 2))
     np.testing.assert_array_equal(out, [[[[-np.inf]]]])
     np.testing.assert_array_equal(taps, [[[[0]]]])
-    gx = max_pool.scatter_taps(np.ones_like(out), taps, x.shape, (1, 2), (1, 1), (0, 1), (1, 2))
+    gx = tap_kernels.scatter_taps(np.ones_like(out), taps, x.shape, (1, 2), (1, 1), (0, 1), (1, 2))
     np.testing.assert_array_equal(gx, [[[[0]]]])
 
 
@@ -216,7 +217,7 @@ def test_an_infinite_gradient_stays_at_its_tap():
     x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
     _, taps = max_pool.max_pool2d(x, (2, 2), (2, 2))
     g = np.full((1, 1, 1, 1), np.inf, np.float32)
-    gx = max_pool.scatter_taps(g, taps, x.shape, (2, 2), (2, 2))
+    gx = tap_kernels.scatter_taps(g, taps, x.shape, (2, 2), (2, 2))
     np.testing.assert_array_equal(gx, [[[[0, 0], [0, np.inf]]]])
 
 
@@ -248,11 +249,11 @@ def test_large_batches_over_threads(channels_last):
     np.testing.assert_array_equal(out, blocks.max(axis=-1))
     np.testing.assert_array_equal(max_pool.max_pool2d_values(x, *args), out)
     g = rng.standard_normal(out.shape).astype(np.float32)
-    gx = max_pool.scatter_taps(g, taps, x.shape, *args)
-    np.testing.assert_array_equal(gx, max_pool.scatter_taps(g, taps, x.shape, *args))
+    gx = tap_kernels.scatter_taps(g, taps, x.shape, *args)
+    np.testing.assert_array_equal(gx, tap_kernels.scatter_taps(g, taps, x.shape, *args))
     np.testing.assert_array_equal(gx[:, :, 28:], 0)
     np.testing.assert_array_equal(gx[..., 30:], 0)
-    np.testing.assert_array_equal(max_pool.gather_taps(gx, taps, *args), g)
+    np.testing.assert_array_equal(tap_kernels.gather_taps(gx, taps, *args), g)
     np.testing.assert_array_equal(np.count_nonzero(gx), g.size)
     np.testing.assert_array_equal(x, before)
     average = avg_pool.avg_pool2d(x, *args)
@@ -266,8 +267,8 @@ def test_an_empty_batch():
     out, taps = max_pool.max_pool2d(x, (2, 2), (2, 2))
     assert out.shape == taps.shape == (0, 3, 2, 2)
     assert max_pool.max_pool2d_values(x, (2, 2), (2, 2)).shape == out.shape
-    assert max_pool.scatter_taps(out, taps, x.shape, (2, 2), (2, 2)).shape == x.shape
-    assert max_pool.gather_taps(x, taps, (2, 2), (2, 2)).shape == out.shape
+    assert tap_kernels.scatter_taps(out, taps, x.shape, (2, 2), (2, 2)).shape == x.shape
+    assert tap_kernels.gather_taps(x, taps, (2, 2), (2, 2)).shape == out.shape
     assert avg_pool.avg_pool2d(x, (2, 2), (2, 2)).shape == out.shape
     assert avg_pool.avg_pool2d_gradient(out, x.shape, (2, 2), (2, 2)).shape == x.shape
     assert avg_pool.adaptive_avg_pool2d(x, (1, 1)).shape == (0, 3, 1, 1)

@@ -10,6 +10,7 @@ import tinygrad_cnn.functional as F
 from tinygrad_cnn import nn, tensor
 from tinygrad_cnn.graph import GraphError, nodes_below
 from tinygrad_cnn.ops import activation
+from tinygrad_cnn.verify import check_graph
 
 
 def images(*shape, seed=0):
@@ -125,6 +126,81 @@ def test_errors_name_the_layer():
     assert failure.value.__notes__ == ["in conv: Conv2d.forward"]
 
 
+# ------------------------------------------------------------------------- max-pooling
+
+
+def pooled_net(relu=True, block=2, **settings):
+    layers = {"conv": nn.Conv2d(2, 4, 3, **settings), "relu": nn.ReLU()}
+    if not relu:
+        del layers["relu"]
+    return nn.Sequential({**layers, "pool": nn.MaxPool2d(block)})
+
+
+@pytest.mark.parametrize("size", [8, 41])
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize(
+    "settings", [{}, {"bias": False}, {"stride": 2, "padding": 1}, {"groups": 2}, {"block": (2, 3)}]
+)
+def test_pooling_gives_the_same_bits_and_gradients(size, relu, settings):
+    net, x = pooled_net(relu, **settings), images(3, 2, size, size)
+    expected = gradients(one_by_one, net, x)
+    for a, b in zip(gradients(lambda net, x: net(x), net, x), expected, strict=True):
+        assert np.array_equal(a, b)
+    with tinygrad_cnn.no_grad():
+        assert np.array_equal(net(tensor(x)).numpy(), expected[0])
+
+
+def test_the_graph_shows_the_pool_before_the_relu():
+    y = nn.Sequential({"features": pooled_net()})(tensor(images(1, 2, 7, 7)))
+    found = [(node.op.name, node.scope, node.shape) for node in nodes_below(y)]
+    assert found == [
+        ("conv2d", "features.conv", (1, 4, 5, 5)),
+        ("max_pool2d", "features.pool", (1, 4, 2, 2)),
+        ("relu", "features.relu", (1, 4, 2, 2)),
+    ]
+
+
+def test_second_derivatives_of_a_pool():
+    net = pooled_net().double()
+    x = tensor(images(1, 2, 6, 6).astype(np.float64), requires_grad=True)
+
+    def penalty(apply):
+        (g,) = tinygrad_cnn.grad((apply(net, x) ** 2).sum(), [x], create_graph=True)
+        return tinygrad_cnn.grad((g * g).sum(), [x])[0].numpy()
+
+    assert np.array_equal(penalty(lambda net, x: net(x)), penalty(one_by_one))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"stride": 1}, {"padding": 1}, {"dilation": 2}, {"ceil_mode": True}, {"return_indices": True}],
+)
+def test_other_pools_are_called(settings):
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.MaxPool2d(2, **settings))
+    x = tensor(images(2, 2, 8, 8))
+    results, expected = net(x), one_by_one(net, x)
+    if not settings.get("return_indices"):
+        results, expected = (results,), (expected,)
+    for a, b in zip(results, expected, strict=True):
+        assert np.array_equal(*(getattr(t, "_data", t) for t in (a, b)))
+    layers = [node.op.name for node in nodes_below(results[0])]
+    assert layers == ["conv2d", "relu", "max_pool2d"]
+
+
+def test_a_pool_that_does_not_fit_is_named():
+    with pytest.raises(ValueError, match=r"max_pool2d: a window of \(2, 2\)") as failure:
+        pooled_net()(tensor(images(1, 2, 3, 3)))
+    assert failure.value.__notes__ == ["in pool: MaxPool2d.forward"]
+
+
+def test_verification_finds_every_rule_right():
+    net = pooled_net()
+    x = tensor(images(2, 2, 8, 8), requires_grad=True)
+    report = check_graph((net(x) ** 2).sum())
+    assert report, report
+    assert {"conv", "pool", "relu"} <= {result.scope for result in report.results}
+
+
 # ------------------------------------------------------------- normalisation by constants
 
 
@@ -140,10 +216,13 @@ def normalised(relu=True, **settings):
     return net.eval()
 
 
+@pytest.mark.parametrize("pool", [True, False])
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("settings", [{}, {"bias": False, "padding": 1}])
-def test_folded_normalisation_differs_by_rounding(relu, settings):
+def test_folded_normalisation_differs_by_rounding(pool, relu, settings):
     net, x = normalised(relu, **settings), tensor(images(4, 2, 9, 9))
+    if pool:
+        net.append(nn.MaxPool2d(2))
     expected = one_by_one(net, x).detach().numpy()
     with tinygrad_cnn.no_grad():
         y = net(x)

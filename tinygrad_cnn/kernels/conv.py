@@ -29,7 +29,7 @@ from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.single import single_product, single_sum
 from tinygrad_cnn.kernels.windows import plan_of
 
-__all__ = ["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"]
+__all__ = ["conv2d", "conv2d_geometry", "conv2d_input_gradient", "conv2d_weight_gradient"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -121,7 +121,7 @@ def conv2d(
     array([[18., 18.],
            [18., 18.]])
     """
-    out_shape, window = _geometry(x.shape, w.shape, stride, padding, dilation)
+    out_shape, window = conv2d_geometry(x.shape, w.shape, stride, padding, dilation)
     images, kernels = _channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
     if groups == 1 and 0 not in out_shape:
         single = single_product(plan_of(images, out_shape, window, sums=True))
@@ -135,7 +135,7 @@ def conv2d(
 
 
 @lru_cache(maxsize=1024)
-def _geometry(
+def conv2d_geometry(
     shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
     stride: Pair,

@@ -67,7 +67,8 @@ class Correlation:
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
 
     `x` and `out` have any strides. The bias is added, and the ReLU applied, while a tile is in
-    the cache.
+    the cache. With a `block` there is one place in `out` for each block of outputs, and the layout
+    is by window: a derived class makes one number of each block.
     """
 
     def __init__(
@@ -78,10 +79,12 @@ class Correlation:
         window: Window,
         bias: Array | None = None,
         relu: bool = False,
+        block: Pair = (1, 1),
     ) -> None:
         self.x, self.out, self.relu = x, out, relu
-        self.rows = out.shape[1]
-        plan = plan_of(x, out.shape, window, sums=True)
+        N, self.rows, columns, out_channels = out.shape
+        shape = N, self.rows * block[0], columns * block[1], out_channels
+        plan = plan_of(x, shape, window, sums=True, block=block)
         self.plan, self.layout = plan, plan.layout
         self.cost, self.multiplications = plan.cost, plan.multiplications
         self.weights = spread_weights(w, window, plan.layout)

@@ -163,8 +163,7 @@ def map_blocks(
         order = memory_order(x)
         assert order is not None, "a copy has no gaps"
     out = np.empty(x.size, x.dtype)
-    # A reshape copies where the memory order is another one.
-    flat = [out] + [a.transpose(order).reshape(-1) for a in (x, *others)]
+    flat = [out, x.transpose(order).reshape(-1)] + [_flat(a.transpose(order)) for a in others]
     with np.errstate(all="ignore"):
         if x.size <= min(block, grain):
             formula(*flat)
@@ -173,6 +172,19 @@ def map_blocks(
     if x.flags.c_contiguous:
         return out.reshape(x.shape)
     return out.reshape([x.shape[axis] for axis in order]).transpose(_inverse(order))
+
+
+def _flat(x: Array) -> Array:
+    """Return an array as a vector, copied where its memory order is another one."""
+    if x.flags.c_contiguous or x.size <= GRAIN:
+        return x.reshape(-1)
+    copy = np.empty(x.shape, x.dtype)
+
+    def work(start: int, stop: int) -> None:
+        copy[start:stop] = x[start:stop]
+
+    parallel(work, len(x), grain=-(-GRAIN * len(x) // x.size))
+    return copy.reshape(-1)
 
 
 def _in_blocks(

@@ -85,18 +85,26 @@ class Layout(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def choose_layout(
-    width: int, out_size: Pair, channels: Pair, window: Window, sums: bool = True
+    width: int,
+    out_size: Pair,
+    channels: Pair,
+    window: Window,
+    sums: bool = True,
+    by_window: bool = False,
 ) -> Layout:
     """Choose the cheapest layout for inputs of `width`, outputs of `out_size`, (C, O) `channels`.
 
     `sums` says whether the KH products of a layout by row have to be added: for the weight's
-    gradient they need not, each belongs to weights of its own.
+    gradient they need not, each belongs to weights of its own. `by_window` asks for a matrix of
+    which each row is the window of one output.
 
     Few channels make short rows and narrow products: spans help (28×28, 1 → 16 channels, 3×3:
     1.7 ms at span 1, 1.1 at 4). Many channels make copying dear: then one input row at a time,
     copied once instead of KH times, is better (32×32, 16 → 16: 10.0 ms against 9.0).
     """
     layouts = possible_layouts(width, out_size, channels, window, sums)
+    if by_window:
+        layouts = [layout for layout in layouts if layout.span == 1 and not layout.by_row]
     return min(layouts, key=lambda layout: layout.cost)
 
 

@@ -1,7 +1,7 @@
 """Max-pooling on plain arrays, tap by tap.
 
-Which tap won is kept as a small integer, one byte where PyTorch keeps eight. Picking values by
-tap and putting gradients back by tap are linear maps, each the other's transpose.
+Which tap won is kept as a small integer, one byte where PyTorch keeps eight; `taps` puts gradients
+back by it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.pool import (
+    Index,
     Pair,
     Tap,
     Windows,
@@ -22,13 +23,9 @@ from tinygrad_cnn.kernels.pool import (
     sweep_images,
 )
 
-__all__ = ["flat_indices", "gather_taps", "max_pool2d", "max_pool2d_values", "scatter_taps"]
+__all__ = ["max_pool2d", "max_pool2d_values", "write_maxima"]
 
 Array = npt.NDArray[Any]
-Index = tuple[slice, ...]
-
-# Up to so many elements a mask is cast within the product, in the first cache.
-_FEW = 1 << 15
 
 
 def max_pool2d(
@@ -206,186 +203,36 @@ def _running_maximum(source: Array, out: Array, running: _Running) -> None:
         np.maximum(out[outputs], source[inputs], out=out[outputs])
 
 
-def gather_taps(
-    x: Array,
-    taps: Array,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-) -> Array:
-    """Pick from each window the element that its tap names.
+def write_maxima(values: Array, out: Array, chosen: Array | None) -> None:
+    """Write the maximum over the first axis to `out`, and its index to `chosen` if there is one.
 
-    ``out[n, c, p, q] = x[n, c, p·SH − PH + i·DH, q·SW − PW + j·DW]``,
-    ``i, j = divmod(taps[n, c, p, q], KW)``. Linear in `x`, and the transpose of `scatter_taps`.
+    As in `max_pool2d` the first maximum wins, and a NaN is larger than any number.
 
     Parameters
     ----------
-    x
-        Shape (N, C, H, W).
-    taps
-        Shape (N, C, OH, OW), as `max_pool2d` returns them.
-    kernel_size, stride, padding, dilation
-        As for `max_pool2d`.
-
-    Returns
-    -------
-    array
-        Shape (N, C, OH, OW), channels-last memory.
+    values
+        Shape (K, …), 2 ≤ K ≤ 256.
+    out, chosen
+        Shape (…); `chosen` of uint8.
 
     Examples
     --------
     >>> import numpy as np
-    >>> x = np.array([[[[1.0, 5.0], [5.0, 2.0]]]])
-    >>> gather_taps(x, np.array([[[[3]]]], np.uint8), (2, 2), (2, 2)).item()
-    2.0
+    >>> out, chosen = np.empty(2), np.empty(2, np.uint8)
+    >>> write_maxima(np.array([[1.0, 5.0], [3.0, 5.0], [2.0, 4.0]]), out, chosen)
+    >>> print(out, chosen)
+    [3. 5.] [1 0]
     """
-    windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation)
-    places = windows.taps(taps.shape[2:])
-    chosen = channels_last(taps)
-    out = np.empty(chosen.shape, x.dtype)
-
-    def step(source: Array, chosen: Array, out: Array) -> None:
-        out.fill(0)
-        for tap in places:
-            # Every window has one tap, so the masked bits of all taps together are its value.
-            picked = np.multiply(source[tap.inputs], chosen[tap.outputs] == tap.number)
-            np.bitwise_or(out[tap.outputs], picked, out=out[tap.outputs])
-
-    sweep_images(step, x.size, _bits(channels_last(x)), chosen, _bits(out))
-    return channels_first(out)
+    running, taps = _over_first_axis(len(values))
+    if chosen is None:
+        _running_maximum(values, out, running)
+        return
+    _argmax_along(running, values, out, chosen)
+    if math.isnan(np.minimum.reduce(out, axis=None)):
+        _choose_first_nan(taps, values, chosen)
 
 
-def scatter_taps(
-    g: Array,
-    taps: Array,
-    input_shape: tuple[int, ...],
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-) -> Array:
-    """Put each window's value back where its tap points; where windows overlap, add.
-
-    The gradient of max-pooling, and the transpose of `gather_taps`, which has the formula.
-
-    Parameters
-    ----------
-    g, taps
-        Shape (N, C, OH, OW).
-    input_shape
-        (N, C, H, W).
-    kernel_size, stride, padding, dilation
-        As for `max_pool2d`.
-
-    Returns
-    -------
-    array
-        Shape `input_shape`, channels-last memory.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tap = np.array([[[[2]]]], np.uint8)
-    >>> scatter_taps(np.array([[[[7.0]]]]), tap, (1, 1, 2, 2), (2, 2), (2, 2))[0, 0]
-    array([[0., 0.],
-           [7., 0.]])
-    """
-    N, C, H, W = input_shape
-    windows = Windows((H, W), kernel_size, stride, padding, dilation)
-    places = windows.taps(taps.shape[2:])
-    out = np.empty((N, H, W, C), g.dtype)
-    disjoint = windows.disjoint
-    fill = not (disjoint and windows.reach_all(taps.shape[2:]))
-    size = taps.shape[2] * kernel_size[0], taps.shape[3] * kernel_size[1]
-    if not fill and size == (H, W):
-        return _scatter_to_blocks(g, taps, out, kernel_size)
-
-    def step(g_bits: Array, chosen: Array, out: Array) -> None:
-        out_bits = _bits(out)
-        # Behind a fully connected layer it is channels-first: read once, not once a tap. Two
-        # threads: (64, 64, 24, 24) 1.15 ms -> 0.85.
-        g_bits = np.ascontiguousarray(g_bits)
-        if fill:
-            out.fill(0)
-        for tap in places:
-            # Times 0 or 1 as integers: an infinite gradient leaves zeros elsewhere, not NaNs.
-            mask = chosen[tap.outputs] == tap.number
-            if disjoint:
-                np.multiply(g_bits[tap.outputs], mask, out=out_bits[tap.inputs])
-            else:
-                part = np.multiply(g_bits[tap.outputs], mask).view(out.dtype)
-                np.add(out[tap.inputs], part, out=out[tap.inputs])
-
-    sweep_images(step, out.size, _bits(channels_last(g)), channels_last(taps), out)
-    return channels_first(out)
-
-
-# All taps in one call, one thread: (1, 8, 26, 26) 15.5 µs tap by tap, 10.2 here;
-# (64, 64, 24, 24) 1.66 ms and 1.27.
-def _scatter_to_blocks(g: Array, taps: Array, out: Array, kernel_size: Pair) -> Array:
-    """Do `scatter_taps` where the windows tile the image: each fills its own block of `out`."""
-    N, C, OH, OW = taps.shape
-    KH, KW = kernel_size
-    blocks = out.reshape(N, OH, KH, OW, KW, C)
-    numbers = _tap_numbers(KH, KW, taps.dtype)
-
-    def step(g_bits: Array, chosen: Array, blocks: Array) -> None:
-        by_tap = _bits(blocks).transpose(2, 4, 0, 1, 3, 5)  # (KH, KW, n, OH, OW, C)
-        # Behind a fully connected layer it is channels-first: read once, not once a tap.
-        g_bits = np.ascontiguousarray(g_bits)
-        mask = chosen == numbers
-        if blocks.size <= _FEW:
-            np.multiply(g_bits, mask, out=by_tap)
-        else:  # the mask is cast apart, as in `relu_gradient`
-            np.copyto(by_tap, mask)
-            np.multiply(g_bits, by_tap, out=by_tap)
-
-    sweep_images(step, out.size, _bits(channels_last(g)), channels_last(taps), blocks)
-    return channels_first(out)
-
-
-@lru_cache(maxsize=1024)
-def _tap_numbers(KH: int, KW: int, dtype: np.dtype[Any]) -> Array:
-    return np.arange(KH * KW, dtype=dtype).reshape(KH, KW, 1, 1, 1, 1)
-
-
-def _bits(x: Array) -> Array:
-    return x.view(np.dtype(f"i{x.itemsize}"))
-
-
-def flat_indices(
-    taps: Array,
-    input_shape: tuple[int, ...],
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-) -> npt.NDArray[np.int64]:
-    """Turn taps into positions h·W + w in the input's plane: PyTorch's ``return_indices``.
-
-    Parameters
-    ----------
-    taps
-        Shape (N, C, OH, OW).
-    input_shape
-        (N, C, H, W).
-    kernel_size, stride, padding, dilation
-        As for `max_pool2d`.
-
-    Returns
-    -------
-    array
-        Shape (N, C, OH, OW), int64.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> flat_indices(np.array([[[[0, 3]]]], np.uint8), (1, 1, 2, 4), (2, 2), (2, 2))[0, 0]
-    array([[0, 7]])
-    """
-    OH, OW = taps.shape[2:]
-    i, j = np.divmod(taps.astype(np.int64), kernel_size[1])
-    rows = i * dilation[0] + (np.arange(OH) * stride[0] - padding[0])[:, None]  # (N, C, OH, OW)
-    columns = j * dilation[1] + (np.arange(OW) * stride[1] - padding[1])  # (N, C, OH, OW)
-    return np.asarray(rows * input_shape[3] + columns, np.int64)
+@lru_cache(maxsize=256)
+def _over_first_axis(length: int) -> tuple[_Running, tuple[Tap, ...]]:
+    taps = tuple(Tap(number, (), (number,)) for number in range(length))
+    return _Running((taps[0].inputs, taps[1].inputs), taps[2:]), taps

@@ -28,6 +28,7 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
+Index = tuple[slice | int, ...]
 
 # Input elements worth a thread, about 50 µs of pooling, and elements a block: beyond 1 M the
 # temporaries cost page faults; below, the interpreter's lock costs more than the cache saves.
@@ -60,11 +61,11 @@ def pool_output_size(
 
 
 class Tap(NamedTuple):
-    """One window position: its number, and the slices in which outputs and inputs meet."""
+    """One window position: its number, and the indices at which outputs and inputs meet."""
 
     number: int
-    outputs: tuple[slice, slice, slice]
-    inputs: tuple[slice, slice, slice]
+    outputs: Index
+    inputs: Index
 
 
 class Windows(NamedTuple):

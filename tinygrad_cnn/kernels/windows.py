@@ -88,6 +88,8 @@ class Plan:
         How windows become rows; None leaves them uncopied, as (n, rows, KH, KW, OW, C).
     tile_bytes
         About how large a tile is, its input and what is made of it together; 2 MB by default.
+    block
+        Rows and columns of a block of outputs: windows are laid out by their place in the block.
     """
 
     def __init__(
@@ -99,10 +101,12 @@ class Plan:
         window: Window,
         layout: Layout | None,
         tile_bytes: int | None = None,
+        block: Pair = (1, 1),
     ) -> None:
         self.shape, self.contiguous, self.itemsize = shape, contiguous, itemsize
         self.out_shape, self.window, self.layout = out_shape, window, layout
         self.tile_values = (tile_bytes or _TILE_BYTES) // itemsize
+        self.block = block
         self._cuts: dict[tuple[Pair, Pair], Cut] = {}
 
     def cut(self, images: Pair, rows: Pair) -> Cut:
@@ -116,7 +120,8 @@ class Plan:
 class ProductPlan(Plan):
     """The plan of a convolution that is made of matrix products, in the cheapest layout.
 
-    `sums` as for `choose_layout`. `cost` is an estimate in ns, `multiplications` counts BLAS's.
+    `sums` as for `choose_layout`, `block` as for `Plan`. `cost` is an estimate in ns,
+    `multiplications` counts BLAS's.
     """
 
     layout: Layout
@@ -129,10 +134,12 @@ class ProductPlan(Plan):
         out_shape: Shape,
         window: Window,
         sums: bool,
+        block: Pair = (1, 1),
     ) -> None:
         N, OH, OW, out_channels = out_shape
-        layout = choose_layout(shape[2], (OH, OW), (shape[3], out_channels), window, sums)
-        super().__init__(shape, contiguous, itemsize, out_shape, window, layout)
+        geometry = shape[2], (OH, OW), (shape[3], out_channels), window, sums
+        layout = choose_layout(*geometry, by_window=block != (1, 1))
+        super().__init__(shape, contiguous, itemsize, out_shape, window, layout, block=block)
         self.cost = layout.cost * N * OH * OW
         values = window.kernel[0] * layout.length * shape[3]
         self.multiplications = N * OH * OW * out_channels * values
@@ -141,9 +148,11 @@ class ProductPlan(Plan):
 plan_for = lru_cache(maxsize=1024)(ProductPlan)
 
 
-def plan_of(x: Array, out_shape: Shape, window: Window, sums: bool) -> ProductPlan:
+def plan_of(
+    x: Array, out_shape: Shape, window: Window, sums: bool, block: Pair = (1, 1)
+) -> ProductPlan:
     """Return the plan for an input (N, H, W, C), made once for each geometry."""
-    return plan_for(x.shape, x.flags.c_contiguous, x.itemsize, out_shape, window, sums)
+    return plan_for(x.shape, x.flags.c_contiguous, x.itemsize, out_shape, window, sums, block)
 
 
 class Cut:
@@ -157,7 +166,8 @@ class Cut:
         top, left = window.origin
         height, width = window.extent(0, OH), window.extent(1, OW)
         inside = top <= 0 and left <= 0 and height - top <= H and width - left <= W
-        is_pointwise = layout is not None and window.kernel == window.stride == (1, 1)
+        ones = window.kernel == window.stride == plan.block == (1, 1)
+        is_pointwise = layout is not None and ones
         if is_pointwise:
             # Pixels are read as the rows of one matrix: the input must have no others between.
             inside = inside and (height, width) == (H, W)
@@ -179,7 +189,8 @@ class Cut:
         most_images = images[1] - images[0] if rows == (0, OH) else 1
         most_rows = rows[1] - rows[0]
         values = max(1, row_values)
-        self.tile_rows = min(most_rows, max(1, plan.tile_values // values))
+        unit = plan.block[0]
+        self.tile_rows = min(most_rows, max(1, plan.tile_values // (values * unit)) * unit)
         self.tile_images = min(most_images, max(1, plan.tile_values // (values * most_rows)))
         self.tile_height = window.extent(0, self.tile_rows)
 
@@ -259,14 +270,18 @@ class Cut:
             shape = (KH, n, m, -(-self._positions(rows) // m), length * C)
             return View(shape, (dilation_h * row, image, column, m * column, channel))
         spans, step_bytes = OW // span, step * column
-        if by_tap:
-            shape = (KH, length, C, n, rows, OW)
-            return View(shape, (dilation_h * row, step_bytes, channel, image, down, across))
+        tap, tap_strides = (KH, length, C), (dilation_h * row, step_bytes, channel)
+        height, width = self.plan.block
+        if by_tap or (height, width) != (1, 1):
+            places = (height, width, n, rows // height, OW // width)
+            strides = down, across, image, height * down, width * across
+            if by_tap:
+                return View(tap + places, tap_strides + strides)
+            return View(places + tap, strides + tap_strides)
         if by_row:
             shape = (self.plan.window.extent(0, rows), n, spans, length, C)
             return View(shape, (row, image, span * across, step_bytes, channel))
-        shape = (n, rows, spans, KH, length, C)
-        return View(shape, (image, down, span * across, dilation_h * row, step_bytes, channel))
+        return View((n, rows, spans, *tap), (image, down, span * across, *tap_strides))
 
     def _positions(self, rows: int) -> int:
         """Count the positions of `rows` output rows of one image, those between rows too."""
@@ -330,7 +345,8 @@ class Gatherer(InputTiles):
     def columns(self, tile: Tile) -> Array:
         """Gather the windows of a tile: (products, positions / span, depth).
 
-        Positions run over (image, row, column), in a layout by row over (row, image, column).
+        Positions run over (image, row, column), in a layout by row over (row, image, column), with
+        a `Plan.block` over (row and column in the block, image, row and column of the block).
         Ungathered: (products, n, m, q, depth), the positions of image and phase
         ``phase + m * arange(q)``, which run over (row, column) in rows of `Layout.pitch`.
         """

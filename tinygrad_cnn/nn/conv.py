@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn.linear import draw_weights, positive
 from tinygrad_cnn.nn.module import Module
-from tinygrad_cnn.ops.fused import conv2d_batch_norm, conv2d_relu
+from tinygrad_cnn.ops.fused import After, conv2d_batch_norm, conv2d_then
 
 Sizes = int | Sequence[int]
 Padding = Literal["same", "valid"] | Sizes
@@ -160,15 +160,6 @@ class Conv1d(_Conv):
         )
 
 
-class Followers(NamedTuple):
-    """What is applied to a convolution's result at once."""
-
-    norm: Any
-    """A `BatchNorm2d` in evaluation, or None."""
-    relu_scope: Any
-    """The path of a `ReLU`, or None."""
-
-
 class Conv2d(_Conv):
     """Convolve images (cross-correlate them, as is the custom).
 
@@ -230,19 +221,20 @@ class Conv2d(_Conv):
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight, self.bias = draw_weights(shape, self.out_channels, bias, generator, dtype)
 
-    def forward(self, input: Any, then: Followers | None = None) -> Any:
-        """Apply `functional.conv2d`, and at once what a `Sequential` applies `then`."""
+    def forward(self, input: Any, norm: Any = None, after: After | None = None) -> Any:
+        """Apply `functional.conv2d`, and at once what a `Sequential` applies behind it.
+
+        That is a `BatchNorm2d` in evaluation as `norm`, and what comes `after`.
+        """
         w, b, stride, padding = self.weight, self.bias, self.stride, self.padding
         dilation, groups = self.dilation, self.groups
-        if then is None:
+        if after is None:
             return F.conv2d(input, w, b, stride, padding, dilation, groups)
-        norm, scope = then
         if norm is None:
-            scopes = mode.scope, scope
-            return conv2d_relu(input, w, b, stride, padding, dilation, groups, scopes)
+            scope = mode.scope
+            return conv2d_then(input, w, b, stride, padding, dilation, groups, scope, after)
         constants = norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps
-        relu = scope is not None
-        return conv2d_batch_norm(input, w, b, stride, padding, dilation, groups, constants, relu)
+        return conv2d_batch_norm(input, w, b, stride, padding, dilation, groups, constants, after)
 
 
 class ConvTranspose2d(_Conv):

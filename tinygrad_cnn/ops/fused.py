@@ -1,22 +1,25 @@
 """Convolutions together with what follows them: computed while a tile is in the cache.
 
-A ReLU of its own reads and writes the whole result again, and so does batch normalisation. What is
-recorded is the operations one by one, each with its own rule. Two threads, inference: the MNIST
-example, batch 64, 11.4 ms -> 9.9; ResNet-20, batch 128, 96 -> 83.
+A ReLU of its own reads and writes the whole result again, and so do batch normalisation and
+pooling. What is recorded is the operations one by one, each with its own rule. Two threads,
+inference: the MNIST example, batch 64, 11.4 ms -> 9.9; ResNet-20, batch 128, 96 -> 83.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels import conv as kernels
-from tinygrad_cnn.op import TensorBase, apply_together
+from tinygrad_cnn.kernels.pooled_conv import conv2d_max_pool2d
+from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops.activation import Relu
-from tinygrad_cnn.ops.conv import checked_conv2d, same_dtype
+from tinygrad_cnn.ops.conv import Conv2d, checked_conv2d, same_dtype
+from tinygrad_cnn.ops.pool import MaxPool2d, checked_max_pool2d
+from tinygrad_cnn.ops.together import Made, Step, apply_together
 
 Operand = TensorBase | Array
 Sizes = int | Sequence[int]
@@ -24,7 +27,18 @@ Sizes = int | Sequence[int]
 _relu = Relu()
 
 
-def conv2d_relu(
+class After(NamedTuple):
+    """What follows a convolution. Scopes are the paths of the modules."""
+
+    relu: str | None = None
+    """Scope of a ReLU, if there is one."""
+    pool: str | None = None
+    """Scope of a max-pool behind that, if there is one."""
+    block: Sizes = 1
+    """The size of its windows, which is its stride too; it has no padding."""
+
+
+def conv2d_then(
     input: Operand,
     weight: Operand,
     bias: Operand | None,
@@ -32,25 +46,51 @@ def conv2d_relu(
     padding: Sizes | str,
     dilation: Sizes,
     groups: int,
-    scopes: tuple[str, str],
+    scope: str,
+    after: After,
 ) -> Any:
-    """Compute ``relu(conv2d(input, weight, bias))`` at once; recorded as both.
+    """Compute ``max_pool2d(relu(conv2d(input, weight, bias)), block)``, or without one of the two.
 
-    Arguments and errors are those of `conv2d` for (N, C, H, W); `scopes` are the paths of the
-    modules that the two operations belong to.
+    All are recorded, the pool before the ReLU: that gives the same bits and the same gradients, and
+    the ReLU's rule has to look at fewer numbers.
+
+    Parameters
+    ----------
+    input, weight, bias, stride, padding, dilation, groups
+        As for `conv2d`; the input is (N, C, H, W).
+    scope
+        The path of the convolution's module.
+    after
+        What follows.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `conv2d` and `max_pool2d` do.
 
     >>> x, w = np.ones((1, 1, 3, 3)), -np.ones((1, 1, 2, 2))
-    >>> conv2d_relu(x, w, np.array([5.0]), 1, 0, 1, 1, ("", ""))[0, 0]
+    >>> conv2d_then(x, w, np.array([5.0]), 1, 0, 1, 1, "", After(relu=""))[0, 0]
     array([[1., 1.],
            [1., 1.]])
     """
     op = checked_conv2d(input, weight, bias, stride, padding, dilation, groups)
+    pool = _pool(op, input, weight, after)
+    steps = [Step(op, scope)]
+    if pool is not None and after.pool is not None:
+        steps.append(Step(pool, after.pool))
+    if after.relu is not None:
+        steps.append(Step(_relu, after.relu))
 
-    def compute(x: Array, w: Array, b: Array | None) -> Array:
-        x, w, b = same_dtype(x, w, b)
-        return kernels.conv2d(x, w, b, *op.windows, relu=True)
+    def compute(arrays: list[Any], recording: bool) -> Made:
+        x, w, b = same_dtype(*arrays)
+        out, taps = _convolve(op, x, w, b, pool, after.relu is not None, recording)
+        if pool is None:
+            return Made(out, [out.shape] * len(steps), [None] * len(steps))
+        count = len(steps)
+        shapes = [_out_shape(op, x, w), out.shape, out.shape]
+        return Made(out, shapes[:count], [None, taps, None][:count])
 
-    return apply_together(compute, op, _relu, (input, weight, bias), scopes)
+    return apply_together(compute, steps, (input, weight, bias))
 
 
 def conv2d_batch_norm(
@@ -62,9 +102,9 @@ def conv2d_batch_norm(
     dilation: Sizes,
     groups: int,
     norm: tuple[Any, Any, Any, Any, float],
-    relu: bool,
+    after: After,
 ) -> Any:
-    """Compute a convolution, batch normalisation by given statistics, and a ReLU if wanted.
+    """Compute a convolution, batch normalisation by given statistics, and what follows.
 
     The normalisation is folded into the weights: ``w · s`` and ``(b − mean) · s + shift`` with
     ``s = scale / √(var + eps)`` for each output channel. It differs from `batch_norm` by rounding
@@ -76,13 +116,13 @@ def conv2d_batch_norm(
         As for `conv2d`, tensors of one dtype.
     norm
         Mean, var, scale, shift and eps: tensors (O,) or None for scale and shift, and a number.
-    relu
-        Whether to return the positive part.
+    after
+        What follows the normalisation.
 
     >>> from tinygrad_cnn import tensor
     >>> one = tensor([1.0])
     >>> x, w = tensor(np.ones((1, 1, 2, 2))), tensor(np.ones((1, 1, 2, 2)))
-    >>> conv2d_batch_norm(x, w, None, 1, 0, 1, 1, (one, one, one, one, 0.0), False).item()
+    >>> conv2d_batch_norm(x, w, None, 1, 0, 1, 1, (one, one, one, one, 0.0), After()).item()
     4.0
     """
     op = checked_conv2d(input, weight, bias, stride, padding, dilation, groups)
@@ -94,4 +134,32 @@ def conv2d_batch_norm(
     x, w = input._data, weight._data
     b = (offset * factor + (0.0 if shift is None else shift._data)).astype(x.dtype)
     w = w * factor[:, None, None, None].astype(x.dtype)
-    return input._wrap(kernels.conv2d(x, w, b, *op.windows, relu=relu), None)
+    pool = _pool(op, input, weight, after)
+    return input._wrap(_convolve(op, x, w, b, pool, after.relu is not None, False)[0], None)
+
+
+def _pool(op: Conv2d, input: Operand, weight: Operand, after: After) -> MaxPool2d | None:
+    """Return the max-pool that follows, checked, or None if none does."""
+    if after.pool is None:
+        return None
+    shape = _out_shape(op, input, weight)
+    try:
+        return checked_max_pool2d(shape, weight.dtype, after.block, None, 0, 1, False)
+    except ValueError as error:
+        error.add_note(f"in {after.pool or 'the model'}: MaxPool2d.forward")
+        raise
+
+
+def _out_shape(op: Conv2d, input: Operand, weight: Operand) -> tuple[int, int, int, int]:
+    (N, OH, OW, out_channels), _ = kernels.conv2d_geometry(
+        input.shape, weight.shape, *op.windows[:3]
+    )
+    return N, out_channels, OH, OW
+
+
+def _convolve(
+    op: Conv2d, x: Array, w: Array, b: Array | None, pool: MaxPool2d | None, relu: bool, taps: bool
+) -> tuple[Array, Array | None]:
+    if pool is None:
+        return kernels.conv2d(x, w, b, *op.windows, relu=relu), None
+    return conv2d_max_pool2d(x, w, b, *op.windows, pool.kernel_size, relu, taps)

@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels import avg_pool as average_kernels
 from tinygrad_cnn.kernels import max_pool as kernels
+from tinygrad_cnn.kernels import taps as tap_kernels
 from tinygrad_cnn.kernels.pool import pool_output_size
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.shape import reshape
@@ -84,7 +85,7 @@ class PutTaps(_Taps):
     __slots__ = ()
 
     def forward(self, y: Any) -> Any:
-        return kernels.scatter_taps(y, self.taps, self.image_shape, *self._windows)
+        return tap_kernels.scatter_taps(y, self.taps, self.image_shape, *self._windows)
 
     def backward(self, g: Any, out: Any, y: Any) -> tuple[Any, ...]:
         return (TakeTaps(self.taps, self.image_shape, *self._windows)(g),)
@@ -96,7 +97,7 @@ class TakeTaps(_Taps):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        return kernels.gather_taps(x, self.taps, *self._windows)
+        return tap_kernels.gather_taps(x, self.taps, *self._windows)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (PutTaps(self.taps, self.image_shape, *self._windows)(g),)
@@ -141,7 +142,6 @@ def max_pool2d(
     array([[[[ 5.,  7.],
              [13., 15.]]]])
     """
-    name = "max_pool2d"
     if input.ndim == 3:
         batch = reshape(input, 1, *input.shape)
         answer = max_pool2d(
@@ -150,13 +150,27 @@ def max_pool2d(
         if return_indices:
             return reshape(answer[0], answer[0].shape[1:]), answer[1][0]
         return reshape(answer, answer.shape[1:])
-    window = _window(name, input, kernel_size, stride, padding, dilation, ceil_mode)
-    op = _max_pool2d(window, ceil_mode)
+    image = tuple(input.shape), input.dtype
+    op = checked_max_pool2d(*image, kernel_size, stride, padding, dilation, ceil_mode)
     y = op(input)
     if not return_indices:
         return y
     x = input._data if isinstance(input, TensorBase) else input
-    return y, kernels.flat_indices(op.choice(x), x.shape, *window)
+    return y, tap_kernels.flat_indices(op.choice(x), x.shape, *op._windows)
+
+
+def checked_max_pool2d(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Size,
+    dilation: Size,
+    ceil_mode: bool,
+) -> MaxPool2d:
+    """Return the operation for images (N, C, H, W) of this shape and dtype, or raise."""
+    settings = kernel_size, stride, padding, dilation, ceil_mode
+    return _max_pool2d(_window("max_pool2d", shape, dtype, *settings), ceil_mode)
 
 
 @lru_cache(maxsize=1024)
@@ -250,7 +264,8 @@ def avg_pool2d(
         batch = reshape(input, 1, *input.shape)
         y = avg_pool2d(batch, kernel_size, stride, padding, ceil_mode, count_include_pad)
         return reshape(y, y.shape[1:])
-    window = _window("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
+    image = tuple(input.shape), input.dtype
+    window = _window("avg_pool2d", *image, kernel_size, stride, padding, 1, ceil_mode)
     return AvgPool2d(*window[:3], ceil_mode, count_include_pad)(input)
 
 
@@ -331,7 +346,8 @@ def _check_image(function: str, shape: tuple[int, ...], dtype: np.dtype[Any]) ->
 
 def _window(
     function: str,
-    input: Operand,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
     kernel_size: Size,
     stride: Size | None,
     padding: Size,
@@ -343,8 +359,7 @@ def _window(
     steps = kernel if stride is None else pair(function, "stride", stride)
     pads = pair(function, "padding", padding, smallest=0)
     taps = pair(function, "dilation", dilation)
-    image = tuple(input.shape), input.dtype
-    _check_fit(function, *image, kernel, steps, pads, taps, bool(ceil_mode))
+    _check_fit(function, shape, dtype, kernel, steps, pads, taps, bool(ceil_mode))
     return kernel, steps, pads, taps
 
 

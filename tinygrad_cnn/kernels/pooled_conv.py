@@ -1,0 +1,156 @@
+"""Convolution and max-pooling in one: the convolution's own result never leaves the cache.
+
+Its outputs are made in the order of their places in the pool's windows, so that the maximum is
+taken over blocks of memory; pooling by itself reads one pixel's channels at a time. Two threads,
+(64, 32, 26, 26) → 64, 3×3, ReLU, 2×2: with the taps 6.8 ms -> 6.1, without 6.1 -> 5.4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.conv import conv2d, conv2d_geometry
+from tinygrad_cnn.kernels.correlation import (
+    Correlation,
+    add_bias_and_rectify,
+    multiply,
+    run_jobs,
+)
+from tinygrad_cnn.kernels.layouts import Window
+from tinygrad_cnn.kernels.max_pool import max_pool2d, max_pool2d_values, write_maxima
+from tinygrad_cnn.kernels.memory import aligned_empty
+from tinygrad_cnn.kernels.pool import channels_first, channels_last
+from tinygrad_cnn.kernels.single import single_product
+from tinygrad_cnn.kernels.windows import Gatherer, plan_of
+
+__all__ = ["conv2d_max_pool2d"]
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+# What pooling in the tile saves, ns for each output of the convolution (see the figures above).
+_SAVED = 0.5
+
+
+def conv2d_max_pool2d(
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+    block: Pair,
+    relu: bool = False,
+    taps: bool = False,
+) -> tuple[Array, Array | None]:
+    """Convolve, take the maximum of each block of outputs, and apply a ReLU to it if wanted.
+
+    The result has the bits of ``max_pool2d(relu(conv2d(…)), block, block)``: the ReLU grows with
+    its argument, so it may as well come last, where it has fewer numbers to look at.
+
+    Parameters
+    ----------
+    x, w, bias, stride, padding, dilation, groups
+        As for `conv2d`, with at least one block of outputs.
+    block
+        Height and width of the pool's windows, also its stride.
+    relu
+        Whether to return the positive part.
+    taps
+        Whether to return which output of its block each maximum is.
+
+    Returns
+    -------
+    tuple of array and array or None
+        Maxima and taps i·KW + j, both (N, O, OH // KH, OW // KW), channels last in memory, the taps
+        in the smallest unsigned integer that holds them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, w = np.arange(16.0).reshape(1, 1, 4, 4), np.ones((1, 1, 1, 1))
+    >>> settings = (1, 1), ((0, 0), (0, 0)), (1, 1), 1
+    >>> conv2d_max_pool2d(x, w, None, *settings, (2, 2))[0][0]
+    array([[[ 5.,  7.],
+            [13., 15.]]])
+    """
+    conv_shape, window = conv2d_geometry(x.shape, w.shape, stride, padding, dilation)
+    images = channels_last(x)
+    if groups > 1 or not _is_worthwhile(images, conv_shape, window, block):
+        y = conv2d(x, w, bias, stride, padding, dilation, groups)
+        pool = max_pool2d(y, block, block) if taps else (max_pool2d_values(y, block, block), None)
+        add_bias_and_rectify(pool[0], None, relu)
+        return pool
+    N, OH, OW, out_channels = conv_shape
+    out = aligned_empty((N, OH // block[0], OW // block[1], out_channels), x.dtype)
+    chosen = np.empty(out.shape, np.uint8) if taps else None
+    kernels = w.transpose(2, 3, 1, 0)  # (KH, KW, C, O)
+    run_jobs([_PooledCorrelation(images, kernels, out, chosen, window, block, bias, relu)], N)
+    return channels_first(out), None if chosen is None else channels_first(chosen)
+
+
+def _is_worthwhile(
+    images: Array, conv_shape: tuple[int, int, int, int], window: Window, block: Pair
+) -> bool:
+    """Whether pooling in the tile saves more than laying windows out block by block costs."""
+    N, OH, OW, out_channels = conv_shape
+    size = block[0] * block[1]
+    if 0 in conv_shape or not 2 <= size <= 256:
+        return False
+    alone = plan_of(images, conv_shape, window, sums=True)
+    if single_product(alone) is not None:
+        return False
+    blocks = plan_of(images, _covered(conv_shape, block), window, sums=True, block=block)
+    return blocks.cost <= alone.cost + _SAVED * N * OH * OW * out_channels
+
+
+def _covered(conv_shape: tuple[int, int, int, int], block: Pair) -> tuple[int, int, int, int]:
+    """Return the shape of the outputs that lie in whole blocks."""
+    N, OH, OW, out_channels = conv_shape
+    return N, OH - OH % block[0], OW - OW % block[1], out_channels
+
+
+class _PooledCorrelation(Correlation):
+    """A correlation of which `out` (N, PH, PW, O) gets the maximum of each block of outputs.
+
+    And `chosen`, of the same shape, which one that is, if it is wanted.
+    """
+
+    def __init__(
+        self,
+        x: Array,
+        w: Array,
+        out: Array,
+        chosen: Array | None,
+        window: Window,
+        block: Pair,
+        bias: Array | None,
+        relu: bool,
+    ) -> None:
+        super().__init__(x, w, out, window, bias, relu, block)
+        self.chosen, self.block = chosen, block
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Do these images, these rows of maxima."""
+        height, width = self.block
+        cut = self.plan.cut(images, (rows[0] * height, rows[1] * height))
+        gatherer = Gatherer(self.x, cut)
+        _, _, columns, out_channels = self.out.shape
+        pixels = cut.tile_images * cut.tile_rows * columns * width
+        room = aligned_empty((pixels * out_channels,), self.x.dtype)
+        for tile in cut.tiles:
+            some, lines = tile.outputs
+            place = some, slice(lines.start // height, lines.stop // height)
+            out = self.out[place]
+            made: Array = np.ndarray((height * width, *out.shape), room.dtype, room)
+            by_image = made.reshape(-1, *out.shape[1:])
+            multiply(gatherer.columns(tile), self.weights, self.layout, by_image)
+            # Before the maximum: rounding can make two sums equal, and then the first wins.
+            add_bias_and_rectify(by_image, self.bias, False)
+            write_maxima(made, out, None if self.chosen is None else self.chosen[place])
+            add_bias_and_rectify(out, None, self.relu)
