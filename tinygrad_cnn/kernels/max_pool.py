@@ -69,8 +69,12 @@ def max_pool2d(
     (height, width), rows, columns = _separable(windows)
     shape = (x.shape[0], height, width, x.shape[1])
     out, chosen = np.empty(shape, x.dtype), np.empty(shape, windows.tap_dtype)
+    tiled = 2 <= kernel_size[0] * kernel_size[1] <= 256 and windows.lie_inside
 
     def step(source: Array, out: Array, chosen: Array) -> None:
+        if tiled:
+            write_maxima(_by_place(source, kernel_size, out.shape), out, chosen)
+            return
         # Along each row first: at ties the first tap, row by row, wins in both passes.
         across = (*source.shape[:2], *out.shape[2:])  # (n, H, OW, C)
         highest, column = np.empty(across, x.dtype), np.empty(across, chosen.dtype)
@@ -81,6 +85,18 @@ def max_pool2d(
 
     sweep_images(step, x.size, channels_last(x), out, chosen)
     return channels_first(out), channels_first(chosen)
+
+
+# Blocks of memory instead of rows of C numbers: one thread, (1, 8, 26, 26) 19.7 µs -> 14.6;
+# two, (32, 4, 16, 16) 97 -> 55; (1000, 16, 28, 28) 8.2 ms -> 7.9.
+def _by_place(source: Array, kernel_size: Pair, out_shape: tuple[int, ...]) -> Array:
+    """Copy windows that lie side by side in images (n, H, W, C) to (KH·KW, n, OH, OW, C)."""
+    KH, KW = kernel_size
+    n, OH, OW, C = out_shape
+    windows = source[:, : OH * KH, : OW * KW].reshape(n, OH, KH, OW, KW, C)
+    copy = np.empty((KH, KW, *out_shape), source.dtype)
+    copy[...] = windows.transpose(2, 4, 0, 1, 3, 5)
+    return copy.reshape(KH * KW, *out_shape)
 
 
 def _argmax_along(
@@ -223,16 +239,17 @@ def write_maxima(values: Array, out: Array, chosen: Array | None) -> None:
     >>> print(out, chosen)
     [3. 5.] [1 0]
     """
-    running, taps = _over_first_axis(len(values))
-    if chosen is None:
-        _running_maximum(values, out, running)
-        return
-    _argmax_along(running, values, out, chosen)
-    if math.isnan(np.minimum.reduce(out, axis=None)):
-        _choose_first_nan(taps, values, chosen)
-
-
-@lru_cache(maxsize=256)
-def _over_first_axis(length: int) -> tuple[_Running, tuple[Tap, ...]]:
-    taps = tuple(Tap(number, (), (number,)) for number in range(length))
-    return _Running((taps[0].inputs, taps[1].inputs), taps[2:]), taps
+    np.maximum(values[0], values[1], out=out)
+    if chosen is not None:
+        np.greater(values[1], values[0], out=chosen.view(np.bool_))
+    for number in range(2, len(values)):
+        value = values[number]
+        if chosen is not None:
+            # Later ones have larger numbers, so integer arithmetic sets the winner.
+            winner = np.greater(value, out).view(np.uint8)
+            np.multiply(winner, np.uint8(number), out=winner)
+            np.maximum(chosen, winner, out=chosen)
+        np.maximum(out, value, out=out)
+    if chosen is not None and out.size and math.isnan(np.minimum.reduce(out, axis=None)):
+        for number in reversed(range(len(values))):
+            chosen[np.isnan(values[number])] = number

@@ -32,7 +32,9 @@ class _Single:
     """What is known of a convolution of one tile before it gets its arrays."""
 
     def __init__(self, plan: ProductPlan) -> None:
-        self.out_shape = plan.out_shape
+        N, OH, OW, out_channels = plan.out_shape
+        height, width = plan.block
+        self.out_shape = N * height * width, OH // height, OW // width, out_channels
         self.window, self.layout = plan.window, plan.layout
         self.cut = _whole(plan)
         (self.tile,) = self.cut.tiles
@@ -54,7 +56,7 @@ class SingleProduct(_Single):
     def __call__(self, x: Array, w: Array, bias: Array | None, relu: bool) -> Array:
         """Correlate `x` (N, H, W, C) with `w` (KH, KW, C, O), add the bias, apply the ReLU.
 
-        Returns (N, OH, OW, O), C-contiguous.
+        Returns (N, OH, OW, O), C-contiguous; with a `Plan.block` (KH·KW·N, OH / KH, OW / KW, O).
         """
         columns = self.columns(x)
         weights = spread_weights(w, self.window, self.layout)
