@@ -491,3 +491,29 @@ def test_assert_gradients_takes_all() -> None:
     assert assert_gradients(F.exp, x)
     with pytest.raises(AssertionError, match="no elements"):
         assert_gradients(F.exp, np.empty(0))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_data_from_a_generator_of_the_same_seed_raise_no_alarm(seed: int) -> None:
+    """A gradient equal to the data, less its mean, would be all rounding behind this rule."""
+    x = np.random.default_rng(seed).standard_normal((40, 6))
+    norm = nn.BatchNorm1d(6)
+    loss = (norm(Tensor(x, requires_grad=True)) ** 2).sum()
+    report = check_graph(loss, seed=seed)
+    assert report, report
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_is_flat_and_curved_raises_no_alarm(seed: int) -> None:
+    """One-sided slopes of x³ at 0 are h², however small the step h."""
+    report = gradcheck(F.pow, [np.zeros(4), np.arange(4.0)], seed=seed, raise_exception=False)
+    assert report.verdict is Verdict.KINK
+
+
+@pytest.mark.parametrize("seed", [1, 5, 6, 9, 14])
+def test_a_tie_with_another_value_near_it_is_a_kink(seed: int) -> None:
+    """At the first steps the farther values win, and slopes come out blurred."""
+    x = np.zeros((1, 20, 2, 2))
+    x[:, :, 1] = -np.geomspace(1e-6, 1e-4, 20).reshape(1, 20, 1)
+    report = gradcheck(F.max_pool2d, [x, 2], seed=seed, raise_exception=False)
+    assert report.verdict is Verdict.KINK

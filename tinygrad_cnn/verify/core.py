@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tinygrad_cnn.verify import behaviour
 from tinygrad_cnn.verify.elements import (
+    generator,
     random_direction,
     sample_elements,
     structured_directions,
@@ -54,7 +55,7 @@ def check_subject(subject: Subject, options: Options) -> list[InputReport]:
         InputReport(subject.name, subject.names[i], i, np.shape(subject.inputs[i]))
         for i in subject.wanted
     ]
-    rng = np.random.default_rng(options.seed)
+    rng = generator(options.seed)
     live = []
     for result in results:
         if np.size(subject.inputs[result.position]):

@@ -18,7 +18,7 @@ from tinygrad_cnn.graph import Node
 from tinygrad_cnn.inplace import name_of
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.verify.core import Options
-from tinygrad_cnn.verify.elements import random_direction, tied_direction
+from tinygrad_cnn.verify.elements import generator, random_direction, tied_direction
 from tinygrad_cnn.verify.numeric import norm
 from tinygrad_cnn.verify.point import Point
 from tinygrad_cnn.verify.probe import Prober
@@ -71,7 +71,7 @@ class _Whole:
         self.replay = replay
         self.leaves = replay.leaves
         self.forward = forward or replay.run
-        self.rng = np.random.default_rng(options.seed)
+        self.rng = generator(options.seed)
         arrays = [replay.copies[x]._data for x in self.leaves]
         self.root = out
         self.gradients = dict(zip(self.leaves, self.pull(g), strict=True))

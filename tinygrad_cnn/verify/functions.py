@@ -16,6 +16,7 @@ from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify.core import Options, check_subject, gravest
+from tinygrad_cnn.verify.elements import generator
 from tinygrad_cnn.verify.inputs import constants, overlapping
 from tinygrad_cnn.verify.probe import Tolerance
 from tinygrad_cnn.verify.recorded import check_graph, check_nodes, check_recorded
@@ -117,7 +118,7 @@ def _gradient_of(
     func: Callable[..., Any], points: list[Any], wanted: list[int], seed: int
 ) -> tuple[Callable[..., Any], list[Any], list[int]]:
     """Return the gradient of a function as a function of the inputs and of the cotangent."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     with enable_grad():
         out = func(*[leaf(in_float64(p)) if i in wanted else wrap(p) for i, p in enumerate(points)])
     outs = out if isinstance(out, (tuple, list)) else (out,)
@@ -215,7 +216,7 @@ def _check_inside(
                 if isinstance(root, Tensor) and root._node is not None:
                     replay = Replay(root, nodes_below(root))
                     value = replay.record()
-                    g = np.random.default_rng(options.seed).standard_normal(value.shape)
+                    g = generator(options.seed).standard_normal(value.shape)
                     results += check_nodes(replay, np.asarray(g), options)[0]
     except (RuleError, GraphError, ValueError, TypeError, ArithmeticError):
         return None
@@ -306,7 +307,7 @@ def _check_mode(module: Module, inputs: Sequence[Any], options: Options) -> list
     for path, parameter in module.named_parameters():
         parameter._name = parameter._name or path
     buffers = [(b, np.array(b._data)) for b in module.buffers()]
-    rng = np.random.default_rng(options.seed)
+    rng = generator(options.seed)
 
     def call() -> Any:
         with enable_grad(), record_source():

@@ -43,6 +43,8 @@ class Slopes:
         The least rounding there can be, from the size of the results.
     left, right
         One-sided slopes.
+    drift
+        How much these two together still changed when the step was halved.
     rough
         Where the derivative cannot be had at this step: a kink, or too large a step.
     jump
@@ -55,6 +57,7 @@ class Slopes:
     rounding: Array
     left: Array
     right: Array
+    drift: Array
     rough: Array
     jump: Array
 
@@ -93,8 +96,10 @@ def slopes_along(line: Line, at_zero: Array, h: float) -> Slopes:
         steeper = np.maximum(np.abs(right), np.abs(left))
         shallower = np.maximum(np.abs(far_right), np.abs(far_left))
         jump = rough & finite & (steeper > 1.4 * shallower) & (steeper > _ROUGH * level)
+        drift = np.nan_to_num(np.abs(right - far_right), posinf=0.0)
+        drift += np.nan_to_num(np.abs(left - far_left), posinf=0.0)
         left, right, jump = _at_an_edge(left, right, far_left, far_right, jump)
-    return Slopes(value, error, noise, rounding, left, right, rough, jump)
+    return Slopes(value, error, noise, rounding, left, right, drift, rough, jump)
 
 
 def _at_an_edge(
@@ -122,6 +127,24 @@ class Estimate:
     bar: float
     truncation: float
     rounding: float
+
+
+@dataclass(frozen=True)
+class ElementTable:
+    """Numeric derivatives by single elements: a row for each cotangent, a column an element.
+
+    Attributes
+    ----------
+    numeric, bar
+        ⟨g, derivative⟩ and its error bar.
+    low, high
+        The sums of the smaller and of the larger one-sided slopes.
+    """
+
+    numeric: Array
+    bar: Array
+    low: Array
+    high: Array
 
 
 def weigh(slopes: Slopes, g: Array, mask: Array | None = None) -> Estimate:

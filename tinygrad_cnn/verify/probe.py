@@ -20,6 +20,7 @@ import numpy.typing as npt
 from tinygrad_cnn.verify.numeric import (
     EPS,
     FIRST_STEP,
+    ElementTable,
     Estimate,
     Slopes,
     dot,
@@ -67,24 +68,6 @@ class Miss:
     numeric: float
     bar: float
     at_kink: bool = False
-
-
-@dataclass(frozen=True)
-class ElementTable:
-    """Numeric derivatives by single elements: a row for each cotangent, a column an element.
-
-    Attributes
-    ----------
-    numeric, bar
-        ⟨g, derivative⟩ and its error bar.
-    low, high
-        The sums of the smaller and of the larger one-sided slopes.
-    """
-
-    numeric: Array
-    bar: Array
-    low: Array
-    high: Array
 
 
 class Prober:
@@ -182,7 +165,7 @@ class Prober:
         for level in range(_LEVELS):
             if level:
                 wider, slopes = slopes, self.measure(direction, h)
-                todo = todo & ~self._inexact(wider, slopes, todo, which[0])
+                todo = todo & ~self._inexact(direction, h, wider, slopes, todo, which[0])
             smooth = todo & ~slopes.rough
             if smooth.any():
                 self._compare(direction, slopes, smooth, h, which)
@@ -193,7 +176,9 @@ class Prober:
         self.counts.kinks += 1
         self._between(direction, slopes, todo, which[0])
 
-    def _inexact(self, wider: Slopes, slopes: Slopes, todo: Array, k: int) -> Array:
+    def _inexact(
+        self, direction: Array, h: float, wider: Slopes, slopes: Slopes, todo: Array, k: int
+    ) -> Array:
         """Return which results are rough by rounding: their errors grow as the step shrinks."""
         level = float(
             np.max(np.abs(wider.value), initial=0.0, where=todo & np.isfinite(wider.value))
@@ -201,6 +186,10 @@ class Prober:
         with np.errstate(invalid="ignore"):
             noisy = (slopes.error > 4 * wider.error) & (wider.error < 0.2 * level) & slopes.rough
         noisy = noisy & todo
+        if noisy.any():
+            # So do those of one kink with another about h away, but once.
+            finer = self.measure(direction, h / _SHRINK)
+            noisy = noisy & ~((finer.error > 0) & (finer.error < 8 * slopes.error))
         if noisy.any():
             self.unsure.append(weigh(wider, self.point.cotangents[k], noisy))
         return noisy
@@ -335,9 +324,10 @@ class Prober:
         low, high = float(np.minimum(left, right).sum()), float(np.maximum(left, right).sum())
         gradient = self.point.gradient(g)[self.index]
         analytic = dot(gradient, direction)
-        allowed = (
-            1e-5 * (norm(left) + norm(right)) + 8 * noise + _FLOOR * norm(gradient * direction)
-        )
+        # Where f is flat and curved, as x³ at 0, one-sided slopes are all truncation.
+        curved = float(np.abs(g * np.where(there, slopes.drift, 0.0)).sum())
+        allowed = 1e-5 * (norm(left) + norm(right)) + 8 * noise + curved
+        allowed += _FLOOR * norm(gradient * direction)
         if low - allowed <= analytic <= high + allowed:
             return None
         nearest = low if analytic < low else high

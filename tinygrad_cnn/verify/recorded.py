@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tinygrad_cnn.graph import GraphError, Node, nodes_below
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.verify.core import Options, check_subject
-from tinygrad_cnn.verify.elements import random_direction
+from tinygrad_cnn.verify.elements import generator, random_direction
 from tinygrad_cnn.verify.endtoend import check_end_to_end
 from tinygrad_cnn.verify.probe import Tolerance
 from tinygrad_cnn.verify.replay import Replay, check_kept
@@ -107,7 +107,7 @@ def check_recorded(
         )
     check_kept(function, nodes)
     replay = Replay(root, nodes)
-    rng = np.random.default_rng(options.seed)
+    rng = generator(options.seed)
     try:
         out = replay.record()
     except Exception as error:  # a user's op may raise anything
@@ -190,7 +190,7 @@ def _with_reference(
     options: Options,
 ) -> list[InputReport]:
     """Check also the way that second derivatives take through a fused operation."""
-    rng = np.random.default_rng(options.seed)
+    rng = generator(options.seed)
     fused, reference = (of_op(node.op, inputs, wanted, None, flag) for flag in (False, True))
     try:
         out = fused.forward(inputs)
