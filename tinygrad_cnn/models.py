@@ -40,32 +40,34 @@ class Momentum(nn.Module):
         return self.linear(F.flatten(x, 1))  # 10
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(nn.Sequential):
     """Two convolutions with batch normalisation: the default network.
 
     Images (N, 1, 28, 28) to logits (N, 10).
     """
 
     def __init__(self, generator: np.random.Generator | None = None) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 16, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.conv2 = nn.Conv2d(16, 18, 4, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(18)
-        self.linear1 = nn.Linear(3042, 20, bias=False)
-        self.bn3 = nn.BatchNorm1d(20)
-        self.linear2 = nn.Linear(20, 10)
-        for layer in (self.conv1, self.conv2, self.linear1, self.linear2):
-            nn.init.normal_(layer.weight, 0.0, 0.1, generator=generator)
-        nn.init.zeros_(self.linear2.bias)
-
-    def forward(self, x: Any) -> Any:
-        """Compute logits."""
-        x = F.relu(self.bn1(self.conv1(x)))  # 16, 28, 28
-        x = F.max_pool2d(x, 2)  # 16, 14, 14
-        x = F.relu(self.bn2(self.conv2(x)))  # 18, 13, 13
-        x = F.relu(self.bn3(self.linear1(F.flatten(x, 1))))  # 20
-        return self.linear2(x)  # 10
+        super().__init__(
+            {
+                "conv1": nn.Conv2d(1, 16, 3, padding=1, bias=False),
+                "bn1": nn.BatchNorm2d(16),
+                "relu1": nn.ReLU(),  # 16, 28, 28
+                "pool": nn.MaxPool2d(2),  # 16, 14, 14
+                "conv2": nn.Conv2d(16, 18, 4, padding=1, bias=False),
+                "bn2": nn.BatchNorm2d(18),
+                "relu2": nn.ReLU(),  # 18, 13, 13
+                "flatten": nn.Flatten(),
+                "linear1": nn.Linear(3042, 20, bias=False),
+                "bn3": nn.BatchNorm1d(20),
+                "relu3": nn.ReLU(),  # 20
+                "linear2": nn.Linear(20, 10),
+            }
+        )
+        for layer in self:
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                nn.init.normal_(layer.weight, 0.0, 0.1, generator=generator)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
 
 class Regression(nn.Module):

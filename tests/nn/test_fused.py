@@ -201,6 +201,82 @@ def test_verification_finds_every_rule_right():
     assert {"conv", "pool", "relu"} <= {result.scope for result in report.results}
 
 
+# ------------------------------------------------ normalisation by the batch's statistics
+
+
+def training_net(*behind, offset=0.0, **settings):
+    """A normalisation in training whose scales have both signs, and what follows it."""
+    norm = nn.BatchNorm2d(6, **settings)
+    rng = np.random.default_rng(2)
+    if norm.affine:
+        for t in (norm.weight, norm.bias):
+            t.data = rng.normal(size=6).astype(np.float32)
+    return nn.Sequential(norm, *behind), images(5, 6, 9, 12) + np.float32(offset)
+
+
+BEHIND = {
+    "relu": (nn.ReLU(),),
+    "pool": (nn.MaxPool2d(2),),
+    "both": (nn.ReLU(), nn.MaxPool2d((3, 2))),
+    "one pixel": (nn.ReLU(), nn.MaxPool2d(1)),
+}
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+@pytest.mark.parametrize("behind", BEHIND)
+@pytest.mark.parametrize("settings", [{}, {"affine": False}, {"track_running_stats": False}])
+def test_normalised_in_training_gives_the_same_bits_and_gradients(settings, behind, offset):
+    results = []
+    for apply in (one_by_one, lambda net, x: net(x)):
+        net, x = training_net(*BEHIND[behind], offset=offset, **settings)
+        results.append(gradients(apply, net, x) + [t.numpy() for t in net.buffers()])
+    for a, b in zip(*results, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_statistics_move_without_recording_too():
+    net, x = training_net(*BEHIND["both"])
+    other, _ = training_net(*BEHIND["both"])
+    with tinygrad_cnn.no_grad():
+        assert np.array_equal(net(tensor(x)).numpy(), one_by_one(other, tensor(x)).numpy())
+    assert net[0].num_batches_tracked.item() == 1
+    for mine, its in zip(net.buffers(), other.buffers(), strict=True):
+        assert np.array_equal(mine.numpy(), its.numpy())
+
+
+def test_the_graph_shows_all_three_and_every_rule_is_right():
+    net, x = training_net(*BEHIND["both"])
+    y = net(tensor(x, requires_grad=True))
+    found = [(node.op.name, node.scope, node.shape) for node in nodes_below(y)]
+    assert found == [
+        ("batch_norm", "0", (5, 6, 9, 12)),
+        ("max_pool2d", "2", (5, 6, 3, 6)),
+        ("relu", "1", (5, 6, 3, 6)),
+    ]
+    assert check_graph((y**2).sum())
+
+
+def test_a_normalisation_in_evaluation_is_called():
+    net, x = training_net(*BEHIND["both"])
+    net.eval()
+    assert [node.op.name for node in nodes_below(net(tensor(x)))] == [
+        "batch_norm_eval",
+        "relu",
+        "max_pool2d",
+    ]
+
+
+def test_errors_of_a_normalisation_name_it():
+    net, x = training_net(*BEHIND["both"])
+    for wrong, where, text in (
+        (x[:, :4], "0: BatchNorm2d", "batch_norm: running_mean expects shape"),
+        (x[..., :1], "2: MaxPool2d", "max_pool2d: a window of"),
+    ):
+        with pytest.raises(ValueError, match=text) as failure:
+            net(tensor(wrong))
+        assert failure.value.__notes__ == [f"in {where}.forward"]
+
+
 # ------------------------------------------------------------- normalisation by constants
 
 

@@ -23,7 +23,7 @@ from tinygrad_cnn.kernels.pool import (
     sweep_images,
 )
 
-__all__ = ["max_pool2d", "max_pool2d_values", "write_maxima"]
+__all__ = ["copy_by_place", "max_pool2d", "max_pool2d_values", "pool_and_rectify", "write_maxima"]
 
 Array = npt.NDArray[Any]
 
@@ -73,7 +73,7 @@ def max_pool2d(
 
     def step(source: Array, out: Array, chosen: Array) -> None:
         if tiled:
-            write_maxima(_by_place(source, kernel_size, out.shape), out, chosen)
+            write_maxima(copy_by_place(source, kernel_size, out.shape), out, chosen)
             return
         # Along each row first: at ties the first tap, row by row, wins in both passes.
         across = (*source.shape[:2], *out.shape[2:])  # (n, H, OW, C)
@@ -89,7 +89,7 @@ def max_pool2d(
 
 # Blocks of memory instead of rows of C numbers: one thread, (1, 8, 26, 26) 19.7 µs -> 14.6;
 # two, (32, 4, 16, 16) 97 -> 55; (1000, 16, 28, 28) 8.2 ms -> 7.9.
-def _by_place(source: Array, kernel_size: Pair, out_shape: tuple[int, ...]) -> Array:
+def copy_by_place(source: Array, kernel_size: Pair, out_shape: tuple[int, ...]) -> Array:
     """Copy windows that lie side by side in images (n, H, W, C) to (KH·KW, n, OH, OW, C)."""
     KH, KW = kernel_size
     n, OH, OW, C = out_shape
@@ -217,6 +217,20 @@ def _running_maximum(source: Array, out: Array, running: _Running) -> None:
         out.fill(-np.inf)
     for _, outputs, inputs in running.taps:
         np.maximum(out[outputs], source[inputs], out=out[outputs])
+
+
+def pool_and_rectify(y: Array, block: Pair, relu: bool, taps: bool) -> tuple[Array, Array | None]:
+    """Return the maximum of each block of pixels, of which the ReLU if wanted, and its tap.
+
+    Taps are those of `y`; None if they are not wanted.
+    """
+    if taps:
+        out, chosen = max_pool2d(y, block, block)
+    else:
+        out, chosen = max_pool2d_values(y, block, block), None
+    if relu:
+        np.maximum(out, 0, out=out)
+    return out, chosen
 
 
 def write_maxima(values: Array, out: Array, chosen: Array | None) -> None:

@@ -24,6 +24,7 @@ from tinygrad_cnn.kernels.reduce import (
 from tinygrad_cnn.kernels.threads import parallel
 
 __all__ = [
+    "Affine",
     "batch_norm_eval_gradient",
     "batch_norm_gradient",
     "batch_statistics",
@@ -126,9 +127,7 @@ class _Rows:
         self.dtype = dtype
 
     def per_channel(self, values: Array) -> Array:
-        repeated = np.empty((self.repeat, values.size), self.dtype)
-        repeated[...] = values
-        return repeated.reshape(-1)  # (repeat·C,)
+        return _repeated(values, self.repeat, self.dtype)
 
     def sweep(self, step: Callable[..., None], *matrices: Array) -> None:
         """Call ``step(width, *blocks)``, each block (rows, width), until all is covered."""
@@ -153,8 +152,9 @@ def normalize(
     inverse_std: Array,
     weight: Array | None = None,
     bias: Array | None = None,
+    relu: bool = False,
 ) -> Array:
-    """Normalise each channel, then scale and shift it.
+    """Normalise each channel, then scale and shift it, and apply a ReLU if wanted.
 
     ``out[n, c] = (x[n, c] − mean[c]) · inverse_std[c] · weight[c] + bias[c]``
 
@@ -166,6 +166,8 @@ def normalize(
         Shape (C,).
     weight, bias
         Shape (C,), or None for 1 and 0.
+    relu
+        Whether to return max(out, 0).
 
     Returns
     -------
@@ -180,32 +182,66 @@ def normalize(
            [2.]])
     """
     matrix = positions(x)
-    scale = _scale(inverse_std, weight)
     if len(matrix) <= _FEW_ROWS:
         with np.errstate(invalid="ignore", over="ignore"):
             out = matrix - mean
-            out *= scale.astype(x.dtype)
+            out *= _scale(inverse_std, weight).astype(x.dtype)
             if bias is not None:
                 out += bias.astype(x.dtype, copy=False)
+            if relu:
+                np.maximum(out, 0, out=out)
         return _from_positions(out, x.shape)
     out = np.empty_like(matrix)
     rows = _Rows(matrix.shape, matrix.dtype)
-    fold = _foldable(mean, inverse_std)
-    shift = bias
-    if fold:
-        shift = -mean * scale if bias is None else bias - mean * scale
-    row_mean, row_scale = rows.per_channel(mean), rows.per_channel(scale)
-    row_shift = None if shift is None else rows.per_channel(shift)
+    affine = Affine(mean, inverse_std, weight, bias, rows.repeat, matrix.dtype)
 
     def step(width: int, source: Array, target: Array) -> None:
-        if not fold:
-            source = np.subtract(source, row_mean[:width], out=target)
-        np.multiply(source, row_scale[:width], out=target)
-        if row_shift is not None:
-            np.add(target, row_shift[:width], out=target)
+        affine(source, target, width)
+        if relu:
+            np.maximum(target, 0, out=target)
 
     rows.sweep(step, matrix, out)
     return _from_positions(out, x.shape)
+
+
+class Affine:
+    """``(x − mean) · inverse_std · weight + bias`` along rows of `repeat` positions.
+
+    The factors, of shape (C,), are repeated once: (repeat·C,).
+    """
+
+    def __init__(
+        self,
+        mean: Array,
+        inverse_std: Array,
+        weight: Array | None,
+        bias: Array | None,
+        repeat: int,
+        dtype: np.dtype[Any],
+    ) -> None:
+        scale = _scale(inverse_std, weight)
+        self.mean: Array | None = None
+        shift = bias
+        if _foldable(mean, inverse_std):
+            shift = -mean * scale if bias is None else bias - mean * scale
+        else:
+            self.mean = _repeated(mean, repeat, dtype)
+        self.scale = _repeated(scale, repeat, dtype)
+        self.shift = None if shift is None else _repeated(shift, repeat, dtype)
+
+    def __call__(self, source: Array, target: Array, width: int | None = None) -> None:
+        """Write to `target` what becomes of `source`: (rows, width) both, the whole by default."""
+        if self.mean is not None:
+            source = np.subtract(source, self.mean[:width], out=target)
+        np.multiply(source, self.scale[:width], out=target)
+        if self.shift is not None:
+            np.add(target, self.shift[:width], out=target)
+
+
+def _repeated(values: Array, repeat: int, dtype: np.dtype[Any]) -> Array:
+    repeated = np.empty((repeat, values.size), dtype)
+    repeated[...] = values
+    return repeated.reshape(-1)
 
 
 def _scale(inverse_std: Array, weight: Array | None) -> Array:

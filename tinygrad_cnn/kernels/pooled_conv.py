@@ -21,7 +21,7 @@ from tinygrad_cnn.kernels.correlation import (
     run_jobs,
 )
 from tinygrad_cnn.kernels.layouts import Window
-from tinygrad_cnn.kernels.max_pool import max_pool2d, max_pool2d_values, write_maxima
+from tinygrad_cnn.kernels.max_pool import pool_and_rectify, write_maxima
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.single import single_product
@@ -87,9 +87,7 @@ def conv2d_max_pool2d(
         images.shape, contiguous, x.itemsize, conv_shape, window, block
     ):
         y = conv2d(x, w, bias, stride, padding, dilation, groups)
-        pool = max_pool2d(y, block, block) if taps else (max_pool2d_values(y, block, block), None)
-        add_bias_and_rectify(pool[0], None, relu)
-        return pool
+        return pool_and_rectify(y, block, relu, taps)
     N, OH, OW, out_channels = conv_shape
     out = aligned_empty((N, OH // block[0], OW // block[1], out_channels), x.dtype)
     chosen = np.empty(out.shape, np.uint8) if taps else None

@@ -1,4 +1,4 @@
-"""Which layers of a `Sequential` are computed at once: a convolution with what follows it."""
+"""Which layers of a `Sequential` are computed at once: those that follow a large one."""
 
 from __future__ import annotations
 
@@ -14,47 +14,53 @@ from tinygrad_cnn.nn.pooling import MaxPool2d
 from tinygrad_cnn.ops.fused import After
 from tinygrad_cnn.tensor import Tensor
 
+_FIRST = (Conv2d, BatchNorm2d)
+
 
 def apply_in_order(modules: Sequence[Module], input: Any) -> Any:
     """Apply modules one after the other, some of them at once; the results are the same.
 
-    A `Conv2d` and the `ReLU` and the `MaxPool2d` behind it are computed tile by tile. The graph
-    shows all of them, the pool before the ReLU: the order in which they take less time. Where
-    nothing is recorded, so is a `BatchNorm2d` in evaluation, folded into the weights: the result
-    then differs by rounding. Layers of derived classes are called one by one, for they may do
-    something else.
+    A `Conv2d`, or a `BatchNorm2d` in training, is computed with the `ReLU` and the `MaxPool2d`
+    behind it. The graph shows all of them, the pool before the ReLU: the order in which they take
+    less time. Where nothing is recorded, a `BatchNorm2d` in evaluation is folded into the weights
+    of the convolution before it: the result then differs by rounding. Layers of derived classes are
+    called one by one, for they may do something else.
     """
     position, count = 0, len(modules)
     while position < count:
         module = modules[position]
         position += 1
-        if type(module) is not Conv2d or position == count or getattr(input, "ndim", 0) != 4:
-            input = module(input)
-            continue
-        norm, after, taken = _behind(module, modules[position : position + 3], input)
-        input = module(input, norm, after) if taken else module(input)
+        arguments, taken = _behind(module, modules[position : position + 3], input)
+        input = module(input, *arguments)
         position += taken
     return input
 
 
-def _behind(
-    conv: Conv2d, modules: Sequence[Module], input: Any
-) -> tuple[Module | None, After, int]:
-    """Return what is computed at once with a convolution, and how many of the modules that is."""
-    norm, relu = None, None
-    rest = list(modules)
-    if rest and _folds(conv, rest[0], input):
-        norm = rest.pop(0)
-    if rest and type(rest[0]) is ReLU:
-        relu = path_of(rest.pop(0))
+def _behind(module: Module, behind: Sequence[Module], input: Any) -> tuple[tuple[Any, ...], int]:
+    """Return what a module is told to compute at once, and how many of those behind that is."""
+    kind = type(module)
+    if kind not in _FIRST or not behind or getattr(input, "ndim", 0) != 4:
+        return (), 0
+    norm, relu, taken = None, None, 0
+    if isinstance(module, BatchNorm2d):
+        if not module.uses_batch or input.dtype.kind != "f":
+            return (), 0
+    elif isinstance(module, Conv2d) and _folds(module, behind[0], input):
+        norm, taken = behind[0], 1
+    if taken < len(behind) and type(behind[taken]) is ReLU:
+        relu = path_of(behind[taken])
+        taken += 1
     after = After(relu)
-    if rest and _tiles(rest[0]):
-        after = After(relu, path_of(rest[0]), rest[0].kernel_size)
-        rest.pop(0)
-    return norm, after, len(modules) - len(rest)
+    pool = behind[taken] if taken < len(behind) else None
+    if _tiles(pool):
+        after = After(relu, path_of(pool), pool.kernel_size)
+        taken += 1
+    if not taken:
+        return (), 0
+    return (norm, after) if kind is Conv2d else (after,), taken
 
 
-def _tiles(module: Module) -> TypeGuard[MaxPool2d]:
+def _tiles(module: Module | None) -> TypeGuard[MaxPool2d]:
     """Whether a module is a max-pool whose windows lie side by side, without padding."""
     return (
         type(module) is MaxPool2d

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
+from tinygrad_cnn.ops.fused import After, batch_norm_then
 from tinygrad_cnn.tensor import Tensor
 
 
@@ -48,8 +50,11 @@ class _BatchNorm(Module):
         self.register_buffer("running_var", Tensor(np.ones(size, dtype)) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.batch_norm`; in training, update the running statistics."""
+    def forward(self, input: Any, after: After | None = None) -> Any:
+        """Apply `functional.batch_norm`; in training, update the running statistics.
+
+        With what a `Sequential` computes at once, which comes `after`; for training alone.
+        """
         if input.ndim not in self.ndims:
             raise ValueError(
                 f"{type(self).__name__}: expects an input of shape {self.expects}, "
@@ -61,16 +66,16 @@ class _BatchNorm(Module):
             count._data += 1
             if momentum is None:  # the plain average of all batches
                 momentum = 1 / count.item()
-        return F.batch_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training or self.running_mean is None,
-            0.0 if momentum is None else momentum,
-            self.eps,
-        )
+        tensors = self.running_mean, self.running_var, self.weight, self.bias
+        share = 0.0 if momentum is None else momentum
+        if after is not None:
+            return batch_norm_then(input, *tensors, share, self.eps, mode.scope, after)
+        return F.batch_norm(input, *tensors, self.uses_batch, share, self.eps)
+
+    @property
+    def uses_batch(self) -> bool:
+        """Whether the next call will normalise by the batch's own statistics."""
+        return self.training or self.running_mean is None
 
     def extra_repr(self) -> str:
         """Return the settings."""

@@ -33,16 +33,17 @@ class BatchNorm(Op):
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
         mean, var = kernels.batch_statistics(x)
-        return kernels.normalize(x, mean, self._inverse_std(var), weight, bias), (mean, var)
+        return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var)
 
-    def _inverse_std(self, var: Any) -> Any:
+    def inverse_std(self, var: Any) -> Any:
+        """Return ``1 / √(var + eps)``."""
         return (1.0 / np.sqrt(var + self.eps)).astype(var.dtype, copy=False)
 
     def backward(
         self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
     ) -> tuple[Any, ...]:
         mean, var = aux
-        return kernels.batch_norm_gradient(g, x, mean, self._inverse_std(var), weight)
+        return kernels.batch_norm_gradient(g, x, mean, self.inverse_std(var), weight)
 
     def reference(self, x: Any, weight: Any, bias: Any) -> Any:
         """Compute the same in plain operations."""
@@ -148,6 +149,23 @@ def batch_norm(
     array([[-1.],
            [ 1.]])
     """
+    check_batch_norm(input, running_mean, running_var, weight, bias, training)
+    if not training:
+        return BatchNormEval(eps)(input, running_mean, running_var, weight, bias)
+    y, (mean, var) = BatchNorm(eps)(input, weight, bias, with_aux=True)
+    move_statistics(running_mean, running_var, mean, var, momentum, input.shape)
+    return y
+
+
+def check_batch_norm(
+    input: Operand,
+    running_mean: Operand | None,
+    running_var: Operand | None,
+    weight: Operand | None,
+    bias: Operand | None,
+    training: bool,
+) -> None:
+    """Raise unless the arguments of `batch_norm` fit each other."""
     if input.ndim not in (2, 3, 4):
         raise ValueError(
             f"batch_norm: expects (N, C), (N, C, L) or (N, C, H, W), got {tuple(input.shape)}"
@@ -165,20 +183,28 @@ def batch_norm(
                 f"batch_norm: {name} expects shape ({C},) for input of shape "
                 f"{tuple(input.shape)}, got {tuple(array.shape)}"
             )
-    if not training:
-        if running_mean is None or running_var is None:
-            raise ValueError("batch_norm: evaluation expects running_mean and running_var")
-        return BatchNormEval(eps)(input, running_mean, running_var, weight, bias)
-    count = math.prod(input.shape) // max(C, 1)
-    if count <= 1:
-        raise ValueError(
-            "batch_norm: expects more than one value a channel in training, "
-            f"got input of shape {tuple(input.shape)}"
-        )
-    y, (mean, var) = BatchNorm(eps)(input, weight, bias, with_aux=True)
+    if training:
+        if math.prod(input.shape) // max(C, 1) <= 1:
+            raise ValueError(
+                "batch_norm: expects more than one value a channel in training, "
+                f"got input of shape {tuple(input.shape)}"
+            )
+    elif running_mean is None or running_var is None:
+        raise ValueError("batch_norm: evaluation expects running_mean and running_var")
+
+
+def move_statistics(
+    running_mean: Any,
+    running_var: Any,
+    mean: Array,
+    var: Array,
+    momentum: float,
+    shape: tuple[int, ...],
+) -> None:
+    """Move running statistics towards those of a batch of this shape, in place."""
+    count = math.prod(shape) // shape[1]
     _move(running_mean, mean, momentum)
     _move(running_var, var * (count / (count - 1)), momentum)
-    return y
 
 
 def _move(running: Any, batch: Array, momentum: float) -> None:
