@@ -66,10 +66,9 @@ def max_pool2d(
     5.0 1
     """
     windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    (height, width), rows, columns = _separable(windows)
+    (height, width), rows, columns, tiled = _separable(windows)
     shape = (x.shape[0], height, width, x.shape[1])
     out, chosen = np.empty(shape, x.dtype), np.empty(shape, windows.tap_dtype)
-    tiled = 2 <= kernel_size[0] * kernel_size[1] <= 256 and windows.lie_inside
 
     def step(source: Array, out: Array, chosen: Array) -> None:
         if tiled:
@@ -166,7 +165,7 @@ def max_pool2d_values(
     3.0
     """
     windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    (height, width), rows, columns = _separable(windows)
+    (height, width), rows, columns, _ = _separable(windows)
     out = np.empty((x.shape[0], height, width, x.shape[1]), x.dtype)
 
     def step(source: Array, out: Array) -> None:
@@ -190,8 +189,11 @@ class _Running(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _separable(windows: Windows) -> tuple[Pair, _Running, _Running]:
-    """Return the output size, and the taps along the rows and along the columns."""
+def _separable(windows: Windows) -> tuple[Pair, _Running, _Running, bool]:
+    """Return the output size, the taps along the rows and along the columns.
+
+    And whether there are 2 to 256 taps and windows lie side by side, none over the edge.
+    """
     size = windows.output_size
     axes = []
     for axis, length in enumerate(size):
@@ -205,7 +207,16 @@ def _separable(windows: Windows) -> tuple[Pair, _Running, _Running]:
             axes.append(_Running((taps[0][2], taps[1][2]), taps[2:]))
         else:
             axes.append(_Running(None, taps))
-    return size, axes[0], axes[1]
+    few = 2 <= windows.kernel_size[0] * windows.kernel_size[1] <= 256
+    return size, axes[0], axes[1], few and _lie_inside(windows)
+
+
+def _lie_inside(windows: Windows) -> bool:
+    axes = zip(*windows[:5], windows.output_size, strict=True)
+    return all(
+        kernel == stride and padding == 0 and (kernel == 1 or dilation == 1) and n * kernel <= size
+        for size, kernel, stride, padding, dilation, n in axes
+    )
 
 
 def _running_maximum(source: Array, out: Array, running: _Running) -> None:

@@ -94,11 +94,6 @@ class Windows(NamedTuple):
         """Whether no two windows share an input element."""
         return _disjoint(self)
 
-    @property
-    def lie_inside(self) -> bool:
-        """Whether windows lie side by side, without gaps, and none hangs over the image."""
-        return _lie_inside(self)
-
     def reach_all(self, output_size: tuple[int, ...]) -> bool:
         """Whether disjoint windows of this number reach every input element."""
         return _reach_all(self, output_size)
@@ -125,15 +120,6 @@ def _output_size(windows: Windows) -> Pair:
 def _disjoint(windows: Windows) -> bool:
     axes = zip(windows.kernel_size, windows.stride, windows.dilation, strict=True)
     return all(kernel == 1 or dilation * (kernel - 1) < stride for kernel, stride, dilation in axes)
-
-
-@lru_cache(maxsize=1024)
-def _lie_inside(windows: Windows) -> bool:
-    axes = zip(*windows[:5], windows.output_size, strict=True)
-    return all(
-        kernel == stride and padding == 0 and (kernel == 1 or dilation == 1) and n * kernel <= size
-        for size, kernel, stride, padding, dilation, n in axes
-    )
 
 
 @lru_cache(maxsize=1024)
