@@ -16,10 +16,10 @@ Sample = Callable[[int], float]
 
 _FEWEST_SAMPLES = 3
 _SAMPLE_SECONDS = 0.02  # what is shorter is repeated within a sample
-# Each turn begins with runs that do not count. A peer's threads go on spinning for milliseconds
-# after its turn (OpenMP's do) and the caches hold its arrays: on two threads the MNIST example
-# took 49 ms right after PyTorch's turn, and 38 once it had been running.
-_LEAD_SECONDS = 0.03
+# Each turn begins with runs that do not count. A peer's threads go on spinning after its turn, those
+# of OpenBLAS for a tenth of a second, and the caches hold its arrays: right after MyGrad's turn the
+# MNIST example took 49 ms on two threads, and 30 once it had been running that long.
+_LEAD_SECONDS = 0.15
 
 
 def sampler(run: Callable[[], Any], clock: str) -> Sample:
