@@ -231,9 +231,9 @@ def _running_maximum(source: Array, out: Array, running: _Running) -> None:
 
 
 def pool_and_rectify(y: Array, block: Pair, relu: bool, taps: bool) -> tuple[Array, Array | None]:
-    """Return the maximum of each block of pixels, of which the ReLU if wanted, and its tap.
+    """Return the maximum of each block of pixels, rectified if wanted, and which pixel it is.
 
-    Taps are those of `y`; None if they are not wanted.
+    The taps are those of `y`, before the ReLU; None if they are not wanted.
     """
     if taps:
         out, chosen = max_pool2d(y, block, block)

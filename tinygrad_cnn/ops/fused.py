@@ -1,8 +1,9 @@
 """Convolutions and batch normalisation with what follows them, computed while it is in the cache.
 
 A ReLU of its own reads and writes the whole result again, and so do batch normalisation and
-pooling. What is recorded is the operations one by one, each with its own rule. Two threads,
-inference: the MNIST example, batch 64, 11.4 ms -> 9.9; ResNet-20, batch 128, 96 -> 83.
+pooling. What is recorded is the operations one by one, each with its own rule. Two threads: inference
+of the MNIST example, batch 64, 11.4 ms -> 9.9, with the pool 7.9; of ResNet-20, batch 128, 96 -> 83; a
+step of `batchnorm`, batch 1000, 125 -> 111.
 """
 
 from __future__ import annotations
