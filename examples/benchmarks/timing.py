@@ -16,9 +16,9 @@ Sample = Callable[[int], float]
 
 _FEWEST_SAMPLES = 3
 _SAMPLE_SECONDS = 0.02  # what is shorter is repeated within a sample
-# Each turn begins with runs that do not count. A peer's threads go on spinning after its turn, those
-# of OpenBLAS for a tenth of a second, and the caches hold its arrays: right after MyGrad's turn the
-# MNIST example took 49 ms on two threads, and 30 once it had been running that long.
+# Each turn begins with runs that do not count. A peer's threads go on spinning after its turn,
+# those of OpenBLAS for a tenth of a second, and the caches hold its arrays: right after MyGrad's
+# turn the MNIST example took 49 ms on two threads, and 30 once it had been running that long.
 _LEAD_SECONDS = 0.15
 
 

@@ -32,11 +32,15 @@ def one_by_one(x, w, bias, arguments, block, relu):
 
 def in_the_tile(x, w, bias, arguments, block, relu, taps=True):
     """Do it at once even where that is slower."""
-    with (
-        mock.patch.object(pooled_conv, "_SAVED", np.inf),
-        mock.patch.object(pooled_conv, "conv2d", side_effect=AssertionError("one by one")),
-    ):
-        return conv2d_max_pool2d(x, w, bias, *arguments, block, relu, taps)
+    pooled_conv._way.cache_clear()
+    try:
+        with (
+            mock.patch.object(pooled_conv, "_SAVED", np.inf),
+            mock.patch.object(pooled_conv, "conv2d", side_effect=AssertionError("one by one")),
+        ):
+            return conv2d_max_pool2d(x, w, bias, *arguments, block, relu, taps)
+    finally:
+        pooled_conv._way.cache_clear()
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)

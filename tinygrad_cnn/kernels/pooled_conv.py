@@ -24,14 +24,15 @@ from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.max_pool import pool_and_rectify, write_maxima
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
-from tinygrad_cnn.kernels.single import single_product
-from tinygrad_cnn.kernels.windows import Gatherer, plan_for, plan_of
+from tinygrad_cnn.kernels.single import SingleProduct, single_product
+from tinygrad_cnn.kernels.windows import Gatherer, ProductPlan, plan_for
 
 __all__ = ["conv2d_max_pool2d"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
+Shape = tuple[int, ...]
 
 # What pooling in the tile saves, ns for each output of the convolution (see the figures above).
 _SAVED = 0.3
@@ -80,52 +81,50 @@ def conv2d_max_pool2d(
     array([[[ 5.,  7.],
             [13., 15.]]])
     """
-    conv_shape, window = conv2d_geometry(x.shape, w.shape, stride, padding, dilation)
     images, kernels = channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C, O)
-    contiguous = images.flags.c_contiguous
-    if groups > 1 or not _is_worthwhile(
-        images.shape, contiguous, x.itemsize, conv_shape, window, block
-    ):
+    image = images.shape, images.flags.c_contiguous, x.itemsize
+    way = None
+    if groups == 1:
+        way = _way(*image, *conv2d_geometry(x.shape, w.shape, stride, padding, dilation), block)
+    if way is None:
         y = conv2d(x, w, bias, stride, padding, dilation, groups)
         return pool_and_rectify(y, block, relu, taps)
-    N, OH, OW, out_channels = conv_shape
-    out = aligned_empty((N, OH // block[0], OW // block[1], out_channels), x.dtype)
-    chosen = np.empty(out.shape, np.uint8) if taps else None
-    plan = plan_of(images, _covered(conv_shape, block), window, sums=True, block=block)
-    single = single_product(plan)
+    plan, single, out_shape = way
+    out = aligned_empty(out_shape, x.dtype)
+    chosen = np.empty(out_shape, np.uint8) if taps else None
     if single is not None:
         made = single(images, kernels, bias, relu=False)
-        write_maxima(made.reshape(block[0] * block[1], *out.shape), out, chosen)
+        write_maxima(made.reshape(-1, *out_shape), out, chosen)
         add_bias_and_rectify(out, None, relu)
     else:
-        job = _PooledCorrelation(images, kernels, out, chosen, window, block, bias, relu)
-        run_jobs([job], N)
+        job = _PooledCorrelation(images, kernels, out, chosen, plan.window, block, bias, relu)
+        run_jobs([job], len(x))
     return channels_first(out), None if chosen is None else channels_first(chosen)
 
 
 @lru_cache(maxsize=1024)
-def _is_worthwhile(
-    shape: tuple[int, ...],
+def _way(
+    shape: Shape,
     contiguous: bool,
     itemsize: int,
     conv_shape: tuple[int, int, int, int],
     window: Window,
     block: Pair,
-) -> bool:
-    """Whether pooling in the tile saves more than laying windows out block by block costs."""
-    N, OH, OW, out_channels = conv_shape
-    if 0 in conv_shape or not 2 <= block[0] * block[1] <= 256:
-        return False
-    image = shape, contiguous, itemsize
-    alone = plan_for(*image, conv_shape, window, True)
-    blocks = plan_for(*image, _covered(conv_shape, block), window, True, block)
-    return blocks.cost <= alone.cost + _SAVED * N * OH * OW * out_channels
+) -> tuple[ProductPlan, SingleProduct | None, Shape] | None:
+    """Return how to pool in the tile, and the shape of the result.
 
-
-def _covered(conv_shape: tuple[int, int, int, int], block: Pair) -> tuple[int, int, int, int]:
-    """Return the shape of the outputs that lie in whole blocks."""
+    None where laying windows out block by block costs more than pooling in the tile saves.
+    """
     N, OH, OW, out_channels = conv_shape
-    return N, OH - OH % block[0], OW - OW % block[1], out_channels
+    height, width = block
+    if 0 in conv_shape or not 2 <= height * width <= 256:
+        return None
+    covered = N, OH - OH % height, OW - OW % width, out_channels
+    alone = plan_for(shape, contiguous, itemsize, conv_shape, window, True)
+    blocks = plan_for(shape, contiguous, itemsize, covered, window, True, block)
+    if blocks.cost > alone.cost + _SAVED * N * OH * OW * out_channels:
+        return None
+    return blocks, single_product(blocks), (N, OH // height, OW // width, out_channels)
 
 
 class _PooledCorrelation(Correlation):

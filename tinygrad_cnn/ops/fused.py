@@ -1,14 +1,15 @@
 """Convolutions and batch normalisation with what follows them, computed while it is in the cache.
 
 A ReLU of its own reads and writes the whole result again, and so do batch normalisation and
-pooling. What is recorded is the operations one by one, each with its own rule. Two threads: inference
-of the MNIST example, batch 64, 11.4 ms -> 9.9, with the pool 7.9; of ResNet-20, batch 128, 96 -> 83; a
-step of `batchnorm`, batch 1000, 125 -> 111.
+pooling. What is recorded is the operations one by one, each with its own rule. Two threads:
+inference of the MNIST example, batch 64, 11.4 ms -> 9.9, with the pool 7.9; of ResNet-20, batch
+128, 96 -> 83; a step of `batchnorm`, batch 1000, 125 -> 111.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,12 +19,12 @@ from tinygrad_cnn.kernels import conv as kernels
 from tinygrad_cnn.kernels import norm as norm_kernels
 from tinygrad_cnn.kernels.pooled_conv import conv2d_max_pool2d
 from tinygrad_cnn.kernels.pooled_norm import normalize_max_pool2d
-from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import Relu
-from tinygrad_cnn.ops.conv import Conv2d, checked_conv2d, same_dtype
+from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, same_dtype
 from tinygrad_cnn.ops.norm import BatchNorm, check_batch_norm, move_statistics
 from tinygrad_cnn.ops.pool import MaxPool2d, checked_max_pool2d
-from tinygrad_cnn.ops.together import Made, Step, apply_together
+from tinygrad_cnn.ops.together import Step, apply_together
 
 Operand = TensorBase | Array
 Sizes = int | Sequence[int]
@@ -32,11 +33,7 @@ _relu = Relu()
 
 
 class After(NamedTuple):
-    """What follows: a ReLU, a max-pool or both, recorded with the pool first.
-
-    That order gives the same bits and the same gradients, and the ReLU's rule has to look at fewer
-    numbers. Scopes are the paths of the modules.
-    """
+    """What follows: a ReLU, a max-pool or both. Scopes are the paths of the modules."""
 
     relu: str | None = None
     """Scope of a ReLU, if there is one."""
@@ -45,24 +42,56 @@ class After(NamedTuple):
     block: Sizes = 1
     """The size of its windows, which is its stride too; it has no padding."""
 
-    def steps(self, first: Step, pool: MaxPool2d | None) -> list[Step]:
-        """Return the first operation and those that follow, in the order of the record."""
-        steps = [first]
-        if pool is not None and self.pool is not None:
-            steps.append(Step(pool, self.pool))
-        if self.relu is not None:
-            steps.append(Step(_relu, self.relu))
-        return steps
 
-    def max_pool(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> MaxPool2d | None:
-        """Return the max-pool, checked against what it gets, or None if none follows."""
-        if self.pool is None:
-            return None
+class _Plan(NamedTuple):
+    """What is computed at once, checked."""
+
+    steps: tuple[Step, ...]
+    pool: MaxPool2d | None
+    relu: bool
+
+    def aux(self, first: Any, taps: Array | None) -> list[Any]:
+        """Return the aux of each step, given that of the first and the pool's."""
+        own = [first, taps] if self.pool is not None else [first]
+        return [*own, None] if self.relu else own
+
+
+def _plan(
+    first: Op, scope: str, shape: tuple[int, ...], dtype: np.dtype[Any], after: After
+) -> _Plan:
+    """Plan an operation, whose result has this shape and dtype, with what follows it.
+
+    The pool comes before the ReLU: that gives the same bits and the same gradients, and the ReLU's
+    rule has to look at fewer numbers.
+    """
+    steps, pool = [Step(first, scope, shape)], None
+    if after.pool is not None:
         try:
-            return checked_max_pool2d(shape, dtype, self.block, None, 0, 1, False)
+            pool = checked_max_pool2d(shape, dtype, after.block, None, 0, 1, False)
         except ValueError as error:
-            error.add_note(f"in {self.pool or 'the model'}: MaxPool2d.forward")
+            error.add_note(f"in {after.pool or 'the model'}: MaxPool2d.forward")
             raise
+        (height, width), (N, C, H, W) = pool.kernel_size, shape
+        shape = N, C, H // height, W // width
+        steps.append(Step(pool, after.pool, shape))
+    if after.relu is not None:
+        steps.append(Step(_relu, after.relu, shape))
+    return _Plan(tuple(steps), pool, after.relu is not None)
+
+
+# Checked once for each geometry: 5 of the 50 µs of a small network's inference.
+@lru_cache(maxsize=1024, typed=True)
+def _conv2d_plan(
+    image: tuple[int, ...],
+    weight: tuple[int, ...],
+    dtype: np.dtype[Any],
+    settings: tuple[Any, Any, Any, int],
+    scope: str,
+    after: After,
+) -> _Plan:
+    op = checked_conv2d(image, weight, *settings)
+    (N, OH, OW, out_channels), _ = kernels.conv2d_geometry(image, weight, *op.windows[:3])
+    return _plan(op, scope, (N, out_channels, OH, OW), dtype, after)
 
 
 def conv2d_then(
@@ -97,17 +126,16 @@ def conv2d_then(
     array([[1., 1.],
            [1., 1.]])
     """
-    op = checked_conv2d(input, weight, bias, stride, padding, dilation, groups)
-    shape = _out_shape(op, input, weight)
-    pool = after.max_pool(shape, weight.dtype)
-    steps = after.steps(Step(op, scope), pool)
+    settings = stride, padding, dilation, groups
+    plan = _conv2d_plan(input.shape, weight.shape, weight.dtype, settings, scope, after)
+    check_bias(weight, bias)
 
-    def compute(arrays: list[Any], recording: bool) -> Made:
+    def compute(arrays: list[Any], recording: bool) -> tuple[Array, Sequence[Any]]:
         x, w, b = same_dtype(*arrays)
-        out, taps = _convolve(op, x, w, b, pool, after.relu is not None, recording)
-        return _made(steps, out, shape, None, taps)
+        out, taps = _convolve(plan, x, w, b, recording)
+        return out, plan.aux(None, taps) if recording else ()
 
-    return apply_together(compute, steps, (input, weight, bias))
+    return apply_together(compute, plan.steps, (input, weight, bias))
 
 
 def batch_norm_then(
@@ -142,35 +170,25 @@ def batch_norm_then(
     array([[[[0., 1.]]]])
     """
     check_batch_norm(input, running_mean, running_var, weight, bias, training=True)
-    op, shape = BatchNorm(eps), tuple(input.shape)
-    pool = after.max_pool(shape, input.dtype)
-    steps = after.steps(Step(op, scope), pool)
+    op = BatchNorm(eps)
+    plan = _plan(op, scope, input.shape, input.dtype, after)
     statistics: list[Array] = []
 
-    def compute(arrays: list[Any], recording: bool) -> Made:
+    def compute(arrays: list[Any], recording: bool) -> tuple[Array, Sequence[Any]]:
         x, w, b = arrays
         mean, var = statistics[:] = norm_kernels.batch_statistics(x)
         constants = mean, op.inverse_std(var), w, b
-        relu, taps = after.relu is not None, None
-        if pool is None:
-            out = norm_kernels.normalize(x, *constants, relu=relu)
+        if plan.pool is None:
+            out, taps = norm_kernels.normalize(x, *constants, relu=plan.relu), None
         else:
-            out, taps = normalize_max_pool2d(x, *constants, pool.kernel_size, relu, recording)
-        return _made(steps, out, shape, (mean, var), taps)
+            block = plan.pool.kernel_size
+            out, taps = normalize_max_pool2d(x, *constants, block, plan.relu, recording)
+        return out, plan.aux((mean, var), taps) if recording else ()
 
-    y = apply_together(compute, steps, (input, weight, bias))
+    y = apply_together(compute, plan.steps, (input, weight, bias))
     mean, var = statistics
-    move_statistics(running_mean, running_var, mean, var, momentum, shape)
+    move_statistics(running_mean, running_var, mean, var, momentum, input.shape)
     return y
-
-
-def _made(
-    steps: list[Step], out: Array, shape: tuple[int, ...], aux: Any, taps: Array | None
-) -> Made:
-    """Say what each step made: the first a result of this shape with this aux."""
-    shapes = [shape] + [out.shape] * (len(steps) - 1)
-    own = [taps if isinstance(step.op, MaxPool2d) else None for step in steps]
-    return Made(out, shapes, [aux, *own[1:]])
 
 
 def conv2d_batch_norm(
@@ -205,7 +223,9 @@ def conv2d_batch_norm(
     >>> conv2d_batch_norm(x, w, None, 1, 0, 1, 1, (one, one, one, one, 0.0), After()).item()
     4.0
     """
-    op = checked_conv2d(input, weight, bias, stride, padding, dilation, groups)
+    settings = stride, padding, dilation, groups
+    plan = _conv2d_plan(input.shape, weight.shape, weight.dtype, settings, "", after)
+    check_bias(weight, bias)
     mean, var, scale, shift, eps = norm
     factor = 1.0 / np.sqrt(var._data.astype(np.float64) + eps)
     if scale is not None:
@@ -214,20 +234,15 @@ def conv2d_batch_norm(
     x, w = input._data, weight._data
     b = (offset * factor + (0.0 if shift is None else shift._data)).astype(x.dtype)
     w = w * factor[:, None, None, None].astype(x.dtype)
-    pool = after.max_pool(_out_shape(op, input, weight), x.dtype)
-    return input._wrap(_convolve(op, x, w, b, pool, after.relu is not None, False)[0], None)
-
-
-def _out_shape(op: Conv2d, input: Operand, weight: Operand) -> tuple[int, int, int, int]:
-    (N, OH, OW, out_channels), _ = kernels.conv2d_geometry(
-        input.shape, weight.shape, *op.windows[:3]
-    )
-    return N, out_channels, OH, OW
+    return input._wrap(_convolve(plan, x, w, b, False)[0], None)
 
 
 def _convolve(
-    op: Conv2d, x: Array, w: Array, b: Array | None, pool: MaxPool2d | None, relu: bool, taps: bool
+    plan: _Plan, x: Array, w: Array, b: Array | None, taps: bool
 ) -> tuple[Array, Array | None]:
-    if pool is None:
-        return kernels.conv2d(x, w, b, *op.windows, relu=relu), None
-    return conv2d_max_pool2d(x, w, b, *op.windows, pool.kernel_size, relu, taps)
+    """Return the result of all steps, and the pool's taps if they are wanted."""
+    op = plan.steps[0].op
+    assert isinstance(op, Conv2d)
+    if plan.pool is None:
+        return kernels.conv2d(x, w, b, *op.windows, relu=plan.relu), None
+    return conv2d_max_pool2d(x, w, b, *op.windows, plan.pool.kernel_size, plan.relu, taps)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tinygrad_cnn.graph import Array, Node, mode, record
 from tinygrad_cnn.inplace import exposed, refresh
 from tinygrad_cnn.op import Op, TensorBase, edge_of, operand, watch_foreign
+
+Compute = Callable[[list[Any], bool], tuple[Array, Sequence[Any]]]
+"""``compute(arrays, recording)`` returns the last result, and the aux of each operation."""
 
 
 class Step(NamedTuple):
@@ -18,48 +19,51 @@ class Step(NamedTuple):
     op: Op
     scope: str
     """Path of the module that it belongs to."""
+    shape: tuple[int, ...]
+    """Of its result."""
 
 
-class Made(NamedTuple):
-    """What computing them gave."""
-
-    out: Array
-    """The last one's result."""
-    shapes: Sequence[tuple[int, ...]]
-    """Of all results in turn, though the others are never made."""
-    aux: Sequence[Any]
-    """What each operation keeps as its aux, if they are to be recorded."""
-
-
-def apply_together(
-    compute: Callable[[list[Any], bool], Made], steps: Sequence[Step], inputs: tuple[Any, ...]
-) -> Any:
+def apply_together(compute: Compute, steps: Sequence[Step], inputs: tuple[Any, ...]) -> Any:
     """Apply the first operation to inputs and each other to the result of the one before.
 
-    ``compute(arrays, recording)`` does all of them at once. Only the last one's rule may read its
-    own result, and none but the first one's its input.
+    ``compute`` does all of them at once. Only the last one's rule may read its own result, and none
+    but the first one's its input. The aux are not looked at if nothing is recorded.
     """
     first = steps[0].op
-    arrays = [x._data if isinstance(x, TensorBase) else operand(x, first, inputs) for x in inputs]
-    tensors = [x for x in inputs if isinstance(x, TensorBase)]
-    edges = [edge_of(x) if isinstance(x, TensorBase) and x._requires_grad else None for x in inputs]
-    wanted = sum(1 << i for i, edge in enumerate(edges) if edge is not None)
+    arrays: list[Any] = []
+    edges: list[Any] = []
+    wanted, tensor, foreign = 0, None, False
+    for index, x in enumerate(inputs):
+        edge = None
+        if isinstance(x, TensorBase):
+            tensor = x
+            if x._requires_grad:
+                edge = edge_of(x)
+                wanted |= 1 << index
+            x = x._data
+        elif x is not None:
+            x = operand(x, first, inputs)
+            foreign = True
+        arrays.append(x)
+        edges.append(edge)
     recording = bool(wanted and mode.recording)
-    out, shapes, aux = compute(arrays, recording)
+    out, aux = compute(arrays, recording)
+    if tensor is None:
+        return out
     if not recording:
-        return tensors[0]._wrap(out, None) if tensors else out
+        return tensor._wrap(out, None)
     drops, _ = first._traits[0][wanted]
     for index in drops:
         arrays[index] = edges[index]
     if exposed:
         refresh([*arrays, out])
-    if any(isinstance(x, np.ndarray) for x in inputs):
+    if foreign:
         watch_foreign(arrays, edges)
     node: Node | None = None
-    for (op, scope), shape, own in zip(steps, shapes, aux, strict=True):
+    for (op, scope, shape), own in zip(steps, aux, strict=True):
         if node is not None:
             edges, arrays, wanted = [node], [node], 1
         _, keeps_out = op._traits[0][wanted]
         kept = out if keeps_out else None
         node = record(op, edges, arrays, kept, own, shape, out.dtype, wanted, scope, mode.source)
-    return tensors[0]._wrap(out, node)
+    return tensor._wrap(out, node)
