@@ -187,6 +187,33 @@ def test_other_pools_are_called(settings):
     assert layers == ["conv2d", "relu", "max_pool2d"]
 
 
+def test_sizes_may_be_lists():
+    net, x = pooled_net(block=[2, 2]), images(2, 2, 9, 9)
+    for name, value in (("stride", [2, 2]), ("padding", [1, 1]), ("dilation", [1, 2])):
+        setattr(net[0], name, value)
+        assert np.array_equal(net(x).numpy(), one_by_one(net, x).numpy())
+    assert nodes_below(net(x))[-1].op.name == "relu"
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "wrong"),
+    [
+        (0, "stride", (1.0, 1)),
+        (0, "groups", 1.0),
+        (2, "kernel_size", 2.0),
+        (2, "stride", 2.0),
+        (2, "kernel_size", np.array([2, 2])),
+    ],
+)
+def test_sizes_that_are_none_are_refused_also_after_right_ones(layer, name, wrong):
+    net, x = pooled_net(), images(1, 2, 9, 9)
+    net(x)
+    setattr(net[layer], name, wrong)
+    with pytest.raises(ValueError, match=r"expects an int|groups") as failure:
+        net(x)
+    assert failure.value.__notes__[0].startswith(f"in {('conv', 'relu', 'pool')[layer]}: ")
+
+
 def test_a_pool_that_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"max_pool2d: a window of \(2, 2\)") as failure:
         pooled_net()(tensor(images(1, 2, 3, 3)))
@@ -220,6 +247,12 @@ BEHIND = {
     "both": (nn.ReLU(), nn.MaxPool2d((3, 2))),
     "one pixel": (nn.ReLU(), nn.MaxPool2d(1)),
 }
+
+
+def test_few_pixels_are_normalised_with_the_same_bits():
+    net, _ = training_net(*BEHIND["both"])
+    x = images(1, 6, 6, 4) * 10 + 3
+    assert np.array_equal(net(x).detach().numpy(), one_by_one(net, x).detach().numpy())
 
 
 @pytest.mark.parametrize("offset", [0.0, 100.0])

@@ -24,6 +24,7 @@ from tinygrad_cnn.kernels.reduce import (
 from tinygrad_cnn.kernels.threads import parallel
 
 __all__ = [
+    "FEW_ROWS",
     "Affine",
     "batch_norm_eval_gradient",
     "batch_norm_gradient",
@@ -41,7 +42,7 @@ _ROW_WIDTH = 1 << 13
 # Up to here plain operations on the whole matrix are quicker than repeating factors along rows:
 # (125, 20) takes 41 µs for statistics in blocks and 9 without, 17 and 5 to normalise, 58 and 21
 # for the gradient.
-_FEW_ROWS = 256
+FEW_ROWS = 256
 # Rows worth a thread: 64 K values, some 30 µs of two to four passes.
 _GRAIN_ROWS = 8
 
@@ -74,7 +75,7 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     matrix = positions(x)
     count = len(matrix)
     assert count > 0, "statistics of an empty batch"
-    if count <= _FEW_ROWS:
+    if count <= FEW_ROWS:
         return _few_rows_statistics(matrix)
     sums, squares = map_chains(_moments, 2, matrix)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -182,7 +183,7 @@ def normalize(
            [2.]])
     """
     matrix = positions(x)
-    if len(matrix) <= _FEW_ROWS:
+    if len(matrix) <= FEW_ROWS:
         with np.errstate(invalid="ignore", over="ignore"):
             out = matrix - mean
             out *= _scale(inverse_std, weight).astype(x.dtype)
@@ -295,7 +296,7 @@ def batch_norm_gradient(
            [0.]])
     """
     grads, matrix = positions(g), positions(x)
-    if len(matrix) <= _FEW_ROWS:
+    if len(matrix) <= FEW_ROWS:
         return _few_rows_gradient(grads, matrix, x.shape, mean, inverse_std, weight)
     out = np.empty_like(matrix)
     count = max(1, matrix.shape[0])

@@ -52,8 +52,8 @@ def conv2d_max_pool2d(
 ) -> tuple[Array, Array | None]:
     """Convolve, take the maximum of each block of outputs, and apply a ReLU to it if wanted.
 
-    The result has the bits of ``max_pool2d(relu(conv2d(…)), block, block)``: the ReLU grows with
-    its argument, so it may as well come last, where it has fewer numbers to look at.
+    The result is that of ``max_pool2d(relu(conv2d(…)), block, block)``: the ReLU grows with its
+    argument, so it may as well come last, where it has fewer numbers to look at.
 
     Parameters
     ----------

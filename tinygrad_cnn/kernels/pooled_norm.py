@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.max_pool import copy_by_place, pool_and_rectify, write_maxima
-from tinygrad_cnn.kernels.norm import Affine, normalize
+from tinygrad_cnn.kernels.norm import FEW_ROWS, Affine, normalize
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.threads import parallel
 
@@ -67,7 +67,7 @@ def normalize_max_pool2d(
     """
     N, C, H, W = x.shape
     KH, KW = block
-    if not 2 <= KH * KW <= 256:
+    if not 2 <= KH * KW <= 256 or N * H * W <= FEW_ROWS:
         return pool_and_rectify(normalize(x, mean, inverse_std, weight, bias), block, relu, taps)
     out = np.empty((N, H // KH, W // KW, C), x.dtype)
     chosen = np.empty(out.shape, np.uint8) if taps else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn.activation import ReLU
@@ -12,6 +12,7 @@ from tinygrad_cnn.nn.module import Module, path_of
 from tinygrad_cnn.nn.norm import BatchNorm2d
 from tinygrad_cnn.nn.pooling import MaxPool2d
 from tinygrad_cnn.ops.fused import After
+from tinygrad_cnn.ops.sizes import Pair
 from tinygrad_cnn.tensor import Tensor
 
 _FIRST = (Conv2d, BatchNorm2d)
@@ -22,9 +23,10 @@ def apply_in_order(modules: Sequence[Module], input: Any) -> Any:
 
     A `Conv2d`, or a `BatchNorm2d` in training, is computed with the `ReLU` and the `MaxPool2d`
     behind it. The graph shows all of them, the pool before the ReLU: the order in which they take
-    less time. Where nothing is recorded, a `BatchNorm2d` in evaluation is folded into the weights
-    of the convolution before it: the result then differs by rounding. Layers of derived classes are
-    called one by one, for they may do something else.
+    less time. So what comes out is what the ReLU's rule reads, and may not be changed in place.
+    Where nothing is recorded, a `BatchNorm2d` in evaluation is folded into the weights of the
+    convolution before it: the result then differs by rounding. Layers of derived classes are called
+    one by one, for they may do something else.
     """
     position, count = 0, len(modules)
     while position < count:
@@ -51,24 +53,31 @@ def _behind(module: Module, behind: Sequence[Module], input: Any) -> tuple[tuple
         relu = path_of(behind[taken])
         taken += 1
     after = After(relu)
-    pool = behind[taken] if taken < len(behind) else None
-    if _tiles(pool):
-        after = After(relu, path_of(pool), pool.kernel_size)
+    block = _block(behind[taken]) if taken < len(behind) else None
+    if block is not None:
+        after = After(relu, path_of(behind[taken]), block)
         taken += 1
     if not taken:
         return (), 0
     return (norm, after) if kind is Conv2d else (after,), taken
 
 
-def _tiles(module: Module | None) -> TypeGuard[MaxPool2d]:
-    """Whether a module is a max-pool whose windows lie side by side, without padding."""
-    return (
-        type(module) is MaxPool2d
-        and module.stride == module.kernel_size
-        and (module.padding, module.dilation) in (((0, 0), (1, 1)), (0, 1))
-        and not module.return_indices
-        and not module.ceil_mode
-    )
+def _block(pool: Module) -> Pair | None:
+    """Return the windows' size of a max-pool whose windows lie side by side, without padding."""
+    if type(pool) is not MaxPool2d or pool.return_indices or pool.ceil_mode:
+        return None
+    size = _pair(pool.kernel_size)
+    beside = _pair(pool.stride) == size and _pair(pool.padding) == (0, 0)
+    return size if beside and _pair(pool.dilation) == (1, 1) else None
+
+
+def _pair(value: Any) -> Pair | None:
+    """Return a size as a pair; None for what is no size, of which the layer itself complains."""
+    if type(value) is int:
+        return value, value
+    if isinstance(value, (tuple, list)) and [type(size) for size in value] == [int, int]:
+        return value[0], value[1]
+    return None
 
 
 def _folds(conv: Conv2d, norm: Module, input: Any) -> bool:

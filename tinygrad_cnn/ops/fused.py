@@ -24,6 +24,7 @@ from tinygrad_cnn.ops.activation import Relu
 from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, same_dtype
 from tinygrad_cnn.ops.norm import BatchNorm, check_batch_norm, move_statistics
 from tinygrad_cnn.ops.pool import MaxPool2d, checked_max_pool2d
+from tinygrad_cnn.ops.sizes import Pair, pair
 from tinygrad_cnn.ops.together import Step, apply_together
 
 Operand = TensorBase | Array
@@ -39,7 +40,7 @@ class After(NamedTuple):
     """Scope of a ReLU, if there is one."""
     pool: str | None = None
     """Scope of a max-pool behind that, if there is one."""
-    block: Sizes = 1
+    block: Pair = (1, 1)
     """The size of its windows, which is its stride too; it has no padding."""
 
 
@@ -79,17 +80,39 @@ def _plan(
     return _Plan(tuple(steps), pool, after.relu is not None)
 
 
-# Checked once for each geometry: 5 of the 50 µs of a small network's inference.
-@lru_cache(maxsize=1024, typed=True)
 def _conv2d_plan(
-    image: tuple[int, ...],
-    weight: tuple[int, ...],
-    dtype: np.dtype[Any],
-    settings: tuple[Any, Any, Any, int],
+    input: Operand,
+    weight: Operand,
+    bias: Operand | None,
+    settings: tuple[Sizes, Sizes | str, Sizes, int],
     scope: str,
     after: After,
 ) -> _Plan:
-    op = checked_conv2d(image, weight, *settings)
+    """Plan a convolution with what follows it."""
+    stride, padding, dilation, groups = settings
+    steps, taps = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    pads = padding if isinstance(padding, str) else pair("conv2d", "padding", padding, smallest=0)
+    image = tuple(input.shape), tuple(weight.shape), weight.dtype
+    plan = _planned(*image, steps, pads, taps, groups, scope, after)
+    check_bias(weight, bias)
+    return plan
+
+
+# Checked once for each geometry: 5 of the 50 µs of a small network's inference. Typed, so that
+# groups=1.0 is refused though it equals 1.
+@lru_cache(maxsize=1024, typed=True)
+def _planned(
+    image: tuple[int, ...],
+    weight: tuple[int, ...],
+    dtype: np.dtype[Any],
+    steps: Pair,
+    pads: Pair | str,
+    taps: Pair,
+    groups: int,
+    scope: str,
+    after: After,
+) -> _Plan:
+    op = checked_conv2d(image, weight, steps, pads, taps, groups)
     (N, OH, OW, out_channels), _ = kernels.conv2d_geometry(image, weight, *op.windows[:3])
     return _plan(op, scope, (N, out_channels, OH, OW), dtype, after)
 
@@ -127,8 +150,7 @@ def conv2d_then(
            [1., 1.]])
     """
     settings = stride, padding, dilation, groups
-    plan = _conv2d_plan(input.shape, weight.shape, weight.dtype, settings, scope, after)
-    check_bias(weight, bias)
+    plan = _conv2d_plan(input, weight, bias, settings, scope, after)
 
     def compute(arrays: list[Any], recording: bool) -> tuple[Array, Sequence[Any]]:
         x, w, b = same_dtype(*arrays)
@@ -171,7 +193,7 @@ def batch_norm_then(
     """
     check_batch_norm(input, running_mean, running_var, weight, bias, training=True)
     op = BatchNorm(eps)
-    plan = _plan(op, scope, input.shape, input.dtype, after)
+    plan = _plan(op, scope, tuple(input.shape), input.dtype, after)
     statistics: list[Array] = []
 
     def compute(arrays: list[Any], recording: bool) -> tuple[Array, Sequence[Any]]:
@@ -224,8 +246,7 @@ def conv2d_batch_norm(
     4.0
     """
     settings = stride, padding, dilation, groups
-    plan = _conv2d_plan(input.shape, weight.shape, weight.dtype, settings, "", after)
-    check_bias(weight, bias)
+    plan = _conv2d_plan(input, weight, bias, settings, "", after)
     mean, var, scale, shift, eps = norm
     factor = 1.0 / np.sqrt(var._data.astype(np.float64) + eps)
     if scale is not None:
