@@ -14,9 +14,10 @@ import pytest
 from tests.report.conftest import train
 from tinygrad_cnn import cli
 from tinygrad_cnn.random import get_rng_state
-from tinygrad_cnn.report import GradientLog, report_text
+from tinygrad_cnn.report import GradientLog, page, report_text
 from tinygrad_cnn.reporting import read_run
 from tinygrad_cnn.training.predict import Predictor
+from tinygrad_cnn.verify import InputReport, Report, Verdict
 
 SECTIONS = [
     "Configuration",
@@ -263,3 +264,16 @@ def test_it_opens_in_a_browser_without_errors_or_requests(trained):
     assert {url.split("#")[0] for url in requests if not url.startswith("data:")} == {
         (trained / "report.html").as_uri()
     }
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        (["PASS", "KINK", "SKIPPED"], "3 right"),
+        (["PASS", "INCONCLUSIVE", "INCONCLUSIVE"], "2 undecided"),
+        (["FAIL", "INCONCLUSIVE", "PASS"], "1 wrong"),
+    ],
+)
+def test_the_tile_says_wrong_of_what_is_wrong_only(verdicts, said):
+    results = [InputReport("relu", "x", 0, (1,), Verdict[name]) for name in verdicts]
+    assert page._verified(Report("check_graph", results)) == said

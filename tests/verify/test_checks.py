@@ -517,3 +517,14 @@ def test_a_tie_with_another_value_near_it_is_a_kink(seed: int) -> None:
     x[:, :, 1] = -np.geomspace(1e-6, 1e-4, 20).reshape(1, 20, 1)
     report = gradcheck(F.max_pool2d, [x, 2], seed=seed, raise_exception=False)
     assert report.verdict is Verdict.KINK
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_small_loss_computed_from_large_numbers_raises_no_alarm(seed: int) -> None:
+    """After training: sums of exponentials near 1 are rounded, and the loss is what is left."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, 8)
+    logits = rng.normal(size=(8, 10)) * 4
+    logits[np.arange(8), labels] += 14
+    report = gradcheck(F.cross_entropy, [logits, labels], seed=seed, raise_exception=False)
+    assert report.verdict is Verdict.PASS, report

@@ -96,9 +96,7 @@ def _opening(run: Run, report: Report) -> str:
         result = f"was off by {run.score:.2f} on average, on {count:,} images it had not seen"
     epochs = len(run.epochs["epoch"])
     trained = f"after {epochs} epoch{'' if epochs == 1 else 's'} of training"
-    wrong, checked = sum(not result.ok for result in report.results), len(report.results)
-    verified = f"{wrong} wrong" if wrong else f"{checked} right"
-    tiles = [(f"test {run.metric}", _tile(run)), ("verified gradients", verified)]
+    tiles = [(f"test {run.metric}", _tile(run)), ("verified gradients", _verified(report))]
     if epochs:
         tiles.append(("test loss", number(run.epochs["test_loss"][-1])))
         tiles.append(("training", f"{run.epochs['seconds'][-1]:.1f} s"))
@@ -119,6 +117,14 @@ def _opening(run: Run, report: Report) -> str:
         f'<p class="lead">The network ({safe(run.about)}) {safe(result)}, {trained}.</p>\n'
         f'<dl class="tiles">\n{shown}\n</dl>\n{told}'
     )
+
+
+def _verified(report: Report) -> str:
+    """Count the gravest verdicts that there are."""
+    if report.failures:
+        return f"{len(report.failures)} wrong"
+    undecided = report.counts["INCONCLUSIVE"]
+    return f"{undecided} undecided" if undecided else f"{len(report.results)} right"
 
 
 def _tile(run: Run) -> str:

@@ -130,6 +130,18 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Miss:
+    """A probe in which the rule is wrong: ⟨rule(g), direction⟩ is not ⟨g, derivative⟩."""
+
+    direction: Array
+    g: Array
+    analytic: float
+    numeric: float
+    bar: float
+    at_kink: bool = False
+
+
+@dataclass(frozen=True)
 class ElementTable:
     """Numeric derivatives by single elements: a row for each cotangent, a column an element.
 
