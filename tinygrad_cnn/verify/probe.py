@@ -241,7 +241,7 @@ class Prober:
 
     def _confirmed(self, miss: Miss, slopes: Slopes, smooth: Array, h: float) -> bool:
         """Whether the same difference shows with other steps, and no choice changes between."""
-        agreeing, gap = 0, miss.analytic - miss.numeric
+        agreeing = 0
         for factor in (1 / 8, 4.0, 1 / 64):
             other = self.measure(miss.direction, h * factor)
             mask = smooth & ~other.rough
@@ -261,7 +261,7 @@ class Prober:
             agreeing += 1
             if agreeing == 2:
                 break
-        if not agreeing and self._is_slight(gap, miss.numeric):
+        if not agreeing and self._is_slight(miss.analytic - miss.numeric, miss.numeric):
             return False  # shown by no other step: results are rounded more than their size says
         if not agreeing or self._steps(miss, slopes, smooth):
             self.unsure.append(weigh(slopes, miss.g, smooth))
