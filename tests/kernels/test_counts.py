@@ -159,7 +159,7 @@ def test_a_geometry_is_worked_out_once():
 
     run()
     caches = (
-        conv_ops._conv2d,
+        conv_ops.checked_conv2d,
         pool._taps,
         pool._along,
         pool._output_size,

@@ -26,6 +26,7 @@ from tinygrad_cnn.kernels.correlation import (
 from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.memory import aligned_empty
+from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.single import single_product, single_sum
 from tinygrad_cnn.kernels.windows import plan_of
 
@@ -66,14 +67,6 @@ def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:
 def _group(channels: int, groups: int, index: int) -> slice:
     size = channels // groups
     return slice(index * size, (index + 1) * size)
-
-
-def _channels_last(x: Array) -> Array:
-    return x.transpose(0, 2, 3, 1)  # (N, H, W, C)
-
-
-def _channels_first(x: Array) -> Array:
-    return x.transpose(0, 3, 1, 2)  # (N, C, H, W)
 
 
 def conv2d(
@@ -122,16 +115,16 @@ def conv2d(
            [18., 18.]])
     """
     out_shape, window = conv2d_geometry(x.shape, w.shape, stride, padding, dilation)
-    images, kernels = _channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
+    images, kernels = channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
     if groups == 1 and 0 not in out_shape:
         single = single_product(plan_of(images, out_shape, window, sums=True))
         if single is not None:
-            return _channels_first(single(images, kernels, bias, relu))
+            return channels_first(single(images, kernels, bias, relu))
     out = aligned_empty(out_shape, x.dtype)
     if out.size == 0:
-        return _channels_first(out)
+        return channels_first(out)
     run_jobs(_correlations(images, kernels, out, window, groups, bias, relu), out_shape[0])
-    return _channels_first(out)
+    return channels_first(out)
 
 
 @lru_cache(maxsize=1024)
@@ -193,8 +186,8 @@ def conv2d_input_gradient(
     dx = aligned_empty((N, H, W, C), g.dtype)
     if dx.size == 0 or g.size == 0:
         dx[...] = 0
-        return _channels_first(dx)
-    gradients = _channels_last(g)
+        return channels_first(dx)
+    gradients = channels_last(g)
     out_channels, Cg, KH, KW = w.shape
     # (KH, KW, O, C // G) -> (KH, KW, O // G, C): the inputs and outputs of each group swap.
     kernels = w.reshape(groups, out_channels // groups, Cg, KH, KW).transpose(3, 4, 1, 0, 2)
@@ -214,7 +207,7 @@ def conv2d_input_gradient(
             window = Window(size, (1, 1), (dilation_h, dilation_w), (origin_h, origin_w))
             jobs += _correlations(gradients, phase_kernels, out, window, groups)
     run_jobs(jobs, N)
-    return _channels_first(dx)
+    return channels_first(dx)
 
 
 def _phase(position: int, taps: int, stride: int, dilation: int) -> tuple[slice, int, int]:
@@ -281,7 +274,7 @@ def conv2d_weight_gradient(
         return dw
     (top, _), (left, _) = padding
     window = Window((KH, KW), stride, dilation, (top, left))
-    images, gradients = _channels_last(x), _channels_last(g)
+    images, gradients = channels_last(x), channels_last(g)
     if _is_depthwise(x.shape[1], out_channels, groups):
         depthwise = DepthwiseWeightGradient(images, gradients, window)
         run_jobs([depthwise], len(x))

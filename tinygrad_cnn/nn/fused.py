@@ -12,7 +12,7 @@ from tinygrad_cnn.nn.module import Module, path_of
 from tinygrad_cnn.nn.norm import BatchNorm2d
 from tinygrad_cnn.nn.pooling import MaxPool2d
 from tinygrad_cnn.ops.fused import After
-from tinygrad_cnn.ops.sizes import Pair
+from tinygrad_cnn.ops.sizes import Pair, pair
 from tinygrad_cnn.tensor import Tensor
 
 _FIRST = (Conv2d, BatchNorm2d)
@@ -66,18 +66,14 @@ def _block(pool: Module) -> Pair | None:
     """Return the windows' size of a max-pool whose windows lie side by side, without padding."""
     if type(pool) is not MaxPool2d or pool.return_indices or pool.ceil_mode:
         return None
-    size = _pair(pool.kernel_size)
-    beside = _pair(pool.stride) == size and _pair(pool.padding) == (0, 0)
-    return size if beside and _pair(pool.dilation) == (1, 1) else None
-
-
-def _pair(value: Any) -> Pair | None:
-    """Return a size as a pair; None for what is no size, of which the layer itself complains."""
-    if type(value) is int:
-        return value, value
-    if isinstance(value, (tuple, list)) and [type(size) for size in value] == [int, int]:
-        return value[0], value[1]
-    return None
+    settings = pool.kernel_size, pool.stride, pool.padding, pool.dilation
+    try:
+        size, stride, padding, dilation = (
+            pair("max_pool2d", "sizes", value, 0) for value in settings
+        )
+    except ValueError:
+        return None  # the layer itself says what is wrong
+    return size if (stride, padding, dilation) == (size, (0, 0), (1, 1)) else None
 
 
 def _folds(conv: Conv2d, norm: Module, input: Any) -> bool:

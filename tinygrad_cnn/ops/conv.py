@@ -170,23 +170,19 @@ def conv2d(
     if input.ndim == 3:
         batch = reshape(input, 1, *input.shape)
         return _drop_batch(conv2d(batch, weight, bias, stride, padding, dilation, groups))
-    op = checked_conv2d(input.shape, weight.shape, stride, padding, dilation, groups)
+    settings = conv2d_settings(stride, padding, dilation)
+    op = checked_conv2d(tuple(input.shape), tuple(weight.shape), *settings, groups)
     check_bias(weight, bias)
     return op(input, weight, bias)
 
 
-def checked_conv2d(
-    image: tuple[int, ...],
-    weight: tuple[int, ...],
-    stride: int | Sequence[int],
-    padding: int | Sequence[int] | str,
-    dilation: int | Sequence[int],
-    groups: int,
-) -> Conv2d:
-    """Return the operation for an image and a weight of these shapes, or raise."""
+def conv2d_settings(
+    stride: int | Sequence[int], padding: int | Sequence[int] | str, dilation: int | Sequence[int]
+) -> tuple[Pair, Pair | str, Pair]:
+    """Return stride, padding and dilation as pairs, a padding's name as it is, or raise."""
     steps, taps = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     pads = padding if isinstance(padding, str) else pair("conv2d", "padding", padding, smallest=0)
-    return _conv2d(tuple(image), tuple(weight), steps, pads, taps, groups)
+    return steps, pads, taps
 
 
 def check_bias(weight: Operand, bias: Operand | None) -> None:
@@ -200,7 +196,7 @@ def check_bias(weight: Operand, bias: Operand | None) -> None:
 # Each geometry is checked once: 6 of the 26 µs that (1, 1, 28, 28) by (8, 1, 3, 3) takes. Typed,
 # so that groups=1.0 is refused though it equals 1.
 @lru_cache(maxsize=1024, typed=True)
-def _conv2d(
+def checked_conv2d(
     image: tuple[int, ...],
     weight: tuple[int, ...],
     steps: Pair,

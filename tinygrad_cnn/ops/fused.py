@@ -21,10 +21,10 @@ from tinygrad_cnn.kernels.pooled_conv import conv2d_max_pool2d
 from tinygrad_cnn.kernels.pooled_norm import normalize_max_pool2d
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import Relu
-from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, same_dtype
+from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, conv2d_settings, same_dtype
 from tinygrad_cnn.ops.norm import BatchNorm, check_batch_norm, move_statistics
 from tinygrad_cnn.ops.pool import MaxPool2d, checked_max_pool2d
-from tinygrad_cnn.ops.sizes import Pair, pair
+from tinygrad_cnn.ops.sizes import Pair
 from tinygrad_cnn.ops.together import Step, apply_together
 
 Operand = TensorBase | Array
@@ -90,10 +90,8 @@ def _conv2d_plan(
 ) -> _Plan:
     """Plan a convolution with what follows it."""
     stride, padding, dilation, groups = settings
-    steps, taps = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    pads = padding if isinstance(padding, str) else pair("conv2d", "padding", padding, smallest=0)
     image = tuple(input.shape), tuple(weight.shape), weight.dtype
-    plan = _planned(*image, steps, pads, taps, groups, scope, after)
+    plan = _planned(*image, *conv2d_settings(stride, padding, dilation), groups, scope, after)
     check_bias(weight, bias)
     return plan
 
@@ -194,12 +192,14 @@ def batch_norm_then(
     check_batch_norm(input, running_mean, running_var, weight, bias, training=True)
     op = BatchNorm(eps)
     plan = _plan(op, scope, tuple(input.shape), input.dtype, after)
-    statistics: list[Array] = []
+    mean, var = norm_kernels.batch_statistics(
+        input._data if isinstance(input, TensorBase) else input
+    )
+    inverse_std = op.inverse_std(var)
 
     def compute(arrays: list[Any], recording: bool) -> tuple[Array, Sequence[Any]]:
         x, w, b = arrays
-        mean, var = statistics[:] = norm_kernels.batch_statistics(x)
-        constants = mean, op.inverse_std(var), w, b
+        constants = mean, inverse_std, w, b
         if plan.pool is None:
             out, taps = norm_kernels.normalize(x, *constants, relu=plan.relu), None
         else:
@@ -208,7 +208,6 @@ def batch_norm_then(
         return out, plan.aux((mean, var), taps) if recording else ()
 
     y = apply_together(compute, plan.steps, (input, weight, bias))
-    mean, var = statistics
     move_statistics(running_mean, running_var, mean, var, momentum, input.shape)
     return y
 
