@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinygrad_cnn.kernels import norm
 from tinygrad_cnn.kernels.layer_norm import layer_norm, layer_norm_gradient
 from tinygrad_cnn.kernels.norm import (
     batch_norm_eval_gradient,
@@ -10,6 +11,7 @@ from tinygrad_cnn.kernels.norm import (
     batch_statistics,
     normalize,
 )
+from tinygrad_cnn.kernels.reduce import chain_lengths, chain_products
 from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
 
 EPS = 1e-5
@@ -97,6 +99,23 @@ def test_variance_keeps_its_digits_under_a_large_mean():
     out = normalize(x, mean, 1 / np.sqrt(var))
     np.testing.assert_allclose(out.std(axis=(0, 2, 3)), 1, rtol=1e-3)
     np.testing.assert_allclose(out.mean(axis=(0, 2, 3)), 0, atol=1e-3)
+
+
+@pytest.mark.parametrize("first_channel", [0.0, 7.0, -1e4])
+def test_a_mean_far_from_zero_takes_no_second_pass(monkeypatch, first_channel):
+    chains = []
+
+    def counted(a, b, channels):
+        chains.append(len(a))
+        return chain_products(a, b, channels)
+
+    monkeypatch.setattr(norm, "chain_products", counted)
+    x = np.random.default_rng(0).normal(100, 1, (50_000, 16)).astype(np.float32)
+    x[:, 0] = first_channel
+    _, var = batch_statistics(x)
+    assert var[0] == 0
+    np.testing.assert_allclose(var, x.astype(float).var(axis=0), rtol=1e-5)
+    assert sum(chains) == len(chain_lengths(x))
 
 
 def test_blocks_of_different_means_merge():

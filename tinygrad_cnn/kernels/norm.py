@@ -8,6 +8,7 @@ vector operation. Work goes in blocks that stay in the cache from the first pass
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ Array = npt.NDArray[Any]
 # Up to this mean / standard deviation, (x − mean)·s may be computed as x·s − mean·s: the
 # rounding of the two terms grows by no more than this factor.
 _FOLDABLE_OFFSET = 8.0
+# Positions from which a pivot is estimated.
+_SAMPLE = 32
 # NumPy's loop over an operand broadcast along rows takes 1.4 times as long below 8192 values.
 _ROW_WIDTH = 1 << 13
 # Up to here plain operations on the whole matrix are quicker than repeating factors along rows:
@@ -77,12 +80,15 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     assert count > 0, "statistics of an empty batch"
     if count <= FEW_ROWS:
         return _few_rows_statistics(matrix)
-    sums, squares = map_chains(_moments, 2, matrix)
     with np.errstate(invalid="ignore", over="ignore"):
+        pivot = _pivot(matrix)
+        sums, squares = map_chains(partial(_moments, pivot=pivot), 2, matrix)
         mean = sums.sum(axis=0) / count
         lengths = chain_lengths(matrix)
         between = lengths * (sums / lengths - mean) ** 2
         var = (squares + between).sum(axis=0) / count
+        if pivot is not None:
+            mean += pivot
         return mean.astype(x.dtype), var.astype(x.dtype)
 
 
@@ -96,16 +102,35 @@ def _few_rows_statistics(matrix: Array) -> tuple[Array, Array]:
         return mean.astype(matrix.dtype), var.astype(matrix.dtype)
 
 
-def _moments(out: Array, stack: Array) -> None:
-    """Sum a stack of chains, and its squared deviations from each chain's own mean."""
+def _pivot(matrix: Array) -> Array | None:
+    """Estimate each channel's mean (C,) from a few positions; None where all are about 0.
+
+    Sums of ``x − pivot`` and of its square keep the digits that those of `x` lose where the mean
+    is large beside the deviation.
+    """
+    sample = matrix[:: max(1, len(matrix) // _SAMPLE)]
+    mean = np.add.reduce(sample, axis=0) / len(sample)
+    deviation = sample - mean
+    squares = np.einsum("ij,ij->j", deviation, deviation)
+    is_near = mean * mean * len(sample) <= _FOLDABLE_OFFSET / 2 * squares
+    return None if is_near.all() else mean
+
+
+def _moments(out: Array, stack: Array, pivot: Array | None) -> None:
+    """Sum a stack of chains less a pivot (C,), and its squared deviations from each chain's mean.
+
+    A sweep for the pivot saves the second pass: (128, 16, 28, 28), mean 5, 2.7 ms -> 1.3.
+    """
     channels = out.shape[2]
     count = stack[0].size // channels
+    if pivot is not None:
+        stack = stack - _repeated(pivot, stack.shape[2] // channels, stack.dtype)
     total = out[0] = chain_sums(stack, channels)
     mean = total / count
     raw = chain_products(stack, stack, channels)
     deviations = out[1] = raw - total * mean
-    # The difference is good while the mean is within a few deviations of zero, as it is behind
-    # most convolutions; otherwise (NaN too) a second pass over centred values is due.
+    # The difference is good while the mean is within a few deviations of zero; otherwise (NaN too)
+    # a second pass over centred values is due.
     for i in np.flatnonzero(~np.all(deviations * (1 + _FOLDABLE_OFFSET) >= raw, axis=1)):
         block = stack[i].reshape(-1, channels)
         centred = (block - mean[i].astype(block.dtype)).reshape(1, *stack.shape[1:])

@@ -32,17 +32,20 @@ Array = npt.NDArray[Any]
 
 # Elements a block of work in several passes: 1 MB of float32, the second-level cache.
 BLOCK_SIZE = 1 << 18
-# Most additions in one chain.
+# Most additions in one chain, and chains at least, so that threads can share them out.
 _CHAIN = 256
+_FEWEST = 4
+# Rows too few for a call of their own.
+_FEW = 8
 # Narrow matrices are added as rows about this wide: long enough for vector instructions, short
 # enough to stay in the first-level cache.
 _ROW_WIDTH = 1 << 10
 # Stacked chains a call, 1 M values: the moments of (128, 16, 32, 32) take two threads 0.37 ms, and
 # 0.61 with one chain a call, for each call waits for the interpreter's lock.
 _STACKED = 4
-# Chains from which on threads pay: with 2, moments take one thread 0.17 ms and two 0.27, with 8
-# 0.54 and 0.48.
-_WORTH_THREADS = 6
+# Values worth a thread. In a training step, where another thread has just written them, a sum of
+# 2 million takes two threads half as long as one: ResNet-20, batch 128, 362 ms -> 338.
+_GRAIN = 1 << 16
 # Columns worth a thread, where rows are too few to share out.
 _GRAIN_COLUMNS = 1 << 12
 # Below this np.sum takes less than the 15 µs of overhead of the wide rows.
@@ -58,16 +61,19 @@ def positions(x: Array) -> Array:
 def _stacks(matrix: Array) -> list[Array]:
     """View a (P, C) matrix as one to three stacks of chains, each (chains, length, repeat·C).
 
-    The first has chains of `_CHAIN` rows that are `repeat` positions wide. The others are what
-    that leaves over, one chain each: of such rows, and of single positions.
+    The first has chains of up to `_CHAIN` rows that are `repeat` positions wide. The others are
+    what that leaves over, one chain each: of such rows, if they are many, and of single positions.
     """
     count, channels = matrix.shape
     repeat = max(1, _ROW_WIDTH // max(1, channels))
     rows = count // repeat
-    whole = rows // _CHAIN * _CHAIN
+    chains = max(_FEWEST, -(-rows // _CHAIN))
+    whole = rows // chains * chains
+    if rows - whole < _FEW:
+        rows = whole
     stacks = [
-        matrix[start * repeat : stop * repeat].reshape(-1, length, repeat * channels)
-        for start, stop, length in ((0, whole, _CHAIN), (whole, rows, rows - whole))
+        matrix[start * repeat : stop * repeat].reshape(some, -1, repeat * channels)
+        for start, stop, some in ((0, whole, chains), (whole, rows, 1))
         if start < stop
     ]
     rest = matrix[rows * repeat :]
@@ -107,8 +113,7 @@ def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> 
                     formula(out[:, cut], *(stack[cut] for stack in stacks))
 
         with single_threaded_blas:
-            chains = len(stacks[0])
-            parallel(work, chains, grain=1 if chains >= _WORTH_THREADS else chains)
+            parallel(work, len(part[0]), grain=-(-_GRAIN // stacks[0][0].size))
         parts.append(part)
     return np.concatenate(parts, axis=1) if parts else np.empty((results, 0, matrices[0].shape[1]))
 
