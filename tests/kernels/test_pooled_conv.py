@@ -65,10 +65,11 @@ def test_both_at_once_are_one_after_the_other(problem, block, relu, threads, til
             assert taps.dtype == np.uint8
             np.testing.assert_array_equal(out, expected[0])
             np.testing.assert_array_equal(taps, expected[1])
-            out, taps = in_the_tile(given_x, w, None, arguments, block, relu, taps=False)
-            assert taps is None
-            want = one_by_one(x, w, None, arguments, block, relu)[0]
-            np.testing.assert_array_equal(out, want)
+            for b in (None, bias):
+                out, taps = in_the_tile(given_x, w, b, arguments, block, relu, taps=False)
+                assert taps is None
+                want = one_by_one(x, w, b, arguments, block, relu)[0]
+                np.testing.assert_array_equal(out, want)
 
 
 PLAIN = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
