@@ -15,6 +15,7 @@ from tests.kernels import conv_oracle
 from tinygrad_cnn.kernels import correlation, layouts, windows
 from tinygrad_cnn.kernels.conv import (
     conv2d,
+    conv2d_gradients,
     conv2d_input_gradient,
     conv2d_weight_gradient,
 )
@@ -144,10 +145,15 @@ def layout_number(number: int) -> Iterator[None]:
 def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
     x_shape, w_shape, arguments = problem
     x, w, bias, g = arrays(*problem)
-    expected = (
-        conv_oracle.conv2d(x, w, bias, *arguments),
+    gradients = (
         conv_oracle.conv2d_input_gradient(g, w, x_shape, *arguments),
         conv_oracle.conv2d_weight_gradient(x, g, w_shape, *arguments),
+    )
+    expected = (
+        conv_oracle.conv2d(x, w, bias, *arguments),
+        *gradients,
+        *gradients,
+        g.sum(axis=(0, 2, 3)),
     )
     if last:
         x, g = channels_last(x), channels_last(g)
@@ -156,10 +162,28 @@ def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
             conv2d(x, w, bias, *arguments),
             conv2d_input_gradient(g, w, x_shape, *arguments),
             conv2d_weight_gradient(x, g, w_shape, *arguments),
+            *conv2d_gradients(g, x, w, w_shape, *arguments, bias=True),
         )
     for result, oracle in zip(results, expected, strict=True):
         assert result.shape == oracle.shape
         np.testing.assert_allclose(result, oracle, rtol=1e-10, atol=1e-10)
+
+
+def test_gradients_are_computed_in_one_go(monkeypatch):
+    goes = []
+    monkeypatch.setattr(
+        correlation, "parallel", lambda work, n, grain: goes.append(n) or work(0, n)
+    )
+    problem = (8, 4, 6, 6), (8, 4, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    x, w, _, g = arrays(*problem, np.float32)
+    with cut_small(2, 1 << 21):
+        dx, dw, db = conv2d_gradients(g, x, w, w.shape, *problem[2], bias=True)
+        assert goes == [8]
+        assert [a.dtype for a in (dx, dw, db)] == [np.float32] * 3
+        dx, again, db = conv2d_gradients(g, x, None, w.shape, *problem[2], bias=False)
+    assert dx is None
+    assert db is None
+    np.testing.assert_array_equal(again, dw)
 
 
 MANY_LAYOUTS = {

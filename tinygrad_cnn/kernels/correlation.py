@@ -20,6 +20,7 @@ from tinygrad_cnn.kernels.layouts import (
     spread_weights,
 )
 from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
+from tinygrad_cnn.kernels.reduce import sum_over
 from tinygrad_cnn.kernels.threads import (
     BLAS_ALONE,
     get_num_threads,
@@ -31,12 +32,14 @@ from tinygrad_cnn.kernels.windows import Gatherer, plan_of
 __all__ = [
     "Correlation",
     "Job",
+    "PositionSum",
     "WeightGradient",
     "add_bias_and_rectify",
     "grain_for",
     "is_for_one_thread",
     "multiply",
     "run_jobs",
+    "sum_in_order",
     "sum_over_positions",
 ]
 
@@ -164,11 +167,33 @@ class WeightGradient:
 
     def result(self) -> Array:
         """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
-        first, *others = (self.parts[key] for key in sorted(self.parts))
-        for part in others:
-            first += part
         channels = self.x.shape[3], self.g.shape[3]
-        return fold_weights(first, channels, self.window, self.layout)
+        return fold_weights(sum_in_order(self.parts), channels, self.window, self.layout)
+
+
+class PositionSum:
+    """The sum of `g` (N, OH, OW, O) over the positions: the bias's gradient."""
+
+    def __init__(self, g: Array) -> None:
+        self.g, self.rows = g, g.shape[1]
+        self.cost, self.multiplications = 0.2 * g.size, 0
+        self.parts: dict[tuple[Pair, Pair], Array] = {}
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Do these images, these output rows."""
+        self.parts[images, rows] = sum_over(self.g[slice(*images), slice(*rows)], (0, 1, 2))
+
+    def result(self) -> Array:
+        """Sum the threads' parts in the order of their ranges. Returns (O,)."""
+        return sum_in_order(self.parts)
+
+
+def sum_in_order(parts: dict[tuple[Pair, Pair], Array]) -> Array:
+    """Add up the parts of threads in the order of their ranges, so that bits do not vary."""
+    first, *others = (parts[key] for key in sorted(parts))
+    for part in others:
+        first += part
+    return first
 
 
 def sum_over_positions(columns: Array, g: Array, layout: Layout) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.correlation import sum_in_order
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.windows import InputTiles, Plan
 
@@ -103,11 +104,8 @@ class DepthwiseWeightGradient:
         self.parts[images, rows] = total
 
     def result(self) -> Array:
-        """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, 1)."""
-        first, *others = (self.parts[key] for key in sorted(self.parts))
-        for part in others:
-            first += part
+        """Sum the threads' parts in the order of their ranges. Returns (KH, KW, 1, C)."""
         C = self.g.shape[3]
-        by_column = first.reshape(*self.window.kernel, -1, C)  # (KH, KW, OW, C)
-        gradient: Array = by_column.sum(axis=2)[..., None]
+        by_column = sum_in_order(self.parts).reshape(*self.window.kernel, -1, C)  # (KH, KW, OW, C)
+        gradient: Array = by_column.sum(axis=2)[:, :, None]
         return gradient
