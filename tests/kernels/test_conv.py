@@ -337,14 +337,15 @@ def test_memory_stays_near_the_result(kernel):
     x, w, bias, g = arrays(x_shape, w_shape, arguments, np.float32)
     x, g = channels_last(x), channels_last(g)
     out_bytes = x.nbytes
-    for call, result_bytes in (
-        (lambda: conv2d(x, w, bias, *arguments), out_bytes),
-        (lambda: conv2d_input_gradient(g, w, x_shape, *arguments), out_bytes),
-        (lambda: conv2d_weight_gradient(x, g, w_shape, *arguments), w.nbytes),
+    products = 3 * windows._TILE_BYTES
+    for call, result_bytes, a_thread in (
+        (lambda: conv2d(x, w, bias, *arguments), out_bytes, products),
+        (lambda: conv2d_input_gradient(g, w, x_shape, *arguments), out_bytes, products),
+        (lambda: conv2d_weight_gradient(x, g, w_shape, *arguments), w.nbytes, 4_000_000),
     ):
         tracemalloc.start()
         result = call()
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert result.nbytes == result_bytes
-        assert peak < result_bytes + get_num_threads() * 3 * windows._TILE_BYTES
+        assert peak < result_bytes + get_num_threads() * a_thread

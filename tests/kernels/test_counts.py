@@ -70,7 +70,7 @@ def test_a_convolution_allocates_its_result_and_a_tile(name):
     columns = G.nbytes // 64 * 32 * 9
     assert held <= result + SMALL_CHANGE
     # the weight gradient adds up a matrix for each cut of a tile
-    assert peak - result <= 4 * windows._TILE_BYTES + SMALL_CHANGE < columns // 4
+    assert peak - result <= 3 * windows._TILE_BYTES + SMALL_CHANGE < columns // 5
 
 
 ELEMENTWISE = {

@@ -22,7 +22,6 @@ from tinygrad_cnn.kernels.correlation import (
     Job,
     PositionSum,
     WeightGradient,
-    is_for_one_thread,
     run_jobs,
 )
 from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
@@ -45,9 +44,6 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Shape = tuple[int, ...]
-
-# ns that a value of the result's gradient costs at least, in all three gradients.
-_PER_VALUE = 3.0
 
 
 def _correlations(
@@ -293,18 +289,8 @@ def conv2d_weight_gradient(
     array([[ 8., 12.],
            [20., 24.]])
     """
-    if g.size == 0 or x.size == 0:
-        return np.zeros(weight_shape, g.dtype)
-    (top, _), (left, _) = padding
-    window = Window((weight_shape[2], weight_shape[3]), stride, dilation, (top, left))
-    images, gradients = channels_last(x), channels_last(g)
-    if groups == 1:
-        single = single_sum(plan_of(images, gradients.shape, window, sums=False))
-        if single is not None:
-            return _as_weights([single(images, gradients)], weight_shape)
-    jobs = _weight_gradient_jobs(images, gradients, window, groups)
-    run_jobs(list(jobs), len(x))
-    return _as_weights([job.result() for job in jobs], weight_shape)
+    settings = stride, padding, dilation, groups
+    return conv2d_gradients(g, x, None, weight_shape, *settings, bias=False)[1]
 
 
 def _weight_gradient_jobs(
@@ -374,28 +360,30 @@ def conv2d_gradients(
     [(1, 1, 3, 3), (1, 1, 2, 2), (1,)]
     """
     settings = stride, padding, dilation, groups
-    if x.size == 0 or is_for_one_thread(_PER_VALUE * g.size):
+    if x.size == 0 or g.size == 0:
         return (
             None if w is None else conv2d_input_gradient(g, w, x.shape, *settings),
-            conv2d_weight_gradient(x, g, weight_shape, *settings),
+            np.zeros(weight_shape, g.dtype),
             sum_over(g, (0, 2, 3)) if bias else None,
         )
-    (top, _), (left, _) = padding
-    window = Window((weight_shape[2], weight_shape[3]), stride, dilation, (top, left))
+    _, window = conv2d_geometry(x.shape, weight_shape, stride, padding, dilation)
     images, gradients = channels_last(x), channels_last(g)
     jobs: list[Job] = []
     dx = None
     if w is not None:
         dx = aligned_empty(images.shape, g.dtype)
         jobs += _input_gradient_jobs(dx, gradients, w, *settings)
-    by_weight = _weight_gradient_jobs(images, gradients, window, groups)
-    jobs += by_weight
-    by_bias = PositionSum(gradients) if bias else None
-    if by_bias is not None:
-        jobs.append(by_bias)
-    run_jobs(jobs, len(x))
+    single = None
+    if groups == 1:
+        single = single_sum(plan_of(images, gradients.shape, window, sums=False))
+    by_weight = [] if single else _weight_gradient_jobs(images, gradients, window, groups)
+    by_bias = [PositionSum(gradients)] if bias else []
+    jobs += [*by_weight, *by_bias]
+    if jobs:
+        run_jobs(jobs, len(x))
+    results = [single(images, gradients)] if single else [job.result() for job in by_weight]
     return (
         None if dx is None else channels_first(dx),
-        _as_weights([job.result() for job in by_weight], weight_shape),
-        None if by_bias is None else by_bias.result(),
+        _as_weights(results, weight_shape),
+        by_bias[0].result() if bias else None,
     )

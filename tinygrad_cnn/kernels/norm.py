@@ -108,12 +108,8 @@ def _pivot(matrix: Array) -> Array | None:
     Sums of ``x − pivot`` and of its square keep the digits that those of `x` lose where the mean
     is large beside the deviation.
     """
-    sample = matrix[:: max(1, len(matrix) // _SAMPLE)]
-    mean = np.add.reduce(sample, axis=0) / len(sample)
-    deviation = sample - mean
-    squares = np.einsum("ij,ij->j", deviation, deviation)
-    is_near = mean * mean * len(sample) <= _FOLDABLE_OFFSET / 2 * squares
-    return None if is_near.all() else mean
+    mean, var = _few_rows_statistics(matrix[:: max(1, len(matrix) // _SAMPLE)])
+    return None if np.all(mean**2 <= _FOLDABLE_OFFSET / 2 * var) else mean
 
 
 def _moments(out: Array, stack: Array, pivot: Array | None) -> None:
