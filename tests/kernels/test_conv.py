@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
-from tinygrad_cnn.kernels import correlation, layouts, windows
+from tinygrad_cnn.kernels import correlation, layouts, windows, winograd
 from tinygrad_cnn.kernels.conv import (
     conv2d,
     conv2d_gradients,
@@ -26,16 +27,25 @@ from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
 @contextmanager
 def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
     """Let even a small convolution be cut into tiles and threads."""
-    before = get_num_threads(), windows._TILE_BYTES, correlation._GRAIN
+    before = get_num_threads()
     set_num_threads(threads)
-    windows._TILE_BYTES, correlation._GRAIN = tile_bytes, 1
-    windows.plan_for.cache_clear()
+    forget_plans()
     try:
-        yield
+        with (
+            mock.patch.object(windows, "_TILE_BYTES", tile_bytes),
+            mock.patch.object(winograd, "_TILE_BYTES", tile_bytes),
+            mock.patch.object(correlation, "_GRAIN", 1),
+        ):
+            yield
     finally:
-        set_num_threads(before[0])
-        windows._TILE_BYTES, correlation._GRAIN = before[1:]
-        windows.plan_for.cache_clear()
+        set_num_threads(before)
+        forget_plans()
+
+
+def forget_plans() -> None:
+    """Forget what was made for the settings of before."""
+    windows.plan_for.cache_clear()
+    winograd.quicker_plan.cache_clear()
 
 
 def test_a_small_convolution_is_one_tile_unless_it_is_cut(monkeypatch):
@@ -337,11 +347,11 @@ def test_memory_stays_near_the_result(kernel):
     x, w, bias, g = arrays(x_shape, w_shape, arguments, np.float32)
     x, g = channels_last(x), channels_last(g)
     out_bytes = x.nbytes
-    products = 3 * windows._TILE_BYTES
+    tiles = 3 * windows._TILE_BYTES
     for call, result_bytes, a_thread in (
-        (lambda: conv2d(x, w, bias, *arguments), out_bytes, products),
-        (lambda: conv2d_input_gradient(g, w, x_shape, *arguments), out_bytes, products),
-        (lambda: conv2d_weight_gradient(x, g, w_shape, *arguments), w.nbytes, 4_000_000),
+        (lambda: conv2d(x, w, bias, *arguments), out_bytes, tiles),
+        (lambda: conv2d_input_gradient(g, w, x_shape, *arguments), out_bytes, tiles),
+        (lambda: conv2d_weight_gradient(x, g, w_shape, *arguments), w.nbytes, tiles),
     ):
         tracemalloc.start()
         result = call()

@@ -10,7 +10,16 @@ import pytest
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import models, tensor
-from tinygrad_cnn.kernels import activation, conv, elementwise, max_pool, norm, pool, windows
+from tinygrad_cnn.kernels import (
+    activation,
+    conv,
+    elementwise,
+    max_pool,
+    norm,
+    pool,
+    windows,
+    winograd,
+)
 from tinygrad_cnn.kernels import taps as tap_kernels
 from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.ops import conv as conv_ops
@@ -136,10 +145,22 @@ def test_a_convolution_asks_blas_once_a_tile(products):
     conv.conv2d_input_gradient(y, w, small.shape, ONE, NO_PADDING, ONE, 1)
     assert len(products) == 3
     products.clear()
-    conv.conv2d(X, W, None, ONE, NO_PADDING, ONE, 1)
+    large = images(64, 32, 52, 52)
+    conv.conv2d(large, W, None, (2, 2), NO_PADDING, ONE, 1)
     tile_values = 2 * windows._TILE_BYTES // 4
-    tiles = -(-64 // (tile_values // (24 * 24 * (9 * 32 + 64))))
+    tiles = -(-64 // (tile_values // (25 * 25 * (9 * 32 + 64))))
     assert len(products) == tiles
+
+
+def test_minimal_filtering_asks_blas_three_times_a_tile_and_for_the_weights(products):
+    conv.conv2d(X, W, None, ONE, NO_PADDING, ONE, 1)
+    # Six rows of 26 positions, inputs and products, stand for four rows of outputs.
+    tile_values = winograd._TILE_BYTES // 4
+    tiles = -(-64 // (tile_values // (6 * 26 * (32 + 64)) // 6))
+    assert len(products) == 1 + 3 * tiles
+    products.clear()
+    conv.conv2d_weight_gradient(X, G, W.shape, ONE, NO_PADDING, ONE, 1)
+    assert len(products) == 3 * tiles + 1
 
 
 def test_a_linear_layer_takes_one_product_and_two_for_its_gradients(products):

@@ -31,6 +31,8 @@ from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.reduce import sum_over
 from tinygrad_cnn.kernels.single import single_product, single_sum
 from tinygrad_cnn.kernels.windows import plan_of
+from tinygrad_cnn.kernels.winograd import quicker_plan
+from tinygrad_cnn.kernels.winograd_conv import WinogradCorrelation, WinogradWeightGradient
 
 __all__ = [
     "conv2d",
@@ -44,6 +46,7 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Shape = tuple[int, ...]
+WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGradient
 
 
 def _correlations(
@@ -58,15 +61,25 @@ def _correlations(
     """Return the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`."""
     C, out_channels = x.shape[3], out.shape[3]
     if groups == 1:
-        return [Correlation(x, w, out, window, bias, relu)]
+        return [_correlation(x, w, out, window, bias, relu)]
     if _is_depthwise(C, out_channels, groups):
         return [DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu)]
     jobs: list[Job] = []
     for index in range(groups):
         c, o = _group(C, groups, index), _group(out_channels, groups, index)
         part = None if bias is None else bias[o]
-        jobs.append(Correlation(x[..., c], w[..., o], out[..., o], window, part, relu))
+        jobs.append(_correlation(x[..., c], w[..., o], out[..., o], window, part, relu))
     return jobs
+
+
+def _correlation(
+    x: Array, w: Array, out: Array, window: Window, bias: Array | None, relu: bool
+) -> Job:
+    """Return the job that correlates `x` with `w` (KH, KW, C, O) into `out`, in the quicker way."""
+    plan = quicker_plan(x.shape, x.dtype, x.flags.c_contiguous, out.shape, window, True)
+    if plan is not None:
+        return WinogradCorrelation(plan, x, w, out, bias, relu)
+    return Correlation(x, w, out, window, bias, relu)
 
 
 def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:
@@ -295,15 +308,23 @@ def conv2d_weight_gradient(
 
 def _weight_gradient_jobs(
     x: Array, g: Array, window: Window, groups: int
-) -> list[WeightGradient] | list[DepthwiseWeightGradient]:
+) -> list[WeightGradientJob]:
     """Return the jobs that sum over positions: one a group, or one for all channels."""
     C, out_channels = x.shape[3], g.shape[3]
     if groups == 1:
-        return [WeightGradient(x, g, window)]
+        return [_weight_gradient(x, g, window)]
     if _is_depthwise(C, out_channels, groups):
         return [DepthwiseWeightGradient(x, g, window)]
     slices = [(_group(C, groups, i), _group(out_channels, groups, i)) for i in range(groups)]
-    return [WeightGradient(x[..., c], g[..., o], window) for c, o in slices]
+    return [_weight_gradient(x[..., c], g[..., o], window) for c, o in slices]
+
+
+def _weight_gradient(x: Array, g: Array, window: Window) -> WeightGradientJob:
+    """Return the job that sums windows of `x` times `g`, in the quicker way."""
+    plan = quicker_plan(x.shape, x.dtype, x.flags.c_contiguous, g.shape, window, False)
+    if plan is not None:
+        return WinogradWeightGradient(plan, x, g)
+    return WeightGradient(x, g, window)
 
 
 def _as_weights(results: list[Array], weight_shape: Shape) -> Array:

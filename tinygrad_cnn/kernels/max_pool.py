@@ -7,6 +7,7 @@ back by it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -244,23 +245,23 @@ def pool_and_rectify(y: Array, block: Pair, relu: bool, taps: bool) -> tuple[Arr
     return out, chosen
 
 
-def write_maxima(values: Array, out: Array, chosen: Array | None) -> None:
-    """Write the maximum over the first axis to `out`, and its index to `chosen` if there is one.
+def write_maxima(values: Sequence[Array] | Array, out: Array, chosen: Array | None) -> None:
+    """Write the largest of `values` to `out`, and its index to `chosen` if there is one.
 
     As in `max_pool2d` the first maximum wins, and a NaN is larger than any number.
 
     Parameters
     ----------
     values
-        Shape (K, …), 2 ≤ K ≤ 256.
+        2 to 256 arrays of one shape, or the first axis of an array.
     out, chosen
-        Shape (…); `chosen` of uint8.
+        Of that shape; `chosen` of uint8.
 
     Examples
     --------
     >>> import numpy as np
     >>> out, chosen = np.empty(2), np.empty(2, np.uint8)
-    >>> write_maxima(np.array([[1.0, 5.0], [3.0, 5.0], [2.0, 4.0]]), out, chosen)
+    >>> write_maxima([np.array(v) for v in ([1.0, 5.0], [3.0, 5.0], [2.0, 4.0])], out, chosen)
     >>> print(out, chosen)
     [3. 5.] [1 0]
     """

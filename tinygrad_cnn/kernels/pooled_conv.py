@@ -7,8 +7,9 @@ taken over blocks of memory; pooling by itself reads one pixel's channels at a t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.conv import conv2d, conv2d_geometry
 from tinygrad_cnn.kernels.correlation import (
     Correlation,
+    Job,
     add_bias_and_rectify,
     multiply,
     run_jobs,
@@ -26,6 +28,8 @@ from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.single import SingleProduct, single_product
 from tinygrad_cnn.kernels.windows import Gatherer, ProductPlan, plan_for
+from tinygrad_cnn.kernels.winograd import WinogradPlan, quicker_plan
+from tinygrad_cnn.kernels.winograd_conv import WinogradCorrelation, quiet, untransform
 
 __all__ = ["conv2d_max_pool2d"]
 
@@ -82,7 +86,7 @@ def conv2d_max_pool2d(
             [13., 15.]]])
     """
     images, kernels = channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C, O)
-    image = images.shape, images.flags.c_contiguous, x.itemsize
+    image = images.shape, images.flags.c_contiguous, x.dtype
     way = None
     if groups == 1:
         way = _way(*image, *conv2d_geometry(x.shape, w.shape, stride, padding, dilation), block)
@@ -102,8 +106,12 @@ def conv2d_max_pool2d(
         write_maxima(made.reshape(-1, *out_shape), out, chosen)
         add_bias_and_rectify(out, late, relu)
     else:
-        ends = early, late, relu
-        job = _PooledCorrelation(images, kernels, out, chosen, plan.window, block, *ends)
+        pooling = _Pooling(out, chosen, block, early, late, relu)
+        job: Job
+        if isinstance(plan, WinogradPlan):
+            job = _PooledWinograd(plan, images, kernels, pooling)
+        else:
+            job = _PooledCorrelation(images, kernels, plan.window, pooling)
         run_jobs([job], len(x))
     return channels_first(out), None if chosen is None else channels_first(chosen)
 
@@ -112,11 +120,11 @@ def conv2d_max_pool2d(
 def _way(
     shape: Shape,
     contiguous: bool,
-    itemsize: int,
+    dtype: np.dtype[Any],
     conv_shape: tuple[int, int, int, int],
     window: Window,
     block: Pair,
-) -> tuple[ProductPlan, SingleProduct | None, Shape] | None:
+) -> tuple[ProductPlan | WinogradPlan, SingleProduct | None, Shape] | None:
     """Return how to pool in the tile, and the shape of the result.
 
     None where laying windows out block by block costs more than pooling in the tile saves.
@@ -126,50 +134,90 @@ def _way(
     if 0 in conv_shape or not 2 <= height * width <= 256:
         return None
     covered = N, OH - OH % height, OW - OW % width, out_channels
-    alone = plan_for(shape, contiguous, itemsize, conv_shape, window, True)
-    blocks = plan_for(shape, contiguous, itemsize, covered, window, True, block)
+    out_shape = N, OH // height, OW // width, out_channels
+    blocks = plan_for(shape, contiguous, dtype.itemsize, covered, window, True, block)
+    image = shape, dtype, contiguous
+    filtered = quicker_plan(*image, covered, window, True, block)
+    if filtered is not None and single_product(blocks) is None:
+        return filtered, None, out_shape
+    windows = plan_for(shape, contiguous, dtype.itemsize, conv_shape, window, True)
+    alone = quicker_plan(*image, conv_shape, window, True) or windows
     if blocks.cost > alone.cost + _SAVED * N * OH * OW * out_channels:
         return None
-    return blocks, single_product(blocks), (N, OH // height, OW // width, out_channels)
+    return blocks, single_product(blocks), out_shape
+
+
+class _Pooling(NamedTuple):
+    """What becomes of the outputs of a tile.
+
+    `out` (N, PH, PW, O) gets the maximum of each block and `chosen`, of the same shape, which one
+    that is, if it is wanted. The bias `early` (O,) is added before, `late` after.
+    """
+
+    out: Array
+    chosen: Array | None
+    block: Pair
+    early: Array | None
+    late: Array | None
+    relu: bool
+
+    def write(self, values: Sequence[Array] | Array, place: tuple[slice, slice]) -> None:
+        """Pool arrays (n, rows, PW, O), one for each output of a block."""
+        out = self.out[place]
+        write_maxima(values, out, None if self.chosen is None else self.chosen[place])
+        add_bias_and_rectify(out, self.late, self.relu)
 
 
 class _PooledCorrelation(Correlation):
-    """A correlation of which `out` (N, PH, PW, O) gets the maximum of each block of outputs.
+    """A correlation of which only the maxima are kept."""
 
-    And `chosen`, of the same shape, which one that is, if it is wanted. The bias is added before,
-    `late` after, as `repeated_bias` returns it.
-    """
-
-    def __init__(
-        self,
-        x: Array,
-        w: Array,
-        out: Array,
-        chosen: Array | None,
-        window: Window,
-        block: Pair,
-        bias: Array | None,
-        late: Array | None,
-        relu: bool,
-    ) -> None:
-        super().__init__(x, w, out, window, bias, relu, block)
-        self.chosen, self.block, self.late = chosen, block, late
+    def __init__(self, x: Array, w: Array, window: Window, pooling: _Pooling) -> None:
+        super().__init__(x, w, pooling.out, window, pooling.early, block=pooling.block)
+        self.pooling = pooling
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these rows of maxima."""
-        height, width = self.block
+        height, width = self.pooling.block
         cut = self.plan.cut(images, (rows[0] * height, rows[1] * height))
         gatherer = Gatherer(self.x, cut)
         _, _, columns, out_channels = self.out.shape
         pixels = cut.tile_images * cut.tile_rows * columns * width
         room = aligned_empty((pixels * out_channels,), self.x.dtype)
         for tile in cut.tiles:
-            some, lines = tile.outputs
-            place = some, slice(lines.start // height, lines.stop // height)
+            place = _place(tile.outputs, height)
             out = self.out[place]
             made: Array = np.ndarray((height * width, *out.shape), room.dtype, room)
             by_image = made.reshape(-1, *out.shape[1:])
             multiply(gatherer.columns(tile), self.weights, self.layout, by_image)
             add_bias_and_rectify(by_image, self.bias, False)
-            write_maxima(made, out, None if self.chosen is None else self.chosen[place])
-            add_bias_and_rectify(out, self.late, self.relu)
+            self.pooling.write(made, place)
+
+
+class _PooledWinograd(WinogradCorrelation):
+    """A correlation by minimal filtering of which only the maxima are kept."""
+
+    def __init__(self, plan: WinogradPlan, x: Array, w: Array, pooling: _Pooling) -> None:
+        super().__init__(plan, x, w, pooling.out, pooling.early)
+        self.pooling = pooling
+
+    @quiet
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Do these images, these rows of maxima."""
+        height, width = self.pooling.block
+        for tile, products in self.products(images, (rows[0] * height, rows[1] * height)):
+            place = _place(tile, height)
+            n, lines, columns, out_channels = self.out[place].shape
+            shape = width, n, lines * height, columns, out_channels
+            made = aligned_empty(shape, products.dtype)
+            untransform(self.plan.transforms.outputs, products, made)
+            blocks = made.reshape(width, n, lines, height, columns, out_channels)
+            if self.bias is not None:
+                blocks += self.bias[:lines, None]
+            values = [blocks[j, :, :, i] for i in range(height) for j in range(width)]
+            self.pooling.write(values, place)
+
+
+def _place(outputs: tuple[slice, slice], height: int) -> tuple[slice, slice]:
+    """Return the images and rows of maxima of a tile, whose rows are whole blocks."""
+    images, rows = outputs
+    return images, slice(rows.start // height, rows.stop // height)
