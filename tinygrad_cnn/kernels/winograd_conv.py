@@ -39,12 +39,21 @@ class _Rows:
     ) -> None:
         self.plan, self.channels = plan, channels
         self.places = plan.block[1] if apart else 1
-        phases, each = plan.phases(plan.positions(next(plan.tiles(images, rows))))
+        self.positions = plan.positions(next(plan.tiles(images, rows)))
+        phases, each = plan.phases(self.positions)
         # Each phase ends in a window, and begins a position later than the one before.
         length = rounded_up(phases * (each + 1) + plan.window.kernel[1], self.places)
         shape = plan.points, self.places, length // self.places, channels
         self.room = aligned_empty(shape, plan.dtype)
-        self.room[...] = 0  # the gaps between rows stay so
+
+    def clear_between(self, first: int, columns: int) -> None:
+        """Set to 0 what `rows` leaves out, once for all tiles."""
+        used = self.room[:, 0, : self.positions].reshape(
+            len(self.room), -1, self.plan.pitch, self.channels
+        )
+        used[:, :, :first] = 0
+        used[:, :, first + columns :] = 0
+        self.room[:, 0, self.positions :] = 0
 
     def rows(self, tile: Tile, first: int, columns: int) -> Array:
         """View `columns` positions of each row, from `first` on.
@@ -165,6 +174,7 @@ class WinogradCorrelation:
         top, left = plan.window.origin
         out_channels = plan.out_shape[3]
         inputs = _Rows(plan, images, rows, x.shape[3])
+        inputs.clear_between(left, x.shape[2])
         outputs = _Rows(plan, images, rows, out_channels, apart=True)
         for tile in plan.tiles(images, rows):
             some, lines = tile
@@ -194,7 +204,9 @@ class WinogradWeightGradient:
         top, left = plan.window.origin
         out_channels = g.shape[3]
         inputs = _Rows(plan, images, rows, x.shape[3])
+        inputs.clear_between(left, x.shape[2])
         gradients = _Rows(plan, images, rows, out_channels)
+        gradients.clear_between(0, g.shape[2])
         adjoint = plan.transforms.outputs.T
         total: Array | None = None
         for tile in plan.tiles(images, rows):
