@@ -31,11 +31,11 @@ SAME = (ONE, (ONE, ONE), ONE, 1)
 @contextmanager
 def always(threads: int = 1, tile_bytes: int = 1 << 22) -> Iterator[mock.Mock]:
     """Filter wherever it is possible, and count the tiles."""
-    tiles = mock.Mock(side_effect=winograd_conv._transform)
+    tiles = mock.Mock(side_effect=winograd_conv._transformation)
     with (
         cut_small(threads, tile_bytes),
         mock.patch.object(winograd, "_START", -np.inf),
-        mock.patch.object(winograd_conv, "_transform", tiles),
+        mock.patch.object(winograd_conv, "_transformation", tiles),
     ):
         yield tiles
 

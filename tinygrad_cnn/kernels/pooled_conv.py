@@ -29,7 +29,12 @@ from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.single import SingleProduct, single_product
 from tinygrad_cnn.kernels.windows import Gatherer, ProductPlan, plan_for
 from tinygrad_cnn.kernels.winograd import WinogradPlan, quicker_plan
-from tinygrad_cnn.kernels.winograd_conv import WinogradCorrelation, quiet, untransform
+from tinygrad_cnn.kernels.winograd_conv import (
+    PointRows,
+    WinogradCorrelation,
+    quiet,
+    untransformation,
+)
 
 __all__ = ["conv2d_max_pool2d"]
 
@@ -203,18 +208,23 @@ class _PooledWinograd(WinogradCorrelation):
     @quiet
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these rows of maxima."""
-        height, width = self.pooling.block
-        for tile, products in self.products(images, (rows[0] * height, rows[1] * height)):
-            place = _place(tile, height)
-            n, lines, columns, out_channels = self.out[place].shape
-            shape = width, n, lines * height, columns, out_channels
-            made = aligned_empty(shape, products.dtype)
-            untransform(self.plan.transforms.outputs, products, made)
-            blocks = made.reshape(width, n, lines, height, columns, out_channels)
-            if self.bias is not None:
-                blocks += self.bias[:lines, None]
-            values = [blocks[j, :, :, i] for i in range(height) for j in range(width)]
-            self.pooling.write(values, place)
+        (height, width), plan = self.pooling.block, self.plan
+        _, _, columns, out_channels = self.out.shape
+        for band, most in plan.bands(images, (rows[0] * height, rows[1] * height)):
+            length = band.stop - band.start
+            outputs = PointRows(plan, most, plan.lines(length), out_channels, apart=True)
+            made = aligned_empty((width, most, length, columns, out_channels), self.x.dtype)
+            products = outputs.rows(0, columns * width)
+            steps = untransformation(plan.transforms.outputs, products, made)
+            blocks = made.reshape(width, most, length // height, height, columns, out_channels)
+            for some, here in self.products(images, band, outputs):
+                for step in steps:
+                    step.run(here, here)
+                tile = blocks[:, here]
+                if self.bias is not None:
+                    tile += self.bias[: length // height, None]
+                values = [tile[j, :, :, i] for i in range(height) for j in range(width)]
+                self.pooling.write(values, _place((some, band), height))
 
 
 def _place(outputs: tuple[slice, slice], height: int) -> tuple[slice, slice]:

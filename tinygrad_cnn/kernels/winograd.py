@@ -32,12 +32,11 @@ from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.products import product_cost, unpacked_parts
 from tinygrad_cnn.kernels.windows import plan_for
 
-__all__ = ["Tile", "Transforms", "WinogradPlan", "quicker_plan", "rounded_up", "transforms"]
+__all__ = ["Transforms", "WinogradPlan", "quicker_plan", "rounded_up", "transforms"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
-Tile = tuple[slice, slice]  # images and output rows
 
 # And infinity, the sixth: where a polynomial's leading coefficient is its value.
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
@@ -149,33 +148,27 @@ class WinogradPlan:
         # Products pack all weights; for gradients each makes a sum for every weight.
         a_weight = 0.0 if self.is_unpacked else _PACK
         a_weight += 0.0 if sums else _ADD_UNPACKED if self.is_unpacked else _ADD
-        phases, _ = self.phases(min(lines, self.most_lines) * self.pitch)
+        phases, _ = self.phases(min(lines, self.most_lines))
         products = -(-lines // self.most_lines) * phases
         cost += a_weight * products * self.depth * out_channels
         multiplications = lines * self.pitch * self.depth * out_channels
         return _START + self.points * cost, self.points * multiplications
 
-    def tiles(self, images: Pair, rows: Pair) -> Iterator[Tile]:
-        """Cut images and output rows into parts that fit in the cache, the largest first."""
-        some = max(1, self.most_lines // self.lines(rows[1] - rows[0]))
-        height = self.most_lines * self.outputs
-        for i in range(*images, some):
-            part = slice(i, min(i + some, images[1]))
-            for start in range(*rows, height):
-                yield part, slice(start, min(start + height, rows[1]))
+    def bands(self, images: Pair, rows: Pair) -> Iterator[tuple[slice, int]]:
+        """Cut output rows into bands, and say how many images' bands fit in the cache together."""
+        lines = self.lines(rows[1] - rows[0])
+        height = max(1, min(lines, self.most_lines)) * self.outputs
+        images_a_tile = min(images[1] - images[0], max(1, self.most_lines // lines))
+        for start in range(*rows, height):
+            yield slice(start, min(start + height, rows[1])), images_a_tile
 
     def lines(self, rows: int) -> int:
         """Count the transformed rows that stand for so many rows of outputs."""
         return -(-rows // self.outputs)
 
-    def positions(self, tile: Tile) -> int:
-        """Count the positions of a tile at each point."""
-        some, rows = tile
-        images: int = some.stop - some.start
-        return images * self.lines(rows.stop - rows.start) * self.pitch
-
-    def phases(self, positions: int) -> Pair:
-        """Return how many products take turns at so many positions, and how many each takes."""
+    def phases(self, lines: int) -> Pair:
+        """Return how many products take turns at the positions of lines, how many each takes."""
+        positions = lines * self.pitch
         parts = unpacked_parts(positions * self.depth * self.out_shape[3])
         least = self.window.kernel[1]
         phases = rounded_up(max(least, parts) if self.is_unpacked else least, self.block[1])

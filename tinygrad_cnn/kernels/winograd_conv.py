@@ -7,7 +7,7 @@ The jobs stand in for those of `correlation`; `winograd` explains the method. Ar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,15 @@ from tinygrad_cnn.kernels.correlation import add_bias_and_rectify, sum_in_order
 from tinygrad_cnn.kernels.layouts import repeated_bias
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.threads import matmul
-from tinygrad_cnn.kernels.winograd import Tile, WinogradPlan, rounded_up
+from tinygrad_cnn.kernels.winograd import WinogradPlan, rounded_up
 
-__all__ = ["WinogradCorrelation", "WinogradWeightGradient", "quiet", "untransform"]
+__all__ = [
+    "PointRows",
+    "WinogradCorrelation",
+    "WinogradWeightGradient",
+    "quiet",
+    "untransformation",
+]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -27,20 +33,19 @@ Pair = tuple[int, int]
 quiet = np.errstate(invalid="ignore", over="ignore")
 
 
-class _Rows:
+class PointRows:
     """Rows at the n points for one tile after another, in a buffer that is used again.
 
-    Columns that belong to different places of the plan's block, if `apart`, are kept apart, so
-    that they become pixels of different arrays.
+    A tile has up to `images` images, `lines` rows each. Columns that belong to different places of
+    the plan's block, if `apart`, are kept apart, so that they become pixels of different arrays.
     """
 
     def __init__(
-        self, plan: WinogradPlan, images: Pair, rows: Pair, channels: int, apart: bool = False
+        self, plan: WinogradPlan, images: int, lines: int, channels: int, apart: bool = False
     ) -> None:
-        self.plan, self.channels = plan, channels
+        self.plan, self.images, self.lines, self.channels = plan, images, lines, channels
         self.places = plan.block[1] if apart else 1
-        self.positions = plan.positions(next(plan.tiles(images, rows)))
-        phases, each = plan.phases(self.positions)
+        phases, each = plan.phases(images * lines)
         # Each phase ends in a window, and begins a position later than the one before.
         length = rounded_up(phases * (each + 1) + plan.window.kernel[1], self.places)
         shape = plan.points, self.places, length // self.places, channels
@@ -48,35 +53,36 @@ class _Rows:
 
     def clear_between(self, first: int, columns: int) -> None:
         """Set to 0 what `rows` leaves out, once for all tiles."""
-        used = self.room[:, 0, : self.positions].reshape(
-            len(self.room), -1, self.plan.pitch, self.channels
-        )
+        positions = self.images * self.lines * self.plan.pitch
+        used = self.room[:, 0, :positions]
+        used = used.reshape(len(used), -1, self.plan.pitch, self.channels)
         used[:, :, :first] = 0
         used[:, :, first + columns :] = 0
-        self.room[:, 0, self.positions :] = 0
+        self.room[:, 0, positions:] = 0
 
-    def rows(self, tile: Tile, first: int, columns: int) -> Array:
+    def rows(self, first: int, columns: int) -> Array:
         """View `columns` positions of each row, from `first` on.
 
-        Returns (places, images, rows, n, columns / places · channels).
+        Returns (places, images, lines, n, columns / places · channels).
         """
         point, place, position, channel = self.room.strides
-        some, outputs = tile
-        lines, pitch = self.plan.lines(outputs.stop - outputs.start), self.plan.pitch // self.places
+        pitch = self.plan.pitch // self.places * position
         values = columns // self.places * self.channels
         return np.ndarray(
-            (self.places, some.stop - some.start, lines, self.plan.points, values),
+            (self.places, self.images, self.lines, self.plan.points, values),
             self.room.dtype,
             self.room,
             first * position,
-            (place, lines * pitch * position, pitch * position, point, channel),
+            (place, self.lines * pitch, pitch, point, channel),
         )
 
-    def phases(self, phases: int, each: int, width: int) -> Array:
-        """View the first `width` values from every phases-th position on.
+    def phases(self, images: int, width: int) -> Array:
+        """View the first `width` values from every so-many-th position of so many images on.
 
-        Returns (n, phases / places, places, each, width).
+        Returns (n, phases, each, width), see `WinogradPlan.phases`; kept apart (n, phases /
+        places, places, each, width).
         """
+        phases, each = self.plan.phases(images * self.lines)
         point, place, position, channel = self.room.strides
         turns = phases // self.places
         return np.ndarray(
@@ -88,45 +94,83 @@ class _Rows:
         )
 
 
-def _transform(matrix: Array, x: Array, first: int, step: int, out: Array) -> None:
-    """Write ``out[i, t] = matrix @ x[i, first + t·step : first + t·step + n]``, zeros outside.
+class _Images:
+    """Images that lie in one piece of memory: those of `x` (N, H, W, C), or copies of some."""
 
-    Shapes: matrix (P, n), x (N, H, W, C), out (N, T, P, W·C).
+    def __init__(self, x: Array, most: int) -> None:
+        self.x = x
+        self.all = x if x.flags.c_contiguous else np.empty((most, *x.shape[1:]), x.dtype)
+
+    def find(self, some: slice) -> slice:
+        """Return where in `all` some of `x` are, copied there if need be."""
+        if self.all is self.x:
+            return some
+        here = slice(0, some.stop - some.start)
+        self.all[here] = self.x[some]
+        return here
+
+
+class _Product(NamedTuple):
+    """``target = matrix @ source`` for all images: (…, P, n), (N, T, n, W) and (N, T, P, W)."""
+
+    matrix: Array
+    source: Array
+    target: Array
+
+    def run(self, sources: slice, targets: slice) -> None:
+        """Do these images of the source, which become those of the target."""
+        np.matmul(
+            self.matrix, self.source[..., sources, :, :, :], out=self.target[..., targets, :, :, :]
+        )
+
+
+# Views of all images are made once: made for each tile, they took 10 µs of 25 in which no other
+# thread can run Python.
+def _transformation(
+    matrix: Array, x: Array, first: int, step: int, target: Array
+) -> list[_Product]:
+    """Return what writes ``target[i, t] = matrix @ x[i, first + t·step : first + t·step + n]``.
+
+    Rows outside of `x` are zeros. Shapes: matrix (P, n), x (N, H, W, C) C-contiguous, target
+    (N, T, P, W·C).
     """
-    x = np.ascontiguousarray(x)
     N, H, W, C = x.shape
     row = W * C * x.itemsize  # strides of axes of length 1 may be any
-    n, lines = matrix.shape[1], out.shape[1]
+    n, lines = matrix.shape[1], target.shape[1]
+    products = []
     t = 0
     while t < lines:
         start = first + t * step
-        low, high = max(0, -start), min(n, H - start)
+        low, high = max(0, -start), max(0, min(n, H - start))
         # The same product serves all that lie inside.
         same = min(lines - t, (H - n - start) // step + 1) if high - low == n else 1
-        part = out[:, t : t + same]
-        t += same
-        if low >= high:
-            part[...] = 0
-            continue
+        if low >= high:  # a product of no columns is 0
+            low = high = start = 0
         shape, strides = (N, same, high - low, W * C), (H * row, step * row, row, x.itemsize)
         rows: Array = np.ndarray(shape, x.dtype, x, (start + low) * row, strides)
-        np.matmul(matrix[:, low:high], rows, out=part)
+        products.append(_Product(matrix[:, low:high], rows, target[:, t : t + same]))
+        t += same
+    return products
 
 
-def untransform(matrix: Array, products: Array, out: Array) -> None:
-    """Write ``matrix @ products``: matrix (m, n), products (…, T, n, W·O), out (…, H, W, O).
+def untransformation(matrix: Array, source: Array, out: Array) -> list[_Product]:
+    """Return what writes ``out = matrix @ source``, row by row.
 
-    The last of the T rows may stand for fewer than m; `out` has its pixel rows in one piece.
+    Shapes: matrix (m, n), source (…, N, T, n, W·O), out (…, N, H, W, O), its pixel rows in one
+    piece; the last of the T rows may stand for fewer than m of H.
     """
     *places, H, W, out_channels = out.shape
     m = len(matrix)
-    whole, rest = divmod(H, m)
-    if whole:
-        rows = out[..., : whole * m, :, :].reshape(*places, whole, m, W * out_channels)
-        np.matmul(matrix, products[..., :whole, :, :], out=rows)
-    if rest:
-        rows = out[..., whole * m :, :, :].reshape(*places, rest, W * out_channels)
-        np.matmul(matrix[:rest], products[..., whole, :, :], out=rows)
+    products = []
+    for first, height in ((0, H // m * m), (H // m * m, H % m)):
+        if height:
+            lines, each = max(1, height // m), min(m, height)
+            rows = out[..., first : first + height, :, :]
+            target = rows.reshape(*places, lines, each, W * out_channels)
+            products.append(
+                _Product(matrix[:each], source[..., first // m : first // m + lines, :, :], target)
+            )
+    return products
 
 
 class WinogradCorrelation:
@@ -154,39 +198,56 @@ class WinogradCorrelation:
     @quiet
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
-        for tile, products in self.products(images, rows):
-            target = self.out[tile]
-            pixel = self.out.strides[3] * self.out.shape[3]
-            whole = self.out.strides[2:] == (pixel, self.out.itemsize)
-            made = target if whole else np.empty(target.shape, target.dtype)
-            untransform(self.plan.transforms.outputs, products[0], made)
-            add_bias_and_rectify(made, self.bias, self.relu)
-            if made is not target:
-                target[...] = made
+        plan = self.plan
+        for band, most in plan.bands(images, rows):
+            out = self.out[:, band]
+            _, height, columns, out_channels = out.shape
+            pixel = out.itemsize * out_channels
+            in_place = out.strides[2:] == (pixel, out.itemsize)
+            made = out if in_place else np.empty((most, *out.shape[1:]), out.dtype)
+            outputs = PointRows(plan, most, plan.lines(height), out_channels)
+            steps = untransformation(plan.transforms.outputs, outputs.rows(0, columns)[0], made)
+            for some, here in self.products(images, band, outputs):
+                there = some if in_place else here
+                for step in steps:
+                    step.run(here, there)
+                add_bias_and_rectify(made[there], self.bias, self.relu)
+                if not in_place:
+                    out[some] = made[there]
 
-    def products(self, images: Pair, rows: Pair) -> Iterator[tuple[Tile, Array]]:
-        """Yield tiles and their products at the points, valid until the next.
+    def products(
+        self, images: Pair, band: slice, outputs: PointRows
+    ) -> Iterator[tuple[slice, slice]]:
+        """Multiply one tile after another into `outputs`.
 
-        Products have the shape (KW, images, rows, n, OW / KW · O), KW being the width of the
-        plan's block: columns of the same place in the block lie together.
+        Yields where its images are in the batch, and in the tile.
         """
-        plan, x = self.plan, self.x
+        plan, C = self.plan, self.x.shape[3]
         top, left = plan.window.origin
-        out_channels = plan.out_shape[3]
-        inputs = _Rows(plan, images, rows, x.shape[3])
-        inputs.clear_between(left, x.shape[2])
-        outputs = _Rows(plan, images, rows, out_channels, apart=True)
-        for tile in plan.tiles(images, rows):
-            some, lines = tile
-            first = lines.start - top
-            transformed = inputs.rows(tile, left, x.shape[2])[0]
-            _transform(plan.transforms.inputs, x[some], first, plan.outputs, transformed)
-            phases, each = plan.phases(plan.positions(tile))
-            places = outputs.places
-            windows = inputs.phases(phases, each, plan.depth)
-            windows = windows.reshape(plan.points, -1, places, each, plan.depth)
-            np.matmul(windows, self.weights, out=outputs.phases(phases, each, out_channels))
-            yield tile, outputs.rows(tile, 0, plan.out_shape[2])
+        source = _Images(self.x, outputs.images)
+        inputs = PointRows(plan, outputs.images, outputs.lines, C)
+        columns = self.x.shape[2]
+        inputs.clear_between(left, columns)
+        first, rows = band.start - top, inputs.rows(left, columns)[0]
+        steps = _transformation(plan.transforms.inputs, source.all, first, plan.outputs, rows)
+        count = 0
+        for some, here in _tiles(images, outputs.images):
+            place = source.find(some)
+            for step in steps:
+                step.run(place, here)
+            if here.stop != count:
+                count = here.stop
+                made = outputs.phases(count, outputs.channels)
+                windows = inputs.phases(count, plan.depth).reshape(*made.shape[:4], plan.depth)
+            np.matmul(windows, self.weights, out=made)
+            yield some, here
+
+
+def _tiles(images: Pair, most: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the images of one tile after another: where they are in the batch, and in the tile."""
+    for i in range(*images, most):
+        j = min(i + most, images[1])
+        yield slice(i, j), slice(0, j - i)
 
 
 class WinogradWeightGradient:
@@ -200,31 +261,39 @@ class WinogradWeightGradient:
     @quiet
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
-        plan, x, g = self.plan, self.x, self.g
-        top, left = plan.window.origin
-        out_channels = g.shape[3]
-        inputs = _Rows(plan, images, rows, x.shape[3])
-        inputs.clear_between(left, x.shape[2])
-        gradients = _Rows(plan, images, rows, out_channels)
-        gradients.clear_between(0, g.shape[2])
-        adjoint = plan.transforms.outputs.T
         total: Array | None = None
-        for tile in plan.tiles(images, rows):
-            some, lines = tile
-            first, m = lines.start - top, plan.outputs
-            positions = plan.positions(tile)
-            phases, each = plan.phases(positions)
-            _transform(
-                plan.transforms.inputs, x[some], first, m, inputs.rows(tile, left, x.shape[2])[0]
-            )
-            _transform(adjoint, g[tile], 0, m, gradients.rows(tile, 0, g.shape[2])[0])
-            gradients.room[:, :, positions:] = 0  # a larger tile may have written there
-            windows = inputs.phases(phases, each, plan.depth)[:, :, 0]
-            factors = gradients.phases(phases, each, out_channels)[:, :, 0]
-            product = np.matmul(factors.swapaxes(2, 3), windows).sum(axis=1)
-            total = product if total is None else np.add(total, product, out=total)
+        for band, most in self.plan.bands(images, rows):
+            for product in self.products(images, band, most):
+                total = product if total is None else np.add(total, product, out=total)
         if total is not None:
             self.parts[images, rows] = total
+
+    def products(self, images: Pair, band: slice, most: int) -> Iterator[Array]:
+        """Yield the sums (n, O, KW·C) of one tile after another."""
+        plan, (_, _, columns, C) = self.plan, self.x.shape
+        (_, _, out_columns, out_channels), lines = self.g.shape, plan.lines(band.stop - band.start)
+        top, left = plan.window.origin
+        source, slopes = _Images(self.x, most), _Images(self.g[:, band], most)
+        inputs = PointRows(plan, most, lines, C)
+        inputs.clear_between(left, columns)
+        gradients = PointRows(plan, most, lines, out_channels)
+        gradients.clear_between(0, out_columns)
+        matrices, m = plan.transforms, plan.outputs
+        first, rows = band.start - top, inputs.rows(left, columns)[0]
+        steps = _transformation(matrices.inputs, source.all, first, m, rows)
+        rows = gradients.rows(0, out_columns)[0]
+        adjoints = _transformation(matrices.outputs.T, slopes.all, 0, m, rows)
+        for some, here in _tiles(images, most):
+            place, slope = source.find(some), slopes.find(some)
+            for step in steps:
+                step.run(place, here)
+            for step in adjoints:
+                step.run(slope, here)
+            # A larger tile may have written behind.
+            gradients.room[:, 0, here.stop * lines * plan.pitch :] = 0
+            windows = inputs.phases(here.stop, plan.depth)[:, :, 0]
+            factors = gradients.phases(here.stop, out_channels)[:, :, 0]
+            yield np.matmul(factors.swapaxes(2, 3), windows).sum(axis=1)
 
     def result(self) -> Array:
         """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
