@@ -3,14 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import norm
+from tinygrad_cnn.kernels import moments
 from tinygrad_cnn.kernels.layer_norm import layer_norm, layer_norm_gradient
-from tinygrad_cnn.kernels.norm import (
-    batch_norm_eval_gradient,
-    batch_norm_gradient,
-    batch_statistics,
-    normalize,
-)
+from tinygrad_cnn.kernels.moments import batch_statistics
+from tinygrad_cnn.kernels.norm import batch_norm_eval_gradient, batch_norm_gradient, normalize
 from tinygrad_cnn.kernels.reduce import chain_lengths, chain_products
 from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
 
@@ -109,7 +105,7 @@ def test_a_mean_far_from_zero_takes_no_second_pass(monkeypatch, first_channel):
         chains.append(len(a))
         return chain_products(a, b, channels)
 
-    monkeypatch.setattr(norm, "chain_products", counted)
+    monkeypatch.setattr(moments, "chain_products", counted)
     x = np.random.default_rng(0).normal(100, 1, (50_000, 16)).astype(np.float32)
     x[:, 0] = first_channel
     _, var = batch_statistics(x)

@@ -17,22 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.correlation import (
-    Correlation,
-    Job,
-    PositionSum,
-    WeightGradient,
-    run_jobs,
-)
-from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
+from tinygrad_cnn.kernels.conv_jobs import correlations, weight_gradients
+from tinygrad_cnn.kernels.correlation import Job, PositionSum, run_jobs
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.memory import aligned_empty
+from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.reduce import sum_over
 from tinygrad_cnn.kernels.single import single_product, single_sum
 from tinygrad_cnn.kernels.windows import plan_of
-from tinygrad_cnn.kernels.winograd import quicker_plan
-from tinygrad_cnn.kernels.winograd_conv import WinogradCorrelation, WinogradWeightGradient
 
 __all__ = [
     "conv2d",
@@ -46,49 +39,6 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Shape = tuple[int, ...]
-WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGradient
-
-
-def _correlations(
-    x: Array,
-    w: Array,
-    out: Array,
-    window: Window,
-    groups: int,
-    bias: Array | None = None,
-    relu: bool = False,
-) -> list[Job]:
-    """Return the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`."""
-    C, out_channels = x.shape[3], out.shape[3]
-    if groups == 1:
-        return [_correlation(x, w, out, window, bias, relu)]
-    if _is_depthwise(C, out_channels, groups):
-        return [DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu)]
-    jobs: list[Job] = []
-    for index in range(groups):
-        c, o = _group(C, groups, index), _group(out_channels, groups, index)
-        part = None if bias is None else bias[o]
-        jobs.append(_correlation(x[..., c], w[..., o], out[..., o], window, part, relu))
-    return jobs
-
-
-def _correlation(
-    x: Array, w: Array, out: Array, window: Window, bias: Array | None, relu: bool
-) -> Job:
-    """Return the job that correlates `x` with `w` (KH, KW, C, O) into `out`, in the quicker way."""
-    plan = quicker_plan(x.shape, x.dtype, x.flags.c_contiguous, out.shape, window, True)
-    if plan is not None:
-        return WinogradCorrelation(plan, x, w, out, bias, relu)
-    return Correlation(x, w, out, window, bias, relu)
-
-
-def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:
-    return C == out_channels == groups > 1
-
-
-def _group(channels: int, groups: int, index: int) -> slice:
-    size = channels // groups
-    return slice(index * size, (index + 1) * size)
 
 
 def conv2d(
@@ -100,6 +50,7 @@ def conv2d(
     dilation: Pair,
     groups: int,
     relu: bool = False,
+    moments: Moments | None = None,
 ) -> Array:
     """Correlate images with kernels.
 
@@ -121,6 +72,8 @@ def conv2d(
         Output channels of group i see input channels of group i only.
     relu
         Whether to return max(out, 0).
+    moments
+        Collects those of the result, where that saves reading it again.
 
     Returns
     -------
@@ -145,7 +98,8 @@ def conv2d(
     out = aligned_empty(out_shape, x.dtype)
     if out.size == 0:
         return channels_first(out)
-    run_jobs(_correlations(images, kernels, out, window, groups, bias, relu), out_shape[0])
+    jobs = correlations(images, kernels, out, window, groups, bias, relu, moments)
+    run_jobs(jobs, out_shape[0])
     return channels_first(out)
 
 
@@ -241,7 +195,7 @@ def _input_gradient_jobs(
                 continue
             size = phase_kernels.shape[0], phase_kernels.shape[1]
             window = Window(size, (1, 1), (dilation_h, dilation_w), (origin_h, origin_w))
-            jobs += _correlations(g, phase_kernels, out, window, groups)
+            jobs += correlations(g, phase_kernels, out, window, groups)
     return jobs
 
 
@@ -304,27 +258,6 @@ def conv2d_weight_gradient(
     """
     settings = stride, padding, dilation, groups
     return conv2d_gradients(g, x, None, weight_shape, *settings, bias=False)[1]
-
-
-def _weight_gradient_jobs(
-    x: Array, g: Array, window: Window, groups: int
-) -> list[WeightGradientJob]:
-    """Return the jobs that sum over positions: one a group, or one for all channels."""
-    C, out_channels = x.shape[3], g.shape[3]
-    if groups == 1:
-        return [_weight_gradient(x, g, window)]
-    if _is_depthwise(C, out_channels, groups):
-        return [DepthwiseWeightGradient(x, g, window)]
-    slices = [(_group(C, groups, i), _group(out_channels, groups, i)) for i in range(groups)]
-    return [_weight_gradient(x[..., c], g[..., o], window) for c, o in slices]
-
-
-def _weight_gradient(x: Array, g: Array, window: Window) -> WeightGradientJob:
-    """Return the job that sums windows of `x` times `g`, in the quicker way."""
-    plan = quicker_plan(x.shape, x.dtype, x.flags.c_contiguous, g.shape, window, False)
-    if plan is not None:
-        return WinogradWeightGradient(plan, x, g)
-    return WeightGradient(x, g, window)
 
 
 def _as_weights(results: list[Array], weight_shape: Shape) -> Array:
@@ -397,7 +330,7 @@ def conv2d_gradients(
     single = None
     if groups == 1:
         single = single_sum(plan_of(images, gradients.shape, window, sums=False))
-    by_weight = [] if single else _weight_gradient_jobs(images, gradients, window, groups)
+    by_weight = [] if single else weight_gradients(images, gradients, window, groups)
     by_bias = [PositionSum(gradients)] if bias else []
     jobs += [*by_weight, *by_bias]
     if jobs:

@@ -19,6 +19,7 @@ from tinygrad_cnn.kernels.layouts import (
     repeated_bias,
     spread_weights,
 )
+from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
 from tinygrad_cnn.kernels.reduce import sum_over
 from tinygrad_cnn.kernels.threads import (
@@ -83,8 +84,9 @@ class Correlation:
         bias: Array | None = None,
         relu: bool = False,
         block: Pair = (1, 1),
+        moments: Moments | None = None,
     ) -> None:
-        self.x, self.out, self.relu = x, out, relu
+        self.x, self.out, self.relu, self.moments = x, out, relu, moments
         N, self.rows, columns, out_channels = out.shape
         shape = N, self.rows * block[0], columns * block[1], out_channels
         plan = plan_of(x, shape, window, sums=True, block=block)
@@ -97,12 +99,15 @@ class Correlation:
         """Do these images, these output rows."""
         cut = self.plan.cut(images, rows)
         gatherer = Gatherer(self.x, cut)
+        part = None if self.moments is None else self.moments.part(images, rows)
         for tile in cut.tiles:
             target = self.out[tile.outputs]
             # Part of the channels, or every other pixel: made apart, where loops are long.
             made = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
             multiply(gatherer.columns(tile), self.weights, self.layout, made)
             add_bias_and_rectify(made, self.bias, self.relu)
+            if part is not None:
+                part.collect(made)
             if made is not target:
                 target[...] = made
 

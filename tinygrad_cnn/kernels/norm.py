@@ -8,15 +8,14 @@ vector operation. Work goes in blocks that stay in the cache from the first pass
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.moments import FEW_ROWS, FOLDABLE_OFFSET, repeated
 from tinygrad_cnn.kernels.reduce import (
     BLOCK_SIZE,
-    chain_lengths,
     chain_products,
     chain_sums,
     map_chains,
@@ -25,113 +24,18 @@ from tinygrad_cnn.kernels.reduce import (
 from tinygrad_cnn.kernels.threads import parallel
 
 __all__ = [
-    "FEW_ROWS",
     "Affine",
     "batch_norm_eval_gradient",
     "batch_norm_gradient",
-    "batch_statistics",
     "normalize",
 ]
 
 Array = npt.NDArray[Any]
 
-# Up to this mean / standard deviation, (x − mean)·s may be computed as x·s − mean·s: the
-# rounding of the two terms grows by no more than this factor.
-_FOLDABLE_OFFSET = 8.0
-# Positions from which a pivot is estimated.
-_SAMPLE = 32
 # NumPy's loop over an operand broadcast along rows takes 1.4 times as long below 8192 values.
 _ROW_WIDTH = 1 << 13
-# Up to here plain operations on the whole matrix are quicker than repeating factors along rows:
-# (125, 20) takes 41 µs for statistics in blocks and 9 without, 17 and 5 to normalise, 58 and 21
-# for the gradient.
-FEW_ROWS = 256
 # Rows worth a thread: 64 K values, some 30 µs of two to four passes.
 _GRAIN_ROWS = 8
-
-
-def batch_statistics(x: Array) -> tuple[Array, Array]:
-    """Compute each channel's mean and biased variance.
-
-    ``mean[c] = Σ x[:, c] / m``, ``var[c] = Σ (x[:, c] − mean[c])² / m`` over the m = N·H·W
-    positions. Blocks are centred by themselves and merged in float64 by the update of Chan,
-    Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-    variances" (1979), so that a mean far larger than the deviation costs no digits.
-
-    Parameters
-    ----------
-    x
-        Shape (N, C) or (N, C, …), at least one position.
-
-    Returns
-    -------
-    tuple of arrays
-        Mean and variance, each of shape (C,) and the dtype of `x`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean, var = batch_statistics(np.array([[1.0, 10.0], [3.0, 10.0]]))
-    >>> print(mean, var)
-    [ 2. 10.] [1. 0.]
-    """
-    matrix = positions(x)
-    count = len(matrix)
-    assert count > 0, "statistics of an empty batch"
-    if count <= FEW_ROWS:
-        return _few_rows_statistics(matrix)
-    with np.errstate(invalid="ignore", over="ignore"):
-        pivot = _pivot(matrix)
-        sums, squares = map_chains(partial(_moments, pivot=pivot), 2, matrix)
-        mean = sums.sum(axis=0) / count
-        lengths = chain_lengths(matrix)
-        between = lengths * (sums / lengths - mean) ** 2
-        var = (squares + between).sum(axis=0) / count
-        if pivot is not None:
-            mean += pivot
-        return mean.astype(x.dtype), var.astype(x.dtype)
-
-
-def _few_rows_statistics(matrix: Array) -> tuple[Array, Array]:
-    """Do `batch_statistics` in whole operations, in float64."""
-    wide = matrix.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        mean = np.add.reduce(wide, axis=0) / len(wide)
-        wide -= mean
-        var = np.einsum("ij,ij->j", wide, wide) / len(wide)
-        return mean.astype(matrix.dtype), var.astype(matrix.dtype)
-
-
-def _pivot(matrix: Array) -> Array | None:
-    """Estimate each channel's mean (C,) from a few positions; None where all are about 0.
-
-    Sums of ``x − pivot`` and of its square keep the digits that those of `x` lose where the mean
-    is large beside the deviation.
-    """
-    mean, var = _few_rows_statistics(matrix[:: max(1, len(matrix) // _SAMPLE)])
-    return None if np.all(mean**2 <= _FOLDABLE_OFFSET / 2 * var) else mean
-
-
-def _moments(out: Array, stack: Array, pivot: Array | None) -> None:
-    """Sum a stack of chains less a pivot (C,), and its squared deviations from each chain's mean.
-
-    A sweep for the pivot saves the second pass: (128, 16, 28, 28), mean 5, 2.7 ms -> 1.3.
-    """
-    channels = out.shape[2]
-    count = stack[0].size // channels
-    if pivot is not None:
-        stack = stack - _repeated(pivot, stack.shape[2] // channels, stack.dtype)
-    total = out[0] = chain_sums(stack, channels)
-    mean = total / count
-    raw = chain_products(stack, stack, channels)
-    deviations = out[1] = raw - total * mean
-    # The difference is good while the mean is within a few deviations of zero; otherwise (NaN too)
-    # a second pass over centred values is due.
-    for i in np.flatnonzero(~np.all(deviations * (1 + _FOLDABLE_OFFSET) >= raw, axis=1)):
-        block = stack[i].reshape(-1, channels)
-        centred = (block - mean[i].astype(block.dtype)).reshape(1, *stack.shape[1:])
-        remainder = chain_sums(centred, channels)
-        out[1, i] = (chain_products(centred, centred, channels) - remainder**2 / count)[0]
 
 
 class _Rows:
@@ -149,7 +53,7 @@ class _Rows:
         self.dtype = dtype
 
     def per_channel(self, values: Array) -> Array:
-        return _repeated(values, self.repeat, self.dtype)
+        return repeated(values, self.repeat, self.dtype)
 
     def sweep(self, step: Callable[..., None], *matrices: Array) -> None:
         """Call ``step(width, *blocks)``, each block (rows, width), until all is covered."""
@@ -247,9 +151,9 @@ class Affine:
         if _foldable(mean, inverse_std):
             shift = -mean * scale if bias is None else bias - mean * scale
         else:
-            self.mean = _repeated(mean, repeat, dtype)
-        self.scale = _repeated(scale, repeat, dtype)
-        self.shift = None if shift is None else _repeated(shift, repeat, dtype)
+            self.mean = repeated(mean, repeat, dtype)
+        self.scale = repeated(scale, repeat, dtype)
+        self.shift = None if shift is None else repeated(shift, repeat, dtype)
 
     def __call__(self, source: Array, target: Array, width: int | None = None) -> None:
         """Write to `target` what becomes of `source`: (rows, width) both, the whole by default."""
@@ -260,12 +164,6 @@ class Affine:
             np.add(target, self.shift[:width], out=target)
 
 
-def _repeated(values: Array, repeat: int, dtype: np.dtype[Any]) -> Array:
-    repeated = np.empty((repeat, values.size), dtype)
-    repeated[...] = values
-    return repeated.reshape(-1)
-
-
 def _scale(inverse_std: Array, weight: Array | None) -> Array:
     # In float64 throughout: the factors are few, and their rounding would reach every element.
     wide = inverse_std.astype(np.float64)
@@ -274,7 +172,7 @@ def _scale(inverse_std: Array, weight: Array | None) -> Array:
 
 def _foldable(mean: Array, inverse_std: Array) -> bool:
     with np.errstate(invalid="ignore", over="ignore"):
-        return bool(np.all(np.abs(mean * inverse_std) <= _FOLDABLE_OFFSET))
+        return bool(np.all(np.abs(mean * inverse_std) <= FOLDABLE_OFFSET))
 
 
 def _from_positions(matrix: Array, shape: tuple[int, ...]) -> Array:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.max_pool import copy_by_place, pool_and_rectify, write_maxima
-from tinygrad_cnn.kernels.norm import FEW_ROWS, Affine, normalize
+from tinygrad_cnn.kernels.moments import FEW_ROWS
+from tinygrad_cnn.kernels.norm import Affine, normalize
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.threads import parallel
 

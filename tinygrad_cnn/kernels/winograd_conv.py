@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.correlation import add_bias_and_rectify, sum_in_order
 from tinygrad_cnn.kernels.layouts import repeated_bias
 from tinygrad_cnn.kernels.memory import aligned_empty
+from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.kernels.threads import matmul
 from tinygrad_cnn.kernels.winograd import WinogradPlan, rounded_up
 
@@ -176,7 +177,7 @@ def untransformation(matrix: Array, source: Array, out: Array) -> list[_Product]
 class WinogradCorrelation:
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
 
-    `x` and `out` have any strides; bias and ReLU as in `Correlation`.
+    `x` and `out` have any strides; bias, ReLU and moments as in `Correlation`.
     """
 
     def __init__(
@@ -187,8 +188,9 @@ class WinogradCorrelation:
         out: Array,
         bias: Array | None = None,
         relu: bool = False,
+        moments: Moments | None = None,
     ) -> None:
-        self.plan, self.x, self.out, self.relu = plan, x, out, relu
+        self.plan, self.x, self.out, self.relu, self.moments = plan, x, out, relu, moments
         self.rows, self.cost, self.multiplications = out.shape[1], plan.cost, plan.multiplications
         taps = np.ascontiguousarray(w).reshape(len(w), -1)
         self.weights = aligned_empty((plan.points, 1, 1, plan.depth, w.shape[3]), x.dtype)
@@ -199,6 +201,7 @@ class WinogradCorrelation:
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
         plan = self.plan
+        part = None if self.moments is None else self.moments.part(images, rows)
         for band, most in plan.bands(images, rows):
             out = self.out[:, band]
             _, height, columns, out_channels = out.shape
@@ -212,6 +215,8 @@ class WinogradCorrelation:
                 for step in steps:
                     step.run(here, there)
                 add_bias_and_rectify(made[there], self.bias, self.relu)
+                if part is not None:
+                    part.collect(made[there])
                 if not in_place:
                     out[some] = made[there]
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
+from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.nn.linear import draw_weights, positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.ops.fused import After, conv2d_batch_norm, conv2d_then
@@ -221,10 +222,17 @@ class Conv2d(_Conv):
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight, self.bias = draw_weights(shape, self.out_channels, bias, generator, dtype)
 
-    def forward(self, input: Any, norm: Any = None, after: After | None = None) -> Any:
+    def forward(
+        self,
+        input: Any,
+        norm: Any = None,
+        after: After | None = None,
+        moments: Moments | None = None,
+    ) -> Any:
         """Apply `functional.conv2d`, and at once what a `Sequential` applies behind it.
 
-        That is a `BatchNorm2d` in evaluation as `norm`, and what comes `after`.
+        That is a `BatchNorm2d` in evaluation as `norm`, and what comes `after`. One in training
+        wants the result's `moments`.
         """
         w, b, stride, padding = self.weight, self.bias, self.stride, self.padding
         dilation, groups = self.dilation, self.groups
@@ -232,7 +240,8 @@ class Conv2d(_Conv):
             return F.conv2d(input, w, b, stride, padding, dilation, groups)
         if norm is None:
             scope = mode.scope
-            return conv2d_then(input, w, b, stride, padding, dilation, groups, scope, after)
+            settings = stride, padding, dilation, groups
+            return conv2d_then(input, w, b, *settings, scope, after, moments)
         constants = norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps
         return conv2d_batch_norm(input, w, b, stride, padding, dilation, groups, constants, after)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_cnn.graph import mode
+from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.nn.activation import ReLU
 from tinygrad_cnn.nn.conv import Conv2d
 from tinygrad_cnn.nn.module import Module, path_of
@@ -29,25 +30,39 @@ def apply_in_order(modules: Sequence[Module], input: Any) -> Any:
     one by one, for they may do something else.
     """
     position, count = 0, len(modules)
+    moments: Moments | None = None
     while position < count:
         module = modules[position]
         position += 1
-        arguments, taken = _behind(module, modules[position : position + 3], input)
-        input = module(input, *arguments)
+        behind = modules[position : position + 3]
+        if type(module) is Conv2d and behind and _uses_batch(behind[0], input):
+            moments = Moments()
+            input = module(input, None, After(), moments)
+            continue
+        arguments, taken = _behind(module, behind, input, moments)
+        input, moments = module(input, *arguments), None
         position += taken
     return input
 
 
-def _behind(module: Module, behind: Sequence[Module], input: Any) -> tuple[tuple[Any, ...], int]:
+def _uses_batch(module: Module, input: Any) -> bool:
+    """Whether a module will normalise images like the input by the batch's own statistics."""
+    is_images = getattr(input, "ndim", 0) == 4 and input.dtype.kind == "f"
+    return is_images and type(module) is BatchNorm2d and module.uses_batch
+
+
+def _behind(
+    module: Module, behind: Sequence[Module], input: Any, moments: Moments | None
+) -> tuple[tuple[Any, ...], int]:
     """Return what a module is told to compute at once, and how many of those behind that is."""
     kind = type(module)
-    if kind not in _FIRST or not behind or getattr(input, "ndim", 0) != 4:
+    if kind not in _FIRST or getattr(input, "ndim", 0) != 4:
         return (), 0
     norm, relu, taken = None, None, 0
-    if isinstance(module, BatchNorm2d):
-        if not module.uses_batch or input.dtype.kind != "f":
+    if kind is BatchNorm2d:
+        if not _uses_batch(module, input):
             return (), 0
-    elif isinstance(module, Conv2d) and _folds(module, behind[0], input):
+    elif isinstance(module, Conv2d) and behind and _folds(module, behind[0], input):
         norm, taken = behind[0], 1
     if taken < len(behind) and type(behind[taken]) is ReLU:
         relu = path_of(behind[taken])
@@ -57,9 +72,9 @@ def _behind(module: Module, behind: Sequence[Module], input: Any) -> tuple[tuple
     if block is not None:
         after = After(relu, path_of(behind[taken]), block)
         taken += 1
-    if not taken:
+    if not taken and moments is None:
         return (), 0
-    return (norm, after) if kind is Conv2d else (after,), taken
+    return (norm, after) if kind is Conv2d else (after, moments), taken
 
 
 def _block(pool: Module) -> Pair | None:

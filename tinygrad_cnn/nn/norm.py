@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
+from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
@@ -50,10 +51,13 @@ class _BatchNorm(Module):
         self.register_buffer("running_var", Tensor(np.ones(size, dtype)) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
 
-    def forward(self, input: Any, after: After | None = None) -> Any:
+    def forward(
+        self, input: Any, after: After | None = None, moments: Moments | None = None
+    ) -> Any:
         """Apply `functional.batch_norm`; in training, update the running statistics.
 
-        With what a `Sequential` computes at once, which comes `after`; for training alone.
+        With what a `Sequential` computes at once, which comes `after`, and the `moments` that the
+        layer before has collected; both for training alone.
         """
         if input.ndim not in self.ndims:
             raise ValueError(
@@ -69,7 +73,7 @@ class _BatchNorm(Module):
         tensors = self.running_mean, self.running_var, self.weight, self.bias
         share = 0.0 if momentum is None else momentum
         if after is not None:
-            return batch_norm_then(input, *tensors, share, self.eps, mode.scope, after)
+            return batch_norm_then(input, *tensors, share, self.eps, mode.scope, after, moments)
         return F.batch_norm(input, *tensors, self.uses_batch, share, self.eps)
 
     @property

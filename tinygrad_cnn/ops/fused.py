@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels import conv as kernels
 from tinygrad_cnn.kernels import norm as norm_kernels
+from tinygrad_cnn.kernels.moments import Moments, batch_statistics
 from tinygrad_cnn.kernels.pooled_conv import conv2d_max_pool2d
 from tinygrad_cnn.kernels.pooled_norm import normalize_max_pool2d
 from tinygrad_cnn.op import Op, TensorBase
@@ -125,6 +126,7 @@ def conv2d_then(
     groups: int,
     scope: str,
     after: After,
+    moments: Moments | None = None,
 ) -> Any:
     """Compute ``max_pool2d(relu(conv2d(input, weight, bias)), block)``, or without one of the two.
 
@@ -136,6 +138,8 @@ def conv2d_then(
         The path of the convolution's module.
     after
         What follows.
+    moments
+        Collects those of the convolution's result, if nothing follows.
 
     Raises
     ------
@@ -152,7 +156,7 @@ def conv2d_then(
 
     def compute(arrays: list[Any], recording: bool) -> tuple[Array, Sequence[Any]]:
         x, w, b = same_dtype(*arrays)
-        out, taps = _convolve(plan, x, w, b, recording)
+        out, taps = _convolve(plan, x, w, b, recording, moments)
         return out, plan.aux(None, taps) if recording else ()
 
     return apply_together(compute, plan.steps, (input, weight, bias))
@@ -168,6 +172,7 @@ def batch_norm_then(
     eps: float,
     scope: str,
     after: After,
+    moments: Moments | None = None,
 ) -> Any:
     """Compute ``max_pool2d(relu(batch_norm(…, training=True)), block)``, or without one of the two.
 
@@ -179,6 +184,8 @@ def batch_norm_then(
         The path of the normalisation's module.
     after
         What follows.
+    moments
+        Of the input, collected by the convolution that made it.
 
     Raises
     ------
@@ -192,9 +199,8 @@ def batch_norm_then(
     check_batch_norm(input, running_mean, running_var, weight, bias, training=True)
     op = BatchNorm(eps)
     plan = _plan(op, scope, tuple(input.shape), input.dtype, after)
-    mean, var = norm_kernels.batch_statistics(
-        input._data if isinstance(input, TensorBase) else input
-    )
+    array = input._data if isinstance(input, TensorBase) else input
+    mean, var = batch_statistics(array) if moments is None else moments.statistics(array)
     inverse_std = op.inverse_std(var)
 
     def compute(arrays: list[Any], recording: bool) -> tuple[Array, Sequence[Any]]:
@@ -258,11 +264,16 @@ def conv2d_batch_norm(
 
 
 def _convolve(
-    plan: _Plan, x: Array, w: Array, b: Array | None, taps: bool
+    plan: _Plan,
+    x: Array,
+    w: Array,
+    b: Array | None,
+    taps: bool,
+    moments: Moments | None = None,
 ) -> tuple[Array, Array | None]:
     """Return the result of all steps, and the pool's taps if they are wanted."""
     op = plan.steps[0].op
     assert isinstance(op, Conv2d)
     if plan.pool is None:
-        return kernels.conv2d(x, w, b, *op.windows, relu=plan.relu), None
+        return kernels.conv2d(x, w, b, *op.windows, relu=plan.relu, moments=moments), None
     return conv2d_max_pool2d(x, w, b, *op.windows, plan.pool.kernel_size, plan.relu, taps)

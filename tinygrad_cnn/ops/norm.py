@@ -12,6 +12,7 @@ from tinygrad_cnn.graph import Array
 from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.kernels import layer_norm as layer_kernels
 from tinygrad_cnn.kernels import norm as kernels
+from tinygrad_cnn.kernels.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.reduce import mean as mean_over
@@ -32,7 +33,7 @@ class BatchNorm(Op):
         self.eps = eps
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
-        mean, var = kernels.batch_statistics(x)
+        mean, var = batch_statistics(x)
         return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var)
 
     def inverse_std(self, var: Any) -> Any:
