@@ -12,11 +12,11 @@ dw = Gᵀ((A g) ⊙ (Bᵀ x)); the input's is a correlation again.
 
 Rounding errors are about 2.4 times those of a direct sum (see `transforms`), also where a direct
 sum has none: beside other numbers, a window of zeros gives nearly 0. A NaN or an infinity makes
-NaNs of up to m - 1 rows of outputs beside those whose window it is in.
+NaNs of up to m - 1 rows of outputs above and below those whose window it is in.
 
 S. Winograd, Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, Fast Algorithms for
 Convolutional Neural Networks, 2016, section 4. Two threads, forward, ms: (128, 16, 32, 32) → 16,
-3×3, 5.0 -> 3.2; (64, 32, 26, 26) → 64 5.8 -> 3.5.
+3×3, 5.0 -> 3.8; (64, 32, 26, 26) → 64 6.0 -> 3.8.
 """
 
 from __future__ import annotations
