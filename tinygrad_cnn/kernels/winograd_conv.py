@@ -78,10 +78,9 @@ class PointRows:
         )
 
     def phases(self, images: int, width: int) -> Array:
-        """View the first `width` values from every so-many-th position of so many images on.
+        """View `width` values from every so-many-th position of so many images on.
 
-        Returns (n, phases, each, width), see `WinogradPlan.phases`; kept apart (n, phases /
-        places, places, each, width).
+        Returns (n, phases / places, places, each, width), see `WinogradPlan.phases`.
         """
         phases, each = self.plan.phases(images * self.lines)
         point, place, position, channel = self.room.strides
