@@ -124,6 +124,31 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
         assert _blas_threads() == before
 
 
+def test_the_last_thread_to_leave_gives_blas_its_number_back():
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        before = _blas_threads()
+        entered, may_leave, has_left, may_end = (threading.Event() for _ in range(4))
+
+        def first() -> None:
+            with single_threaded_blas:
+                entered.set()
+                may_leave.wait(10)
+            has_left.set()
+            may_end.wait(10)
+
+        thread = threading.Thread(target=first)
+        thread.start()
+        assert entered.wait(10)
+        assert set(_blas_threads()) == {1}
+        with single_threaded_blas:
+            may_leave.set()
+            assert has_left.wait(10)
+            assert set(_blas_threads()) == {1}
+        assert _blas_threads() == before
+        may_end.set()
+        thread.join()
+
+
 def test_many_threads_may_call_at_once():
     set_num_threads(2)
     before = _blas_threads()

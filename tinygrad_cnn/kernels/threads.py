@@ -67,7 +67,7 @@ class _SingleThreadedBlas:
     def start_afresh(self) -> None:
         self._lock = threading.Lock()
         self._depth = 0
-        self._limited: list[tuple[Any, int]] = []
+        self._limited: list[tuple[Callable[[int], object], int]] = []
 
     def _load(self) -> list[Any]:
         if self._libraries is None:
@@ -86,21 +86,35 @@ class _SingleThreadedBlas:
             for library in self._load():
                 threads = library.get_num_threads()
                 if threads is not None and threads > 1:
-                    library.set_num_threads(1)
-                    self._limited.append((library, threads))
+                    set_threads = _setter(library)
+                    set_threads(1)
+                    self._limited.append((set_threads, threads))
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._depth -= 1
             if self._depth == 0:
                 while self._limited:
-                    library, threads = self._limited.pop()
-                    library.set_num_threads(threads)
+                    set_threads, threads = self._limited.pop()
+                    set_threads(threads)
 
     def limit_this_thread(self) -> None:
         """Limit a new worker for good: BLAS built on OpenMP keeps its number by the thread."""
         for library in self._load():
-            library.set_num_threads(1)
+            _setter(library)(1)
+
+
+def _setter(library: Any) -> Callable[[int], object]:
+    """Return what sets the number of a library's threads, whichever thread asks.
+
+    With threadpoolctl 3.8 the first thread that sets OpenBLAS's number by `set_num_threads` keeps
+    that right while it lives, and others are ignored. Here one thread may limit BLAS and another,
+    the last to leave, lift that: so it is set directly. Giving the right up each time, which needs
+    no private name, took 2.6 µs more an entry of 2.2.
+    """
+    setter: Callable[[int], object]
+    setter = getattr(library, "_real_set_num_threads", library.set_num_threads)
+    return setter
 
 
 _state = _State()
