@@ -160,9 +160,7 @@ class _Part:
         with np.errstate(invalid="ignore", over="ignore"):
             if not self.sums:
                 self.pivot = _pivot(tile.reshape(-1, channels))
-            stack = tile.reshape(shape)
-            if self.pivot is not None:
-                stack = stack - repeated(self.pivot, shape[2] // channels, tile.dtype)
+            stack = _less(tile.reshape(shape), self.pivot)
             totals, squares = self.sums.setdefault(shape[1] * shape[2] // channels, ([], []))
             totals.append(column_sums(stack))
             squares.append(column_products(stack, stack))
@@ -206,6 +204,14 @@ def _pivot(matrix: Array) -> Array | None:
     return None if np.all(mean**2 <= _MOST_OFFSET / 2 * var) else mean
 
 
+def _less(stack: Array, pivot: Array | None) -> Array:
+    """Subtract a pivot (C,) or nothing from a stack (chains, length, repeat·C)."""
+    if pivot is None:
+        return stack
+    difference: Array = stack - repeated(pivot, stack.shape[2] // pivot.size, stack.dtype)
+    return difference
+
+
 def _moments(out: Array, stack: Array, pivot: Array | None) -> None:
     """Sum a stack of chains less a pivot (C,), and its squared deviations from each chain's mean.
 
@@ -213,8 +219,7 @@ def _moments(out: Array, stack: Array, pivot: Array | None) -> None:
     """
     channels = out.shape[2]
     count = stack[0].size // channels
-    if pivot is not None:
-        stack = stack - repeated(pivot, stack.shape[2] // channels, stack.dtype)
+    stack = _less(stack, pivot)
     total = out[0] = chain_sums(stack, channels)
     mean = total / count
     raw = chain_products(stack, stack, channels)

@@ -28,6 +28,9 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 Work = Callable[[int, int], None]
+# Functions that ask for and set the number of a BLAS library's threads.
+Ask = Callable[[], int | None]
+Set = Callable[[int], object]
 
 _ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_NUM_THREADS"
 
@@ -61,21 +64,23 @@ class _SingleThreadedBlas:
     """
 
     def __init__(self) -> None:
-        self._libraries: list[Any] | None = None
+        self._libraries: list[tuple[Ask, Set]] | None = None
         self.start_afresh()
 
     def start_afresh(self) -> None:
         self._lock = threading.Lock()
         self._depth = 0
-        self._limited: list[tuple[Callable[[int], object], int]] = []
+        self._limited: list[tuple[Set, int]] = []
 
-    def _load(self) -> list[Any]:
+    def _load(self) -> list[tuple[Ask, Set]]:
+        """Return what asks for the number of each library's threads, and what sets it."""
         if self._libraries is None:
             # Imported here, since `import tinygrad_cnn` has to be quick; it ships no types.
             import threadpoolctl
 
             controllers = threadpoolctl.ThreadpoolController().lib_controllers
-            self._libraries = [each for each in controllers if each.user_api == "blas"]
+            blas = [each for each in controllers if each.user_api == "blas"]
+            self._libraries = [(each.get_num_threads, _setter(each)) for each in blas]
         return self._libraries
 
     def __enter__(self) -> None:
@@ -83,10 +88,9 @@ class _SingleThreadedBlas:
             self._depth += 1
             if self._depth > 1:
                 return
-            for library in self._load():
-                threads = library.get_num_threads()
+            for get_threads, set_threads in self._load():
+                threads = get_threads()
                 if threads is not None and threads > 1:
-                    set_threads = _setter(library)
                     set_threads(1)
                     self._limited.append((set_threads, threads))
 
@@ -100,11 +104,11 @@ class _SingleThreadedBlas:
 
     def limit_this_thread(self) -> None:
         """Limit a new worker for good: BLAS built on OpenMP keeps its number by the thread."""
-        for library in self._load():
-            _setter(library)(1)
+        for _, set_threads in self._load():
+            set_threads(1)
 
 
-def _setter(library: Any) -> Callable[[int], object]:
+def _setter(library: Any) -> Set:
     """Return what sets the number of a library's threads, whichever thread asks.
 
     With threadpoolctl 3.8 the first thread that sets OpenBLAS's number by `set_num_threads` keeps
@@ -112,8 +116,7 @@ def _setter(library: Any) -> Callable[[int], object]:
     the last to leave, lift that: so it is set directly. Giving the right up each time, which needs
     no private name, took 2.6 µs more an entry of 2.2.
     """
-    setter: Callable[[int], object]
-    setter = getattr(library, "_real_set_num_threads", library.set_num_threads)
+    setter: Set = getattr(library, "_real_set_num_threads", library.set_num_threads)
     return setter
 
 

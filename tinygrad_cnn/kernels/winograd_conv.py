@@ -94,22 +94,6 @@ class PointRows:
         )
 
 
-class _Images:
-    """Images that lie in one piece of memory: those of `x` (N, H, W, C), or copies of some."""
-
-    def __init__(self, x: Array, most: int) -> None:
-        self.x = x
-        self.all = x if x.flags.c_contiguous else np.empty((most, *x.shape[1:]), x.dtype)
-
-    def find(self, some: slice) -> slice:
-        """Return where in `all` some of `x` are, copied there if need be."""
-        if self.all is self.x:
-            return some
-        here = slice(0, some.stop - some.start)
-        self.all[here] = self.x[some]
-        return here
-
-
 class _Product(NamedTuple):
     """``target = matrix @ source`` for all images: (…, P, n), (N, T, n, W) and (N, T, P, W)."""
 
@@ -151,6 +135,40 @@ def _transformation(
         products.append(_Product(matrix[:, low:high], rows, target[:, t : t + same]))
         t += same
     return products
+
+
+class _Transformed(PointRows):
+    """Rows at the points, made of images `x` (N, H, W, C) with zeros around.
+
+    The first row of the tile reads the input from row `first` on; columns begin at `left`.
+    """
+
+    def __init__(
+        self,
+        plan: WinogradPlan,
+        matrix: Array,
+        x: Array,
+        images: int,
+        lines: int,
+        first: int,
+        left: int,
+    ) -> None:
+        _, H, W, C = x.shape
+        super().__init__(plan, images, lines, C)
+        self.clear_between(left, W)
+        self.x = x
+        # In one piece of memory: the images themselves, or copies of a tile's.
+        self.source = x if x.flags.c_contiguous else np.empty((images, H, W, C), x.dtype)
+        rows = self.rows(left, W)[0]
+        self.steps = _transformation(matrix, self.source, first, plan.outputs, rows)
+
+    def load(self, some: slice, here: slice) -> None:
+        """Transform some of the images, which become those of the tile."""
+        if self.source is not self.x:
+            self.source[here] = self.x[some]
+            some = here
+        for step in self.steps:
+            step.run(some, here)
 
 
 def untransformation(matrix: Array, source: Array, out: Array) -> list[_Product]:
@@ -226,19 +244,13 @@ class WinogradCorrelation:
 
         Yields where its images are in the batch, and in the tile.
         """
-        plan, C = self.plan, self.x.shape[3]
+        plan = self.plan
         top, left = plan.window.origin
-        source = _Images(self.x, outputs.images)
-        inputs = PointRows(plan, outputs.images, outputs.lines, C)
-        columns = self.x.shape[2]
-        inputs.clear_between(left, columns)
-        first, rows = band.start - top, inputs.rows(left, columns)[0]
-        steps = _transformation(plan.transforms.inputs, source.all, first, plan.outputs, rows)
+        size, first = (outputs.images, outputs.lines), band.start - top
+        inputs = _Transformed(plan, plan.transforms.inputs, self.x, *size, first, left)
         count = 0
         for some, here in _tiles(images, outputs.images):
-            place = source.find(some)
-            for step in steps:
-                step.run(place, here)
+            inputs.load(some, here)
             if here.stop != count:
                 count = here.stop
                 made = outputs.phases(count, outputs.channels)
@@ -274,27 +286,16 @@ class WinogradWeightGradient:
 
     def products(self, images: Pair, band: slice, most: int) -> Iterator[Array]:
         """Yield the sums (n, O, KW·C) of one tile after another."""
-        plan, (_, _, columns, C) = self.plan, self.x.shape
-        (_, _, out_columns, out_channels), lines = self.g.shape, plan.lines(band.stop - band.start)
+        plan, matrices, out_channels = self.plan, self.plan.transforms, self.g.shape[3]
         top, left = plan.window.origin
-        source, slopes = _Images(self.x, most), _Images(self.g[:, band], most)
-        inputs = PointRows(plan, most, lines, C)
-        inputs.clear_between(left, columns)
-        gradients = PointRows(plan, most, lines, out_channels)
-        gradients.clear_between(0, out_columns)
-        matrices, m = plan.transforms, plan.outputs
-        first, rows = band.start - top, inputs.rows(left, columns)[0]
-        steps = _transformation(matrices.inputs, source.all, first, m, rows)
-        rows = gradients.rows(0, out_columns)[0]
-        adjoints = _transformation(matrices.outputs.T, slopes.all, 0, m, rows)
+        size, first = (most, plan.lines(band.stop - band.start)), band.start - top
+        inputs = _Transformed(plan, matrices.inputs, self.x, *size, first, left)
+        gradients = _Transformed(plan, matrices.outputs.T, self.g[:, band], *size, 0, 0)
         for some, here in _tiles(images, most):
-            place, slope = source.find(some), slopes.find(some)
-            for step in steps:
-                step.run(place, here)
-            for step in adjoints:
-                step.run(slope, here)
+            inputs.load(some, here)
+            gradients.load(some, here)
             # A larger tile may have written behind.
-            gradients.room[:, 0, here.stop * lines * plan.pitch :] = 0
+            gradients.room[:, 0, here.stop * gradients.lines * plan.pitch :] = 0
             windows = inputs.phases(here.stop, plan.depth)[:, :, 0]
             factors = gradients.phases(here.stop, out_channels)[:, :, 0]
             yield np.matmul(factors.swapaxes(2, 3), windows).sum(axis=1)
