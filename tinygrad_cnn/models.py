@@ -153,7 +153,7 @@ class MnistExample(nn.Sequential):
         )
 
 
-class ResidualBlock(nn.Sequential):
+class ResidualBlock(nn.Residual):
     """Two 3×3 convolutions with batch normalisation around a shortcut.
 
     A block that halves the image carries the shortcut over with every second pixel, and with zeros
@@ -173,14 +173,13 @@ class ResidualBlock(nn.Sequential):
         self.stride = stride
         self.added = out_channels - in_channels
 
-    def forward(self, x: Any) -> Any:
-        """Compute the block."""
-        y = super().forward(x)
+    def shortcut(self, input: Any) -> Any:
+        """Carry the input over."""
         if self.stride > 1:
-            x = x[:, :, :: self.stride, :: self.stride]
+            input = input[:, :, :: self.stride, :: self.stride]
         if self.added:
-            x = F.pad(x, (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
-        return F.relu(y + x)
+            input = F.pad(input, (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
+        return input
 
 
 class ResNet20(nn.Sequential):

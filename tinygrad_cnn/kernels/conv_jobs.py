@@ -31,11 +31,15 @@ def correlations(
     bias: Array | None = None,
     relu: bool = False,
     moments: Moments | None = None,
+    addend: Array | None = None,
 ) -> list[Job]:
-    """Return the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`."""
+    """Return the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`.
+
+    Moments and an addend are for a single group.
+    """
     C, out_channels = x.shape[3], out.shape[3]
     if groups == 1:
-        return [_correlation(x, w, out, window, bias, relu, moments)]
+        return [_correlation(x, w, out, window, bias, relu, moments, addend)]
     if _is_depthwise(C, out_channels, groups):
         return [DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu)]
     jobs: list[Job] = []
@@ -54,12 +58,13 @@ def _correlation(
     bias: Array | None,
     relu: bool,
     moments: Moments | None = None,
+    addend: Array | None = None,
 ) -> Job:
     """Return the job that correlates `x` with `w` (KH, KW, C, O) into `out`, in the quicker way."""
     plan = quicker_plan(x.shape, x.dtype, x.flags.c_contiguous, out.shape, window, True)
     if plan is not None:
-        return WinogradCorrelation(plan, x, w, out, bias, relu, moments)
-    return Correlation(x, w, out, window, bias, relu, moments=moments)
+        return WinogradCorrelation(plan, x, w, out, bias, relu, moments, addend)
+    return Correlation(x, w, out, window, bias, relu, moments=moments, addend=addend)
 
 
 def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:

@@ -35,7 +35,7 @@ __all__ = [
     "Job",
     "PositionSum",
     "WeightGradient",
-    "add_bias_and_rectify",
+    "add_and_rectify",
     "grain_for",
     "is_for_one_thread",
     "multiply",
@@ -70,9 +70,9 @@ class Job(Protocol):
 class Correlation:
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
 
-    `x` and `out` have any strides. The bias is added, and the ReLU applied, while a tile is in
-    the cache. With a `block` there is one place in `out` for each block of outputs, and the layout
-    is by window: a derived class makes one number of each block.
+    `x` and `out` have any strides. Bias and `addend` (N, OH, OW, O) are added, and the ReLU
+    applied, while a tile is in the cache. With a `block` there is one place in `out` for each block
+    of outputs, and the layout is by window: a derived class makes one number of each block.
     """
 
     def __init__(
@@ -85,8 +85,9 @@ class Correlation:
         relu: bool = False,
         block: Pair = (1, 1),
         moments: Moments | None = None,
+        addend: Array | None = None,
     ) -> None:
-        self.x, self.out, self.relu, self.moments = x, out, relu, moments
+        self.x, self.out, self.relu, self.moments, self.addend = x, out, relu, moments, addend
         N, self.rows, columns, out_channels = out.shape
         shape = N, self.rows * block[0], columns * block[1], out_channels
         plan = plan_of(x, shape, window, sums=True, block=block)
@@ -105,7 +106,8 @@ class Correlation:
             # Part of the channels, or every other pixel: made apart, where loops are long.
             made = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
             multiply(gatherer.columns(tile), self.weights, self.layout, made)
-            add_bias_and_rectify(made, self.bias, self.relu)
+            addend = None if self.addend is None else self.addend[tile.outputs]
+            add_and_rectify(made, self.bias, self.relu, addend)
             if part is not None:
                 part.collect(made)
             if made is not target:
@@ -138,10 +140,17 @@ def multiply(columns: Array, weights: Array, layout: Layout, out: Array) -> None
     np.add(total, last, out=out.transpose(1, 0, 2, 3))
 
 
-def add_bias_and_rectify(out: Array, bias: Array | None, relu: bool) -> None:
-    """Add a bias, as `repeated_bias` returns it, to `out` (n, rows, OW, O); then max(out, 0)."""
+def add_and_rectify(
+    out: Array, bias: Array | None, relu: bool, addend: Array | None = None
+) -> None:
+    """Add a bias, as `repeated_bias` returns it, to `out` (n, rows, OW, O); then max(out, 0).
+
+    The addend, if there is one, has the shape of `out`.
+    """
     if bias is not None:
         out += bias[: out.shape[1]]
+    if addend is not None:
+        out += addend
     if relu:
         np.maximum(out, 0, out=out)
 

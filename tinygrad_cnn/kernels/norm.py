@@ -79,8 +79,9 @@ def normalize(
     weight: Array | None = None,
     bias: Array | None = None,
     relu: bool = False,
+    addend: Array | None = None,
 ) -> Array:
-    """Normalise each channel, then scale and shift it, and apply a ReLU if wanted.
+    """Normalise each channel, then scale and shift it, add and apply a ReLU if wanted.
 
     ``out[n, c] = (x[n, c] − mean[c]) · inverse_std[c] · weight[c] + bias[c]``
 
@@ -94,6 +95,8 @@ def normalize(
         Shape (C,), or None for 1 and 0.
     relu
         Whether to return max(out, 0).
+    addend
+        Added before the ReLU: shape and dtype of `x`; or None.
 
     Returns
     -------
@@ -114,6 +117,8 @@ def normalize(
             out *= _scale(inverse_std, weight).astype(x.dtype)
             if bias is not None:
                 out += bias.astype(x.dtype, copy=False)
+            if addend is not None:
+                out += positions(addend)
             if relu:
                 np.maximum(out, 0, out=out)
         return _from_positions(out, x.shape)
@@ -121,12 +126,14 @@ def normalize(
     rows = _Rows(matrix.shape, matrix.dtype)
     affine = Affine(mean, inverse_std, weight, bias, rows.repeat, matrix.dtype)
 
-    def step(width: int, source: Array, target: Array) -> None:
+    def step(width: int, source: Array, target: Array, other: Array | None = None) -> None:
         affine(source, target, width)
+        if other is not None:
+            np.add(target, other, out=target)
         if relu:
             np.maximum(target, 0, out=target)
 
-    rows.sweep(step, matrix, out)
+    rows.sweep(step, matrix, out, *([] if addend is None else [positions(addend)]))
     return _from_positions(out, x.shape)
 
 

@@ -18,7 +18,7 @@ from tinygrad_cnn.kernels.conv import conv2d, conv2d_geometry
 from tinygrad_cnn.kernels.correlation import (
     Correlation,
     Job,
-    add_bias_and_rectify,
+    add_and_rectify,
     multiply,
     run_jobs,
 )
@@ -109,7 +109,7 @@ def conv2d_max_pool2d(
     if single is not None:
         made = single(images, kernels, early, relu=False)
         write_maxima(made.reshape(-1, *out_shape), out, chosen)
-        add_bias_and_rectify(out, late, relu)
+        add_and_rectify(out, late, relu)
     else:
         pooling = _Pooling(out, chosen, block, early, late, relu)
         job: Job
@@ -170,7 +170,7 @@ class _Pooling(NamedTuple):
         """Pool arrays (n, rows, PW, O), one for each output of a block."""
         out = self.out[place]
         write_maxima(values, out, None if self.chosen is None else self.chosen[place])
-        add_bias_and_rectify(out, self.late, self.relu)
+        add_and_rectify(out, self.late, self.relu)
 
 
 class _PooledCorrelation(Correlation):
@@ -194,7 +194,7 @@ class _PooledCorrelation(Correlation):
             made: Array = np.ndarray((height * width, *out.shape), room.dtype, room)
             by_image = made.reshape(-1, *out.shape[1:])
             multiply(gatherer.columns(tile), self.weights, self.layout, by_image)
-            add_bias_and_rectify(by_image, self.bias, False)
+            add_and_rectify(by_image, self.bias, False)
             self.pooling.write(made, place)
 
 

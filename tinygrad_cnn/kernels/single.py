@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.correlation import (
-    add_bias_and_rectify,
+    add_and_rectify,
     is_for_one_thread,
     multiply,
     sum_over_positions,
@@ -67,7 +67,7 @@ class SingleProduct(_Single):
             with self.blas:
                 multiply(columns, weights, self.layout, out)
         repeated = None if bias is None else repeated_bias(bias, self.out_shape)
-        add_bias_and_rectify(out, repeated, relu)
+        add_and_rectify(out, repeated, relu)
         return out
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.correlation import add_bias_and_rectify, sum_in_order
+from tinygrad_cnn.kernels.correlation import add_and_rectify, sum_in_order
 from tinygrad_cnn.kernels.layouts import repeated_bias
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.moments import Moments
@@ -194,7 +194,7 @@ def untransformation(matrix: Array, source: Array, out: Array) -> list[_Product]
 class WinogradCorrelation:
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
 
-    `x` and `out` have any strides; bias, ReLU and moments as in `Correlation`.
+    `x` and `out` have any strides; bias, ReLU, moments and addend as in `Correlation`.
     """
 
     def __init__(
@@ -206,8 +206,10 @@ class WinogradCorrelation:
         bias: Array | None = None,
         relu: bool = False,
         moments: Moments | None = None,
+        addend: Array | None = None,
     ) -> None:
         self.plan, self.x, self.out, self.relu, self.moments = plan, x, out, relu, moments
+        self.addend = addend
         self.rows, self.cost, self.multiplications = out.shape[1], plan.cost, plan.multiplications
         taps = np.ascontiguousarray(w).reshape(len(w), -1)
         self.weights = aligned_empty((plan.points, 1, 1, plan.depth, w.shape[3]), x.dtype)
@@ -231,7 +233,8 @@ class WinogradCorrelation:
                 there = some if in_place else here
                 for step in steps:
                     step.run(here, there)
-                add_bias_and_rectify(made[there], self.bias, self.relu)
+                addend = None if self.addend is None else self.addend[some, band]
+                add_and_rectify(made[there], self.bias, self.relu, addend)
                 if part is not None:
                     part.collect(made[there])
                 if not in_place:

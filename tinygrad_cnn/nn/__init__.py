@@ -24,7 +24,7 @@ from tinygrad_cnn.nn.activation import (
     Softplus,
     Tanh,
 )
-from tinygrad_cnn.nn.containers import ModuleList, Sequential
+from tinygrad_cnn.nn.containers import ModuleList, Residual, Sequential
 from tinygrad_cnn.nn.conv import Conv1d, Conv2d, ConvTranspose2d
 from tinygrad_cnn.nn.dropout import Dropout
 from tinygrad_cnn.nn.flatten import Flatten, Identity
@@ -71,6 +71,7 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "ReLU",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",

@@ -124,6 +124,36 @@ class Sequential(_Numbered):
         return apply_in_order(list(self), input)
 
 
+class Residual(Sequential):
+    """Apply modules one after the other, add the input, and rectify: ``relu(modules(x) + x)``.
+
+    A residual block (He et al., "Deep Residual Learning for Image Recognition", 2016). The sum and
+    the ReLU are computed at once with a `BatchNorm2d` that comes last, which is quicker.
+
+    Parameters
+    ----------
+    *modules
+        As for `Sequential`.
+
+    Notes
+    -----
+    A block that changes the shape overrides `shortcut`.
+
+    >>> import numpy as np
+    >>> from tinygrad_cnn.nn import Identity
+    >>> Residual(Identity())(np.array([[-1.0, 2.0]]))
+    array([[0., 4.]])
+    """
+
+    def shortcut(self, input: Any) -> Any:
+        """Return what is added to the modules' result: the input itself."""
+        return input
+
+    def forward(self, input: Any) -> Any:
+        """Apply the modules, and add the shortcut."""
+        return apply_in_order(list(self), input, self.shortcut(input))
+
+
 class ModuleList(_Numbered):
     """Hold modules in a list whose parameters are found; how to apply them is the owner's business.
 

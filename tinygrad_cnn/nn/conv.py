@@ -14,6 +14,7 @@ from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.nn.linear import draw_weights, positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.ops.fused import After, conv2d_batch_norm, conv2d_then
+from tinygrad_cnn.tensor import Tensor
 
 Sizes = int | Sequence[int]
 Padding = Literal["same", "valid"] | Sizes
@@ -228,22 +229,22 @@ class Conv2d(_Conv):
         norm: Any = None,
         after: After | None = None,
         moments: Moments | None = None,
+        addend: Tensor | None = None,
     ) -> Any:
         """Apply `functional.conv2d`, and at once what a `Sequential` applies behind it.
 
         That is a `BatchNorm2d` in evaluation as `norm`, and what comes `after`. One in training
-        wants the result's `moments`.
+        wants the result's `moments`. A sum behind `norm` adds the `addend`.
         """
         w, b, stride, padding = self.weight, self.bias, self.stride, self.padding
         dilation, groups = self.dilation, self.groups
         if after is None:
             return F.conv2d(input, w, b, stride, padding, dilation, groups)
+        settings = stride, padding, dilation, groups
         if norm is None:
-            scope = mode.scope
-            settings = stride, padding, dilation, groups
-            return conv2d_then(input, w, b, *settings, scope, after, moments)
+            return conv2d_then(input, w, b, *settings, mode.scope, after, moments)
         constants = norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps
-        return conv2d_batch_norm(input, w, b, stride, padding, dilation, groups, constants, after)
+        return conv2d_batch_norm(input, w, b, *settings, constants, after, addend)
 
 
 class ConvTranspose2d(_Conv):

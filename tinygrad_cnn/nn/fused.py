@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.nn.activation import ReLU
@@ -19,7 +20,7 @@ from tinygrad_cnn.tensor import Tensor
 _FIRST = (Conv2d, BatchNorm2d)
 
 
-def apply_in_order(modules: Sequence[Module], input: Any) -> Any:
+def apply_in_order(modules: Sequence[Module], input: Any, shortcut: Any = None) -> Any:
     """Apply modules one after the other, some of them at once; the results are the same.
 
     A `Conv2d`, or a `BatchNorm2d` in training, is computed with the `ReLU` and the `MaxPool2d`
@@ -28,6 +29,9 @@ def apply_in_order(modules: Sequence[Module], input: Any) -> Any:
     Where nothing is recorded, a `BatchNorm2d` in evaluation is folded into the weights of the
     convolution before it: the result then differs by rounding. Layers of derived classes are called
     one by one, for they may do something else.
+
+    With a shortcut the result is ``relu(result + shortcut)``, computed at once with a normalisation
+    that comes last.
     """
     position, count = 0, len(modules)
     moments: Moments | None = None
@@ -40,9 +44,38 @@ def apply_in_order(modules: Sequence[Module], input: Any) -> Any:
             input = module(input, None, After(), moments)
             continue
         arguments, taken = _behind(module, behind, input, moments)
-        input, moments = module(input, *arguments), None
         position += taken
-    return input
+        if position == count and shortcut is not None:
+            with_sum = _with_sum(module, arguments, input, shortcut)
+            if with_sum is not None:
+                return module(input, *with_sum)
+        input, moments = module(input, *arguments), None
+    return input if shortcut is None else F.relu(input + shortcut)
+
+
+def _with_sum(
+    module: Module, arguments: tuple[Any, ...], input: Any, shortcut: Any
+) -> tuple[Any, ...] | None:
+    """Return what a last module is told to compute the sum and the ReLU at once, None if it can't.
+
+    `arguments` is what it would be told without.
+    """
+    if not isinstance(input, Tensor) or not isinstance(shortcut, Tensor):
+        return None
+    first, second = arguments or (None, None)
+    after = After(relu=mode.scope, add=mode.scope)
+    if type(module) is Conv2d:  # with a normalisation in evaluation
+        return (first, after, None, shortcut) if first is not None and second == After() else None
+    if not isinstance(module, BatchNorm2d) or not _uses_batch(module, input):
+        return None
+    if first not in (None, After()):
+        return None
+    alike = shortcut.shape == input.shape and shortcut.dtype == input.dtype
+    tensors = input, module.weight, module.bias
+    recorded = any(t is not None and t.requires_grad for t in tensors)
+    if not alike or (mode.recording and shortcut.requires_grad and not recorded):
+        return None
+    return after, second, shortcut
 
 
 def _uses_batch(module: Module, input: Any) -> bool:

@@ -52,12 +52,16 @@ class _BatchNorm(Module):
         self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
 
     def forward(
-        self, input: Any, after: After | None = None, moments: Moments | None = None
+        self,
+        input: Any,
+        after: After | None = None,
+        moments: Moments | None = None,
+        addend: Tensor | None = None,
     ) -> Any:
         """Apply `functional.batch_norm`; in training, update the running statistics.
 
-        With what a `Sequential` computes at once, which comes `after`, and the `moments` that the
-        layer before has collected; both for training alone.
+        With what a `Sequential` computes at once, which comes `after`, the `moments` that the
+        layer before has collected, and what a sum adds; all for training alone.
         """
         if input.ndim not in self.ndims:
             raise ValueError(
@@ -73,7 +77,8 @@ class _BatchNorm(Module):
         tensors = self.running_mean, self.running_var, self.weight, self.bias
         share = 0.0 if momentum is None else momentum
         if after is not None:
-            return batch_norm_then(input, *tensors, share, self.eps, mode.scope, after, moments)
+            settings = share, self.eps, mode.scope
+            return batch_norm_then(input, *tensors, *settings, after, moments, addend)
         return F.batch_norm(input, *tensors, self.uses_batch, share, self.eps)
 
     @property

@@ -23,6 +23,7 @@ from tinygrad_cnn.kernels.pooled_norm import normalize_max_pool2d
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import Relu
 from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, conv2d_settings, same_dtype
+from tinygrad_cnn.ops.elementwise import Add
 from tinygrad_cnn.ops.norm import BatchNorm, check_batch_norm, move_statistics
 from tinygrad_cnn.ops.pool import MaxPool2d, checked_max_pool2d
 from tinygrad_cnn.ops.sizes import Pair
@@ -31,11 +32,14 @@ from tinygrad_cnn.ops.together import Step, apply_together
 Operand = TensorBase | Array
 Sizes = int | Sequence[int]
 
-_relu = Relu()
+_relu, _add = Relu(), Add()
 
 
 class After(NamedTuple):
-    """What follows: a ReLU, a max-pool or both. Scopes are the paths of the modules."""
+    """What follows: a ReLU, a max-pool or both, or a sum and a ReLU.
+
+    Scopes are the paths of the modules.
+    """
 
     relu: str | None = None
     """Scope of a ReLU, if there is one."""
@@ -43,6 +47,8 @@ class After(NamedTuple):
     """Scope of a max-pool behind that, if there is one."""
     block: Pair = (1, 1)
     """The size of its windows, which is its stride too; it has no padding."""
+    add: str | None = None
+    """Scope of a sum with another tensor before the ReLU, if there is one; then without a pool."""
 
 
 class _Plan(NamedTuple):
@@ -55,7 +61,7 @@ class _Plan(NamedTuple):
     def aux(self, first: Any, taps: Array | None) -> list[Any]:
         """Return the aux of each step, given that of the first and the pool's."""
         own = [first, taps] if self.pool is not None else [first]
-        return [*own, None] if self.relu else own
+        return own + [None] * (len(self.steps) - len(own))
 
 
 def _plan(
@@ -76,6 +82,8 @@ def _plan(
         (height, width), (N, C, H, W) = pool.kernel_size, shape
         shape = N, C, H // height, W // width
         steps.append(Step(pool, after.pool, shape))
+    if after.add is not None:
+        steps.append(Step(_add, after.add, shape))
     if after.relu is not None:
         steps.append(Step(_relu, after.relu, shape))
     return _Plan(tuple(steps), pool, after.relu is not None)
@@ -173,8 +181,11 @@ def batch_norm_then(
     scope: str,
     after: After,
     moments: Moments | None = None,
+    addend: TensorBase | None = None,
 ) -> Any:
     """Compute ``max_pool2d(relu(batch_norm(…, training=True)), block)``, or without one of the two.
+
+    Or ``relu(batch_norm(…, training=True) + addend)``.
 
     Parameters
     ----------
@@ -186,6 +197,8 @@ def batch_norm_then(
         What follows.
     moments
         Of the input, collected by the convolution that made it.
+    addend
+        What the sum that follows adds: of the input's shape and dtype.
 
     Raises
     ------
@@ -207,13 +220,14 @@ def batch_norm_then(
         x, w, b = arrays
         constants = mean, inverse_std, w, b
         if plan.pool is None:
-            out, taps = norm_kernels.normalize(x, *constants, relu=plan.relu), None
+            other = None if addend is None else addend._data
+            out, taps = norm_kernels.normalize(x, *constants, plan.relu, other), None
         else:
             block = plan.pool.kernel_size
             out, taps = normalize_max_pool2d(x, *constants, block, plan.relu, recording)
         return out, plan.aux((mean, var), taps) if recording else ()
 
-    y = apply_together(compute, plan.steps, (input, weight, bias))
+    y = apply_together(compute, plan.steps, (input, weight, bias), addend)
     move_statistics(running_mean, running_var, mean, var, momentum, input.shape)
     return y
 
@@ -228,6 +242,7 @@ def conv2d_batch_norm(
     groups: int,
     norm: tuple[Any, Any, Any, Any, float],
     after: After,
+    addend: TensorBase | None = None,
 ) -> Any:
     """Compute a convolution, batch normalisation by given statistics, and what follows.
 
@@ -243,6 +258,8 @@ def conv2d_batch_norm(
         Mean, var, scale, shift and eps: tensors (O,) or None for scale and shift, and a number.
     after
         What follows the normalisation.
+    addend
+        What a sum that follows adds.
 
     >>> from tinygrad_cnn import tensor
     >>> one = tensor([1.0])
@@ -260,7 +277,16 @@ def conv2d_batch_norm(
     x, w = input._data, weight._data
     b = (offset * factor + (0.0 if shift is None else shift._data)).astype(x.dtype)
     w = w * factor[:, None, None, None].astype(x.dtype)
-    return input._wrap(_convolve(plan, x, w, b, False)[0], None)
+    if addend is None:
+        return input._wrap(_convolve(plan, x, w, b, False)[0], None)
+    op = plan.steps[0].op
+    assert isinstance(op, Conv2d)
+    if addend.shape == plan.steps[0].shape and addend.dtype == x.dtype:
+        y = kernels.conv2d(x, w, b, *op.windows, relu=plan.relu, addend=addend._data)
+        return input._wrap(y, None)
+    y = kernels.conv2d(x, w, b, *op.windows)
+    total = _add(input._wrap(y, None), addend)
+    return _relu(total) if plan.relu else total
 
 
 def _convolve(

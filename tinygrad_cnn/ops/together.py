@@ -23,11 +23,17 @@ class Step(NamedTuple):
     """Of its result."""
 
 
-def apply_together(compute: Compute, steps: Sequence[Step], inputs: tuple[Any, ...]) -> Any:
+def apply_together(
+    compute: Compute,
+    steps: Sequence[Step],
+    inputs: tuple[Any, ...],
+    addend: TensorBase | None = None,
+) -> Any:
     """Apply the first operation to inputs and each other to the result of the one before.
 
     ``compute`` does all of them at once. Only the last one's rule may read its own result, and none
-    but the first one's its input. The aux are not looked at if nothing is recorded.
+    but the first one's its input. The second may add another tensor. The aux are not looked at if
+    nothing is recorded.
     """
     first = steps[0].op
     arrays: list[Any] = []
@@ -63,6 +69,11 @@ def apply_together(compute: Compute, steps: Sequence[Step], inputs: tuple[Any, .
     for (op, scope, shape), own in zip(steps, aux, strict=True):
         if node is not None:
             edges, arrays, wanted = [node], [node], 1
+            if addend is not None:
+                edge = edge_of(addend) if addend._requires_grad else None
+                edges.append(edge)
+                arrays.append(addend._data if edge is None else edge)
+                wanted, addend = 1 if edge is None else 3, None
         _, keeps_out = op._traits[0][wanted]
         kept = out if keeps_out else None
         node = record(op, edges, arrays, kept, own, shape, out.dtype, wanted, scope, mode.source)
