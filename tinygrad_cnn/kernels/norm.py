@@ -186,7 +186,8 @@ def _from_positions(matrix: Array, shape: tuple[int, ...]) -> Array:
     """Hand a (positions, C) matrix out as (N, C, …), a view."""
     if len(shape) == 2:
         return matrix
-    return np.moveaxis(matrix.reshape(shape[0], *shape[2:], shape[1]), -1, 1)  # (N, C, …)
+    images = matrix.reshape(shape[0], *shape[2:], shape[1])
+    return images.transpose(0, -1, *range(1, len(shape) - 1))  # (N, C, …)
 
 
 def batch_norm_gradient(

@@ -59,7 +59,8 @@ _WIDE_SUM_SIZE = 1 << 13
 
 def positions(x: Array) -> Array:
     """View `x` of shape (N, C, …) as a C-contiguous matrix (positions, C); copy if need be."""
-    moved = x if x.ndim == 2 else np.moveaxis(x, 1, -1)
+    # Not np.moveaxis: that takes 5 µs, in a training step with cold caches 15.
+    moved = x if x.ndim == 2 else x.transpose(0, *range(2, x.ndim), 1)
     return np.ascontiguousarray(moved).reshape(-1, x.shape[1])  # (N·H·W, C)
 
 

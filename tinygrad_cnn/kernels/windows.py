@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout
+from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout, part_size
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.products import unpacked_parts
 
@@ -195,7 +195,7 @@ class Cut:
         values = max(1, row_values)
         unit = plan.block[0]
         self.tile_rows = min(most_rows, max(1, plan.tile_values // (values * unit)) * unit)
-        self.tile_images = min(most_images, max(1, plan.tile_values // (values * most_rows)))
+        self.tile_images = part_size(most_images, plan.tile_values / (values * most_rows))
         self.tile_height = window.extent(0, self.tile_rows)
 
         by_row = layout is not None and layout.by_row

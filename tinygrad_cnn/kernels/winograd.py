@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.layouts import Window
+from tinygrad_cnn.kernels.layouts import Window, part_size
 from tinygrad_cnn.kernels.products import product_cost, unpacked_parts
 from tinygrad_cnn.kernels.windows import plan_for
 
@@ -158,7 +158,7 @@ class WinogradPlan:
         """Cut output rows into bands, and say how many images' bands fit in the cache together."""
         lines = self.lines(rows[1] - rows[0])
         height = max(1, min(lines, self.most_lines)) * self.outputs
-        images_a_tile = min(images[1] - images[0], max(1, self.most_lines // lines))
+        images_a_tile = part_size(images[1] - images[0], self.most_lines / lines)
         for start in range(*rows, height):
             yield slice(start, min(start + height, rows[1])), images_a_tile
 
