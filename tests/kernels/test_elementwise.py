@@ -73,3 +73,52 @@ def test_apply_obeys_the_callers_error_settings_in_every_thread():
     x[:-1] = 1
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
         ew.apply(np.log, x)
+
+
+CHANNELS_LAST = (0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("length", [1, 3, 64])
+@pytest.mark.parametrize(
+    "key",
+    [
+        (slice(None), slice(2, 6)),
+        (slice(None), slice(None), slice(None, None, 2), slice(1, None, 3)),
+        (slice(None), 3),
+        (slice(None), Ellipsis, slice(4, None)),
+        (slice(None, None, -1),),
+        (Ellipsis, 0),
+        (slice(1, None),),
+        (0,),
+        (),
+    ],
+)
+def test_embed_is_zeros_and_an_assignment(length, key):
+    """Also over threads: 64 images of 16 K values are worth two."""
+    shape = length, 8, 40, 51
+    expected = np.full(shape, 7.0, np.float32)
+    inner = np.random.default_rng(0).random(expected[key].shape, dtype=np.float32)
+    expected[key] = inner
+    assert np.array_equal(ew.embed(inner, shape, key, 7.0), expected)
+    if inner.ndim == 4 and inner.size:  # in the memory order of what is embedded
+        inner = np.ascontiguousarray(inner.transpose(0, 2, 3, 1)).transpose(CHANNELS_LAST)
+        out = ew.embed(inner, shape, key, 7.0)
+        assert np.array_equal(out, expected)
+        assert out.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_embed_splits_images_over_threads(monkeypatch):
+    cuts = []
+
+    def both(work, length, grain):
+        assert grain > 0
+        for start, stop in ((0, length // 2), (length // 2, length)):
+            cuts.append((start, stop))
+            work(start, stop)
+
+    monkeypatch.setattr(ew, "parallel", both)
+    inner = np.ones((64, 4, 64, 64), np.float32)
+    out = ew.embed(inner, (64, 8, 64, 64), (slice(None), slice(2, 6)))
+    assert cuts == [(0, 32), (32, 64)]
+    assert out.sum() == inner.size
+    assert out[:, 2:6].min() == 1

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.threads import parallel
 
-__all__ = ["GRAIN", "PARALLEL_SIZE", "apply", "map_blocks"]
+__all__ = ["GRAIN", "PARALLEL_SIZE", "apply", "embed", "map_blocks"]
 
 Array = npt.NDArray[Any]
 
@@ -202,3 +202,48 @@ def _in_blocks(
                 formula(*(a[i:j] for a in arrays))
 
     return work
+
+
+# Shortcuts of ResNet-20, (128, 16, 16, 16) among 32 channels and in every second pixel of 32 × 32:
+# one thread 0.51 and 0.68 ms, two 0.41 and 0.53.
+def embed(inner: Array, shape: tuple[int, ...], key: Any, value: float = 0) -> Array:
+    """Return an array that is `inner` at ``[key]`` and `value` elsewhere, images side by side.
+
+    Parameters
+    ----------
+    inner
+        Of the shape that ``[key]`` selects.
+    shape
+        Of the result, which has the dtype and memory order of `inner`.
+    key
+        A basic index.
+    value
+        A number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> embed(np.ones((1, 2)), (1, 5), (slice(None), slice(1, None, 2)))
+    array([[0., 1., 0., 1., 0.]])
+    """
+    out = np.empty_like(inner, shape=shape)
+    if out.size < PARALLEL_SIZE or not _takes_all(key, inner, shape):
+        out[...] = value
+        out[key] = inner
+        return out
+    rest = key[1:]
+
+    def work(start: int, stop: int) -> None:
+        part = out[start:stop]
+        part[...] = value
+        part[:, *rest] = inner[start:stop]
+
+    parallel(work, shape[0], grain=-(-GRAIN * shape[0] // out.size))
+    return out
+
+
+def _takes_all(key: Any, inner: Array, shape: tuple[int, ...]) -> bool:
+    """Whether a key leaves the first axis as it is."""
+    if not isinstance(key, tuple) or not key or not inner.ndim or len(inner) != shape[0]:
+        return False
+    return key[0] in (slice(None), slice(0, shape[0]))

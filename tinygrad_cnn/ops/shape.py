@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Array
+from tinygrad_cnn.kernels.elementwise import embed
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.index import Key, Slice
 
@@ -313,12 +314,10 @@ class Pad(Op):
         )
         if shape == kept.shape:
             return kept
-        out = np.full_like(x, self.value, shape=shape)  # keeps channels-last channels-last
         target = [
             slice(max(b, 0), max(b, 0) + s) for s, (b, _) in zip(kept.shape, widths, strict=True)
         ]
-        out[tuple(target)] = kept
-        return out
+        return embed(kept, shape, tuple(target), self.value)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (Pad(tuple([(-b, -a) for b, a in self.widths]))(g),)
