@@ -80,7 +80,7 @@ class _SingleThreadedBlas:
 
             controllers = threadpoolctl.ThreadpoolController().lib_controllers
             blas = [each for each in controllers if each.user_api == "blas"]
-            self._libraries = [(each.get_num_threads, _setter(each)) for each in blas]
+            self._libraries = [_functions(each) for each in blas]
         return self._libraries
 
     def __enter__(self) -> None:
@@ -108,16 +108,19 @@ class _SingleThreadedBlas:
             set_threads(1)
 
 
-def _setter(library: Any) -> Set:
-    """Return what sets the number of a library's threads, whichever thread asks.
+def _functions(library: Any) -> tuple[Ask, Set]:
+    """Return what asks for, and what sets, the number of a library's threads, whoever calls.
 
-    With threadpoolctl 3.8 the first thread that sets OpenBLAS's number by `set_num_threads` keeps
-    that right while it lives, and others are ignored. Here one thread may limit BLAS and another,
-    the last to leave, lift that: so it is set directly. Giving the right up each time, which needs
-    no private name, took 2.6 µs more an entry of 2.2.
+    With threadpoolctl 3.8 the first thread that sets OpenBLAS's number keeps that right while it
+    lives, and others are ignored. Here one thread may limit BLAS and another, the last to leave,
+    lift that: so OpenBLAS's own functions are called, which takes half the time besides.
     """
-    setter: Set = getattr(library, "_real_set_num_threads", library.set_num_threads)
-    return setter
+    symbol = getattr(library, "_get_symbol", None)
+    if library.internal_api == "openblas" and library.threading_layer != "openmp" and symbol:
+        ask, set_ = symbol("openblas_get_num_threads"), symbol("openblas_set_num_threads")
+        if ask is not None and set_ is not None:
+            return ask, set_
+    return library.get_num_threads, library.set_num_threads
 
 
 _state = _State()

@@ -62,7 +62,10 @@ def apply_together(
     for index in drops:
         arrays[index] = edges[index]
     if exposed:
-        refresh([*arrays, out])
+        keeps = [*arrays, out]
+        if addend is not None and not addend._requires_grad:
+            keeps.append(addend._data)
+        refresh(keeps)
     if foreign:
         watch_foreign(arrays, edges)
     node: Node | None = None
