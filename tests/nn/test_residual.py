@@ -31,12 +31,16 @@ def body(kind, channels=4, seed=0):
             nn.Conv2d(channels, channels, 3, padding=1, groups=2),
             nn.BatchNorm2d(channels),
         ],
+        "depthwise": [
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+            nn.BatchNorm2d(channels),
+        ],
         "few pixels": [nn.Conv2d(channels, channels, 1), nn.BatchNorm2d(channels)],
     }
     return nn.Sequential(*layers[kind])
 
 
-KINDS = ["conv", "norm", "both", "ends in a ReLU", "grouped", "few pixels"]
+KINDS = ["conv", "norm", "both", "ends in a ReLU", "grouped", "depthwise", "few pixels"]
 
 
 def apart(net, x, shortcut):
@@ -78,7 +82,7 @@ def test_inference_gives_the_same_bits(kind, size):
 
 
 def test_the_sum_is_never_made(monkeypatch):
-    """Neither in training nor in inference: what is passed on is added in the tile."""
+    """Neither in training nor in inference: the shortcut is added in the tile."""
     net, x = body("both"), tensor(images(2, 4, 8, 8), requires_grad=True)
 
     def refuse(*_):

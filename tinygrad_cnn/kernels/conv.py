@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv_jobs import correlations, weight_gradients
 from tinygrad_cnn.kernels.correlation import Job, PositionSum, run_jobs
-from tinygrad_cnn.kernels.elementwise import apply
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.moments import Moments
@@ -95,24 +94,16 @@ def conv2d(
     """
     out_shape, window = conv2d_geometry(x.shape, w.shape, stride, padding, dilation)
     images, kernels = channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
-    single = None
+    other = None if addend is None else channels_last(addend)
     if groups == 1 and 0 not in out_shape:
         single = single_product(plan_of(images, out_shape, window, sums=True))
-    other = None if addend is None else channels_last(addend)
-    afterwards = other is not None and (single is not None or groups > 1)
-    rectify = relu and not afterwards
-    if single is not None:
-        out = single(images, kernels, bias, rectify)
-    else:
-        out = aligned_empty(out_shape, x.dtype)
-        if out.size:
-            now = None if afterwards else other
-            jobs = correlations(images, kernels, out, window, groups, bias, rectify, moments, now)
-            run_jobs(jobs, out_shape[0])
-    if afterwards:
-        apply(np.add, out, other, out=out)
-        if relu:
-            apply(np.maximum, out, 0, out=out)
+        if single is not None:
+            return channels_first(single(images, kernels, bias, relu, other))
+    out = aligned_empty(out_shape, x.dtype)
+    if out.size == 0:
+        return channels_first(out)
+    jobs = correlations(images, kernels, out, window, groups, bias, relu, moments, other)
+    run_jobs(jobs, out_shape[0])
     return channels_first(out)
 
 

@@ -35,18 +35,19 @@ def correlations(
 ) -> list[Job]:
     """Return the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`.
 
-    Moments and an addend are for a single group.
+    Moments are collected for a single group.
     """
     C, out_channels = x.shape[3], out.shape[3]
     if groups == 1:
         return [_correlation(x, w, out, window, bias, relu, moments, addend)]
     if _is_depthwise(C, out_channels, groups):
-        return [DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu)]
+        return [DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu, addend)]
     jobs: list[Job] = []
     for index in range(groups):
         c, o = _group(C, groups, index), _group(out_channels, groups, index)
-        part = None if bias is None else bias[o]
-        jobs.append(_correlation(x[..., c], w[..., o], out[..., o], window, part, relu))
+        parts = [None if a is None else a[..., o] for a in (bias, addend)]
+        arrays = x[..., c], w[..., o], out[..., o]
+        jobs.append(_correlation(*arrays, window, parts[0], relu, addend=parts[1]))
     return jobs
 
 

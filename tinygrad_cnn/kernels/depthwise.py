@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.correlation import sum_in_order
-from tinygrad_cnn.kernels.layouts import Window
+from tinygrad_cnn.kernels.correlation import add_and_rectify, sum_in_order
+from tinygrad_cnn.kernels.layouts import Window, repeated_bias
 from tinygrad_cnn.kernels.windows import InputTiles, Plan
 
 __all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]
@@ -39,7 +39,10 @@ def _lines(windows: Array, window: Window) -> Array:
 
 
 class DepthwiseCorrelation:
-    """Windows of `x` (N, H, W, C) times `w` (KH, KW, C), into `out` (N, OH, OW, C)."""
+    """Windows of `x` (N, H, W, C) times `w` (KH, KW, C), into `out` (N, OH, OW, C).
+
+    Bias, ReLU and addend as in `Correlation`.
+    """
 
     def __init__(
         self,
@@ -49,15 +52,16 @@ class DepthwiseCorrelation:
         window: Window,
         bias: Array | None = None,
         relu: bool = False,
+        addend: Array | None = None,
     ) -> None:
-        self.x, self.out, self.window, self.relu = x, out, window, relu
+        self.x, self.out, self.window, self.relu, self.addend = x, out, window, relu, addend
         _, self.rows, OW, C = out.shape
         self.multiplications = 0  # by BLAS
         self.cost = 0.13 * out.size * window.kernel[0] * window.kernel[1]
         self.weights = np.repeat(w[:, :, None], OW, axis=2)  # (KH, KW, OW, C)
         if window.stride[1] == 1:
             self.weights = self.weights.reshape(*window.kernel, OW * C)
-        self.bias = None if bias is None else np.broadcast_to(bias, (OW, C)).copy()
+        self.bias = None if bias is None else repeated_bias(bias, out.shape)
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Fill the output of these images, these output rows."""
@@ -72,10 +76,8 @@ class DepthwiseCorrelation:
             else:
                 product = np.einsum("nhkl...,kl...->nh...", lines, self.weights)
                 target[...] = product.reshape(target.shape)
-            if self.bias is not None:
-                target += self.bias
-            if self.relu:
-                np.maximum(target, 0, out=target)
+            addend = None if self.addend is None else self.addend[tile.outputs]
+            add_and_rectify(target, self.bias, self.relu, addend)
 
 
 class DepthwiseWeightGradient:

@@ -53,8 +53,10 @@ class _Single:
 class SingleProduct(_Single):
     """A convolution of one tile."""
 
-    def __call__(self, x: Array, w: Array, bias: Array | None, relu: bool) -> Array:
-        """Correlate `x` (N, H, W, C) with `w` (KH, KW, C, O), add the bias, apply the ReLU.
+    def __call__(
+        self, x: Array, w: Array, bias: Array | None, relu: bool, addend: Array | None = None
+    ) -> Array:
+        """Correlate `x` (N, H, W, C) with `w` (KH, KW, C, O), add bias and addend, apply the ReLU.
 
         Returns (N, OH, OW, O), C-contiguous; with a `Plan.block` (KH·KW·N, OH / KH, OW / KW, O).
         """
@@ -67,7 +69,7 @@ class SingleProduct(_Single):
             with self.blas:
                 multiply(columns, weights, self.layout, out)
         repeated = None if bias is None else repeated_bias(bias, self.out_shape)
-        add_and_rectify(out, repeated, relu)
+        add_and_rectify(out, repeated, relu, addend)
         return out
 
 

@@ -41,41 +41,32 @@ def apply_in_order(modules: Sequence[Module], input: Any, shortcut: Any = None) 
         behind = modules[position : position + 3]
         if type(module) is Conv2d and behind and _uses_batch(behind[0], input):
             moments = Moments()
-            input = module(input, None, After(), moments)
+            input = module(input, after=After(), moments=moments)
             continue
-        arguments, taken = _behind(module, behind, input, moments)
+        told, taken = _behind(module, behind, input, moments)
         position += taken
-        if position == count and shortcut is not None:
-            with_sum = _with_sum(module, arguments, input, shortcut)
-            if with_sum is not None:
-                return module(input, *with_sum)
-        input, moments = module(input, *arguments), None
+        if position == count and _adds(module, told, input, shortcut):
+            after = After(relu=mode.scope, add=mode.scope)
+            return module(input, **{**told, "after": after, "addend": shortcut})
+        input, moments = module(input, **told), None
     return input if shortcut is None else F.relu(input + shortcut)
 
 
-def _with_sum(
-    module: Module, arguments: tuple[Any, ...], input: Any, shortcut: Any
-) -> tuple[Any, ...] | None:
-    """Return what a last module is told to compute the sum and the ReLU at once, None if it can't.
-
-    `arguments` is what it would be told without.
-    """
+def _adds(module: Module, told: dict[str, Any], input: Any, shortcut: Any) -> bool:
+    """Whether a module, told so much, can compute the sum with a shortcut and the ReLU at once."""
     if not isinstance(input, Tensor) or not isinstance(shortcut, Tensor):
-        return None
-    first, second = arguments or (None, None)
-    after = After(relu=mode.scope, add=mode.scope)
-    if type(module) is Conv2d:  # with a normalisation in evaluation
-        return (first, after, None, shortcut) if first is not None and second == After() else None
+        return False
+    if told.get("after", After()) != After():
+        return False
+    if type(module) is Conv2d:
+        return told.get("norm") is not None  # in evaluation
     if not isinstance(module, BatchNorm2d) or not _uses_batch(module, input):
-        return None
-    if first not in (None, After()):
-        return None
-    alike = shortcut.shape == input.shape and shortcut.dtype == input.dtype
+        return False
+    if shortcut.shape != input.shape or shortcut.dtype != input.dtype:
+        return False
     tensors = input, module.weight, module.bias
     recorded = any(t is not None and t.requires_grad for t in tensors)
-    if not alike or (mode.recording and shortcut.requires_grad and not recorded):
-        return None
-    return after, second, shortcut
+    return recorded or not (mode.recording and shortcut.requires_grad)
 
 
 def _uses_batch(module: Module, input: Any) -> bool:
@@ -86,15 +77,15 @@ def _uses_batch(module: Module, input: Any) -> bool:
 
 def _behind(
     module: Module, behind: Sequence[Module], input: Any, moments: Moments | None
-) -> tuple[tuple[Any, ...], int]:
+) -> tuple[dict[str, Any], int]:
     """Return what a module is told to compute at once, and how many of those behind that is."""
     kind = type(module)
     if kind not in _FIRST or getattr(input, "ndim", 0) != 4:
-        return (), 0
+        return {}, 0
     norm, relu, taken = None, None, 0
     if kind is BatchNorm2d:
         if not _uses_batch(module, input):
-            return (), 0
+            return {}, 0
     elif isinstance(module, Conv2d) and behind and _folds(module, behind[0], input):
         norm, taken = behind[0], 1
     if taken < len(behind) and type(behind[taken]) is ReLU:
@@ -106,8 +97,10 @@ def _behind(
         after = After(relu, path_of(behind[taken]), block)
         taken += 1
     if not taken and moments is None:
-        return (), 0
-    return (norm, after) if kind is Conv2d else (after, moments), taken
+        return {}, 0
+    if kind is Conv2d:
+        return {"norm": norm, "after": after}, taken
+    return {"after": after, "moments": moments}, taken
 
 
 def _block(pool: Module) -> Pair | None:

@@ -259,7 +259,7 @@ def conv2d_batch_norm(
     after
         What follows the normalisation.
     addend
-        What a sum that follows adds.
+        What the sum that follows adds; of any shape that fits.
 
     >>> from tinygrad_cnn import tensor
     >>> one = tensor([1.0])
@@ -269,6 +269,10 @@ def conv2d_batch_norm(
     """
     settings = stride, padding, dilation, groups
     plan = _conv2d_plan(input, weight, bias, settings, "", after)
+    shape = plan.steps[-1].shape
+    if addend is not None and (addend.shape != shape or addend.dtype != input.dtype):
+        y = conv2d_batch_norm(input, weight, bias, *settings, norm, After())
+        return _relu(_add(y, addend))
     mean, var, scale, shift, eps = norm
     factor = 1.0 / np.sqrt(var._data.astype(np.float64) + eps)
     if scale is not None:
@@ -277,16 +281,8 @@ def conv2d_batch_norm(
     x, w = input._data, weight._data
     b = (offset * factor + (0.0 if shift is None else shift._data)).astype(x.dtype)
     w = w * factor[:, None, None, None].astype(x.dtype)
-    if addend is None:
-        return input._wrap(_convolve(plan, x, w, b, False)[0], None)
-    op = plan.steps[0].op
-    assert isinstance(op, Conv2d)
-    if addend.shape == plan.steps[0].shape and addend.dtype == x.dtype:
-        y = kernels.conv2d(x, w, b, *op.windows, relu=plan.relu, addend=addend._data)
-        return input._wrap(y, None)
-    y = kernels.conv2d(x, w, b, *op.windows)
-    total = _add(input._wrap(y, None), addend)
-    return _relu(total) if plan.relu else total
+    other = None if addend is None else addend._data
+    return input._wrap(_convolve(plan, x, w, b, False, addend=other)[0], None)
 
 
 def _convolve(
@@ -296,10 +292,11 @@ def _convolve(
     b: Array | None,
     taps: bool,
     moments: Moments | None = None,
+    addend: Array | None = None,
 ) -> tuple[Array, Array | None]:
     """Return the result of all steps, and the pool's taps if they are wanted."""
     op = plan.steps[0].op
     assert isinstance(op, Conv2d)
     if plan.pool is None:
-        return kernels.conv2d(x, w, b, *op.windows, relu=plan.relu, moments=moments), None
+        return kernels.conv2d(x, w, b, *op.windows, plan.relu, moments, addend), None
     return conv2d_max_pool2d(x, w, b, *op.windows, plan.pool.kernel_size, plan.relu, taps)
