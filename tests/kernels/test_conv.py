@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
-from tinygrad_cnn.kernels import correlation, layouts, windows, winograd
+from tinygrad_cnn.kernels import jobs, layouts, windows, winograd
 from tinygrad_cnn.kernels.conv import (
     conv2d,
     conv2d_gradients,
@@ -34,7 +34,7 @@ def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
         with (
             mock.patch.object(windows, "_TILE_BYTES", tile_bytes),
             mock.patch.object(winograd, "_TILE_BYTES", tile_bytes),
-            mock.patch.object(correlation, "_GRAIN", 1),
+            mock.patch.object(jobs, "_GRAIN", 1),
         ):
             yield
     finally:
@@ -182,7 +182,9 @@ def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
 def test_gradients_are_computed_in_one_go(monkeypatch):
     goes = []
     monkeypatch.setattr(
-        correlation, "parallel", lambda work, n, grain: goes.append(n) or work(0, n)
+        jobs,
+        "parallel_prepared",
+        lambda prepare, n, grain: goes.append(n) or prepare(0, n)(),
     )
     problem = (8, 4, 6, 6), (8, 4, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
     x, w, _, g = arrays(*problem, np.float32)

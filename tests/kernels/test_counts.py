@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn.functional as F
+from tests.kernels.test_conv import forget_plans
 from tinygrad_cnn import models, tensor
 from tinygrad_cnn.kernels import (
     activation,
@@ -126,6 +127,7 @@ def test_batch_norm_allocates_its_result_and_blocks():
 @pytest.fixture
 def products(monkeypatch):
     """Count the products that are asked for, a stack of them as one."""
+    forget_plans()  # calls that were listed before are not counted
     calls = []
     matmul = np.matmul
 
@@ -134,7 +136,8 @@ def products(monkeypatch):
         return matmul(*arguments, **options)
 
     monkeypatch.setattr(np, "matmul", counting)
-    return calls
+    yield calls
+    forget_plans()
 
 
 def tiles_for(images, most):

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv_jobs import correlations, weight_gradients
-from tinygrad_cnn.kernels.correlation import Job, PositionSum, run_jobs
+from tinygrad_cnn.kernels.correlation import PositionSum
+from tinygrad_cnn.kernels.jobs import Job, run_jobs
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.moments import Moments

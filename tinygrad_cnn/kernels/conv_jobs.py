@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.correlation import Correlation, Job, WeightGradient
+from tinygrad_cnn.kernels.correlation import Correlation, WeightGradient
 from tinygrad_cnn.kernels.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
+from tinygrad_cnn.kernels.jobs import Job
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.kernels.winograd import quicker_plan

@@ -6,12 +6,12 @@ by images or by output rows and so be run by several threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.jobs import Job, ListedJob, sum_in_order
 from tinygrad_cnn.kernels.layouts import (
     Layout,
     Window,
@@ -19,55 +19,27 @@ from tinygrad_cnn.kernels.layouts import (
     repeated_bias,
     spread_weights,
 )
-from tinygrad_cnn.kernels.moments import Moments
+from tinygrad_cnn.kernels.moments import Moments, Part
 from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
+from tinygrad_cnn.kernels.recipe import Calls, Scratch
 from tinygrad_cnn.kernels.reduce import sum_over
-from tinygrad_cnn.kernels.threads import (
-    BLAS_ALONE,
-    get_num_threads,
-    parallel,
-    single_threaded_blas,
-)
 from tinygrad_cnn.kernels.windows import Gatherer, plan_of
 
 __all__ = [
     "Correlation",
-    "Job",
     "PositionSum",
     "WeightGradient",
     "add_and_rectify",
-    "grain_for",
-    "is_for_one_thread",
+    "finishing",
     "multiply",
-    "run_jobs",
-    "sum_in_order",
     "sum_over_positions",
 ]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
-Run = Callable[[Pair, Pair], None]
-
-# Work worth waking a thread for, in estimated ns: each thread spends 50 µs in Python for its part,
-# in turn. At 30 µs a step of the momentum network, batch 32, took 2.3 ms, from 60 on 1.3.
-_GRAIN = 100_000
 
 
-class Job(Protocol):
-    """Work that can be cut by images and by output rows.
-
-    `cost` is an estimate in ns, `multiplications` counts those that BLAS will do.
-    """
-
-    cost: float
-    multiplications: int
-    rows: int
-
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these output rows."""
-
-
-class Correlation:
+class Correlation(ListedJob):
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
 
     `x` and `out` have any strides. Bias and `addend` (N, OH, OW, O) are added, and the ReLU
@@ -91,27 +63,42 @@ class Correlation:
         N, self.rows, columns, out_channels = out.shape
         shape = N, self.rows * block[0], columns * block[1], out_channels
         plan = plan_of(x, shape, window, sums=True, block=block)
-        self.plan, self.layout = plan, plan.layout
+        self.plan, self.layout, self.recipes = plan, plan.layout, plan.recipes
         self.cost, self.multiplications = plan.cost, plan.multiplications
         self.weights = spread_weights(w, window, plan.layout)
         self.bias = None if bias is None else repeated_bias(bias, out.shape)
 
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these output rows."""
-        cut = self.plan.cut(images, rows)
-        gatherer = Gatherer(self.x, cut)
+    def things(self, images: Pair, rows: Pair) -> list[Any]:
+        """Return the arrays, and what collects moments."""
         part = None if self.moments is None else self.moments.part(images, rows)
+        return [self.x, self.weights, self.out, self.bias, self.addend, part]
+
+    def kind(self) -> tuple[Any, ...]:
+        """Return what the calls depend on, beside the geometry."""
+        return self.relu, self.bias is None, self.addend is None, self.moments is None
+
+    def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
+        """List the calls that do these images, these output rows."""
+        cut = self.plan.cut(images, rows)
+        gatherer = Gatherer(self.x, cut, scratch)
+        calls: Calls = gatherer.clearing()
+        part, kept = things[5], scratch.used
         for tile in cut.tiles:
             target = self.out[tile.outputs]
             # Part of the channels, or every other pixel: made apart, where loops are long.
-            made = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
-            multiply(gatherer.columns(tile), self.weights, self.layout, made)
+            in_place = target.flags.c_contiguous
+            scratch.begin_again(kept)
+            made = target if in_place else scratch.empty(target.shape, target.dtype)
+            calls += gatherer.gathering(tile)
+            columns = gatherer.columns(tile)
+            calls.append((multiply, (columns, self.weights, self.layout, made)))
             addend = None if self.addend is None else self.addend[tile.outputs]
-            add_and_rectify(made, self.bias, self.relu, addend)
+            calls += finishing(made, self.bias, self.relu, addend)
             if part is not None:
-                part.collect(made)
-            if made is not target:
-                target[...] = made
+                calls.append((Part.collect, (part, made)))
+            if not in_place:
+                calls.append((np.copyto, (target, made)))
+        return calls
 
 
 def multiply(columns: Array, weights: Array, layout: Layout, out: Array) -> None:
@@ -155,37 +142,71 @@ def add_and_rectify(
         np.maximum(out, 0, out=out)
 
 
-class WeightGradient:
+def finishing(tile: Array, bias: Array | None, relu: bool, addend: Array | None) -> Calls:
+    """Return the calls of `add_and_rectify`."""
+    calls: Calls = []
+    if bias is not None:
+        calls.append((np.add, (tile, bias[: tile.shape[1]], tile)))
+    if addend is not None:
+        calls.append((np.add, (tile, addend, tile)))
+    if relu:
+        calls.append((_rectify, (tile, 0)))
+    return calls
+
+
+def _rectify(tile: Array, zero: int) -> None:
+    np.maximum(tile, zero, out=tile)  # of all ufuncs this one wants `out` by name
+
+
+class WeightGradient(ListedJob):
     """The sum over positions of windows of `x` times `g` (N, OH, OW, O)."""
 
     def __init__(self, x: Array, g: Array, window: Window) -> None:
         self.x, self.g, self.window, self.rows = x, g, window, g.shape[1]
         plan = plan_of(x, g.shape, window, sums=False)
-        self.plan, self.layout = plan, plan.layout
+        self.plan, self.layout, self.recipes = plan, plan.layout, plan.recipes
         self.cost, self.multiplications = plan.cost, plan.multiplications
-        self.parts: dict[tuple[Pair, Pair], Array] = {}
+        self.parts: dict[tuple[Pair, Pair], _Sum] = {}
 
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these output rows."""
+    def things(self, images: Pair, rows: Pair) -> list[Any]:
+        """Return the arrays, and what adds up."""
+        total = self.parts[images, rows] = _Sum()
+        return [self.x, self.g, total]
+
+    def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
+        """List the calls that do these images, these output rows."""
         cut = self.plan.cut(images, rows)
-        gatherer = Gatherer(self.x, cut)
-        total: Array | None = None
+        gatherer = Gatherer(self.x, cut, scratch)
+        calls: Calls = gatherer.clearing()
         for tile in cut.tiles:
-            product = sum_over_positions(gatherer.columns(tile), self.g[tile.outputs], self.layout)
-            if total is None:
-                total = product
-            else:
-                total += product
-        if total is not None:
-            self.parts[images, rows] = total
+            calls += gatherer.gathering(tile)
+            columns = gatherer.columns(tile)
+            calls.append((_Sum.add, (things[2], columns, self.g[tile.outputs], self.layout)))
+        return calls
 
     def result(self) -> Array:
         """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
         channels = self.x.shape[3], self.g.shape[3]
-        return fold_weights(sum_in_order(self.parts), channels, self.window, self.layout)
+        totals = {key: part.total for key, part in self.parts.items() if part.total is not None}
+        return fold_weights(sum_in_order(totals), channels, self.window, self.layout)
 
 
-class PositionSum:
+class _Sum:
+    """The sum over the positions of one tile after another."""
+
+    def __init__(self) -> None:
+        self.total: Array | None = None
+
+    def add(self, columns: Array, g: Array, layout: Layout) -> None:
+        """Add what `sum_over_positions` returns."""
+        product = sum_over_positions(columns, g, layout)
+        if self.total is None:
+            self.total = product
+        else:
+            self.total += product
+
+
+class PositionSum(Job):
     """The sum of `g` (N, OH, OW, O) over the positions: the bias's gradient."""
 
     def __init__(self, g: Array) -> None:
@@ -200,14 +221,6 @@ class PositionSum:
     def result(self) -> Array:
         """Sum the threads' parts in the order of their ranges. Returns (O,)."""
         return sum_in_order(self.parts)
-
-
-def sum_in_order(parts: dict[tuple[Pair, Pair], Array]) -> Array:
-    """Add up the parts of threads in the order of their ranges, so that bits do not vary."""
-    first, *others = (parts[key] for key in sorted(parts))
-    for part in others:
-        first += part
-    return first
 
 
 def sum_over_positions(columns: Array, g: Array, layout: Layout) -> Array:
@@ -229,41 +242,3 @@ def _without_gaps(positions: Array, shape: tuple[int, ...], pitch: int) -> Array
     image, _, column, channel = positions.strides
     strides = (image, pitch * column, column, channel)
     return np.ndarray(shape, positions.dtype, positions, 0, strides)
-
-
-def is_for_one_thread(cost: float) -> bool:
-    """Whether work of so many ns is too little to wake a thread for."""
-    return cost < _GRAIN
-
-
-def run_jobs(jobs: list[Job], N: int) -> None:
-    """Run jobs over all their images and rows, in as many threads as they are worth."""
-    cost, multiplications = 0.0, 0
-    for job in jobs:
-        cost += job.cost
-        multiplications += job.multiplications
-    if is_for_one_thread(cost) and multiplications <= BLAS_ALONE:
-        for job in jobs:
-            job.run((0, N), (0, job.rows))
-        return
-    with single_threaded_blas:
-        threads = get_num_threads()
-        if N % threads == 0 or 4 * threads <= N:
-
-            def run_images(start: int, stop: int) -> None:
-                for job in jobs:
-                    job.run((start, stop), (0, job.rows))
-
-            parallel(run_images, N, grain=grain_for(N, cost))
-            return
-        for job in jobs:
-
-            def run_rows(start: int, stop: int, run: Run = job.run) -> None:
-                run((0, N), (start, stop))
-
-            parallel(run_rows, job.rows, grain=grain_for(job.rows, job.cost))
-
-
-def grain_for(length: int, cost: float) -> int:
-    """Return how many of `length` items that take `cost` ns are worth waking a thread for."""
-    return 1 + int(_GRAIN * length / cost)

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.correlation import add_and_rectify, sum_in_order
+from tinygrad_cnn.kernels.correlation import add_and_rectify
+from tinygrad_cnn.kernels.jobs import Job, sum_in_order
 from tinygrad_cnn.kernels.layouts import Window, repeated_bias
+from tinygrad_cnn.kernels.recipe import Scratch, do
 from tinygrad_cnn.kernels.windows import InputTiles, Plan
 
 __all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]
@@ -38,7 +40,7 @@ def _lines(windows: Array, window: Window) -> Array:
     return np.lib.stride_tricks.as_strided(windows, (*outer, OW * C), strides, writeable=False)
 
 
-class DepthwiseCorrelation:
+class DepthwiseCorrelation(Job):
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C), into `out` (N, OH, OW, C).
 
     Bias, ReLU and addend as in `Correlation`.
@@ -66,8 +68,10 @@ class DepthwiseCorrelation:
     def run(self, images: Pair, rows: Pair) -> None:
         """Fill the output of these images, these output rows."""
         cut = _plan(self.x, self.out, self.window).cut(images, rows)
-        tiles = InputTiles(self.x, cut)
+        tiles = InputTiles(self.x, cut, Scratch())
+        do(tiles.clearing())
         for tile in cut.tiles:
+            do(tiles.padding(tile))
             target = self.out[tile.outputs]
             lines = _lines(tiles.windows(tile), self.window)
             if target.flags.c_contiguous:
@@ -80,7 +84,7 @@ class DepthwiseCorrelation:
             add_and_rectify(target, self.bias, self.relu, addend)
 
 
-class DepthwiseWeightGradient:
+class DepthwiseWeightGradient(Job):
     """The sum over positions of windows of `x` times `g` (N, OH, OW, C)."""
 
     def __init__(self, x: Array, g: Array, window: Window) -> None:
@@ -94,9 +98,11 @@ class DepthwiseWeightGradient:
         """Sum over these images, these output rows."""
         _, _, OW, C = self.g.shape
         cut = _plan(self.x, self.g, self.window).cut(images, rows)
-        tiles = InputTiles(self.x, cut)
+        tiles = InputTiles(self.x, cut, Scratch())
+        do(tiles.clearing())
         total = np.zeros((*self.window.kernel, OW * C), self.g.dtype)
         for tile in cut.tiles:
+            do(tiles.padding(tile))
             lines = _lines(tiles.windows(tile), self.window)
             g = self.g[tile.outputs]
             lines_of_g = g.reshape(*g.shape[:2], *lines.shape[4:])

@@ -25,7 +25,7 @@ from tinygrad_cnn.kernels.reduce import (
     positions,
 )
 
-__all__ = ["FEW_ROWS", "FOLDABLE_OFFSET", "Moments", "batch_statistics", "repeated"]
+__all__ = ["FEW_ROWS", "FOLDABLE_OFFSET", "Moments", "Part", "batch_statistics", "repeated"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -125,11 +125,11 @@ class Moments:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[tuple[Pair, Pair], _Part] = {}
+        self._parts: dict[tuple[Pair, Pair], Part] = {}
 
-    def part(self, images: Pair, rows: Pair) -> _Part:
+    def part(self, images: Pair, rows: Pair) -> Part:
         """Return what collects from the tiles of these images and rows, one after the other."""
-        part = self._parts[images, rows] = _Part()
+        part = self._parts[images, rows] = Part()
         return part
 
     def statistics(self, x: Array) -> tuple[Array, Array]:
@@ -146,7 +146,7 @@ class Moments:
         return _merged(chains, x.dtype)
 
 
-class _Part:
+class Part:
     """Column sums of one tile after another, less a pivot that is estimated from the first."""
 
     def __init__(self) -> None:

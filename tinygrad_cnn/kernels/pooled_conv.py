@@ -15,24 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv import conv2d, conv2d_geometry
-from tinygrad_cnn.kernels.correlation import (
-    Correlation,
-    Job,
-    add_and_rectify,
-    multiply,
-    run_jobs,
-)
+from tinygrad_cnn.kernels.correlation import Correlation, add_and_rectify, finishing, multiply
+from tinygrad_cnn.kernels.jobs import Job, run_jobs
 from tinygrad_cnn.kernels.layouts import Window, repeated_bias
 from tinygrad_cnn.kernels.max_pool import pool_and_rectify, write_maxima
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
+from tinygrad_cnn.kernels.recipe import Calls, Scratch
 from tinygrad_cnn.kernels.single import SingleProduct, single_product
 from tinygrad_cnn.kernels.windows import Gatherer, ProductPlan, plan_for
 from tinygrad_cnn.kernels.winograd import WinogradPlan, quicker_plan
 from tinygrad_cnn.kernels.winograd_conv import (
     PointRows,
     WinogradCorrelation,
-    quiet,
     untransformation,
 )
 
@@ -172,6 +167,12 @@ class _Pooling(NamedTuple):
         write_maxima(values, out, None if self.chosen is None else self.chosen[place])
         add_and_rectify(out, self.late, self.relu)
 
+    def write_tile(self, tile: Array, place: tuple[slice, slice]) -> None:
+        """Pool a tile (KW, n, rows, KH, PW, O)."""
+        height, width = self.block
+        values = [tile[j, :, :, i] for i in range(height) for j in range(width)]
+        self.write(values, place)
+
 
 class _PooledCorrelation(Correlation):
     """A correlation of which only the maxima are kept."""
@@ -180,22 +181,29 @@ class _PooledCorrelation(Correlation):
         super().__init__(x, w, pooling.out, window, pooling.early, block=pooling.block)
         self.pooling = pooling
 
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these rows of maxima."""
+    def things(self, images: Pair, rows: Pair) -> list[Any]:
+        """Return the arrays, and what takes the outputs."""
+        return [*super().things(images, rows), self.pooling]
+
+    def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
+        """List the calls that do these images, these rows of maxima."""
         height, width = self.pooling.block
         cut = self.plan.cut(images, (rows[0] * height, rows[1] * height))
-        gatherer = Gatherer(self.x, cut)
-        _, _, columns, out_channels = self.out.shape
-        pixels = cut.tile_images * cut.tile_rows * columns * width
-        room = aligned_empty((pixels * out_channels,), self.x.dtype)
+        gatherer = Gatherer(self.x, cut, scratch)
+        calls = gatherer.clearing()
+        kept = scratch.used
         for tile in cut.tiles:
             place = _place(tile.outputs, height)
-            out = self.out[place]
-            made: Array = np.ndarray((height * width, *out.shape), room.dtype, room)
-            by_image = made.reshape(-1, *out.shape[1:])
-            multiply(gatherer.columns(tile), self.weights, self.layout, by_image)
-            add_and_rectify(by_image, self.bias, False)
-            self.pooling.write(made, place)
+            shape = self.out[place].shape
+            scratch.begin_again(kept)
+            made = scratch.empty((height * width, *shape), self.x.dtype)
+            by_image = made.reshape(-1, *shape[1:])
+            calls += gatherer.gathering(tile)
+            columns = gatherer.columns(tile)
+            calls.append((multiply, (columns, self.weights, self.layout, by_image)))
+            calls += finishing(by_image, self.bias, False, None)
+            calls.append((_Pooling.write, (things[-1], made, place)))
+        return calls
 
 
 class _PooledWinograd(WinogradCorrelation):
@@ -205,26 +213,35 @@ class _PooledWinograd(WinogradCorrelation):
         super().__init__(plan, x, w, pooling.out, pooling.early)
         self.pooling = pooling
 
-    @quiet
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these rows of maxima."""
+    def things(self, images: Pair, rows: Pair) -> list[Any]:
+        """Return the arrays, and what takes the outputs."""
+        return [*super().things(images, rows), self.pooling]
+
+    def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
+        """List the calls that do these images, these rows of maxima."""
         (height, width), plan = self.pooling.block, self.plan
         _, _, columns, out_channels = self.out.shape
+        calls: Calls = []
         for band, most in plan.bands(images, (rows[0] * height, rows[1] * height)):
+            scratch.begin_again()
             length = band.stop - band.start
-            outputs = PointRows(plan, most, plan.lines(length), out_channels, apart=True)
-            made = aligned_empty((width, most, length, columns, out_channels), self.x.dtype)
+            size = most, plan.lines(length), out_channels
+            outputs = PointRows(plan, *size, scratch, apart=True)
+            shape = width, most, length // height, height, columns, out_channels
+            blocks = scratch.empty(shape, self.x.dtype)
+            made = blocks.reshape(width, most, length, columns, out_channels)
             products = outputs.rows(0, columns * width)
-            steps = untransformation(plan.transforms.outputs, products, made)
-            blocks = made.reshape(width, most, length // height, height, columns, out_channels)
-            for some, here in self.products(images, band, outputs):
-                for step in steps:
-                    step.run(here, here)
+            back = untransformation(plan.transforms.outputs, products, made)
+            bias = None if self.bias is None else self.bias[: length // height, None]
+            for some, here in self.products(images, band, outputs, scratch, calls):
+                for matrix, source, target in back:
+                    calls.append((np.matmul, (matrix, source[:, here], target[:, here])))
                 tile = blocks[:, here]
-                if self.bias is not None:
-                    tile += self.bias[: length // height, None]
-                values = [tile[j, :, :, i] for i in range(height) for j in range(width)]
-                self.pooling.write(values, _place((some, band), height))
+                if bias is not None:
+                    calls.append((np.add, (tile, bias, tile)))
+                place = _place((some, band), height)
+                calls.append((_Pooling.write_tile, (things[-1], tile, place)))
+        return calls
 
 
 def _place(outputs: tuple[slice, slice], height: int) -> tuple[slice, slice]:

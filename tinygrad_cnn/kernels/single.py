@@ -13,15 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.correlation import (
-    add_and_rectify,
-    is_for_one_thread,
-    multiply,
-    sum_over_positions,
-)
+from tinygrad_cnn.kernels.correlation import add_and_rectify, multiply, sum_over_positions
+from tinygrad_cnn.kernels.jobs import is_for_one_thread
 from tinygrad_cnn.kernels.layouts import fold_weights, repeated_bias, spread_weights
 from tinygrad_cnn.kernels.threads import BLAS_ALONE, single_threaded_blas
-from tinygrad_cnn.kernels.windows import Cut, InputTiles, ProductPlan, matrix_of_windows
+from tinygrad_cnn.kernels.windows import Cut, ProductPlan, matrix_of_windows, padded_input
 
 __all__ = ["SingleProduct", "SingleSum", "single_product", "single_sum"]
 
@@ -45,7 +41,7 @@ class _Single:
     def columns(self, x: Array) -> Array:
         """Lay out the windows of `x` (N, H, W, C), as `Gatherer.columns` does."""
         cut = self.cut
-        source = x if cut.reads_input else InputTiles(x, cut).source(self.tile)
+        source = padded_input(x, cut, self.tile)
         buffer = np.empty(cut.buffer, x.dtype) if cut.copies else None
         return matrix_of_windows(source, self.tile, buffer, x.dtype)
 

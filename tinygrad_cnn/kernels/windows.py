@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout, part_size
-from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.products import unpacked_parts
+from tinygrad_cnn.kernels.recipe import Calls, Recipe, Scratch, clear
 
 __all__ = [
     "Cut",
@@ -32,6 +32,7 @@ __all__ = [
     "ProductPlan",
     "Tile",
     "matrix_of_windows",
+    "padded_input",
     "plan_of",
 ]
 
@@ -109,6 +110,7 @@ class Plan:
         self.tile_values = tile_bytes // itemsize
         self.block = block
         self._cuts: dict[tuple[Pair, Pair], Cut] = {}
+        self.recipes: dict[Any, Recipe | None] = {}  # see `jobs.ListedJob`
 
     def cut(self, images: Pair, rows: Pair) -> Cut:
         """Return how these images and output rows are cut into tiles."""
@@ -310,60 +312,82 @@ class Cut:
 class InputTiles:
     """The windows of one tile after another, the input of each padded in a buffer used again.
 
-    Each thread needs one of its own.
+    Each thread needs one of its own. What lays the input out is returned as calls.
     """
 
-    def __init__(self, x: Array, cut: Cut) -> None:
+    def __init__(self, x: Array, cut: Cut, scratch: Scratch) -> None:
         self.x, self.cut = x, cut
+        # What holds a tile's input, from byte `Tile.offset` on.
+        self.source = x
         if not cut.reads_input:
-            self.room = np.zeros(cut.room, x.dtype)
-            self.padded = np.ndarray(cut.padded.shape, x.dtype, self.room, 0, cut.padded.strides)
+            self.source = scratch.empty(cut.room, x.dtype)
+            self.padded: Array = np.ndarray(
+                cut.padded.shape, x.dtype, self.source, 0, cut.padded.strides
+            )
 
-    def source(self, tile: Tile) -> Array:
-        """Return the array that holds the tile's input, from byte `tile.offset` on."""
+    def clearing(self) -> Calls:
+        """Return what has to be done before the first tile."""
+        return [] if self.cut.reads_input else [clear(self.source)]
+
+    def padding(self, tile: Tile) -> Calls:
+        """Return what copies a tile's input to the buffer, if it needs one."""
         if self.cut.reads_input:
-            return self.x
-        for edge in tile.edges:
-            self.padded[:, edge] = 0
-        self.padded[tile.place] = self.x[tile.inner]
-        return self.room
+            return []
+        copy = np.copyto, (self.padded[tile.place], self.x[tile.inner])
+        return [*(clear(self.padded[:, edge]) for edge in tile.edges), copy]
 
     def windows(self, tile: Tile) -> Array:
         """View the windows of a tile, uncopied, in the shape of `tile.windows`."""
         # `as_strided` takes 4 µs, the constructor 0.5: a small convolution takes 6 in all.
         shape, strides = tile.windows
-        return np.ndarray(shape, self.x.dtype, self.source(tile), tile.offset, strides)
+        return np.ndarray(shape, self.x.dtype, self.source, tile.offset, strides)
 
 
 class Gatherer(InputTiles):
-    """Makes the matrix of windows of one tile after another, in a buffer that it uses again.
+    """Makes the matrix of windows of one tile after another, in a buffer that it uses again."""
 
-    The matrix that `columns` returns is valid until the next call.
-    """
+    def __init__(self, x: Array, cut: Cut, scratch: Scratch) -> None:
+        super().__init__(x, cut, scratch)
+        self.buffer = scratch.empty((cut.buffer,), x.dtype) if cut.copies else None
 
-    def __init__(self, x: Array, cut: Cut) -> None:
-        super().__init__(x, cut)
-        if cut.copies:
-            self.buffer = aligned_empty((cut.buffer,), x.dtype)
+    def gathering(self, tile: Tile) -> Calls:
+        """Return what makes the matrix of a tile, which is there until the next one's."""
+        calls = self.padding(tile)
+        if self.buffer is not None:
+            gathered: Array = np.ndarray(tile.windows.shape, self.x.dtype, self.buffer)
+            calls.append((np.copyto, (gathered, self.windows(tile))))
+        return calls
 
     def columns(self, tile: Tile) -> Array:
-        """Gather the windows of a tile: (products, positions / span, depth).
+        """View the matrix of a tile: (products, positions / span, depth).
 
         Positions run over (image, row, column), in a layout by row over (row, image, column), with
         a `Plan.block` over (row and column in the block, image, row and column of the block).
         Ungathered: (products, n, m, q, depth), the positions of image and phase
         ``phase + m * arange(q)``, which run over (row, column) in rows of `Layout.pitch`.
         """
-        buffer = self.buffer if self.cut.copies else None
-        return matrix_of_windows(self.source(tile), tile, buffer, self.x.dtype)
+        shape, strides = tile.matrix
+        if self.buffer is None:
+            return np.ndarray(shape, self.x.dtype, self.source, tile.offset, strides)
+        return np.ndarray(shape, self.x.dtype, self.buffer, 0, strides)
+
+
+def padded_input(x: Array, cut: Cut, tile: Tile) -> Array:
+    """Return the memory in which a first tile's windows lie: the input, or a padded copy of it."""
+    if cut.reads_input:
+        return x
+    room: Array = np.zeros(cut.room, x.dtype)
+    padded: Array = np.ndarray(cut.padded.shape, x.dtype, room, 0, cut.padded.strides)
+    padded[tile.place] = x[tile.inner]
+    return room
 
 
 def matrix_of_windows(
     source: Array, tile: Tile, buffer: Array | None, dtype: np.dtype[Any]
 ) -> Array:
-    """Lay the windows of a tile out as `Gatherer.columns` returns them.
+    """Lay the windows of a tile out as `Gatherer.columns` does, at once.
 
-    `source` is what `InputTiles.source` returned; with a buffer they are copied to it first.
+    They lie in `source`, and with a buffer are copied to it.
     """
     windows, (shape, strides) = tile.windows, tile.matrix
     if buffer is None:

@@ -12,26 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.correlation import add_and_rectify, sum_in_order
+from tinygrad_cnn.kernels.correlation import finishing
+from tinygrad_cnn.kernels.jobs import ListedJob, sum_in_order
 from tinygrad_cnn.kernels.layouts import repeated_bias
 from tinygrad_cnn.kernels.memory import aligned_empty
-from tinygrad_cnn.kernels.moments import Moments
+from tinygrad_cnn.kernels.moments import Moments, Part
+from tinygrad_cnn.kernels.recipe import Calls, Scratch, clear
 from tinygrad_cnn.kernels.threads import matmul
 from tinygrad_cnn.kernels.winograd import WinogradPlan, rounded_up
 
-__all__ = [
-    "PointRows",
-    "WinogradCorrelation",
-    "WinogradWeightGradient",
-    "quiet",
-    "untransformation",
-]
+__all__ = ["PointRows", "WinogradCorrelation", "WinogradWeightGradient", "untransformation"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
-
-# Sums of infinities are NaN, without a warning as in any other convolution.
-quiet = np.errstate(invalid="ignore", over="ignore")
 
 
 class PointRows:
@@ -42,7 +35,13 @@ class PointRows:
     """
 
     def __init__(
-        self, plan: WinogradPlan, images: int, lines: int, channels: int, apart: bool = False
+        self,
+        plan: WinogradPlan,
+        images: int,
+        lines: int,
+        channels: int,
+        scratch: Scratch,
+        apart: bool = False,
     ) -> None:
         self.plan, self.images, self.lines, self.channels = plan, images, lines, channels
         self.places = plan.block[1] if apart else 1
@@ -50,16 +49,15 @@ class PointRows:
         # Each phase ends in a window, and begins a position later than the one before.
         length = rounded_up(phases * (each + 1) + plan.window.kernel[1], self.places)
         shape = plan.points, self.places, length // self.places, channels
-        self.room = aligned_empty(shape, plan.dtype)
+        self.room = scratch.empty(shape, plan.dtype)
 
-    def clear_between(self, first: int, columns: int) -> None:
-        """Set to 0 what `rows` leaves out, once for all tiles."""
+    def clearing(self, first: int, columns: int) -> Calls:
+        """Return what sets to 0 what `rows` leaves out, once for all tiles."""
         positions = self.images * self.lines * self.plan.pitch
         used = self.room[:, 0, :positions]
         used = used.reshape(len(used), -1, self.plan.pitch, self.channels)
-        used[:, :, :first] = 0
-        used[:, :, first + columns :] = 0
-        self.room[:, 0, positions:] = 0
+        parts = used[:, :, :first], used[:, :, first + columns :], self.room[:, 0, positions:]
+        return [clear(part) for part in parts if part.size]
 
     def rows(self, first: int, columns: int) -> Array:
         """View `columns` positions of each row, from `first` on.
@@ -101,15 +99,7 @@ class _Product(NamedTuple):
     source: Array
     target: Array
 
-    def run(self, sources: slice, targets: slice) -> None:
-        """Do these images of the source, which become those of the target."""
-        np.matmul(
-            self.matrix, self.source[..., sources, :, :, :], out=self.target[..., targets, :, :, :]
-        )
 
-
-# Views of all images are made once: made for each tile, they took 10 µs of 25 in which no other
-# thread can run Python.
 def _transformation(
     matrix: Array, x: Array, first: int, step: int, target: Array
 ) -> list[_Product]:
@@ -152,23 +142,26 @@ class _Transformed(PointRows):
         lines: int,
         first: int,
         left: int,
+        scratch: Scratch,
     ) -> None:
         _, H, W, C = x.shape
-        super().__init__(plan, images, lines, C)
-        self.clear_between(left, W)
+        super().__init__(plan, images, lines, C, scratch)
         self.x = x
         # In one piece of memory: the images themselves, or copies of a tile's.
-        self.source = x if x.flags.c_contiguous else np.empty((images, H, W, C), x.dtype)
+        contiguous = x.flags.c_contiguous
+        self.source = x if contiguous else scratch.empty((images, H, W, C), x.dtype)
         rows = self.rows(left, W)[0]
-        self.steps = _transformation(matrix, self.source, first, plan.outputs, rows)
+        self.products = _transformation(matrix, self.source, first, plan.outputs, rows)
 
-    def load(self, some: slice, here: slice) -> None:
-        """Transform some of the images, which become those of the tile."""
+    def loading(self, some: slice, here: slice) -> Calls:
+        """Return what transforms some of the images, which become those of the tile."""
+        calls: Calls = []
         if self.source is not self.x:
-            self.source[here] = self.x[some]
+            calls.append((np.copyto, (self.source[here], self.x[some])))
             some = here
-        for step in self.steps:
-            step.run(some, here)
+        for matrix, source, target in self.products:
+            calls.append((np.matmul, (matrix, source[some], target[here])))
+        return calls
 
 
 def untransformation(matrix: Array, source: Array, out: Array) -> list[_Product]:
@@ -191,7 +184,7 @@ def untransformation(matrix: Array, source: Array, out: Array) -> list[_Product]
     return products
 
 
-class WinogradCorrelation:
+class WinogradCorrelation(ListedJob):
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
 
     `x` and `out` have any strides; bias, ReLU, moments and addend as in `Correlation`.
@@ -211,54 +204,68 @@ class WinogradCorrelation:
         self.plan, self.x, self.out, self.relu, self.moments = plan, x, out, relu, moments
         self.addend = addend
         self.rows, self.cost, self.multiplications = out.shape[1], plan.cost, plan.multiplications
+        self.recipes = plan.recipes
         taps = np.ascontiguousarray(w).reshape(len(w), -1)
         self.weights = aligned_empty((plan.points, 1, 1, plan.depth, w.shape[3]), x.dtype)
         matmul(plan.transforms.weights, taps, out=self.weights.reshape(plan.points, -1))
         self.bias = None if bias is None else repeated_bias(bias, out.shape)
 
-    @quiet
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these output rows."""
-        plan = self.plan
+    def things(self, images: Pair, rows: Pair) -> list[Any]:
+        """Return the arrays, and what collects moments."""
         part = None if self.moments is None else self.moments.part(images, rows)
+        return [self.x, self.weights, self.out, self.bias, self.addend, part]
+
+    def kind(self) -> tuple[Any, ...]:
+        """Return what the calls depend on, beside the geometry."""
+        return self.relu, self.bias is None, self.addend is None, self.moments is None
+
+    def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
+        """List the calls that do these images, these output rows."""
+        plan, part = self.plan, things[5]
+        calls: Calls = []
         for band, most in plan.bands(images, rows):
+            scratch.begin_again()
             out = self.out[:, band]
             _, height, columns, out_channels = out.shape
             pixel = out.itemsize * out_channels
             in_place = out.strides[2:] == (pixel, out.itemsize)
-            made = out if in_place else np.empty((most, *out.shape[1:]), out.dtype)
-            outputs = PointRows(plan, most, plan.lines(height), out_channels)
-            steps = untransformation(plan.transforms.outputs, outputs.rows(0, columns)[0], made)
-            for some, here in self.products(images, band, outputs):
+            made = out if in_place else scratch.empty((most, *out.shape[1:]), out.dtype)
+            outputs = PointRows(plan, most, plan.lines(height), out_channels, scratch)
+            back = untransformation(plan.transforms.outputs, outputs.rows(0, columns)[0], made)
+            for some, here in self.products(images, band, outputs, scratch, calls):
                 there = some if in_place else here
-                for step in steps:
-                    step.run(here, there)
+                for matrix, source, target in back:
+                    calls.append((np.matmul, (matrix, source[here], target[there])))
+                tile = made[there]
                 addend = None if self.addend is None else self.addend[some, band]
-                add_and_rectify(made[there], self.bias, self.relu, addend)
+                calls += finishing(tile, self.bias, self.relu, addend)
                 if part is not None:
-                    part.collect(made[there])
+                    calls.append((Part.collect, (part, tile)))
                 if not in_place:
-                    out[some] = made[there]
+                    calls.append((np.copyto, (out[some], tile)))
+        return calls
 
     def products(
-        self, images: Pair, band: slice, outputs: PointRows
+        self, images: Pair, band: slice, outputs: PointRows, scratch: Scratch, calls: Calls
     ) -> Iterator[tuple[slice, slice]]:
-        """Multiply one tile after another into `outputs`.
+        """Add the calls that multiply one tile after another into `outputs`.
 
         Yields where its images are in the batch, and in the tile.
         """
         plan = self.plan
         top, left = plan.window.origin
         size, first = (outputs.images, outputs.lines), band.start - top
-        inputs = _Transformed(plan, plan.transforms.inputs, self.x, *size, first, left)
+        matrix = plan.transforms.inputs
+        inputs = _Transformed(plan, matrix, self.x, *size, first, left, scratch)
+        calls += inputs.clearing(left, self.x.shape[2])
         count = 0
         for some, here in _tiles(images, outputs.images):
-            inputs.load(some, here)
+            calls += inputs.loading(some, here)
             if here.stop != count:
                 count = here.stop
                 made = outputs.phases(count, outputs.channels)
                 windows = inputs.phases(count, plan.depth).reshape(*made.shape[:4], plan.depth)
-            np.matmul(windows, self.weights, out=made)
+            calls.append((np.matmul, (windows, self.weights, made)))
             yield some, here
 
 
@@ -269,39 +276,65 @@ def _tiles(images: Pair, most: int) -> Iterator[tuple[slice, slice]]:
         yield slice(i, j), slice(0, j - i)
 
 
-class WinogradWeightGradient:
+class WinogradWeightGradient(ListedJob):
     """The sum over positions of windows of `x` times `g` (N, OH, OW, O)."""
 
     def __init__(self, plan: WinogradPlan, x: Array, g: Array) -> None:
         self.plan, self.x, self.g, self.rows = plan, x, g, g.shape[1]
         self.cost, self.multiplications = plan.cost, plan.multiplications
+        self.recipes = plan.recipes
         self.parts: dict[tuple[Pair, Pair], Array] = {}
 
-    @quiet
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these output rows."""
-        total: Array | None = None
-        for band, most in self.plan.bands(images, rows):
-            for product in self.products(images, band, most):
-                total = product if total is None else np.add(total, product, out=total)
-        if total is not None:
-            self.parts[images, rows] = total
+    def things(self, images: Pair, rows: Pair) -> list[Any]:
+        """Return the arrays, and one for the sum (n, O, KW·C) of these images and rows."""
+        shape = self.plan.points, self.g.shape[3], self.plan.depth
+        total: Array = np.empty(shape, self.x.dtype)
+        self.parts[images, rows] = total
+        return [self.x, self.g, total]
 
-    def products(self, images: Pair, band: slice, most: int) -> Iterator[Array]:
-        """Yield the sums (n, O, KW·C) of one tile after another."""
+    def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
+        """List the calls that do these images, these output rows."""
+        total: Array = things[2]
+        calls: Calls = []
+        is_first = True
+        for band, most in self.plan.bands(images, rows):
+            scratch.begin_again()
+            more = scratch.empty(total.shape, total.dtype)
+            for products in self.products(images, band, most, scratch, calls):
+                calls.append((np.add.reduce, (products, 1, None, total if is_first else more)))
+                if not is_first:
+                    calls.append((np.add, (total, more, total)))
+                is_first = False
+        return calls
+
+    def products(
+        self, images: Pair, band: slice, most: int, scratch: Scratch, calls: Calls
+    ) -> Iterator[Array]:
+        """Add the calls that make the products (n, phases, O, KW·C) of one tile after another."""
         plan, matrices, out_channels = self.plan, self.plan.transforms, self.g.shape[3]
         top, left = plan.window.origin
         size, first = (most, plan.lines(band.stop - band.start)), band.start - top
-        inputs = _Transformed(plan, matrices.inputs, self.x, *size, first, left)
-        gradients = _Transformed(plan, matrices.outputs.T, self.g[:, band], *size, 0, 0)
+        inputs = _Transformed(plan, matrices.inputs, self.x, *size, first, left, scratch)
+        g = self.g[:, band]
+        gradients = _Transformed(plan, matrices.outputs.T, g, *size, 0, 0, scratch)
+        calls += inputs.clearing(left, self.x.shape[2])
+        calls += gradients.clearing(0, g.shape[2])
+        count, room = 0, None
         for some, here in _tiles(images, most):
-            inputs.load(some, here)
-            gradients.load(some, here)
-            # A larger tile may have written behind.
-            gradients.room[:, 0, here.stop * gradients.lines * plan.pitch :] = 0
-            windows = inputs.phases(here.stop, plan.depth)[:, :, 0]
-            factors = gradients.phases(here.stop, out_channels)[:, :, 0]
-            yield np.matmul(factors.swapaxes(2, 3), windows).sum(axis=1)
+            calls += [*inputs.loading(some, here), *gradients.loading(some, here)]
+            if here.stop != count:
+                count = here.stop
+                if count < most:  # a larger tile may have written behind
+                    rest = gradients.room[:, 0, count * gradients.lines * plan.pitch :]
+                    calls.append(clear(rest))
+                windows = inputs.phases(count, plan.depth)[:, :, 0]
+                factors = gradients.phases(count, out_channels)[:, :, 0].swapaxes(2, 3)
+                shape = (*factors.shape[:3], plan.depth)
+                # The tiles behind the first are no larger.
+                room = scratch.empty(shape, self.x.dtype) if room is None else room
+                products: Array = np.ndarray(shape, self.x.dtype, room)
+            calls.append((np.matmul, (factors, windows, products)))
+            yield products
 
     def result(self) -> Array:
         """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
