@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_cnn.graph import GraphError, Node, mode
 from tinygrad_cnn.inplace import changes, exposed, was_changed
 from tinygrad_cnn.kernels.elementwise import PARALLEL_SIZE, apply
+from tinygrad_cnn.kernels.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.op import TensorBase, edge_of, needed_by
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.reduce import sum as sum_over
@@ -107,7 +108,7 @@ class BackwardPass:
             for node in order:
                 g = self.grads.pop(node, None)
                 if g is not None and (node.notes is not None or self.targets is not None):
-                    g = self._show(node, g)
+                    g = self._show(node, _computed(g))
                 if g is not None and (self.targets is None or node in self.leading):
                     self._through(node, g, uses)
                 elif node not in self.stop:
@@ -173,6 +174,11 @@ class BackwardPass:
         if changes.latest > node.seq or exposed:
             _check_unchanged(node)
         out = node.out
+        if g.__class__ is Pending:
+            if not op.takes_pending:
+                g = g.array()
+        elif op.takes_pending and not self.create_graph and g.size >= PENDING_SIZE:
+            g = Pending(g)
         if self.create_graph:
             mode.scope = node.scope  # what a rule records belongs to the module of its operation
             inputs = [self._input(node, a, e) for a, e in zip(inputs, node.edges, strict=True)]
@@ -220,6 +226,11 @@ class BackwardPass:
 
     def _fit(self, node: Node, index: int, result: Any, edge: Edge) -> Any:
         """Sum a gradient over the broadcast dimensions of its input and give it its dtype."""
+        if result.__class__ is Pending:
+            inner = edge.__class__ is Node
+            if inner and result.shape == edge.shape and result.dtype == edge.dtype:
+                return result
+            result = result.array() if inner else np.array(result.array())
         if not self.create_graph:
             if isinstance(result, (TensorBase, Node)):
                 raise GraphError(
@@ -248,7 +259,19 @@ class BackwardPass:
     def _add(self, edge: Edge, g: Any) -> None:
         """Add to the gradient at an edge that has one already."""
         before = self.grads[edge]
-        large = before.__class__ is _ndarray is g.__class__ and before.size >= PARALLEL_SIZE
+        first = before.__class__ is not Pending or not before.terms
+        before, g = _computed(before), _computed(g)
+        plain = before.__class__ is _ndarray is g.__class__
+        if (
+            plain
+            and first
+            and g.size >= PENDING_SIZE
+            and edge.__class__ is Node
+            and edge.op.takes_pending
+        ):
+            self.grads[edge] = Pending(before, g)
+            return
+        large = plain and before.size >= PARALLEL_SIZE
         if edge in self.owned:
             if large:
                 apply(np.add, before, g, out=before)
@@ -305,6 +328,11 @@ class BackwardPass:
             _accumulate(leaf, g if isinstance(g, TensorBase) else self.wrap(np.asarray(g), None))
         else:
             self.found[leaf] = g
+
+
+def _computed(g: Any) -> Any:
+    """Return a gradient itself, though it may be pending."""
+    return g.array() if g.__class__ is Pending else g
 
 
 def _accumulate(tensor: TensorBase, g: Any) -> None:

@@ -99,6 +99,9 @@ class Op:
         Inputs may be None (a bias, a weight).
     ``infer(*inputs)``
         ``forward`` where nothing is recorded, if it can do with less work.
+    ``takes_pending``
+        ``backward`` can do with a large gradient that is not computed yet, a `Pending`, and may
+        return one.
     ``choice(*inputs)``
         The discrete choice made at a point (a mask, indices): gradients jump where it changes.
 
@@ -115,6 +118,7 @@ class Op:
     has_aux: ClassVar[bool] = False
     sets_dtype: ClassVar[bool] = False
     optional: ClassVar[bool] = False
+    takes_pending: ClassVar[bool] = False
     reference: ClassVar[Any] = None
     choice: ClassVar[Any] = None
     infer: ClassVar[Any] = None
@@ -278,6 +282,8 @@ def _plan_saving(cls: type[Op]) -> None:
     names = tuple(p.name for p in positional)
     if keywords - {"needs", "aux"}:
         raise TypeError(f"{cls.__name__}.backward: keywords may be needs and aux, got {keywords}")
+    if "backward" in cls.__dict__ and "takes_pending" not in cls.__dict__:
+        cls.takes_pending = False  # it is the rule that can, not those derived from it
     saves = cls.saves
     listed = [saves] if isinstance(saves, tuple) else [tuple(saves), *saves.values()]
     unknown = {name for group in listed for name in group} - {*names, "out"}

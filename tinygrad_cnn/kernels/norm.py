@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.moments import FEW_ROWS, FOLDABLE_OFFSET, repeated
+from tinygrad_cnn.kernels.pending import Pending, write_sum
 from tinygrad_cnn.kernels.reduce import (
     BLOCK_SIZE,
     chain_products,
@@ -191,7 +192,7 @@ def _from_positions(matrix: Array, shape: tuple[int, ...]) -> Array:
 
 
 def batch_norm_gradient(
-    g: Array, x: Array, mean: Array, inverse_std: Array, weight: Array | None = None
+    g: Array | Pending, x: Array, mean: Array, inverse_std: Array, weight: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Differentiate batch normalisation by the batch's own statistics.
 
@@ -203,7 +204,8 @@ def batch_norm_gradient(
     Parameters
     ----------
     g, x
-        Gradient of the output, and the input: shape (N, C) or (N, C, …).
+        Gradient of the output, and the input: shape (N, C) or (N, C, …). A pending gradient is
+        computed on the way.
     mean, inverse_std
         Shape (C,): what `x` was normalised by.
     weight
@@ -222,13 +224,14 @@ def batch_norm_gradient(
     array([[0.],
            [0.]])
     """
-    grads, matrix = positions(g), positions(x)
+    matrix = positions(x)
     if len(matrix) <= FEW_ROWS:
+        grads = positions(g.array() if isinstance(g, Pending) else g)
         return _few_rows_gradient(grads, matrix, x.shape, mean, inverse_std, weight)
-    out = np.empty_like(matrix)
     count = max(1, matrix.shape[0])
     fold = _foldable(mean, inverse_std)
-    total, product = _gradient_sums(grads, matrix, mean, fold)
+    grads, total, product = _gradient_sums(g, matrix, mean, fold)
+    out = np.empty_like(matrix)
     scale = _scale(inverse_std, weight)
     slope = product * inverse_std.astype(np.float64) ** 2 / count
     shift = total / count - (slope * mean if fold else 0)
@@ -270,11 +273,18 @@ def _few_rows_gradient(
     return _from_positions(normal, shape), gweight, total
 
 
-def _gradient_sums(grads: Array, matrix: Array, mean: Array, fold: bool) -> tuple[Array, Array]:
-    """Sum ``g`` and ``g · (x − mean)`` over the positions; both (C,) in float64."""
+def _gradient_sums(
+    g: Array | Pending, matrix: Array, mean: Array, fold: bool
+) -> tuple[Array, Array, Array]:
+    """Return ``g`` (P, C), and the sums of ``g`` and ``g · (x − mean)``, (C,) in float64."""
+    pending = g if isinstance(g, Pending) else Pending(g)
+    parts = pending.parts()
+    grads = np.empty_like(matrix) if parts else positions(pending.array())
 
-    def formula(out: Array, stack_g: Array, stack_x: Array) -> None:
+    def formula(out: Array, stack_g: Array, stack_x: Array, *parts: Array) -> None:
         channels = out.shape[2]
+        if parts:
+            write_sum(stack_g, *parts)
         out[0] = chain_sums(stack_g, channels)
         if not fold:
             centred = stack_x.reshape(-1, channels) - mean
@@ -282,8 +292,13 @@ def _gradient_sums(grads: Array, matrix: Array, mean: Array, fold: bool) -> tupl
         out[1] = chain_products(stack_g, stack_x, channels)
 
     with np.errstate(invalid="ignore", over="ignore"):
-        total, product = map_chains(formula, 2, grads, matrix).sum(axis=1)
-        return total, product - total * mean if fold else product
+        sums = map_chains(formula, 2, grads, matrix, *parts)
+        total, product = sums.sum(axis=1)
+        if fold:
+            product -= total * mean
+    if parts:
+        pending.settle(_from_positions(grads, g.shape))
+    return grads, total, product
 
 
 def batch_norm_eval_gradient(
@@ -301,8 +316,7 @@ def batch_norm_eval_gradient(
     >>> batch_norm_eval_gradient(np.array([[1.0]]), np.array([[5.0]]), 3 * one, 2 * one)
     (array([[2.]]), array([4.]), array([1.]))
     """
-    grads, matrix = positions(g), positions(x)
-    total, product = _gradient_sums(grads, matrix, mean, _foldable(mean, inverse_std))
+    _, total, product = _gradient_sums(g, positions(x), mean, _foldable(mean, inverse_std))
     scale = _scale(inverse_std, weight)
     gx = normalize(g, np.zeros_like(mean), scale.astype(x.dtype))
     return gx, (product * inverse_std).astype(x.dtype), total.astype(x.dtype)

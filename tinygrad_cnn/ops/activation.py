@@ -15,6 +15,7 @@ import numpy as np
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels import activation as kernels
 from tinygrad_cnn.kernels.elementwise import apply
+from tinygrad_cnn.kernels.pending import Pending
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import exp, mul
 from tinygrad_cnn.ops.piecewise import where
@@ -28,6 +29,7 @@ class Relu(Op):
 
     __slots__ = ()
     saves = ("out",)
+    takes_pending = True
 
     def forward(self, x: Any) -> Any:
         return kernels.relu(np.asarray(x))
@@ -36,7 +38,7 @@ class Relu(Op):
         return x > 0
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (_gate(g, out),)
+        return (g.gated(out) if type(g) is Pending else _gate(g, out),)
 
 
 class Gate(Op):

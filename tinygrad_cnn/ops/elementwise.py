@@ -24,6 +24,7 @@ class Add(Op):
     """a + b."""
 
     __slots__ = ()
+    takes_pending = True
 
     def forward(self, a: Any, b: Any) -> Any:
         if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:

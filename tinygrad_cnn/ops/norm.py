@@ -28,6 +28,7 @@ class BatchNorm(Op):
     saves = ("x", "weight", "bias")
     has_aux = True
     optional = True
+    takes_pending = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps
