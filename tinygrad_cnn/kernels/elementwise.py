@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.threads import parallel
+from tinygrad_cnn.kernels.threads import parallel, part_size
 
 __all__ = ["GRAIN", "PARALLEL_SIZE", "apply", "contiguous", "embed", "map_blocks"]
 
@@ -200,9 +200,10 @@ def _in_blocks(
     """Return a function that calls the formula on blocks of a range, in whichever thread."""
 
     def work(start: int, stop: int) -> None:
+        size = part_size(stop - start, block)
         with np.errstate(all="ignore"):
-            for i in range(start, stop, block):
-                j = min(i + block, stop)
+            for i in range(start, stop, size):
+                j = min(i + size, stop)
                 formula(*(a[i:j] for a in arrays))
 
     return work

@@ -7,7 +7,6 @@ estimates. Weights are (KH, KW, C, O) here.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +21,6 @@ __all__ = [
     "Window",
     "choose_layout",
     "fold_weights",
-    "part_size",
     "possible_layouts",
     "repeated_bias",
     "spread_weights",
@@ -209,22 +207,6 @@ def fold_weights(spread: Array, channels: Pair, window: Window, layout: Layout) 
     )
     folded: Array = _band(spread, window, layout, out_channels).sum(axis=2)
     return folded
-
-
-# A rest takes as much Python as a whole tile: 65 images in tiles of 20 make 20, 20, 20, 5, in tiles
-# of 22 one less. ResNet-20, batch 128, a step 308 ms -> 298, inference 69.3 -> 67.2.
-def part_size(count: int, most: float) -> int:
-    """Return how many of `count` stand in each of equal parts, the last of which may have less.
-
-    A part has `most`, or up to a third more where that saves one.
-
-    Examples
-    --------
-    >>> part_size(65, 20.5), part_size(65, 100.0), part_size(3, 0.2)
-    (22, 65, 1)
-    """
-    parts = max(1, ceil(count / most - 1 / 3))
-    return max(1, -(-count // parts))
 
 
 def repeated_bias(bias: Array, out_shape: tuple[int, ...]) -> Array:

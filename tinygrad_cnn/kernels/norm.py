@@ -22,7 +22,7 @@ from tinygrad_cnn.kernels.reduce import (
     map_chains,
     positions,
 )
-from tinygrad_cnn.kernels.threads import parallel
+from tinygrad_cnn.kernels.threads import parallel, part_size
 
 __all__ = [
     "Affine",
@@ -59,9 +59,10 @@ class _Rows:
     def sweep(self, step: Callable[..., None], *matrices: Array) -> None:
         """Call ``step(width, *blocks)``, each block (rows, width), until all is covered."""
         wide = [m[: self.whole].reshape(-1, self.width) for m in matrices]  # (P/repeat, repeat·C)
-        rows = max(1, BLOCK_SIZE // max(1, self.width))
+        most = BLOCK_SIZE / max(1, self.width)
 
         def work(start: int, stop: int) -> None:
+            rows = part_size(stop - start, most)
             with np.errstate(invalid="ignore", over="ignore"):
                 for i in range(start, stop, rows):
                     step(self.width, *(m[i : min(i + rows, stop)] for m in wide))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.threads import parallel
+from tinygrad_cnn.kernels.threads import parallel, part_size
 
 __all__ = [
     "Pair",
@@ -174,9 +174,9 @@ def sweep_images(step: Callable[..., None], size: int, *arrays: Array) -> None:
         return
     images = arrays[0].shape[0]
     per_image = max(1, size // max(1, images))
-    block = max(1, _BLOCK // per_image)
 
     def work(start: int, stop: int) -> None:
+        block = part_size(stop - start, _BLOCK / per_image)
         for i in range(start, stop, block):
             step(*(array[i : min(i + block, stop)] for array in arrays))
 

@@ -11,7 +11,7 @@ from tinygrad_cnn.kernels.max_pool import copy_by_place, pool_and_rectify, write
 from tinygrad_cnn.kernels.moments import FEW_ROWS
 from tinygrad_cnn.kernels.norm import Affine, normalize
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
-from tinygrad_cnn.kernels.threads import parallel
+from tinygrad_cnn.kernels.threads import parallel, part_size
 
 __all__ = ["normalize_max_pool2d"]
 
@@ -75,9 +75,10 @@ def normalize_max_pool2d(
     images = channels_last(x)
     per_image = KH * KW * out[:1].size
     affine = Affine(mean, inverse_std, weight, bias, per_image // max(1, C), x.dtype)
-    some = max(1, _BLOCK // max(1, per_image))
+    most = _BLOCK / max(1, per_image)
 
     def work(start: int, stop: int) -> None:
+        some = part_size(stop - start, most)
         with np.errstate(invalid="ignore", over="ignore"):
             for i in range(start, stop, some):
                 part = slice(i, min(i + some, stop))

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout, part_size
+from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout
 from tinygrad_cnn.kernels.products import unpacked_parts
 from tinygrad_cnn.kernels.recipe import Calls, Recipe, Scratch, clear
+from tinygrad_cnn.kernels.threads import part_size
 
 __all__ = [
     "Cut",

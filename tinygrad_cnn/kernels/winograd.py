@@ -28,9 +28,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.layouts import Window, part_size
+from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.products import product_cost, unpacked_parts
 from tinygrad_cnn.kernels.recipe import Recipe
+from tinygrad_cnn.kernels.threads import part_size
 from tinygrad_cnn.kernels.windows import plan_for
 
 __all__ = ["Transforms", "WinogradPlan", "quicker_plan", "rounded_up", "transforms"]
