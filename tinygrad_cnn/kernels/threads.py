@@ -211,7 +211,7 @@ def parallel(work: Work, length: int, *, grain: int = 1) -> None:
     >>> bool(np.all(y == np.exp(x)))
     True
     """
-    cuts = _cuts(length, grain)
+    cuts = _cuts(length, grain, lead=grain)
     if cuts is not None:
         _run_chunks(partial(partial, work), cuts)
     elif length:
@@ -233,7 +233,8 @@ def parallel_prepared(prepare: Callable[[int, int], Task], length: int, *, grain
     >>> bool(np.all(y == np.exp(x)))
     True
     """
-    cuts = _cuts(length, grain)
+    # The caller begins but 50 µs earlier than the others, for it prepares its own part last.
+    cuts = _cuts(length, grain, lead=-(-grain // 2))
     if cuts is not None:
         _run_chunks(prepare, cuts)
     elif length:
@@ -256,15 +257,18 @@ def part_size(count: int, most: float) -> int:
     return max(1, -(-count // parts))
 
 
-def _cuts(length: int, grain: int) -> list[int] | None:
-    """Return where the chunks of a range begin and end, None where one thread does all."""
+def _cuts(length: int, grain: int, lead: int) -> list[int] | None:
+    """Return where the chunks of a range begin and end, None where one thread does all.
+
+    The first has `lead` items more than the others.
+    """
     chunks = min(get_num_threads(), length // grain)
     if chunks <= 1 or getattr(_state.local, "busy", False):
         return None
     # The caller works while the others wake, and should be the last to end, for being woken itself
     # takes 30 µs again: 27 µs of work took 79 on two threads with chunks alike.
-    rest = length - grain
-    return [0, *(grain + rest * i // chunks for i in range(1, chunks + 1))]
+    rest = length - lead
+    return [0, *(lead + rest * i // chunks for i in range(1, chunks + 1))]
 
 
 def _run_chunks(prepare: Callable[[int, int], Task], cuts: list[int]) -> None:
