@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +78,7 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     with np.errstate(invalid="ignore", over="ignore"):
         pivot = _pivot(matrix)
         sums, squares = map_chains(partial(_moments, pivot=pivot), 2, matrix)
-    return _merged([_Chains(chain_lengths(matrix), sums, squares, pivot)], x.dtype)
+    return _merged(_Chains(chain_lengths(matrix), sums, squares, pivot), x.dtype)
 
 
 class _Chains(NamedTuple):
@@ -93,28 +94,17 @@ class _Chains(NamedTuple):
     pivot: Array | None
 
 
-def _merged(parts: Sequence[_Chains], dtype: np.dtype[Any]) -> tuple[Array, Array]:
+def _merged(chains: _Chains, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     """Return mean and biased variance (C,) of all chains."""
+    lengths, sums, squares, pivot = chains
     with np.errstate(invalid="ignore", over="ignore"):
-        # Less the first pivot, for the digits; the others differ from it by little.
-        pivot = parts[0].pivot
-        shifts = [
-            0.0 if pivot is part.pivot else _or_zero(part.pivot) - _or_zero(pivot) for part in parts
-        ]
-        sums = np.concatenate([p.sums + p.lengths * s for p, s in zip(parts, shifts, strict=True)])
-        lengths = np.concatenate([part.lengths for part in parts])
         count = lengths.sum()
         mean = sums.sum(axis=0) / count
         between = lengths * (sums / lengths - mean) ** 2
-        squares = np.concatenate([part.squares for part in parts])
         var = (squares + between).sum(axis=0) / count
         if pivot is not None:
             mean += pivot
         return mean.astype(dtype), var.astype(dtype)
-
-
-def _or_zero(pivot: Array | None) -> Array | float:
-    return 0.0 if pivot is None else pivot.astype(np.float64)
 
 
 class Moments:
@@ -134,14 +124,8 @@ class Moments:
 
     def statistics(self, x: Array) -> tuple[Array, Array]:
         """Return `batch_statistics` of the result `x` (N, C, OH, OW), up to rounding."""
-        channels = x.shape[1]
-        chains: list[_Chains] = []
-        for key in sorted(self._parts):
-            found = self._parts[key].chains(channels)
-            if found is None:
-                return batch_statistics(x)
-            chains += found
-        if sum(each.lengths.sum() for each in chains) != x.size // channels:
+        chains = _joined([self._parts[key] for key in sorted(self._parts)], x.shape[1])
+        if chains is None or chains.lengths.sum() * x.shape[1] != x.size:
             return batch_statistics(x)
         return _merged(chains, x.dtype)
 
@@ -154,29 +138,77 @@ class Part:
         self.sums: dict[int, tuple[list[Array], list[Array]]] = {}  # by the lengths of chains
 
     def collect(self, tile: Array) -> None:
-        """Add up a tile (n, rows, OW, C), C-contiguous."""
+        """Add up a tile (n, rows, OW, C), C-contiguous, where infinities raise no warning."""
         channels = tile.shape[-1]
         shape = chain_shape(tile.size // channels, channels)
-        with np.errstate(invalid="ignore", over="ignore"):
-            if not self.sums:
-                self.pivot = _pivot(tile.reshape(-1, channels))
-            stack = _less(tile.reshape(shape), self.pivot)
-            totals, squares = self.sums.setdefault(shape[1] * shape[2] // channels, ([], []))
-            totals.append(column_sums(stack))
-            squares.append(column_products(stack, stack))
+        if not self.sums:
+            self.pivot = _pivot(tile.reshape(-1, channels))
+        stack = _less(tile.reshape(shape), self.pivot)
+        totals, squares = self.sums.setdefault(shape[1] * shape[2] // channels, ([], []))
+        totals.append(column_sums(stack))
+        squares.append(column_products(stack, stack))
 
-    def chains(self, channels: int) -> list[_Chains] | None:
-        """Return the moments of the tiles' chains, or None if they are not precise."""
-        result = []
-        with np.errstate(invalid="ignore", over="ignore"):
-            for length, columns in self.sums.items():
-                sums, raw = (folded(np.concatenate(each), channels) for each in columns)
-                deviations = raw - sums**2 / length
-                if not _is_precise(deviations, raw).all():
-                    return None
-                lengths = np.full((len(sums), 1), length)
-                result.append(_Chains(lengths, sums, deviations, self.pivot))
-        return result
+
+# A few calls for all chains together: with some for each tile size of each part it took 0.21 ms,
+# with cold caches between a convolution and its normalisation, and takes 0.14.
+def _joined(parts: Sequence[Part], channels: int) -> _Chains | None:
+    """Return the chains of all parts, or None if there are none or they are not precise."""
+    groups = [
+        _Group(length, part.pivot, totals, squares)
+        for part in parts
+        for length, (totals, squares) in part.sums.items()
+    ]
+    if not groups:
+        return None
+    groups.sort(key=_Group.width)
+    with np.errstate(invalid="ignore", over="ignore"):
+        moments = [
+            _folded_together(list(some), channels) for _, some in groupby(groups, _Group.width)
+        ]
+        sums, raw = moments[0] if len(moments) == 1 else np.concatenate(moments, axis=1)
+        lengths = np.array([each.length for each in groups for _ in range(each.chains())])[:, None]
+        deviations = raw - sums * sums / lengths
+        if not _is_precise(deviations, raw).all():
+            return None
+        # Less the first pivot, for the digits; the others differ from it by little.
+        pivot = groups[0].pivot
+        if any(each.pivot is not pivot for each in groups):
+            start = 0
+            for each in groups:
+                stop = start + each.chains()
+                shift = _or_zero(each.pivot) - _or_zero(pivot)
+                sums[start:stop] += lengths[start:stop] * shift
+                start = stop
+    return _Chains(lengths, sums, deviations, pivot)
+
+
+class _Group(NamedTuple):
+    """Chains of one length, less one pivot: column sums of the values and of their squares."""
+
+    length: int
+    pivot: Array | None
+    totals: list[Array]
+    squares: list[Array]
+
+    def width(self) -> int:
+        """Columns of the sums."""
+        width: int = self.totals[0].shape[1]
+        return width
+
+    def chains(self) -> int:
+        """Count the chains."""
+        return sum(map(len, self.totals))
+
+
+def _folded_together(groups: list[_Group], channels: int) -> Array:
+    """Return the sums of values and of squares (2, chains, C) of groups of one width."""
+    totals = [total for each in groups for total in each.totals]
+    squares = [square for each in groups for square in each.squares]
+    return folded(np.concatenate(totals + squares), channels).reshape(2, -1, channels)
+
+
+def _or_zero(pivot: Array | None) -> Array | float:
+    return 0.0 if pivot is None else pivot.astype(np.float64)
 
 
 def _is_precise(deviations: Array, raw: Array) -> Array:

@@ -338,6 +338,8 @@ class WinogradWeightGradient(ListedJob):
 
     def result(self) -> Array:
         """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
-        total = sum_in_order(self.parts).swapaxes(1, 2)  # (n, KW·C, O)
-        taps = matmul(self.plan.transforms.weights.T, total.reshape(self.plan.points, -1))
-        return taps.reshape(*self.plan.window.kernel, self.x.shape[3], self.g.shape[3])
+        total = sum_in_order(self.parts).reshape(self.plan.points, -1)  # (n, O·KW·C)
+        taps = matmul(self.plan.transforms.weights.T, total)
+        KH, KW = self.plan.window.kernel
+        taps = taps.reshape(KH, self.g.shape[3], KW, self.x.shape[3])
+        return taps.transpose(0, 2, 3, 1)
