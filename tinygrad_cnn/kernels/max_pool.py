@@ -67,7 +67,7 @@ def max_pool2d(
     5.0 1
     """
     windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    (height, width), rows, columns, tiled = _separable(windows)
+    (height, width), rows, columns, tiled = _separable(*windows)
     shape = (x.shape[0], height, width, x.shape[1])
     out, chosen = np.empty(shape, x.dtype), np.empty(shape, windows.tap_dtype)
 
@@ -165,12 +165,13 @@ def max_pool2d_values(
     >>> max_pool2d_values(np.arange(4.0).reshape(1, 1, 2, 2), (2, 2), (2, 2)).item()
     3.0
     """
-    windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    (height, width), rows, columns, _ = _separable(windows)
-    out = np.empty((x.shape[0], height, width, x.shape[1]), x.dtype)
+    N, C, H, W = x.shape
+    settings = kernel_size, stride, padding, dilation, ceil_mode
+    (height, width), rows, columns, _ = _separable((H, W), *settings)
+    out = np.empty((N, height, width, C), x.dtype)
 
     def step(source: Array, out: Array) -> None:
-        highest = np.empty((len(out), height, *source.shape[2:]), x.dtype)
+        highest = np.empty((len(out), height, W, C), x.dtype)
         _running_maximum(source, highest, rows)
         _running_maximum(highest, out, columns)
 
@@ -190,11 +191,12 @@ class _Running(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _separable(windows: Windows) -> tuple[Pair, _Running, _Running, bool]:
-    """Return the output size, the taps along the rows and along the columns.
+def _separable(*settings: Any) -> tuple[Pair, _Running, _Running, bool]:
+    """Return the output size, the taps along the rows and along the columns of `Windows`.
 
     And whether there are 2 to 256 taps and windows lie side by side, none over the edge.
     """
+    windows = Windows(*settings)
     size = windows.output_size
     axes = []
     for axis, length in enumerate(size):
