@@ -21,7 +21,7 @@ from tinygrad_cnn.kernels.layouts import (
 )
 from tinygrad_cnn.kernels.moments import Moments, Part
 from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
-from tinygrad_cnn.kernels.recipe import Calls, Scratch
+from tinygrad_cnn.kernels.program import Calls, Scratch
 from tinygrad_cnn.kernels.reduce import sum_over
 from tinygrad_cnn.kernels.windows import Gatherer, plan_of
 
@@ -63,7 +63,7 @@ class Correlation(ListedJob):
         N, self.rows, columns, out_channels = out.shape
         shape = N, self.rows * block[0], columns * block[1], out_channels
         plan = plan_of(x, shape, window, sums=True, block=block)
-        self.plan, self.layout, self.recipes = plan, plan.layout, plan.recipes
+        self.plan, self.layout = plan, plan.layout
         self.cost, self.multiplications = plan.cost, plan.multiplications
         self.weights = spread_weights(w, window, plan.layout)
         self.bias = None if bias is None else repeated_bias(bias, out.shape)
@@ -164,7 +164,7 @@ class WeightGradient(ListedJob):
     def __init__(self, x: Array, g: Array, window: Window) -> None:
         self.x, self.g, self.window, self.rows = x, g, window, g.shape[1]
         plan = plan_of(x, g.shape, window, sums=False)
-        self.plan, self.layout, self.recipes = plan, plan.layout, plan.recipes
+        self.plan, self.layout = plan, plan.layout
         self.cost, self.multiplications = plan.cost, plan.multiplications
         self.parts: dict[tuple[Pair, Pair], _Sum] = {}
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.correlation import add_and_rectify
 from tinygrad_cnn.kernels.jobs import Job, sum_in_order
 from tinygrad_cnn.kernels.layouts import Window, repeated_bias
-from tinygrad_cnn.kernels.recipe import Scratch, do
+from tinygrad_cnn.kernels.program import Scratch, do
 from tinygrad_cnn.kernels.windows import InputTiles, Plan
 
 __all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]

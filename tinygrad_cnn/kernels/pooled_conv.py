@@ -21,7 +21,7 @@ from tinygrad_cnn.kernels.layouts import Window, repeated_bias
 from tinygrad_cnn.kernels.max_pool import pool_and_rectify, write_maxima
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
-from tinygrad_cnn.kernels.recipe import Calls, Scratch
+from tinygrad_cnn.kernels.program import Calls, Scratch
 from tinygrad_cnn.kernels.single import SingleProduct, single_product
 from tinygrad_cnn.kernels.windows import Gatherer, ProductPlan, plan_for
 from tinygrad_cnn.kernels.winograd import WinogradPlan, quicker_plan

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout
 from tinygrad_cnn.kernels.products import unpacked_parts
-from tinygrad_cnn.kernels.recipe import Calls, Recipe, Scratch, clear
+from tinygrad_cnn.kernels.program import Calls, Scratch, clear
 from tinygrad_cnn.kernels.threads import part_size
 
 __all__ = [
@@ -111,7 +111,6 @@ class Plan:
         self.tile_values = tile_bytes // itemsize
         self.block = block
         self._cuts: dict[tuple[Pair, Pair], Cut] = {}
-        self.recipes: dict[Any, Recipe | None] = {}  # see `jobs.ListedJob`
 
     def cut(self, images: Pair, rows: Pair) -> Cut:
         """Return how these images and output rows are cut into tiles."""

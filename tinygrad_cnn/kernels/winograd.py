@@ -30,7 +30,6 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.layouts import Window
 from tinygrad_cnn.kernels.products import product_cost, unpacked_parts
-from tinygrad_cnn.kernels.recipe import Recipe
 from tinygrad_cnn.kernels.threads import part_size
 from tinygrad_cnn.kernels.windows import plan_for
 
@@ -139,7 +138,6 @@ class WinogradPlan:
         row_bytes = self.points * self.pitch * (C + out_channels) * dtype.itemsize
         self.most_lines = max(1, tile_bytes // row_bytes)
         self.cost, self.multiplications = self._estimates(sums)
-        self.recipes: dict[Any, Recipe | None] = {}  # see `winograd_conv`
 
     def _estimates(self, sums: bool) -> tuple[float, int]:
         _, _, W, C = self.shape

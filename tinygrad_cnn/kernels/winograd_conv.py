@@ -17,7 +17,7 @@ from tinygrad_cnn.kernels.jobs import ListedJob, sum_in_order
 from tinygrad_cnn.kernels.layouts import repeated_bias
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.moments import Moments, Part
-from tinygrad_cnn.kernels.recipe import Calls, Scratch, clear
+from tinygrad_cnn.kernels.program import Calls, Scratch, clear
 from tinygrad_cnn.kernels.threads import matmul
 from tinygrad_cnn.kernels.winograd import WinogradPlan, rounded_up
 
@@ -204,7 +204,6 @@ class WinogradCorrelation(ListedJob):
         self.plan, self.x, self.out, self.relu, self.moments = plan, x, out, relu, moments
         self.addend = addend
         self.rows, self.cost, self.multiplications = out.shape[1], plan.cost, plan.multiplications
-        self.recipes = plan.recipes
         taps = np.ascontiguousarray(w).reshape(len(w), -1)
         self.weights = aligned_empty((plan.points, 1, 1, plan.depth, w.shape[3]), x.dtype)
         matmul(plan.transforms.weights, taps, out=self.weights.reshape(plan.points, -1))
@@ -282,7 +281,6 @@ class WinogradWeightGradient(ListedJob):
     def __init__(self, plan: WinogradPlan, x: Array, g: Array) -> None:
         self.plan, self.x, self.g, self.rows = plan, x, g, g.shape[1]
         self.cost, self.multiplications = plan.cost, plan.multiplications
-        self.recipes = plan.recipes
         self.parts: dict[tuple[Pair, Pair], Array] = {}
 
     def things(self, images: Pair, rows: Pair) -> list[Any]:

@@ -16,7 +16,7 @@ from tests.kernels.test_pooled_conv import in_the_tile
 from tinygrad_cnn.kernels import jobs
 from tinygrad_cnn.kernels.conv import conv2d, conv2d_gradients
 from tinygrad_cnn.kernels.moments import Moments
-from tinygrad_cnn.kernels.recipe import Recipe, Scratch, clear, do
+from tinygrad_cnn.kernels.program import Program, Programs, Scratch, clear, do
 from tinygrad_cnn.kernels.threads import get_num_threads, parallel_prepared, set_num_threads
 
 
@@ -27,9 +27,9 @@ def test_arguments_are_looked_up_in_the_new_arrays():
         (np.multiply, (x[1:, ::-2], factor, y[1:, :2])),
         (np.add, (y[1:, :2], x[:2, 1:3], y[1:, :2])),
     ]
-    recipe = Recipe(calls, [x, None, y], Scratch())
+    program = Program(calls, [x, None, y], Scratch())
     other, out = -x, np.full((3, 4), 7.0)
-    do(recipe.bind(None, [other, None, out]))
+    do(program.bind(None, [other, None, out]))
     expected = np.full((3, 4), 7.0)
     expected[1:, :2] = 2 * other[1:, ::-2] + other[:2, 1:3]
     np.testing.assert_array_equal(out, expected)
@@ -39,8 +39,8 @@ def test_arguments_are_looked_up_in_the_new_arrays():
 def test_what_is_no_array_is_replaced_too():
     first: list[int] = []
     second: list[int] = []
-    recipe = Recipe([(list.append, (first, 3))], [first], Scratch())
-    do(recipe.bind(None, [second]))
+    program = Program([(list.append, (first, 3))], [first], Scratch())
+    do(program.bind(None, [second]))
     assert (first, second) == ([], [3])
 
 
@@ -48,10 +48,10 @@ def test_intermediate_results_lie_side_by_side_in_the_block():
     scratch = Scratch()
     a, b = scratch.empty((3,), np.dtype(np.float32)), scratch.empty((2, 5), np.dtype(np.float64))
     out = np.empty((2, 5))
-    recipe = Recipe([clear(a), clear(b), (np.add, (b, 1.0, out))], [out], scratch)
-    assert recipe.size == 64 + 128
-    block = np.full(recipe.size, 255, np.uint8)
-    do(recipe.bind(block, [out]))
+    program = Program([clear(a), clear(b), (np.add, (b, 1.0, out))], [out], scratch)
+    assert program.size == 64 + 128
+    block = np.full(program.size, 255, np.uint8)
+    do(program.bind(block, [out]))
     assert not block[:12].any()
     assert not block[64 : 64 + 80].any()
     assert (block[12:64] == 255).all()
@@ -73,7 +73,7 @@ def test_memory_is_used_again_from_where_it_is_told():
 def test_an_array_that_nobody_owns_is_refused():
     x, out = np.ones(2000), np.empty(2000)
     with pytest.raises(AssertionError, match="neither given nor scratch"):
-        Recipe([(np.add, (x, 1.0, out))], [out], Scratch())
+        Program([(np.add, (x, 1.0, out))], [out], Scratch())
 
 
 def everything(x, w, bias, g, addend, arguments):
@@ -143,3 +143,30 @@ def test_all_chunks_are_prepared_by_the_caller_its_own_last():
     assert prepared[-1][0] == 0
     assert len(prepared) == 3
     assert sorted(done) == list(range(30))
+
+
+def test_programs_used_last_are_kept():
+    made: list[str] = []
+
+    def of(name, calls):
+        def make():
+            made.append(name)
+            x = np.zeros(1)
+            return None if calls is None else Program([clear(x)] * calls, [x], Scratch())
+
+        return programs.get(name, make)
+
+    programs = Programs(most_calls=10)
+    first = of("a", 3)
+    of("b", 3)
+    assert of("none", None) is None
+    assert of("none", None) is None
+    assert of("a", 3) is first
+    of("c", 3)  # 4 + 4 + 1 + 4: the one used longest ago goes
+    assert of("a", 3) is first
+    assert made == ["a", "b", "none", "c"]
+    of("b", 3)
+    assert made[-1] == "b"
+    of("huge", 99)
+    of("huge", 99)
+    assert made[-2:] == ["huge", "huge"]

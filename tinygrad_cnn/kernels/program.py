@@ -1,4 +1,4 @@
-"""Recipes: lists of NumPy calls that are made again and again on memory of one layout.
+"""Programs: lists of NumPy calls that are made again and again on memory of one layout.
 
 To slice arrays for a tile takes as much Python as to call what works on it, and while one thread
 runs Python all others wait. So the calls of a convolution are listed once for its geometry, with
@@ -8,14 +8,17 @@ where in memory their arguments lie, and only bound to new memory after that.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Calls", "Recipe", "Scratch", "clear", "do"]
+__all__ = ["Calls", "Program", "Programs", "Scratch", "clear", "do"]
 
 Array = npt.NDArray[Any]
 Calls = list[tuple[Callable[..., object], tuple[Any, ...]]]
@@ -69,7 +72,7 @@ class _View(NamedTuple):
     strides: tuple[int, ...]
 
 
-class Recipe:
+class Program:
     """Calls that can be made for other arrays of the same shapes.
 
     Parameters
@@ -85,14 +88,15 @@ class Recipe:
     Examples
     --------
     >>> x, y, out = np.arange(4.0), np.ones(4), np.empty(4)
-    >>> recipe = Recipe([(np.add, (x[:2], 1.0, out[:2]))], [x, out], Scratch())
-    >>> do(recipe.bind(None, [y, out]))
+    >>> program = Program([(np.add, (x[:2], 1.0, out[:2]))], [x, out], Scratch())
+    >>> do(program.bind(None, [y, out]))
     >>> out[:2]
     array([2., 2.])
     """
 
     def __init__(self, calls: Calls, given: Sequence[Any], scratch: Scratch) -> None:
         self.size = 0  # bytes of scratch
+        self.length = len(calls)
         self._owners: list[tuple[int, int, int, int]] = []  # first and last byte, place, offset
         for place, thing in enumerate(given, 1):
             if isinstance(thing, np.ndarray):
@@ -149,3 +153,38 @@ class Recipe:
 def _bytes(array: Array) -> tuple[int, int]:
     """Return the addresses of the first byte and of the one behind the last."""
     return np.lib.array_utils.byte_bounds(array)
+
+
+class Programs:
+    """Programs by what they depend on: those used last, of `most_calls` together at most."""
+
+    def __init__(self, most_calls: int) -> None:
+        self._most_calls = most_calls
+        self.start_afresh()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.start_afresh)
+
+    def start_afresh(self) -> None:
+        """Forget all; a lock may be held by another thread when the process is forked."""
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, Program | None] = OrderedDict()
+        self._calls = 0
+
+    def get(self, key: Hashable, make: Callable[[], Program | None]) -> Program | None:
+        """Return what was made for a key before, or make it; None is remembered too."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        program = make()
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = program
+                self._calls += _weight(program)
+                while self._calls > self._most_calls:
+                    self._calls -= _weight(self._kept.popitem(last=False)[1])
+        return program
+
+
+def _weight(program: Program | None) -> int:
+    return 1 if program is None else 1 + program.length
