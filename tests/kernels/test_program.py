@@ -125,6 +125,18 @@ def test_nor_by_minimal_filtering(problem, threads, tile_bytes):
         check_second_run(problem)
 
 
+def test_numbers_of_another_type_and_the_same_size_have_a_program_of_their_own():
+    arguments = ((2, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    x, w, _, _ = arrays((3, 2, 9, 8), (4, 2, 3, 3), arguments)
+    with cut_small(1, 2000):
+        conv2d(x, w, None, *arguments)
+        whole = np.rint(9 * x).astype(np.int64), np.rint(9 * w).astype(np.int64)
+        result = conv2d(*whole, None, *arguments)
+    assert result.dtype == np.int64
+    expected = conv2d(*(a.astype(np.float64) for a in whole), None, *arguments)
+    np.testing.assert_array_equal(result, expected)
+
+
 def test_all_chunks_are_prepared_by_the_caller_its_own_last():
     prepared: list[tuple[int, str]] = []
     done: list[int] = []

@@ -70,7 +70,10 @@ class ListedJob(Job):
     plan: Any
 
     def things(self, images: Pair, rows: Pair) -> list[Any]:
-        """Return what the calls work with: arrays, and what collects results of this part."""
+        """Return what the calls work with: arrays, and what collects results of this part.
+
+        The first is an array of the dtype of all.
+        """
         raise NotImplementedError
 
     def kind(self) -> tuple[Any, ...]:
@@ -90,7 +93,7 @@ class ListedJob(Job):
         for thing in things:
             if thing.__class__ is np.ndarray and not thing.flags.c_contiguous:
                 return None
-        key = self.plan, images, rows, self.__class__, self.kind()
+        key = self.plan, things[0].dtype, images, rows, self.__class__, self.kind()
         return _programs.get(key, partial(self._listed, images, rows, things))
 
     def _listed(self, images: Pair, rows: Pair, things: list[Any]) -> Program | None:
