@@ -93,14 +93,10 @@ def relu_gradient(g: Array, out: Array) -> Array:
     >>> relu_gradient(np.array([np.inf, 5.0]), np.array([0.0, 2.0]))
     array([0., 5.])
     """
-    bits = np.dtype(f"i{g.itemsize}")
     if g.size <= _SMALL:
+        bits = np.dtype(f"i{g.itemsize}")
         return np.asarray(np.multiply(g.view(bits), out > 0)).view(g.dtype)
-
-    def formula(result: Array, out: Array, g: Array) -> None:
-        write_where_positive(result, out, g)
-
-    return map_blocks(formula, out, g, block=_LARGE_BLOCK, grain=GRAIN)
+    return map_blocks(write_where_positive, out, g, block=_LARGE_BLOCK, grain=GRAIN)
 
 
 def write_where_positive(result: Array, out: Array, g: Array) -> None:

@@ -27,10 +27,10 @@ from tinygrad_cnn.kernels.windows import Gatherer, plan_of
 
 __all__ = [
     "Correlation",
+    "CorrelationJob",
     "PositionSum",
     "WeightGradient",
     "add_and_rectify",
-    "finishing",
     "multiply",
     "sum_over_positions",
 ]
@@ -39,7 +39,28 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
 
-class Correlation(ListedJob):
+class CorrelationJob(ListedJob):
+    """What jobs have in common that correlate `x` with weights into `out`."""
+
+    x: Array
+    weights: Array
+    out: Array
+    bias: Array | None
+    relu: bool
+    moments: Moments | None
+    addend: Array | None
+
+    def things(self, images: Pair, rows: Pair) -> list[Any]:
+        """Return the arrays, and what collects moments."""
+        part = None if self.moments is None else self.moments.part(images, rows)
+        return [self.x, self.weights, self.out, self.bias, self.addend, part]
+
+    def kind(self) -> tuple[Any, ...]:
+        """Return what the calls depend on, beside the geometry."""
+        return self.relu, self.bias is None, self.addend is None, self.moments is None
+
+
+class Correlation(CorrelationJob):
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
 
     `x` and `out` have any strides. Bias and `addend` (N, OH, OW, O) are added, and the ReLU
@@ -68,15 +89,6 @@ class Correlation(ListedJob):
         self.weights = spread_weights(w, window, plan.layout)
         self.bias = None if bias is None else repeated_bias(bias, out.shape)
 
-    def things(self, images: Pair, rows: Pair) -> list[Any]:
-        """Return the arrays, and what collects moments."""
-        part = None if self.moments is None else self.moments.part(images, rows)
-        return [self.x, self.weights, self.out, self.bias, self.addend, part]
-
-    def kind(self) -> tuple[Any, ...]:
-        """Return what the calls depend on, beside the geometry."""
-        return self.relu, self.bias is None, self.addend is None, self.moments is None
-
     def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
         """List the calls that do these images, these output rows."""
         cut = self.plan.cut(images, rows)
@@ -93,7 +105,7 @@ class Correlation(ListedJob):
             columns = gatherer.columns(tile)
             calls.append((multiply, (columns, self.weights, self.layout, made)))
             addend = None if self.addend is None else self.addend[tile.outputs]
-            calls += finishing(made, self.bias, self.relu, addend)
+            calls.append((add_and_rectify, (made, self.bias, self.relu, addend)))
             if part is not None:
                 calls.append((Part.collect, (part, made)))
             if not in_place:
@@ -140,22 +152,6 @@ def add_and_rectify(
         out += addend
     if relu:
         np.maximum(out, 0, out=out)
-
-
-def finishing(tile: Array, bias: Array | None, relu: bool, addend: Array | None) -> Calls:
-    """Return the calls of `add_and_rectify`."""
-    calls: Calls = []
-    if bias is not None:
-        calls.append((np.add, (tile, bias[: tile.shape[1]], tile)))
-    if addend is not None:
-        calls.append((np.add, (tile, addend, tile)))
-    if relu:
-        calls.append((_rectify, (tile, 0)))
-    return calls
-
-
-def _rectify(tile: Array, zero: int) -> None:
-    np.maximum(tile, zero, out=tile)  # of all ufuncs this one wants `out` by name
 
 
 class WeightGradient(ListedJob):

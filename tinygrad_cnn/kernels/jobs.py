@@ -6,7 +6,6 @@ geometry where that can be: while one thread runs Python, all others wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.program import Calls, Program, Programs, Scratch, do
 from tinygrad_cnn.kernels.threads import (
     BLAS_ALONE,
+    Task,
     get_num_threads,
     parallel_prepared,
     single_threaded_blas,
@@ -33,12 +33,10 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
-Task = Callable[[], object]
 
 # Work worth waking a thread for, in estimated ns: each thread spends 50 µs in Python for its part,
 # in turn. At 30 µs a step of the momentum network, batch 32, took 2.3 ms, from 60 on 1.3.
 _GRAIN = 100_000
-
 
 # Calls that are kept of a job; the many of a large range are cheap beside the work on each.
 _MOST_CALLS = 512

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv import conv2d, conv2d_geometry
-from tinygrad_cnn.kernels.correlation import Correlation, add_and_rectify, finishing, multiply
+from tinygrad_cnn.kernels.correlation import Correlation, add_and_rectify, multiply
 from tinygrad_cnn.kernels.jobs import Job, run_jobs
 from tinygrad_cnn.kernels.layouts import Window, repeated_bias
 from tinygrad_cnn.kernels.max_pool import pool_and_rectify, write_maxima
@@ -201,7 +201,7 @@ class _PooledCorrelation(Correlation):
             calls += gatherer.gathering(tile)
             columns = gatherer.columns(tile)
             calls.append((multiply, (columns, self.weights, self.layout, by_image)))
-            calls += finishing(by_image, self.bias, False, None)
+            calls.append((add_and_rectify, (by_image, self.bias, False)))
             calls.append((_Pooling.write, (things[-1], made, place)))
         return calls
 

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.memory import aligned_empty
+
 __all__ = ["Calls", "Program", "Programs", "Scratch", "clear", "do"]
 
 Array = npt.NDArray[Any]
@@ -51,12 +53,10 @@ class Scratch:
         self.used = kept
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Make an array that begins at a cache line."""
+        """Make an array as `aligned_empty` does."""
         size = math.prod(shape) * dtype.itemsize
         if self.used == len(self.arrays) or self.arrays[self.used].nbytes < size:
-            room = np.empty(size + _LINE, np.uint8)
-            room = room[-room.ctypes.data % _LINE :][:size]
-            self.arrays.insert(self.used, room)
+            self.arrays.insert(self.used, aligned_empty((size,), np.uint8))
         self.used += 1
         array: Array = np.ndarray(shape, dtype, self.arrays[self.used - 1])
         return array

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 __all__ = [
     "BLAS_ALONE",
+    "Task",
     "get_num_threads",
     "matmul",
     "parallel",

@@ -366,10 +366,7 @@ class Gatherer(InputTiles):
         Ungathered: (products, n, m, q, depth), the positions of image and phase
         ``phase + m * arange(q)``, which run over (row, column) in rows of `Layout.pitch`.
         """
-        shape, strides = tile.matrix
-        if self.buffer is None:
-            return np.ndarray(shape, self.x.dtype, self.source, tile.offset, strides)
-        return np.ndarray(shape, self.x.dtype, self.buffer, 0, strides)
+        return _matrix(self.source, tile, self.buffer, self.x.dtype)
 
 
 def padded_input(x: Array, cut: Cut, tile: Tile) -> Array:
@@ -389,9 +386,16 @@ def matrix_of_windows(
 
     They lie in `source`, and with a buffer are copied to it.
     """
-    windows, (shape, strides) = tile.windows, tile.matrix
+    if buffer is not None:
+        shape, strides = tile.windows
+        gathered: Array = np.ndarray(shape, dtype, buffer)
+        gathered[...] = np.ndarray(shape, dtype, source, tile.offset, strides)
+    return _matrix(source, tile, buffer, dtype)
+
+
+def _matrix(source: Array, tile: Tile, buffer: Array | None, dtype: np.dtype[Any]) -> Array:
+    """View the matrix of a tile in the source, or in the buffer that has a copy."""
+    shape, strides = tile.matrix
     if buffer is None:
         return np.ndarray(shape, dtype, source, tile.offset, strides)
-    gathered: Array = np.ndarray(windows.shape, dtype, buffer)
-    gathered[...] = np.ndarray(windows.shape, dtype, source, tile.offset, windows.strides)
     return np.ndarray(shape, dtype, buffer, 0, strides)

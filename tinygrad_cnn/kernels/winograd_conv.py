@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.correlation import finishing
+from tinygrad_cnn.kernels.correlation import CorrelationJob, add_and_rectify
 from tinygrad_cnn.kernels.jobs import ListedJob, sum_in_order
 from tinygrad_cnn.kernels.layouts import repeated_bias
 from tinygrad_cnn.kernels.memory import aligned_empty
@@ -184,7 +184,7 @@ def untransformation(matrix: Array, source: Array, out: Array) -> list[_Product]
     return products
 
 
-class WinogradCorrelation(ListedJob):
+class WinogradCorrelation(CorrelationJob):
     """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
 
     `x` and `out` have any strides; bias, ReLU, moments and addend as in `Correlation`.
@@ -209,15 +209,6 @@ class WinogradCorrelation(ListedJob):
         matmul(plan.transforms.weights, taps, out=self.weights.reshape(plan.points, -1))
         self.bias = None if bias is None else repeated_bias(bias, out.shape)
 
-    def things(self, images: Pair, rows: Pair) -> list[Any]:
-        """Return the arrays, and what collects moments."""
-        part = None if self.moments is None else self.moments.part(images, rows)
-        return [self.x, self.weights, self.out, self.bias, self.addend, part]
-
-    def kind(self) -> tuple[Any, ...]:
-        """Return what the calls depend on, beside the geometry."""
-        return self.relu, self.bias is None, self.addend is None, self.moments is None
-
     def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
         """List the calls that do these images, these output rows."""
         plan, part = self.plan, things[5]
@@ -237,7 +228,7 @@ class WinogradCorrelation(ListedJob):
                     calls.append((np.matmul, (matrix, source[here], target[there])))
                 tile = made[there]
                 addend = None if self.addend is None else self.addend[some, band]
-                calls += finishing(tile, self.bias, self.relu, addend)
+                calls.append((add_and_rectify, (tile, self.bias, self.relu, addend)))
                 if part is not None:
                     calls.append((Part.collect, (part, tile)))
                 if not in_place:
