@@ -25,11 +25,12 @@ class _SetMode(ContextDecorator):
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self._before.append(getattr(mode, self._attribute))
-        setattr(mode, self._attribute, self._value)
+        now = mode.__dict__
+        self._before.append(now[self._attribute])
+        now[self._attribute] = self._value
 
     def __exit__(self, *_: object) -> None:
-        setattr(mode, self._attribute, self._before.pop())
+        mode.__dict__[self._attribute] = self._before.pop()
 
 
 class no_grad(_SetMode):  # noqa: N801  # PyTorch's name
@@ -194,7 +195,7 @@ def _starting_gradient(function: str, tensor: TensorBase, gradient: Any, as_tens
                 f"{function}: a gradient can be made for a single number only; the tensor has "
                 f"shape {data.shape}: reduce it to a loss, or give the gradient of that shape"
             )
-        array = np.ones_like(data)
+        array = np.array(1, data.dtype).reshape(data.shape)
     elif isinstance(gradient, TensorBase):
         if gradient._requires_grad and as_tensor:
             return gradient

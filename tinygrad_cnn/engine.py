@@ -343,8 +343,13 @@ def _shared(result: Any, g: Any, results: tuple[Any, ...], node: Node) -> bool:
     """Whether somebody else holds the memory of a rule's result."""
     if result is g or result.base is not None:
         return True
-    others = [*results, *node.inputs, node.out]
-    return [other is result for other in others].count(True) > 1
+    found = node.out is result
+    for other in (*results, *node.inputs):
+        if other is result:
+            if found:
+                return True
+            found = True
+    return False
 
 
 def _wrong_count(node: Node, results: Any) -> GraphError:

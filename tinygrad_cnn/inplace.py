@@ -73,13 +73,14 @@ def _watch(array: Array) -> _Watch:
 
 def changed(array: Array) -> None:
     """Say that the array was written to: a node that kept it before cannot use it any more."""
-    owner = owner_of(array)
-    watch = _watch(owner)
+    owner = array if array.base is None else owner_of(array)
+    watch = _watched.get(id(owner)) or _watch(owner)
     watch.when = changes.latest = tick()
-    for a in (owner, array):
-        held = exposed.get(id(a))
-        if held is not None:
-            held.checksum = _checksum(a)
+    if exposed:
+        for a in (owner, array):
+            held = exposed.get(id(a))
+            if held is not None:
+                held.checksum = _checksum(a)
 
 
 def watch_bytes(array: Array) -> None:

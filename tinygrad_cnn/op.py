@@ -25,7 +25,8 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -53,21 +54,26 @@ class TensorBase:
         """Make a tensor around an array, the result of the node if there is one."""
         raise TypeError(f"TensorBase is abstract: Tensor wraps {type(data)} and {type(node)}")
 
-    # An edge of the graph is a node or a leaf tensor: both have shape, dtype and ndim.
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes of the dimensions."""
-        return self._data.shape
+    # An edge of the graph is a node or a leaf tensor: both have shape, dtype and ndim. Asked for
+    # everywhere, so they are written without a Python function: half the time.
+    if TYPE_CHECKING:
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the elements."""
-        return self._data.dtype
+        @property
+        def shape(self) -> tuple[int, ...]:
+            """Sizes of the dimensions."""
 
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return self._data.ndim
+        @property
+        def dtype(self) -> np.dtype[Any]:
+            """Type of the elements."""
+
+        @property
+        def ndim(self) -> int:
+            """Number of dimensions."""
+
+    else:
+        shape = property(attrgetter("_data.shape"), doc="Sizes of the dimensions.")
+        dtype = property(attrgetter("_data.dtype"), doc="Type of the elements.")
+        ndim = property(attrgetter("_data.ndim"), doc="Number of dimensions.")
 
 
 Plan = tuple[tuple[int, ...], bool]
@@ -189,7 +195,7 @@ class Op:
                 kind = type(x)
                 if kind is _ndarray:
                     foreign = True
-                elif kind is not float:
+                elif kind is not float and (x is not None or not self.optional):
                     x = operand(x, self, inputs)
                 arrays.append(x)
                 edges.append(None)

@@ -351,6 +351,8 @@ def _to_array(data: Any, dtype: npt.DTypeLike | None) -> Array:
     """Copy data into an array of real numbers."""
     if isinstance(data, Tensor):
         data = data._data
+    if dtype is None and type(data) is np.ndarray and data.dtype.kind in "fiub":
+        return np.array(data)
     typed = isinstance(data, (np.ndarray, np.generic))
     try:
         array = np.array(_plain(data), dtype=dtype)

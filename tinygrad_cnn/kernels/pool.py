@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,14 +158,11 @@ def _taps(windows: Windows, output_size: tuple[int, ...]) -> tuple[Tap, ...]:
     )
 
 
-def channels_last(x: Array) -> Array:
-    """View (N, C, H, W) as (N, H, W, C)."""
-    return x.transpose(0, 2, 3, 1)
+channels_last: Callable[[Array], Array] = methodcaller("transpose", 0, 2, 3, 1)
+"""View (N, C, H, W) as (N, H, W, C)."""
 
-
-def channels_first(x: Array) -> Array:
-    """View (N, H, W, C) as (N, C, H, W)."""
-    return x.transpose(0, 3, 1, 2)
+channels_first: Callable[[Array], Array] = methodcaller("transpose", 0, 3, 1, 2)
+"""View (N, H, W, C) as (N, C, H, W)."""
 
 
 def sweep_images(step: Callable[..., None], size: int, *arrays: Array) -> None:

@@ -40,10 +40,10 @@ class _Single:
 
     def columns(self, x: Array) -> Array:
         """Lay out the windows of `x` (N, H, W, C), as `Gatherer.columns` does."""
-        cut = self.cut
-        source = padded_input(x, cut, self.tile)
+        cut, tile = self.cut, self.tile
+        source = x if cut.reads_input else padded_input(x, cut, tile)
         buffer = np.empty(cut.buffer, x.dtype) if cut.copies else None
-        return matrix_of_windows(source, self.tile, buffer, x.dtype)
+        return matrix_of_windows(source, tile, buffer, x.dtype)
 
 
 class SingleProduct(_Single):
@@ -64,8 +64,9 @@ class SingleProduct(_Single):
             out = np.empty(self.out_shape, x.dtype)
             with self.blas:
                 multiply(columns, weights, self.layout, out)
-        repeated = None if bias is None else repeated_bias(bias, self.out_shape)
-        add_and_rectify(out, repeated, relu, addend)
+        if bias is not None or relu or addend is not None:
+            repeated = None if bias is None else repeated_bias(bias, self.out_shape)
+            add_and_rectify(out, repeated, relu, addend)
         return out
 
 

@@ -54,7 +54,7 @@ class Conv2d(_Windows):
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
         x, w, b = same_dtype(x, w, b)
-        return kernels.conv2d(x, w, b, *self.windows)
+        return kernels.conv2d(x, w, b, self.stride, self.padding, self.dilation, self.groups)
 
     def backward(self, g: Any, out: Any, x: Any, w: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
         windows = self.windows

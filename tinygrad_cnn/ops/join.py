@@ -10,7 +10,8 @@ import numpy as np
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.index import Key, Slice
-from tinygrad_cnn.ops.shape import axis_of, pieces, shape_of
+from tinygrad_cnn.ops.shape import pieces, shape_of
+from tinygrad_cnn.ops.sizes import axis_of
 
 Operand = TensorBase | Array
 

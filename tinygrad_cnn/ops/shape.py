@@ -6,8 +6,8 @@ All are linear, and each rule is the adjoint: sum and broadcast, pad and crop ar
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.elementwise import embed
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.index import Key, Slice
+from tinygrad_cnn.ops.sizes import axis_of, sizes_of
 
 Operand = TensorBase | Array
 
@@ -34,27 +35,6 @@ def shape_of(name: str, input: Any) -> tuple[int, ...]:
     raise TypeError(f"{name}: expects tensors, arrays or numbers, got {type(input).__name__}")
 
 
-def sizes_of(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Accept both f(x, 2, 3) and f(x, (2, 3))."""
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = tuple(sizes[0])
-    try:
-        return tuple([operator.index(size) for size in sizes])
-    except TypeError:
-        raise TypeError(f"{name}: expects integers, got {sizes}") from None
-
-
-def axis_of(name: str, ndim: int, dim: Any, axis: Any = None) -> int:
-    """Return the dimension that ``dim``, or NumPy's word ``axis``, names; counted from 0."""
-    try:
-        index = operator.index(dim if axis is None else axis)
-    except TypeError:
-        raise TypeError(f"{name}: dim expects an integer, got {dim}") from None
-    if not -ndim <= index < ndim:
-        raise IndexError(f"{name}: dim {index} does not exist in a tensor of {ndim} dimensions")
-    return index % ndim
-
-
 # ---------------------------------------------------------------------------------------------
 # the same elements under another shape
 
@@ -68,7 +48,7 @@ class Reshape(Op):
         self.shape = shape
 
     def forward(self, x: Any) -> Any:
-        return np.reshape(x, self.shape)
+        return np.asarray(x).reshape(self.shape)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (Reshape(x.shape)(g),)
@@ -114,12 +94,17 @@ def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Any:
     >>> flatten(np.zeros((2, 3, 4, 5)), 1).shape
     (2, 60)
     """
-    old = shape_of("flatten", input)
+    plan = _flattening if type(start_dim) is int is type(end_dim) else _flattening.__wrapped__
+    return plan(shape_of("flatten", input), start_dim, end_dim)(input)
+
+
+@lru_cache(maxsize=1024)  # 2 of the 5 µs that a small one takes
+def _flattening(old: tuple[int, ...], start_dim: Any, end_dim: Any) -> Reshape:
     ndim = max(len(old), 1)
     start, end = axis_of("flatten", ndim, start_dim), axis_of("flatten", ndim, end_dim)
     if start > end:
         raise ValueError(f"flatten: start_dim {start_dim} stands after end_dim {end_dim} in {old}")
-    return Reshape((*old[:start], math.prod(old[start : end + 1]), *old[end + 1 :]))(input)
+    return Reshape((*old[:start], math.prod(old[start : end + 1]), *old[end + 1 :]))
 
 
 def squeeze(

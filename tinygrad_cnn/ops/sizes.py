@@ -1,7 +1,8 @@
-"""Arguments that are one size or a pair of sizes: stride, padding, dilation, kernel."""
+"""Arguments that are sizes or dimensions: stride, padding, dilation, kernel, shape, axis."""
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -40,3 +41,24 @@ def single(function: str, argument: str, value: Any, smallest: int = 1) -> int:
     ):
         raise ValueError(f"{function}: {argument} expects an int >= {smallest}, got {value!r}")
     return int(values[0])
+
+
+def sizes_of(name: str, sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Accept both f(x, 2, 3) and f(x, (2, 3))."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    try:
+        return tuple([operator.index(size) for size in sizes])
+    except TypeError:
+        raise TypeError(f"{name}: expects integers, got {sizes}") from None
+
+
+def axis_of(name: str, ndim: int, dim: Any, axis: Any = None) -> int:
+    """Return the dimension that ``dim``, or NumPy's word ``axis``, names; counted from 0."""
+    try:
+        index = operator.index(dim if axis is None else axis)
+    except TypeError:
+        raise TypeError(f"{name}: dim expects an integer, got {dim}") from None
+    if not -ndim <= index < ndim:
+        raise IndexError(f"{name}: dim {index} does not exist in a tensor of {ndim} dimensions")
+    return index % ndim

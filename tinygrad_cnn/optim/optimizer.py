@@ -183,15 +183,17 @@ class Optimizer:
                 g = grad._data
                 if g.strides != slot.strides:
                     g = _laid_out(g, data)
-                self._update_all(slot, g.ravel("K"), self._numbers(slot, group))
+                numbers = self._numbers(slot, group)
+                if data.size <= _BLOCK:
+                    state, scratch = slot.flat_state, slot.scratch
+                    self._update(slot.flat, g.ravel("K"), state, scratch, numbers)
+                else:
+                    self._update_in_blocks(slot, g.ravel("K"), numbers)
                 changed(data)
 
-    def _update_all(self, slot: _Slot, g: Array, numbers: Any) -> None:
-        """Update a parameter, in blocks if it is large."""
+    def _update_in_blocks(self, slot: _Slot, g: Array, numbers: Any) -> None:
+        """Update a large parameter."""
         p, state = slot.flat, slot.flat_state
-        if p.size <= _BLOCK:
-            self._update(p, g, state, slot.scratch, numbers)
-            return
 
         def work(start: int, stop: int) -> None:
             scratch = [np.empty(_BLOCK, p.dtype) for _ in range(self.scratch_arrays)]
