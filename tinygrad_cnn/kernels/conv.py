@@ -25,8 +25,8 @@ from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.moments import Moments
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.reduce import sum_over
-from tinygrad_cnn.kernels.single import single_product, single_sum
-from tinygrad_cnn.kernels.windows import plan_of
+from tinygrad_cnn.kernels.single import SingleProduct, single_product, single_sum
+from tinygrad_cnn.kernels.windows import plan_for, plan_of
 
 __all__ = [
     "conv2d",
@@ -93,19 +93,38 @@ def conv2d(
     array([[18., 18.],
            [18., 18.]])
     """
-    out_shape, window = conv2d_geometry(x.shape, w.shape, stride, padding, dilation)
     images, kernels = channels_last(x), w.transpose(2, 3, 1, 0)  # (KH, KW, C // G, O)
     other = None if addend is None else channels_last(addend)
-    if groups == 1 and 0 not in out_shape:
-        single = single_product(plan_of(images, out_shape, window, sums=True))
+    if groups == 1:
+        memory = images.flags.c_contiguous, x.itemsize
+        single = _single(x.shape, w.shape, stride, padding, dilation, *memory)
         if single is not None:
             return channels_first(single(images, kernels, bias, relu, other))
+    out_shape, window = conv2d_geometry(x.shape, w.shape, stride, padding, dilation)
     out = aligned_empty(out_shape, x.dtype)
     if out.size == 0:
         return channels_first(out)
     jobs = correlations(images, kernels, out, window, groups, bias, relu, moments, other)
     run_jobs(jobs, out_shape[0])
     return channels_first(out)
+
+
+@lru_cache(maxsize=1024)
+def _single(
+    shape: Shape,
+    weight_shape: Shape,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    contiguous: bool,
+    itemsize: int,
+) -> SingleProduct | None:
+    """Return how to do a convolution at once, or None where tiles or threads are due."""
+    out_shape, window = conv2d_geometry(shape, weight_shape, stride, padding, dilation)
+    if 0 in out_shape:
+        return None
+    N, C, H, W = shape
+    return single_product(plan_for((N, H, W, C), contiguous, itemsize, out_shape, window, True))
 
 
 @lru_cache(maxsize=1024)

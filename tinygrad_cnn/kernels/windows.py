@@ -32,7 +32,6 @@ __all__ = [
     "Plan",
     "ProductPlan",
     "Tile",
-    "matrix_of_windows",
     "padded_input",
     "plan_of",
 ]
@@ -366,7 +365,10 @@ class Gatherer(InputTiles):
         Ungathered: (products, n, m, q, depth), the positions of image and phase
         ``phase + m * arange(q)``, which run over (row, column) in rows of `Layout.pitch`.
         """
-        return _matrix(self.source, tile, self.buffer, self.x.dtype)
+        shape, strides = tile.matrix
+        if self.buffer is None:
+            return np.ndarray(shape, self.x.dtype, self.source, tile.offset, strides)
+        return np.ndarray(shape, self.x.dtype, self.buffer, 0, strides)
 
 
 def padded_input(x: Array, cut: Cut, tile: Tile) -> Array:
@@ -377,25 +379,3 @@ def padded_input(x: Array, cut: Cut, tile: Tile) -> Array:
     padded: Array = np.ndarray(cut.padded.shape, x.dtype, room, 0, cut.padded.strides)
     padded[tile.place] = x[tile.inner]
     return room
-
-
-def matrix_of_windows(
-    source: Array, tile: Tile, buffer: Array | None, dtype: np.dtype[Any]
-) -> Array:
-    """Lay the windows of a tile out as `Gatherer.columns` does, at once.
-
-    They lie in `source`, and with a buffer are copied to it.
-    """
-    if buffer is not None:
-        shape, strides = tile.windows
-        gathered: Array = np.ndarray(shape, dtype, buffer)
-        gathered[...] = np.ndarray(shape, dtype, source, tile.offset, strides)
-    return _matrix(source, tile, buffer, dtype)
-
-
-def _matrix(source: Array, tile: Tile, buffer: Array | None, dtype: np.dtype[Any]) -> Array:
-    """View the matrix of a tile in the source, or in the buffer that has a copy."""
-    shape, strides = tile.matrix
-    if buffer is None:
-        return np.ndarray(shape, dtype, source, tile.offset, strides)
-    return np.ndarray(shape, dtype, buffer, 0, strides)

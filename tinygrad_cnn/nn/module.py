@@ -60,7 +60,11 @@ class Module:
         now = mode.__dict__  # one look-up of this thread's state instead of six
         scope, caller = now["scope"], now["module"]
         if caller is not None:
-            path = _path(caller, self)
+            # The name of a module that stands in the caller itself is known by its id.
+            held = caller.__dict__
+            path = held["_paths"].get(id(self)) if "_paths" in held else None
+            if path is None or held.get(path) is not self:
+                path = _path(caller, self)
             if path:
                 now["scope"] = f"{scope}.{path}" if scope else path
         now["module"] = self
@@ -381,15 +385,16 @@ def _path(caller: Module, module: Module) -> str:
     Paths are remembered in the caller; each use checks that the module still stands there.
     """
     paths = caller.__dict__.get("_paths")
-    path: tuple[str, ...] | None = None if paths is None else paths.get(id(module))
-    if path is not None:
+    path: str = "" if paths is None else paths.get(id(module), "")
+    if path:
         found: Any = caller
-        for name in path:
+        for name in path.split("."):
             found = found.__dict__.get(name)
             if not isinstance(found, Module):
                 break
         if found is module:
-            return path[0] if len(path) == 1 else ".".join(path)
-    paths = {id(m): tuple(p.split(".")) for p, m in caller.named_modules() if p}
+            return path
+    paths = {id(m): p for p, m in caller.named_modules() if p}
     caller.__dict__["_paths"] = paths
-    return ".".join(paths.get(id(module), ()))
+    path = paths.get(id(module), "")
+    return path

@@ -182,7 +182,8 @@ def conv2d(
         return _drop_batch(conv2d(batch, weight, bias, stride, padding, dilation, groups))
     settings = conv2d_settings(stride, padding, dilation)
     op = checked_conv2d(tuple(input.shape), tuple(weight.shape), *settings, groups)
-    check_bias(weight, bias)
+    if bias is not None:
+        check_bias(weight, bias)
     return op(input, weight, bias)
 
 
@@ -195,9 +196,9 @@ def conv2d_settings(
     return steps, pads, taps
 
 
-def check_bias(weight: Operand, bias: Operand | None) -> None:
-    """Raise unless there is one bias an output channel, or none at all."""
-    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+def check_bias(weight: Operand, bias: Operand) -> None:
+    """Raise unless there is one bias an output channel."""
+    if tuple(bias.shape) != (weight.shape[0],):
         raise ValueError(
             f"conv2d: bias expects shape ({weight.shape[0]},), got {tuple(bias.shape)}"
         )

@@ -101,7 +101,8 @@ def _conv2d_plan(
     stride, padding, dilation, groups = settings
     image = tuple(input.shape), tuple(weight.shape), weight.dtype
     plan = _planned(*image, *conv2d_settings(stride, padding, dilation), groups, scope, after)
-    check_bias(weight, bias)
+    if bias is not None:
+        check_bias(weight, bias)
     return plan
 
 

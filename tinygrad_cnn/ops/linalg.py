@@ -126,7 +126,9 @@ class Linear(Op):
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
         rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # (N, C)
-        out = threads.matmul(_for_blas(rows), _for_blas(weight.T))  # (N, O)
+        if not (rows.flags.forc and weight.flags.forc):
+            rows, weight = _for_blas(rows), _for_blas(weight)
+        out = threads.matmul(rows, weight.T)  # (N, O)
         if bias is not None:
             out = np.add(out, bias, out=out if bias.dtype == out.dtype else None)
         return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
