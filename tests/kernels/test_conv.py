@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from unittest import mock
 
 import numpy as np
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
-from tinygrad_cnn.kernels import jobs, layouts, windows, winograd
+from tinygrad_cnn.kernels import conv, jobs, layouts, windows, winograd
 from tinygrad_cnn.kernels.conv import (
     conv2d,
     conv2d_gradients,
@@ -46,6 +46,7 @@ def forget_plans() -> None:
     """Forget what was made for the settings of before."""
     windows.plan_for.cache_clear()
     winograd.quicker_plan.cache_clear()
+    conv._single.cache_clear()
 
 
 def test_a_small_convolution_is_one_tile_unless_it_is_cut(monkeypatch):
@@ -57,12 +58,15 @@ def test_a_small_convolution_is_one_tile_unless_it_is_cut(monkeypatch):
     x, w = np.ones((2, 1, 8, 8)), np.ones((3, 1, 3, 3))
     arguments = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
     g = conv2d(x, w, None, *arguments)
-    conv2d_weight_gradient(x, g, w.shape, *arguments)
-    assert not tiles
-    for run in (
+    runs = (
         lambda: conv2d(x, w, None, *arguments),
         lambda: conv2d_weight_gradient(x, g, w.shape, *arguments),
-    ):
+        lambda: conv2d_gradients(g, x, w, w.shape, *arguments, bias=False),
+    )
+    for run in runs:
+        run()
+    assert not tiles
+    for run in runs:
         tiles.clear()
         with cut_small(1, 300):
             run()
@@ -137,19 +141,19 @@ def layout_number(number: int) -> Iterator[None]:
 
     before = windows.choose_layout
     windows.choose_layout = choose
-    windows.plan_for.cache_clear()
+    forget_plans()
     try:
         yield
     finally:
         windows.choose_layout = before
-        windows.plan_for.cache_clear()
+        forget_plans()
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(
     problems(),
     st.integers(1, 3),
-    st.sampled_from([1 << 21, 3000, 300]),
+    st.sampled_from([1 << 21, 3000, 300, None]),
     st.booleans(),
 )
 def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
@@ -167,7 +171,7 @@ def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
     )
     if last:
         x, g = channels_last(x), channels_last(g)
-    with cut_small(threads, tile_bytes):
+    with cut_small(threads, tile_bytes) if tile_bytes else nullcontext():
         results = (
             conv2d(x, w, bias, *arguments),
             conv2d_input_gradient(g, w, x_shape, *arguments),

@@ -223,6 +223,20 @@ def _input_gradient_jobs(
     return jobs
 
 
+def _single_input_gradient(
+    shape: Shape, g: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> Array | None:
+    """Return the gradient by the input (N, H, W, C), or None where tiles or threads are due."""
+    if groups != 1 or stride != (1, 1) or 0 in shape:
+        return None
+    KH, KW = w.shape[2:]
+    (top, _), (left, _) = padding
+    origin = dilation[0] * (KH - 1) - top, dilation[1] * (KW - 1) - left
+    window = Window((KH, KW), (1, 1), dilation, origin)
+    single = single_product(plan_of(g, shape[:3] + w.shape[1:2], window, sums=True))
+    return single(g, w[:, :, ::-1, ::-1].transpose(2, 3, 0, 1), None, False) if single else None
+
+
 def _phase(position: int, taps: int, stride: int, dilation: int) -> tuple[slice, int, int]:
     """Say how one in `stride` of the input's rows gets its gradient: by a convolution of g.
 
@@ -349,8 +363,10 @@ def conv2d_gradients(
     jobs: list[Job] = []
     dx = None
     if w is not None:
-        dx = aligned_empty(images.shape, g.dtype)
-        jobs += _input_gradient_jobs(dx, gradients, w, *settings)
+        dx = _single_input_gradient(images.shape, gradients, w, *settings)
+        if dx is None:
+            dx = aligned_empty(images.shape, g.dtype)
+            jobs += _input_gradient_jobs(dx, gradients, w, *settings)
     single = None
     if groups == 1:
         single = single_sum(plan_of(images, gradients.shape, window, sums=False))

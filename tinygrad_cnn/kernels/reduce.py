@@ -196,6 +196,13 @@ def column_sum(matrix: Array) -> Array:
     array([2.e+07], dtype=float32)
     """
     rows, channels = matrix.shape
+    if 0 < matrix.size <= _GRAIN:
+        shape = chain_shape(rows, channels)
+        if shape[2] >= _ROW_WIDTH // 2 and shape[1] > _FEW:
+            # For one thread, without a rest: (32, 16, 16, 4) 104 µs -> 23.
+            with np.errstate(invalid="ignore", over="ignore"):
+                total = folded(column_sums(matrix.reshape(shape)), channels)[0]
+            return np.asarray(total, matrix.dtype)  # (C,)
     if rows > _CHAIN or channels < 2 * _GRAIN_COLUMNS:
 
         def formula(out: Array, stack: Array) -> None:

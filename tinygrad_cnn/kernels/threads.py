@@ -94,7 +94,7 @@ class _SingleThreadedBlas:
             self._depth += 1
             if self._depth > 1:
                 return
-            for get_threads, set_threads in self._load():
+            for get_threads, set_threads in self._libraries or self._load():
                 threads = get_threads()
                 if threads is not None and threads > 1:
                     set_threads(1)

@@ -394,7 +394,6 @@ def _path(caller: Module, module: Module) -> str:
                 break
         if found is module:
             return path
-    paths = {id(m): p for p, m in caller.named_modules() if p}
-    caller.__dict__["_paths"] = paths
-    path = paths.get(id(module), "")
-    return path
+    known: dict[int, str] = {id(m): p for p, m in caller.named_modules() if p}
+    caller.__dict__["_paths"] = known
+    return known.get(id(module), "")
