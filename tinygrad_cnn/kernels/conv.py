@@ -183,12 +183,32 @@ def conv2d_input_gradient(
            [1., 2., 1.]])
     """
     N, C, H, W = input_shape
-    dx = aligned_empty((N, H, W, C), g.dtype)
-    if dx.size == 0 or g.size == 0:
-        dx[...] = 0
-        return channels_first(dx)
-    run_jobs(_input_gradient_jobs(dx, channels_last(g), w, stride, padding, dilation, groups), N)
+    if 0 in input_shape or g.size == 0:
+        return channels_first(np.zeros((N, H, W, C), g.dtype))
+    settings = stride, padding, dilation, groups
+    dx, jobs = _input_gradient((N, H, W, C), channels_last(g), w, *settings)
+    if jobs:
+        run_jobs(jobs, N)
     return channels_first(dx)
+
+
+def _input_gradient(
+    shape: Shape, g: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> tuple[Array, list[Job]]:
+    """Return an array (N, H, W, C) and the jobs that write the gradient to it: none if it is done.
+
+    It is done at once where neither tiles nor threads are due.
+    """
+    if groups == 1 and stride == (1, 1):
+        KH, KW = w.shape[2:]
+        (top, _), (left, _) = padding
+        origin = dilation[0] * (KH - 1) - top, dilation[1] * (KW - 1) - left
+        window = Window((KH, KW), (1, 1), dilation, origin)
+        single = single_product(plan_of(g, shape[:3] + w.shape[1:2], window, sums=True))
+        if single is not None:
+            return single(g, w[:, :, ::-1, ::-1].transpose(2, 3, 0, 1), None, relu=False), []
+    dx = aligned_empty(shape, g.dtype)
+    return dx, _input_gradient_jobs(dx, g, w, stride, padding, dilation, groups)
 
 
 def _input_gradient_jobs(
@@ -221,20 +241,6 @@ def _input_gradient_jobs(
             window = Window(size, (1, 1), (dilation_h, dilation_w), (origin_h, origin_w))
             jobs += correlations(g, phase_kernels, out, window, groups)
     return jobs
-
-
-def _single_input_gradient(
-    shape: Shape, g: Array, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
-) -> Array | None:
-    """Return the gradient by the input (N, H, W, C), or None where tiles or threads are due."""
-    if groups != 1 or stride != (1, 1) or 0 in shape:
-        return None
-    KH, KW = w.shape[2:]
-    (top, _), (left, _) = padding
-    origin = dilation[0] * (KH - 1) - top, dilation[1] * (KW - 1) - left
-    window = Window((KH, KW), (1, 1), dilation, origin)
-    single = single_product(plan_of(g, shape[:3] + w.shape[1:2], window, sums=True))
-    return single(g, w[:, :, ::-1, ::-1].transpose(2, 3, 0, 1), None, False) if single else None
 
 
 def _phase(position: int, taps: int, stride: int, dilation: int) -> tuple[slice, int, int]:
@@ -363,10 +369,7 @@ def conv2d_gradients(
     jobs: list[Job] = []
     dx = None
     if w is not None:
-        dx = _single_input_gradient(images.shape, gradients, w, *settings)
-        if dx is None:
-            dx = aligned_empty(images.shape, g.dtype)
-            jobs += _input_gradient_jobs(dx, gradients, w, *settings)
+        dx, jobs = _input_gradient(images.shape, gradients, w, *settings)
     single = None
     if groups == 1:
         single = single_sum(plan_of(images, gradients.shape, window, sums=False))
