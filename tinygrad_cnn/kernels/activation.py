@@ -6,7 +6,6 @@ Each is a formula of several steps on a block that stays in the cache; see `elem
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.elementwise import GRAIN, map_blocks, memory_order
 from tinygrad_cnn.kernels.erf import erf_into
+from tinygrad_cnn.kernels.rows import rectify, zeros
 
 __all__ = [
     "erf",
@@ -35,10 +35,6 @@ Array = npt.NDArray[Any]
 
 # For a single step, where only a mask has to stay in the cache.
 _LARGE_BLOCK = 1 << 20
-# np.maximum with a number takes 2.4 to 4 times as long as with an array of zeros: up to this many
-# elements as many zeros, beyond it rows of zeros (of 8192 or more, which stay in the first cache).
-_ZEROS = 1 << 16
-_ROW = 1 << 14
 # Up to here one plain call is quicker than laying out memory.
 _SMALL = 1 << 11
 
@@ -54,26 +50,15 @@ def relu(x: Array) -> Array:
     """
     if x.size <= _SMALL:
         return np.asarray(np.maximum(x, 0))
-    zeros = _zeros(x.dtype)
-    if x.size <= zeros.size and memory_order(x) is not None:
-        same: Array = np.ndarray(x.shape, x.dtype, zeros, 0, x.strides)
+    row = zeros(x.dtype)
+    if x.size <= row.size and memory_order(x) is not None:
+        same: Array = np.ndarray(x.shape, x.dtype, row, 0, x.strides)
         return np.asarray(np.maximum(x, same))
 
     def formula(out: Array, x: Array) -> None:
-        whole = x.size // _ROW * _ROW
-        rows = (-1, _ROW)
-        if whole:
-            np.maximum(x[:whole].reshape(rows), zeros[:_ROW], out=out[:whole].reshape(rows))
-        np.maximum(x[whole:], zeros[: x.size - whole], out=out[whole:])
+        rectify(x, out)
 
     return map_blocks(formula, x, block=_LARGE_BLOCK, grain=2 * GRAIN)
-
-
-@lru_cache(maxsize=8)
-def _zeros(dtype: np.dtype[Any]) -> Array:
-    zeros = np.zeros(_ZEROS, dtype)
-    zeros.flags.writeable = False
-    return zeros
 
 
 def relu_gradient(g: Array, out: Array) -> Array:

@@ -23,6 +23,7 @@ from tinygrad_cnn.kernels.moments import Moments, Part
 from tinygrad_cnn.kernels.products import multiply_rows, sum_of_products
 from tinygrad_cnn.kernels.program import Calls, Scratch
 from tinygrad_cnn.kernels.reduce import sum_over
+from tinygrad_cnn.kernels.rows import apply_row, rectify
 from tinygrad_cnn.kernels.windows import Gatherer, plan_of
 
 __all__ = [
@@ -142,16 +143,16 @@ def multiply(columns: Array, weights: Array, layout: Layout, out: Array) -> None
 def add_and_rectify(
     out: Array, bias: Array | None, relu: bool, addend: Array | None = None
 ) -> None:
-    """Add a bias, as `repeated_bias` returns it, to `out` (n, rows, OW, O); then max(out, 0).
+    """Add a bias, as `repeated_bias` returns it, to `out` (…, O); then max(out, 0).
 
     The addend, if there is one, has the shape of `out`.
     """
     if bias is not None:
-        out += bias[: out.shape[1]]
+        apply_row(np.add, out, bias, out)
     if addend is not None:
         out += addend
     if relu:
-        np.maximum(out, 0, out=out)
+        rectify(out, out)
 
 
 class WeightGradient(ListedJob):

@@ -6,6 +6,7 @@ estimates. Weights are (KH, KW, C, O) here.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.memory import aligned_empty
 from tinygrad_cnn.kernels.products import product_cost
+from tinygrad_cnn.kernels.rows import ROW, repeated
 
 __all__ = [
     "SLACK",
@@ -31,9 +33,6 @@ Pair = tuple[int, int]
 
 # Pixels that ungathered windows may read behind an image; also the most products they make of one.
 SLACK = 128
-# Rows of outputs shorter than this are added to many at once: 32 K values, in rows of 64 7.0 µs, of
-# 4 33, of 1024 5.6.
-_SHORT = 512
 # ns to add one value of a further product. Rows of 64 values, added out of order: (32, 4, 16, 16)
 # by (4, 4, 3, 3), by row 149 µs, otherwise 124, at 0.12 by row seemed the better.
 _ADD = 0.2
@@ -210,11 +209,6 @@ def fold_weights(spread: Array, channels: Pair, window: Window, layout: Layout) 
 
 
 def repeated_bias(bias: Array, out_shape: tuple[int, ...]) -> Array:
-    """Repeat a bias (O,) along output rows, (1 or OH, OW, O): a loop over O values is a short one.
-
-    `out_shape` is (N, OH, OW, O).
-    """
-    _, OH, OW, out_channels = out_shape
-    repeated = np.empty((OH if OW * out_channels < _SHORT else 1, OW, out_channels), bias.dtype)
-    repeated[...] = bias
-    return repeated
+    """Repeat a bias (O,) along a row, for outputs of shape (N, OH, OW, O)."""
+    positions = math.prod(out_shape[:-1])
+    return repeated(bias, min(positions, -(-ROW // bias.size)), bias.dtype)

@@ -23,6 +23,7 @@ from tinygrad_cnn.kernels.pool import (
     channels_last,
     sweep_images,
 )
+from tinygrad_cnn.kernels.rows import rectify
 
 __all__ = ["copy_by_place", "max_pool2d", "max_pool2d_values", "pool_and_rectify", "write_maxima"]
 
@@ -243,7 +244,7 @@ def pool_and_rectify(y: Array, block: Pair, relu: bool, taps: bool) -> tuple[Arr
     else:
         out, chosen = max_pool2d_values(y, block, block), None
     if relu:
-        np.maximum(out, 0, out=out)
+        rectify(channels_last(out), channels_last(out))
     return out, chosen
 
 

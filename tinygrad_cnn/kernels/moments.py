@@ -25,8 +25,9 @@ from tinygrad_cnn.kernels.reduce import (
     map_chains,
     positions,
 )
+from tinygrad_cnn.kernels.rows import repeated
 
-__all__ = ["FEW_ROWS", "FOLDABLE_OFFSET", "Moments", "Part", "batch_statistics", "repeated"]
+__all__ = ["FEW_ROWS", "FOLDABLE_OFFSET", "Moments", "Part", "batch_statistics"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -262,10 +263,3 @@ def _moments(out: Array, stack: Array, pivot: Array | None) -> None:
         centred = (block - mean[i].astype(block.dtype)).reshape(1, *stack.shape[1:])
         remainder = chain_sums(centred, channels)
         out[1, i] = (chain_products(centred, centred, channels) - remainder**2 / count)[0]
-
-
-def repeated(values: Array, repeat: int, dtype: np.dtype[Any]) -> Array:
-    """Repeat values (C,) along a row: (repeat·C,)."""
-    row = np.empty((repeat, values.size), dtype)
-    row[...] = values
-    return row.reshape(-1)

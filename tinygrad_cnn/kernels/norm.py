@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.moments import FEW_ROWS, FOLDABLE_OFFSET, repeated
+from tinygrad_cnn.kernels.moments import FEW_ROWS, FOLDABLE_OFFSET
 from tinygrad_cnn.kernels.pending import Pending, write_sum
 from tinygrad_cnn.kernels.reduce import (
     BLOCK_SIZE,
@@ -22,6 +22,7 @@ from tinygrad_cnn.kernels.reduce import (
     map_chains,
     positions,
 )
+from tinygrad_cnn.kernels.rows import ROW, rectify, repeated
 from tinygrad_cnn.kernels.threads import parallel, part_size
 
 __all__ = [
@@ -33,8 +34,6 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-# NumPy's loop over an operand broadcast along rows takes 1.4 times as long below 8192 values.
-_ROW_WIDTH = 1 << 13
 # Rows worth a thread: 64 K values, some 30 µs of two to four passes.
 _GRAIN_ROWS = 8
 
@@ -48,7 +47,7 @@ class _Rows:
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         count, channels = shape
-        self.repeat = min(max(1, count), -(-_ROW_WIDTH // max(1, channels)))
+        self.repeat = min(max(1, count), -(-ROW // max(1, channels)))
         self.whole = count // self.repeat * self.repeat
         self.width = self.repeat * channels
         self.dtype = dtype
@@ -122,7 +121,7 @@ def normalize(
             if addend is not None:
                 out += positions(addend)
             if relu:
-                np.maximum(out, 0, out=out)
+                rectify(out, out)
         return _from_positions(out, x.shape)
     out = np.empty_like(matrix)
     rows = _Rows(matrix.shape, matrix.dtype)
@@ -133,7 +132,7 @@ def normalize(
         if other is not None:
             np.add(target, other, out=target)
         if relu:
-            np.maximum(target, 0, out=target)
+            rectify(target, target)
 
     rows.sweep(step, matrix, out, *([] if addend is None else [positions(addend)]))
     return _from_positions(out, x.shape)

