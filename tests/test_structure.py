@@ -31,7 +31,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("autograd",),
     ("operators",),
     ("tensor",),
-    ("functional",),
+    ("functional", "capturing"),
     ("nn",),
     ("optim",),
     ("data",),

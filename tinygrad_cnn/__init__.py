@@ -20,6 +20,7 @@ from tinygrad_cnn.autograd import (
     record_source,
     set_grad_enabled,
 )
+from tinygrad_cnn.capturing import Captured, CaptureError, capture
 from tinygrad_cnn.graph import GraphError
 from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.nn.parameter import Parameter
@@ -33,11 +34,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CaptureError",
+    "Captured",
     "GraphError",
     "Op",
     "Parameter",
     "Tensor",
     "as_tensor",
+    "capture",
     "data",
     "enable_grad",
     "get_num_threads",

@@ -13,6 +13,8 @@ from benchmarks.networks import NETWORKS
 Run = Callable[[], Any]
 
 OURS = "ours"
+CAPTURED = "captured"
+"""This project's inference through `tinygrad_cnn.capture`."""
 VARIANTS = {"torch": ["torch", "torch cl"], "jax": ["jax"], "mygrad": ["mygrad"]}
 """Peers by module, each with the names under which it runs; "torch cl" is channels-last."""
 
@@ -24,6 +26,8 @@ def installed(peers: list[str]) -> list[str]:
 
 def takes_part(framework: str, kind: str, name: str, size: int) -> bool:
     """Whether a framework has a workload, and does it in less than seconds."""
+    if framework == CAPTURED:
+        return kind == "inference"
     if kind in ("chain", "fan_out", "gradient_check"):
         return framework in (OURS, "torch")
     if kind == "layer":
@@ -49,7 +53,7 @@ def set_threads(framework: str, threads: int) -> None:
         import threadpoolctl
 
         threadpoolctl.threadpool_limits(threads, "blas")
-    elif framework == OURS:
+    elif framework in (OURS, CAPTURED):
         import tinygrad_cnn
 
         tinygrad_cnn.set_num_threads(threads)
@@ -61,12 +65,15 @@ def make(framework: str, kind: str, name: str, size: int) -> Run:
     `kind` is "step" or "inference" of a network at a batch size, "layer", "chain" or "fan_out" of
     a length, or "gradient_check".
     """
-    module_name = "ours" if framework == OURS else f"with_{framework.partition(' ')[0]}"
+    own = framework in (OURS, CAPTURED)
+    module_name = "ours" if own else f"with_{framework.partition(' ')[0]}"
     module: Any = importlib.import_module(f"benchmarks.{module_name}")
     variant = [framework] if framework in VARIANTS["torch"] else []
     run: Run
     if kind in ("step", "inference"):
         function = module.train_step if kind == "step" else module.inference
+        if framework == CAPTURED:
+            function = module.captured_inference
         run = function(NETWORKS[name], size, *variant)
     elif kind == "layer":
         run = module.layer(name, *variant)

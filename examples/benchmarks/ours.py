@@ -64,6 +64,15 @@ def inference(network: Network, size: int) -> Run:
     return run
 
 
+def captured_inference(network: Network, size: int) -> Run:
+    """Return a function that computes the same through `tinygrad_cnn.capture`."""
+    model = network.model()
+    model.load_state_dict(weights_of(network))
+    x, _ = network.batch(size)
+    captured = tinygrad_cnn.capture(model.eval(), x)
+    return lambda: captured(x)
+
+
 def operations(network: Network, size: int) -> tuple[int, int]:
     """Count the floating-point operations of a forward pass, and of a step of training.
 

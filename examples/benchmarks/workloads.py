@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import frameworks, layers
-from benchmarks.frameworks import OURS
+from benchmarks.frameworks import CAPTURED, OURS
 from benchmarks.networks import NETWORKS, SIZES
 from benchmarks.timing import exponent, interleave, sampler
 from benchmarks.worker import Worker, import_seconds
@@ -52,7 +52,7 @@ class Settings:
 
     def row(self, title: str, kind: str, name: str = "", size: int = 0) -> Row:
         """Time a workload in all frameworks that have it."""
-        names = [OURS, *(v for p in self.peers for v in frameworks.VARIANTS[p])]
+        names = [OURS, CAPTURED, *(v for p in self.peers for v in frameworks.VARIANTS[p])]
         names = [n for n in names if frameworks.takes_part(n, kind, name, size)]
         workload = [kind, name, size]
         workers = {n: Worker(n, self.threads, self.clock, workload) for n in names}
