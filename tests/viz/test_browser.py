@@ -172,8 +172,8 @@ CROSSINGS = """found => {
     && p.y > r.top - slack && p.y < r.bottom + slack;
   let crossings = 0;
   for (const path of found) {
-    const length = path.getTotalLength();
-    const at = t => path.getPointAtLength(t * length).matrixTransform(path.getScreenCTM());
+    const length = path.getTotalLength(), matrix = path.getScreenCTM();
+    const at = t => path.getPointAtLength(t * length).matrixTransform(matrix);
     const ends = boxes.filter(r => within(r, at(0), 2) || within(r, at(1), 2));
     for (let i = 1; i < 60; i++) {
       if (boxes.some(r => !ends.includes(r) && within(r, at(i / 60), -1))) crossings += 1;
