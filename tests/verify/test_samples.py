@@ -49,7 +49,7 @@ def test_as_a_function(sample: Sample) -> None:
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize(
-    ("network", "shape"), [(MnistExample, (2, 1, 28, 28)), (ResNet20, (2, 3, 16, 16))]
+    ("network", "shape"), [(MnistExample, (2, 1, 28, 28)), (ResNet20, (2, 3, 32, 32))]
 )
 def test_larger_networks(network: Any, shape: tuple[int, ...], training: bool) -> None:
     images = pixels(np.random.default_rng(0), (2, 1, *shape[2:])).astype(np.float32)
