@@ -13,8 +13,8 @@ from benchmarks.networks import NETWORKS
 Run = Callable[[], Any]
 
 OURS = "ours"
-CAPTURED = "captured"
-"""This project's inference through `tinygrad_cnn.capture`."""
+CAPTURED = "ours captured"
+"""Inference through `tinygrad_cnn.capture`."""
 VARIANTS = {"torch": ["torch", "torch cl"], "jax": ["jax"], "mygrad": ["mygrad"]}
 """Peers by module, each with the names under which it runs; "torch cl" is channels-last."""
 
@@ -53,7 +53,7 @@ def set_threads(framework: str, threads: int) -> None:
         import threadpoolctl
 
         threadpoolctl.threadpool_limits(threads, "blas")
-    elif framework in (OURS, CAPTURED):
+    elif framework == OURS:
         import tinygrad_cnn
 
         tinygrad_cnn.set_num_threads(threads)
@@ -65,15 +65,13 @@ def make(framework: str, kind: str, name: str, size: int) -> Run:
     `kind` is "step" or "inference" of a network at a batch size, "layer", "chain" or "fan_out" of
     a length, or "gradient_check".
     """
-    own = framework in (OURS, CAPTURED)
-    module_name = "ours" if own else f"with_{framework.partition(' ')[0]}"
+    package = framework.partition(" ")[0]
+    module_name = "ours" if package == OURS else f"with_{package}"
     module: Any = importlib.import_module(f"benchmarks.{module_name}")
-    variant = [framework] if framework in VARIANTS["torch"] else []
+    variant = [framework] if framework in (CAPTURED, *VARIANTS["torch"]) else []
     run: Run
     if kind in ("step", "inference"):
         function = module.train_step if kind == "step" else module.inference
-        if framework == CAPTURED:
-            function = module.captured_inference
         run = function(NETWORKS[name], size, *variant)
     elif kind == "layer":
         run = module.layer(name, *variant)

@@ -9,6 +9,7 @@ import numpy as np
 
 import tinygrad_cnn
 import tinygrad_cnn.functional as F
+from benchmarks.frameworks import CAPTURED, OURS
 from benchmarks.layers import arrays, small_arrays
 from benchmarks.networks import LEARNING_RATE, Network, weights_of
 from tinygrad_cnn import models, optim, tensor
@@ -50,27 +51,21 @@ def train_step(network: Network, size: int) -> Run:
     return step
 
 
-def inference(network: Network, size: int) -> Run:
+def inference(network: Network, size: int, variant: str = OURS) -> Run:
     """Return a function that computes the network's answers without recording."""
     model = network.model()
     model.load_state_dict(weights_of(network))
     model.eval()
     x, _ = network.batch(size)
+    if variant == CAPTURED:
+        captured = tinygrad_cnn.capture(model, x)
+        return lambda: captured(x)
 
     def run() -> Any:
         with tinygrad_cnn.no_grad():
             return model(tensor(x))
 
     return run
-
-
-def captured_inference(network: Network, size: int) -> Run:
-    """Return a function that computes the same through `tinygrad_cnn.capture`."""
-    model = network.model()
-    model.load_state_dict(weights_of(network))
-    x, _ = network.batch(size)
-    captured = tinygrad_cnn.capture(model.eval(), x)
-    return lambda: captured(x)
 
 
 def operations(network: Network, size: int) -> tuple[int, int]:
