@@ -7,6 +7,7 @@ out.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
@@ -45,31 +46,24 @@ class Captured:
     def __init__(self, input: Tensor, output: Tensor) -> None:
         self.shape, self.dtype = input.shape, input.dtype
         nodes = nodes_below(output)
-        edges = dict.fromkeys(edge for node in nodes for edge in node.edges)
+        operands = [pair for n in nodes for pair in zip(n.edges, n.inputs, strict=True)]
+        edges = dict.fromkeys(edge for edge, _ in operands)
         self._leaves = [e for e in edges if isinstance(e, Tensor) and e is not input]
-        self._constants: list[Any] = []
-        self._steps: list[tuple[Forward, Pick]] = []
+        self._constants = [kept for edge, kept in operands if edge is None]
         # Values stand in this order: the input, leaves, constants, results.
-        known: list[Any] = [input, *self._leaves]
-        places = {value: place for place, value in enumerate(known)}
-        reads: list[list[Any]] = []
-        for node in nodes:
-            read: list[Any] = []
-            for edge, kept in zip(node.edges, node.inputs, strict=True):
-                if edge is None:
-                    read.append(len(known) + len(self._constants))
-                    self._constants.append(kept)
-                else:
-                    read.append(edge)
-            reads.append(read)
-        first = len(known) + len(self._constants)
-        places.update((node, place) for place, node in enumerate(nodes, first))
         values = self._begin(input._data)
-        for node, read in zip(nodes, reads, strict=True):
-            pick = _picker([at if isinstance(at, int) else places[at] for at in read])
-            forward = _forward_of(node, pick(values))
+        constant = itertools.count(1 + len(self._leaves))
+        places: dict[Any, int] = {edge: i for i, edge in enumerate([input, *self._leaves])}
+        places.update((node, place) for place, node in enumerate(nodes, len(values)))
+        self._steps: list[tuple[Forward, Pick]] = []
+        for node in nodes:
+            at = [next(constant) if edge is None else places[edge] for edge in node.edges]
+            forward, pick = _forward_of(node), _picker(at)
+            out = forward(*pick(values))
+            if type(out) is not np.ndarray or out.dtype != node.dtype:
+                forward, out = _converted(forward, node.dtype), np.asarray(out, node.dtype)
             self._steps.append((forward, pick))
-            values.append(forward(*pick(values)))
+            values.append(out)
 
     def _begin(self, array: Array) -> list[Any]:
         return [array, *[leaf._data for leaf in self._leaves], *self._constants]
@@ -103,25 +97,22 @@ def _picker(at: list[int]) -> Pick:
     return itemgetter(*at) if len(at) > 1 else itemgetter(slice(at[0], at[0] + 1))
 
 
-def _forward_of(node: Node, inputs: Any) -> Forward:
-    """Return what computes the result of a node, an array of its dtype, from such inputs."""
-    op, dtype = node.op, node.dtype
+def _forward_of(node: Node) -> Forward:
+    """Return what computes the result of a node from arrays."""
+    op = node.op
     if isinstance(op, BatchNorm):
         raise CaptureError(
             "capture: batch normalisation by the batch's own statistics moves the running ones "
             "too, which a replay would not do; call eval() on the model first"
         )
-    forward: Forward = op.forward if op.infer is None else op.infer
-    has_aux = op.has_aux and op.infer is None
-    sample = forward(*inputs)
-    if isinstance(sample, np.ndarray) and sample.dtype == dtype:
-        return forward
+    if op.infer is not None:
+        return op.infer  # type: ignore[no-any-return]
+    return (lambda *inputs: op.forward(*inputs)[0]) if op.has_aux else op.forward
 
-    def converted(*inputs: Any) -> Any:
-        out = forward(*inputs)
-        return np.asarray(out[0] if has_aux else out, dtype)
 
-    return converted
+def _converted(forward: Forward, dtype: np.dtype[Any]) -> Forward:
+    """Make an array of that dtype of what comes out: sums are numbers, integers give float64."""
+    return lambda *inputs: np.asarray(forward(*inputs), dtype)
 
 
 def capture(function: Callable[[Any], Any], example: Tensor | Array) -> Captured:

@@ -351,6 +351,7 @@ def _to_array(data: Any, dtype: npt.DTypeLike | None) -> Array:
     """Copy data into an array of real numbers."""
     if isinstance(data, Tensor):
         data = data._data
+    # What a training loop hands over needs no look for tensors inside: 3.3 µs -> 2.8.
     if dtype is None and type(data) is np.ndarray and data.dtype.kind in "fiub":
         return np.array(data)
     typed = isinstance(data, (np.ndarray, np.generic))

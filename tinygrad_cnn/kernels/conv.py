@@ -197,50 +197,45 @@ def _input_gradient(
 ) -> tuple[Array, list[Job]]:
     """Return an array (N, H, W, C) and the jobs that write the gradient to it: none if it is done.
 
-    It is done at once where neither tiles nor threads are due.
+    It is done at once where neither tiles nor threads are due. `g` is (N, OH, OW, O).
     """
+    phases = _phases(shape, w, stride, padding, dilation, groups)
     if groups == 1 and stride == (1, 1):
-        KH, KW = w.shape[2:]
-        (top, _), (left, _) = padding
-        origin = dilation[0] * (KH - 1) - top, dilation[1] * (KW - 1) - left
-        window = Window((KH, KW), (1, 1), dilation, origin)
-        single = single_product(plan_of(g, shape[:3] + w.shape[1:2], window, sums=True))
+        _, kernels, window = phases[0]
+        single = single_product(plan_of(g, shape, window, sums=True))
         if single is not None:
-            return single(g, w[:, :, ::-1, ::-1].transpose(2, 3, 0, 1), None, relu=False), []
+            return single(g, kernels, None, relu=False), []
     dx = aligned_empty(shape, g.dtype)
-    return dx, _input_gradient_jobs(dx, g, w, stride, padding, dilation, groups)
+    jobs: list[Job] = []
+    for place, kernels, window in phases:
+        if kernels.size == 0:
+            dx[place] = 0
+        else:
+            jobs += correlations(g, kernels, dx[place], window, groups)
+    return dx, jobs
 
 
-def _input_gradient_jobs(
-    dx: Array,
-    g: Array,
-    w: Array,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    groups: int,
-) -> list[Job]:
-    """Return the jobs that fill `dx` (N, H, W, C) from `g` (N, OH, OW, O)."""
-    _, H, W, C = dx.shape
+def _phases(
+    shape: Shape, w: Array, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> list[tuple[tuple[slice, ...], Array, Window]]:
+    """Return which pixels of an input (N, H, W, C) get their gradient by which correlation."""
+    _, H, W, C = shape
     out_channels, Cg, KH, KW = w.shape
     # (KH, KW, O, C // G) -> (KH, KW, O // G, C): the inputs and outputs of each group swap.
     kernels = w.reshape(groups, out_channels // groups, Cg, KH, KW).transpose(3, 4, 1, 0, 2)
     kernels = kernels.reshape(KH, KW, out_channels // groups, C)
     (top, _), (left, _) = padding
-    jobs: list[Job] = []
+    phases: list[tuple[tuple[slice, ...], Array, Window]] = []
     for y in range(min(stride[0], H)):
         taps_h, dilation_h, origin_h = _phase(y + top, KH, stride[0], dilation[0])
         for x in range(min(stride[1], W)):
             taps_w, dilation_w, origin_w = _phase(x + left, KW, stride[1], dilation[1])
-            out = dx[:, y :: stride[0], x :: stride[1]]
-            phase_kernels = kernels[taps_h, taps_w]
-            if phase_kernels.size == 0:
-                out[...] = 0
-                continue
-            size = phase_kernels.shape[0], phase_kernels.shape[1]
+            place = slice(None), slice(y, None, stride[0]), slice(x, None, stride[1])
+            taps = kernels[taps_h, taps_w]
+            size = taps.shape[0], taps.shape[1]
             window = Window(size, (1, 1), (dilation_h, dilation_w), (origin_h, origin_w))
-            jobs += correlations(g, phase_kernels, out, window, groups)
-    return jobs
+            phases.append((place, taps, window))
+    return phases
 
 
 def _phase(position: int, taps: int, stride: int, dilation: int) -> tuple[slice, int, int]:

@@ -201,7 +201,8 @@ class _PooledCorrelation(Correlation):
             calls += gatherer.gathering(tile)
             columns = gatherer.columns(tile)
             calls.append((multiply, (columns, self.weights, self.layout, by_image)))
-            calls.append((add_and_rectify, (by_image, self.bias, False)))
+            if self.bias is not None:
+                calls.append((add_and_rectify, (by_image, self.bias, False)))
             calls.append((_Pooling.write, (things[-1], made, place)))
         return calls
 
@@ -236,7 +237,8 @@ class _PooledWinograd(WinogradCorrelation):
                 for matrix, source, target in back:
                     calls.append((np.matmul, (matrix, source[:, here], target[:, here])))
                 tile = blocks[:, here]
-                calls.append((add_and_rectify, (tile, self.bias, False)))
+                if self.bias is not None:
+                    calls.append((add_and_rectify, (tile, self.bias, False)))
                 place = _place((some, band), height)
                 calls.append((_Pooling.write_tile, (things[-1], tile, place)))
         return calls

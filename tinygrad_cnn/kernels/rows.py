@@ -81,14 +81,14 @@ def apply_row(ufunc: np.ufunc, x: Array, row: Array, out: Array) -> None:
         ufunc(flat[whole:], row[: flat.size - whole], out=target[whole:])
 
 
-def rectify(x: Array, out: Array) -> None:
+def rectify(out: Array, x: Array) -> None:
     """Write ``max(x, 0)`` to `out`, which may be `x`; NaN stays NaN.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.array([[-1.0, 2.0]])
-    >>> rectify(x, out=x)
+    >>> rectify(x, x)
     >>> x
     array([[0., 2.]])
     """

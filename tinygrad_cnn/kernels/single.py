@@ -17,7 +17,7 @@ from tinygrad_cnn.kernels.correlation import add_and_rectify, multiply, sum_over
 from tinygrad_cnn.kernels.jobs import is_for_one_thread
 from tinygrad_cnn.kernels.layouts import fold_weights, repeated_bias, spread_weights
 from tinygrad_cnn.kernels.threads import BLAS_ALONE, single_threaded_blas
-from tinygrad_cnn.kernels.windows import Cut, ProductPlan, padded_input
+from tinygrad_cnn.kernels.windows import Cut, ProductPlan, matrix_of, padded_input
 
 __all__ = ["SingleProduct", "SingleSum", "single_product", "single_sum"]
 
@@ -42,12 +42,12 @@ class _Single:
         """Lay out the windows of `x` (N, H, W, C), as `Gatherer.columns` does."""
         cut, tile = self.cut, self.tile
         source = x if cut.reads_input else padded_input(x, cut, tile)
-        (shape, strides), dtype = tile.matrix, x.dtype
-        if not cut.copies:
-            return np.ndarray(shape, dtype, source, tile.offset, strides)
-        gathered: Array = np.empty(tile.windows.shape, dtype)
-        gathered[...] = np.ndarray(tile.windows.shape, dtype, source, tile.offset, tile.windows[1])
-        return np.ndarray(shape, dtype, gathered, 0, strides)
+        gathered: Array | None = None
+        if cut.copies:
+            shape, strides = tile.windows
+            gathered = np.empty(shape, x.dtype)
+            gathered[...] = np.ndarray(shape, x.dtype, source, tile.offset, strides)
+        return matrix_of(tile, source, gathered, x.dtype)
 
 
 class SingleProduct(_Single):

@@ -32,6 +32,7 @@ __all__ = [
     "Plan",
     "ProductPlan",
     "Tile",
+    "matrix_of",
     "padded_input",
     "plan_of",
 ]
@@ -365,10 +366,7 @@ class Gatherer(InputTiles):
         Ungathered: (products, n, m, q, depth), the positions of image and phase
         ``phase + m * arange(q)``, which run over (row, column) in rows of `Layout.pitch`.
         """
-        shape, strides = tile.matrix
-        if self.buffer is None:
-            return np.ndarray(shape, self.x.dtype, self.source, tile.offset, strides)
-        return np.ndarray(shape, self.x.dtype, self.buffer, 0, strides)
+        return matrix_of(tile, self.source, self.buffer, self.x.dtype)
 
 
 def padded_input(x: Array, cut: Cut, tile: Tile) -> Array:
@@ -379,3 +377,11 @@ def padded_input(x: Array, cut: Cut, tile: Tile) -> Array:
     padded: Array = np.ndarray(cut.padded.shape, x.dtype, room, 0, cut.padded.strides)
     padded[tile.place] = x[tile.inner]
     return room
+
+
+def matrix_of(tile: Tile, source: Array, buffer: Array | None, dtype: np.dtype[Any]) -> Array:
+    """View the matrix of a tile in the source, or in the buffer that has a copy."""
+    shape, strides = tile.matrix
+    if buffer is None:
+        return np.ndarray(shape, dtype, source, tile.offset, strides)
+    return np.ndarray(shape, dtype, buffer, 0, strides)

@@ -60,11 +60,7 @@ class Module:
         now = mode.__dict__  # one look-up of this thread's state instead of six
         scope, caller = now["scope"], now["module"]
         if caller is not None:
-            # The name of a module that stands in the caller itself is known by its id.
-            held = caller.__dict__
-            path = held["_paths"].get(id(self)) if "_paths" in held else None
-            if path is None or held.get(path) is not self:
-                path = _path(caller, self)
+            path = _path(caller, self)
             if path:
                 now["scope"] = f"{scope}.{path}" if scope else path
         now["module"] = self
@@ -386,6 +382,8 @@ def _path(caller: Module, module: Module) -> str:
     """
     paths = caller.__dict__.get("_paths")
     path: str = "" if paths is None else paths.get(id(module), "")
+    if path and caller.__dict__.get(path) is module:  # most stand in the caller itself
+        return path
     if path:
         found: Any = caller
         for name in path.split("."):

@@ -87,9 +87,7 @@ class CrossEntropy(Op):
         M, C = p.shape
         t = self._class(target, kept)
         smoothing = self.label_smoothing
-        if divisor:
-            g = g / divisor
-        elif divisor is not None:
+        if divisor is not None:
             with np.errstate(invalid="ignore", divide="ignore"):
                 g = g / divisor
         if kept is None and weight is None and not smoothing and g.ndim == 0:

@@ -29,6 +29,8 @@ def _product(a: Array, b: Array) -> Array:
 
 def _for_blas(a: Array) -> Array:
     """Copy a matrix whose strides BLAS does not take: NumPy may multiply it in plain loops."""
+    if a.flags.forc:
+        return a
     strides = a.strides
     return a if a.itemsize in strides and min(strides) > 0 else np.ascontiguousarray(a)
 
@@ -126,9 +128,7 @@ class Linear(Op):
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
         rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # (N, C)
-        if not (rows.flags.forc and weight.flags.forc):
-            rows, weight = _for_blas(rows), _for_blas(weight)
-        out = threads.matmul(rows, weight.T)  # (N, O)
+        out = threads.matmul(_for_blas(rows), _for_blas(weight.T))  # (N, O)
         if bias is not None:
             out = np.add(out, bias, out=out if bias.dtype == out.dtype else None)
         return out if x.ndim == 2 else out.reshape(*x.shape[:-1], weight.shape[0])
