@@ -38,12 +38,12 @@ def train_step(network: Network, size: int) -> Run:
     """Return a function that does one step of training and returns the loss."""
     model = network.model()
     model.load_state_dict(weights_of(network))
-    x, y = network.batch(size)
+    x, y = map(tensor, network.batch(size))
     loss_of, optimizer = LOSSES[network.loss], optimizer_of(network, model.parameters())
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = loss_of(model(tensor(x)), y)
+        loss = loss_of(model(x), y)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -56,14 +56,15 @@ def inference(network: Network, size: int, variant: str = OURS) -> Run:
     model = network.model()
     model.load_state_dict(weights_of(network))
     model.eval()
-    x, _ = network.batch(size)
+    images, _ = network.batch(size)
     if variant == CAPTURED:
-        captured = tinygrad_cnn.capture(model, x)
-        return lambda: captured(x)
+        captured = tinygrad_cnn.capture(model, images)
+        return lambda: captured(images)
+    x = tensor(images)
 
     def run() -> Any:
         with tinygrad_cnn.no_grad():
-            return model(tensor(x))
+            return model(x)
 
     return run
 

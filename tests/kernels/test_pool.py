@@ -81,6 +81,8 @@ def avg_pool_by_loops(x, kernel, stride, padding, ceil_mode, include_pad):
 def in_layout(x, layout):
     if layout == "channels-last":
         return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    if layout == "channels-first":
+        return np.ascontiguousarray(x.transpose(1, 0, 2, 3)).transpose(1, 0, 2, 3)
     if layout == "strided":
         padded = np.full((*x.shape[:3], 2 * x.shape[3]), 99, x.dtype)
         padded[..., ::2] = x
@@ -90,6 +92,14 @@ def in_layout(x, layout):
 
 def is_channels_last(x):
     return x.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def is_like(x, y):
+    """Whether `x` has channels last, or where few channels lie first in `y` the order of `y`."""
+    for order in (0, 1, 2, 3), (1, 0, 2, 3):
+        if 1 < y.shape[1] < 8 and y.transpose(order).flags.c_contiguous:
+            return x.transpose(order).flags.c_contiguous
+    return is_channels_last(x)
 
 
 @st.composite
@@ -104,17 +114,24 @@ def geometries(draw):
     return size, *rest, draw(st.booleans())
 
 
-LAYOUTS = st.sampled_from(["contiguous", "channels-last", "strided"])
+LAYOUTS = st.sampled_from(["contiguous", "channels-last", "channels-first", "strided"])
 
 
 @settings(derandomize=True, deadline=None, max_examples=150)
-@given(geometries(), LAYOUTS, st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32))
-def test_max_pool_and_its_maps_agree_with_loops(geometry, layout, dtype, seed):
+@given(
+    geometries(),
+    st.sampled_from([1, 3, 8]),
+    LAYOUTS,
+    LAYOUTS,
+    st.sampled_from([np.float32, np.float64]),
+    st.integers(0, 2**32),
+)
+def test_max_pool_and_its_maps_agree_with_loops(geometry, channels, layout, other, dtype, seed):
     size, kernel, stride, padding, dilation, ceil_mode = geometry
     rng = np.random.default_rng(seed)
     # Few distinct values, −∞ and NaN among them: ties everywhere.
     values = np.array([0, 0, 0, -1, 2, -np.inf, np.inf, np.nan], dtype)
-    x = in_layout(rng.choice(values, (2, 3, *size)), layout)
+    x = in_layout(rng.choice(values, (2, channels, *size)), layout)
     if rng.random() < 0.5:
         x = np.nan_to_num(x, nan=0.0)
     x.flags.writeable = False
@@ -132,14 +149,15 @@ def test_max_pool_and_its_maps_agree_with_loops(geometry, layout, dtype, seed):
     np.testing.assert_array_equal(tap_kernels.flat_indices(taps, x.shape, *args), want_flat)
     np.testing.assert_array_equal(tap_kernels.gather_taps(x, taps, *args), want)
     g = rng.standard_normal(out.shape).astype(dtype)
-    gx = np.zeros((2, 3, size[0] * size[1]))
-    for n, c in product(range(2), range(3)):
+    gx = np.zeros((2, channels, size[0] * size[1]))
+    for n, c in product(range(2), range(channels)):
         np.add.at(gx[n, c], want_flat[n, c].ravel(), g[n, c].ravel().astype(float))
-    got = tap_kernels.scatter_taps(in_layout(g, layout), taps, x.shape, *args)
+    got = tap_kernels.scatter_taps(in_layout(g, other), taps, x.shape, *args)
     np.testing.assert_allclose(got, gx.reshape(x.shape), rtol=1e-6, atol=1e-6)
     assert got.dtype == dtype
-    for array in (out, taps, got):
-        assert is_channels_last(array)
+    assert is_like(out, x)
+    assert is_like(taps, x)
+    assert is_like(got, taps)
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.elementwise import GRAIN, map_blocks, memory_order
+from tinygrad_cnn.kernels.copies import GRAIN
+from tinygrad_cnn.kernels.elementwise import map_blocks, memory_order
 from tinygrad_cnn.kernels.erf import erf_into
 from tinygrad_cnn.kernels.rows import rectify, zeros
 

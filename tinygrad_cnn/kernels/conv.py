@@ -99,7 +99,7 @@ def conv2d(
         memory = images.flags.c_contiguous, x.itemsize
         single = _single(x.shape, w.shape, stride, padding, dilation, *memory)
         if single is not None:
-            return channels_first(single(images, kernels, bias, relu, other))
+            return channels_first(single(images, kernels, bias, relu, other)[0])
     out_shape, window = conv2d_geometry(x.shape, w.shape, stride, padding, dilation)
     out = aligned_empty(out_shape, x.dtype)
     if out.size == 0:
@@ -204,7 +204,7 @@ def _input_gradient(
         _, kernels, window = phases[0]
         single = single_product(plan_of(g, shape, window, sums=True))
         if single is not None:
-            return single(g, kernels, None, relu=False), []
+            return single(g, kernels, None, relu=False)[0], []
     dx = aligned_empty(shape, g.dtype)
     jobs: list[Job] = []
     for place, kernels, window in phases:

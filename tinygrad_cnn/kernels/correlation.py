@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.copies import c_ordered
 from tinygrad_cnn.kernels.jobs import Job, ListedJob, sum_in_order
 from tinygrad_cnn.kernels.layouts import (
     Layout,
@@ -231,6 +232,8 @@ def sum_over_positions(columns: Array, g: Array, layout: Layout) -> Array:
         return total
     if layout.by_row:
         g = g.transpose(1, 0, 2, 3)
+    if layout.span > 1:
+        g = c_ordered(g)
     return sum_of_products(columns, g.reshape(columns.shape[1], -1))  # (positions / span, span·O)
 
 

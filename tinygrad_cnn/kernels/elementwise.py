@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.copies import GRAIN, contiguous
 from tinygrad_cnn.kernels.threads import parallel, part_size
 
-__all__ = ["GRAIN", "PARALLEL_SIZE", "apply", "contiguous", "embed", "map_blocks"]
+__all__ = ["PARALLEL_SIZE", "apply", "embed", "map_blocks"]
 
 Array = npt.NDArray[Any]
 
@@ -23,8 +24,6 @@ Array = npt.NDArray[Any]
 # threads pay.
 _UFUNC_GRAIN = 1 << 18
 PARALLEL_SIZE = 2 * _UFUNC_GRAIN
-# Elements worth a thread in formulas of several steps.
-GRAIN = 1 << 16
 # Elements a block: 256 KB of float32 for formulas of several steps (a quarter of that took a third
 # longer with erf's many).
 _BLOCK = 1 << 16
@@ -174,24 +173,6 @@ def map_blocks(
     if x.flags.c_contiguous:
         return out.reshape(x.shape)
     return out.reshape([x.shape[axis] for axis in order]).transpose(_inverse(order))
-
-
-def contiguous(x: Array) -> Array:
-    """Return an array in C order, copied where it has another, by threads if it is large.
-
-    A ReLU's gradient from channels-first memory, (64, 64, 12, 12): 0.87 ms -> 0.61.
-    """
-    if x.flags.c_contiguous:
-        return x
-    if x.size <= GRAIN:
-        return np.ascontiguousarray(x)
-    copy = np.empty(x.shape, x.dtype)
-
-    def work(start: int, stop: int) -> None:
-        copy[start:stop] = x[start:stop]
-
-    parallel(work, len(x), grain=-(-GRAIN * len(x) // x.size))
-    return copy
 
 
 def _in_blocks(

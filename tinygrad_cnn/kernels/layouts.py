@@ -36,9 +36,16 @@ SLACK = 128
 # ns to add one value of a further product. Rows of 64 values, added out of order: (32, 4, 16, 16)
 # by (4, 4, 3, 3), by row 149 µs, otherwise 124, at 0.12 by row seemed the better.
 _ADD = 0.2
+# ns to spread the weights for a span, or to fold them; twice that for tiles that are not gathered.
+# One image, 32×32, 1 → 1 channel, 5×5, by spans of 16 49 µs, by tap 27.
+_SETUP = 5_000
 # Below this BLAS reads transposed weights at least as quickly: 8192 windows of 9 values, 4
 # channels, 20 µs -> 11; 6272 windows, 16 channels, 19 -> 25.
 _NARROW = 16
+
+
+# Positions up to which a bias is added as it is: 512 of 8 channels take 5 µs, along a row 8.
+_FEW = 512
 
 
 class Window(NamedTuple):
@@ -88,13 +95,13 @@ class Layout(NamedTuple):
 @lru_cache(maxsize=1024)
 def choose_layout(
     width: int,
-    out_size: Pair,
+    out_size: tuple[int, int, int],
     channels: Pair,
     window: Window,
     sums: bool = True,
     by_window: bool = False,
 ) -> Layout:
-    """Choose the cheapest layout for inputs of `width`, outputs of `out_size`, (C, O) `channels`.
+    """Choose the cheapest layout for inputs of `width`, (N, OH, OW) outputs, (C, O) `channels`.
 
     `sums` says whether the KH products of a layout by row have to be added: for the weight's
     gradient they need not, each belongs to weights of its own. `by_window` asks for a matrix of
@@ -111,38 +118,47 @@ def choose_layout(
 
 
 def possible_layouts(
-    width: int, out_size: Pair, channels: Pair, window: Window, sums: bool
+    width: int,
+    out_size: tuple[int, int, int],
+    channels: Pair,
+    window: Window,
+    sums: bool,
 ) -> list[Layout]:
     """Return the layouts that `choose_layout` chooses from."""
-    (OH, OW), (C, out_channels) = out_size, channels
+    (N, OH, OW), (C, out_channels) = out_size, channels
     KH, KW = window.kernel
+    setup = _SETUP / (N * OH * OW)
     layouts = []
     for span in (t for t in range(1, min(OW, 16) + 1) if OW % t == 0):
         step = window.dilation[1] if span == 1 else 1
         length = KW if span == 1 else window.extent(1, span)
         copied, columns = length * C, span * out_channels
         copy = 3.0 + 0.13 * copied
-        cost = (KH * copy + product_cost(KH * copied, columns)) / span
+        once = setup if span > 1 else 0.0
+        cost = once + (KH * copy + product_cost(KH * copied, columns)) / span
         layouts.append(Layout(span, length, step, False, cost))
         if KH > 1 and window.stride[0] == 1:
             rows = window.extent(0, OH) / OH
             products = KH * (product_cost(copied, columns) + (_ADD * columns if sums else 0.0))
-            layouts.append(Layout(span, length, step, True, (rows * copy + products) / span))
+            cost = once + (rows * copy + products) / span
+            layouts.append(Layout(span, length, step, True, cost))
     if C == 1:
-        layouts.append(_by_tap(OW, out_channels, window, sums))
+        layouts.append(_by_tap(OW, out_channels, window))
     if KH > 1 and KW > 1 and window.stride == (1, 1) and window.dilation[1] == 1:
-        layouts.append(_ungathered(width, out_size, channels, window, sums))
+        layout = _ungathered(width, (OH, OW), channels, window, sums)
+        layouts.append(layout._replace(cost=2 * setup + layout.cost))
     return layouts
 
 
 # One image, 28×28, 1 → 8 channels, 3×3: 21 µs by window, 17 by tap; 128 of them, 1 → 16: 1.35 ms
-# and 0.86, the weight's gradient 0.98 and 0.72.
-def _by_tap(OW: int, out_channels: int, window: Window, sums: bool) -> Layout:
+# and 0.86, the weight's gradient 0.98 and 0.72. 32 of them, 32×32, 1 → 4, stride 2, the weight's
+# gradient by spans of 4 134 µs, by tap 110.
+def _by_tap(OW: int, out_channels: int, window: Window) -> Layout:
     KH, KW = window.kernel
     taps = KH * KW
     copy = 6.5 * taps / OW  # a line of OW values is copied in 6.5 ns, whatever its length
     product = product_cost(taps, out_channels)
-    if sums and out_channels < _NARROW:
+    if out_channels < _NARROW:
         product = 0.5 + 0.035 * taps * out_channels
     return Layout(1, KW, window.dilation[1], False, copy + product, by_tap=True)
 
@@ -209,6 +225,8 @@ def fold_weights(spread: Array, channels: Pair, window: Window, layout: Layout) 
 
 
 def repeated_bias(bias: Array, out_shape: tuple[int, ...]) -> Array:
-    """Repeat a bias (O,) along a row, for outputs of shape (N, OH, OW, O)."""
+    """Repeat a bias (O,) along a row, for outputs of shape (N, OH, OW, O), where there are many."""
     positions = math.prod(out_shape[:-1])
+    if positions <= _FEW or bias.size == 1:
+        return bias
     return repeated(bias, min(positions, -(-ROW // bias.size)), bias.dtype)

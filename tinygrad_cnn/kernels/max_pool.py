@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.planes import as_planes, from_planes
 from tinygrad_cnn.kernels.pool import (
     Index,
     Pair,
@@ -57,8 +58,8 @@ def max_pool2d(
     Returns
     -------
     tuple of arrays
-        Maxima and taps i·KW + j, both (N, C, OH, OW) in channels-last memory; taps in the
-        smallest unsigned integer that holds them.
+        Maxima and taps i·KW + j, both (N, C, OH, OW) in channels-last memory, where few channels
+        come first in `x` in its own; taps in the smallest unsigned integer that holds them.
 
     Examples
     --------
@@ -67,6 +68,10 @@ def max_pool2d(
     >>> print(out.item(), taps.item())
     5.0 1
     """
+    planes = as_planes(x)
+    if planes is not None:
+        of_planes = max_pool2d(planes, kernel_size, stride, padding, dilation, ceil_mode)
+        return from_planes(of_planes[0], x), from_planes(of_planes[1], x)
     windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
     (height, width), rows, columns, tiled = _separable(*windows)
     shape = (x.shape[0], height, width, x.shape[1])
@@ -166,8 +171,11 @@ def max_pool2d_values(
     >>> max_pool2d_values(np.arange(4.0).reshape(1, 1, 2, 2), (2, 2), (2, 2)).item()
     3.0
     """
-    N, C, H, W = x.shape
     settings = kernel_size, stride, padding, dilation, ceil_mode
+    planes = as_planes(x)
+    if planes is not None:
+        return from_planes(max_pool2d_values(planes, *settings), x)
+    N, C, H, W = x.shape
     (height, width), rows, columns, _ = _separable((H, W), *settings)
     out = np.empty((N, height, width, C), x.dtype)
 

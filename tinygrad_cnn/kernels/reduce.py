@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.elementwise import contiguous
+from tinygrad_cnn.kernels.copies import contiguous
 from tinygrad_cnn.kernels.threads import parallel, single_threaded_blas
 
 __all__ = [

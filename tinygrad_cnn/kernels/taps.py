@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.planes import as_planes, from_planes, to_planes
 from tinygrad_cnn.kernels.pool import (
     Pair,
     Tap,
@@ -103,7 +104,7 @@ def scatter_taps(
     Returns
     -------
     array
-        Shape `input_shape`, channels-last memory.
+        Shape `input_shape`, in the taps' memory order (see `planes`).
 
     Examples
     --------
@@ -114,6 +115,10 @@ def scatter_taps(
            [7., 0.]])
     """
     N, C, H, W = input_shape
+    planes = as_planes(taps)
+    if planes is not None:
+        shape, settings = (N * C, 1, H, W), (kernel_size, stride, padding, dilation)
+        return from_planes(scatter_taps(to_planes(g, taps), planes, shape, *settings), taps)
     out = np.empty((N, H, W, C), g.dtype)
     windows = Windows((H, W), kernel_size, stride, padding, dilation)
     places, disjoint, fill, blocks = _places(windows, taps.shape[2:])

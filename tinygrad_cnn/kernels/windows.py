@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.copies import copy_into
 from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout
 from tinygrad_cnn.kernels.products import unpacked_parts
 from tinygrad_cnn.kernels.program import Calls, Scratch, clear
@@ -32,6 +33,7 @@ __all__ = [
     "Plan",
     "ProductPlan",
     "Tile",
+    "View",
     "matrix_of",
     "padded_input",
     "plan_of",
@@ -140,7 +142,7 @@ class ProductPlan(Plan):
         block: Pair = (1, 1),
     ) -> None:
         N, OH, OW, out_channels = out_shape
-        geometry = shape[2], (OH, OW), (shape[3], out_channels), window, sums
+        geometry = shape[2], (N, OH, OW), (shape[3], out_channels), window, sums
         layout = choose_layout(*geometry, by_window=block != (1, 1))
         tile_bytes = 2 * _TILE_BYTES if sums else _TILE_BYTES
         super().__init__(
@@ -333,7 +335,7 @@ class InputTiles:
         """Return what copies a tile's input to the buffer, if it needs one."""
         if self.cut.reads_input:
             return []
-        copy = np.copyto, (self.padded[tile.place], self.x[tile.inner])
+        copy = copy_into, (self.padded[tile.place], self.x[tile.inner])
         return [*(clear(self.padded[:, edge]) for edge in tile.edges), copy]
 
     def windows(self, tile: Tile) -> Array:
@@ -375,7 +377,7 @@ def padded_input(x: Array, cut: Cut, tile: Tile) -> Array:
         return x
     room: Array = np.zeros(cut.room, x.dtype)
     padded: Array = np.ndarray(cut.padded.shape, x.dtype, room, 0, cut.padded.strides)
-    padded[tile.place] = x[tile.inner]
+    copy_into(padded[tile.place], x[tile.inner])
     return room
 
 
