@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from unittest import mock
 
@@ -41,6 +41,11 @@ def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
     finally:
         set_num_threads(before)
         forget_plans()
+
+
+def cut_or_whole(threads: int, tile_bytes: int | None) -> AbstractContextManager[None]:
+    """Let a small convolution be cut, or leave it whole where no size of tiles is given."""
+    return cut_small(threads, tile_bytes) if tile_bytes else nullcontext()
 
 
 def forget_plans() -> None:
@@ -182,15 +187,17 @@ def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
         *gradients,
         *gradients,
         g.sum(axis=(0, 2, 3)),
+        np.maximum(conv_oracle.conv2d(x, w, bias, *arguments) + g, 0),
     )
     if last:
         x, g = channels_last(x), channels_last(g)
-    with cut_small(threads, tile_bytes) if tile_bytes else nullcontext():
+    with cut_or_whole(threads, tile_bytes):
         results = (
             conv2d(x, w, bias, *arguments),
             conv2d_input_gradient(g, w, x_shape, *arguments),
             conv2d_weight_gradient(x, g, w_shape, *arguments),
             *conv2d_gradients(g, x, w, w_shape, *arguments, bias=True),
+            conv2d(x, w, bias, *arguments, relu=True, addend=g),
         )
     for result, oracle in zip(results, expected, strict=True):
         assert result.shape == oracle.shape
@@ -231,19 +238,19 @@ MANY_LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", range(-4, 4))
-@pytest.mark.parametrize("tile_bytes", [1 << 21, 4000, 300])
+@pytest.mark.parametrize("tile_bytes", [1 << 21, 4000, 300, None])
 @pytest.mark.parametrize("sample", MANY_LAYOUTS)
 def test_every_layout_equals_the_loops(sample, tile_bytes, layout):
     x_shape, w_shape, arguments = MANY_LAYOUTS[sample]
     x, w, bias, g = arrays(*MANY_LAYOUTS[sample])
-    with cut_small(2, tile_bytes), layout_number(layout):
+    with cut_or_whole(2, tile_bytes), layout_number(layout):
         results = (
-            conv2d(x, w, bias, *arguments),
+            conv2d(x, w, bias, *arguments, relu=True, addend=g),
             conv2d_input_gradient(g, w, x_shape, *arguments),
             conv2d_weight_gradient(x, g, w_shape, *arguments),
         )
     expected = (
-        conv_oracle.conv2d(x, w, bias, *arguments),
+        np.maximum(conv_oracle.conv2d(x, w, bias, *arguments) + g, 0),
         conv_oracle.conv2d_input_gradient(g, w, x_shape, *arguments),
         conv_oracle.conv2d_weight_gradient(x, g, w_shape, *arguments),
     )

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
-from tests.kernels.test_conv import LAYOUTS, channels_last, cut_small, problems
+from tests.kernels.test_conv import LAYOUTS, channels_last, cut_or_whole, cut_small, problems
 from tinygrad_cnn.kernels import pooled_conv
 from tinygrad_cnn.kernels.max_pool import max_pool2d
 from tinygrad_cnn.kernels.pooled_conv import conv2d_max_pool2d
@@ -49,7 +49,7 @@ def in_the_tile(x, w, bias, arguments, block, relu, taps=True):
     st.tuples(st.integers(1, 3), st.integers(1, 3)),
     st.booleans(),
     st.integers(1, 3),
-    st.sampled_from([1 << 21, 3000, 300]),
+    st.sampled_from([1 << 21, 3000, 300, None]),
 )
 def test_both_at_once_are_one_after_the_other(problem, block, relu, threads, tile_bytes):
     x_shape, w_shape, (*windows, groups) = problem
@@ -59,7 +59,7 @@ def test_both_at_once_are_one_after_the_other(problem, block, relu, threads, til
     assume(x_shape[0] > 0 and block != (1, 1) and size[0] >= block[0] and size[1] >= block[1])
     x, w, bias = whole_numbers(x_shape, w_shape, w_shape[:1])
     expected = one_by_one(x, w, bias, arguments, block, relu)
-    with cut_small(threads, tile_bytes):
+    with cut_or_whole(threads, tile_bytes):
         for given_x in (x, channels_last(x)):
             out, taps = in_the_tile(given_x, w, bias, arguments, block, relu)
             assert taps.dtype == np.uint8
