@@ -1,8 +1,9 @@
 """The networks that are timed, described once for all frameworks.
 
 A description calls the operations of whichever framework it is given: `op.conv(x, "conv1")` finds
-its weights by name. This project runs its own modules from `tinygrad_cnn.models` instead, whose
-parameters have the same names, so that all frameworks start from the same numbers.
+its weights by name; in PyTorch these are modules, as its users write them. This project runs its
+own modules from `tinygrad_cnn.models` instead, whose parameters have the same names, so that all
+frameworks start from the same numbers.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as TF
+from torch import nn
 
 from benchmarks.layers import arrays, small_arrays
 from benchmarks.networks import LEARNING_RATE, Network, weights_of
@@ -16,32 +17,60 @@ Run = Callable[[], Any]
 FORMATS = {"torch": torch.contiguous_format, "torch cl": torch.channels_last}
 
 
-class _Operations:
-    """PyTorch's functions under the names of `networks`."""
+class _Model(nn.Module):
+    """A network as its users write it: layers with parameters are modules, other steps functions.
 
-    def __init__(self, network: Network, memory_format: torch.memory_format, training: bool):
-        self.training = training
-        self.tensors = {}
-        for name, array in weights_of(network).items():
-            t = torch.tensor(array)
-            if t.ndim == 4:
-                t = t.contiguous(memory_format=memory_format)
-            is_parameter = "running" not in name and t.is_floating_point()
-            self.tensors[name] = t.requires_grad_(is_parameter)
+    Layers are made as the description asks for them, at a first run.
+    """
 
-    def parameters(self) -> list[torch.Tensor]:
-        return [t for t in self.tensors.values() if t.requires_grad]
+    def __init__(self, network: Network, memory_format: torch.memory_format, x: Any):
+        super().__init__()
+        self.describe = network.describe
+        self.weights = weights_of(network)
+        self.layers: dict[str, nn.Module] = {}
+        self.eval()
+        with torch.no_grad():
+            self(x)
+        self.to(memory_format=memory_format)
+
+    def forward(self, x: Any) -> Any:
+        return self.describe(self, x)
+
+    def _layer(self, name: str, kind: type[nn.Module], *arguments: Any, **settings: Any) -> Any:
+        prefix = name + "."
+        weights = {
+            key.removeprefix(prefix): torch.tensor(array)
+            for key, array in self.weights.items()
+            if key.startswith(prefix)
+        }
+        if kind in (nn.Conv2d, nn.Linear):
+            settings["bias"] = "bias" in weights
+        layer = kind(*arguments, **settings)
+        layer.load_state_dict(weights)
+        self.layers[name] = layer
+        self.add_module("layer_" + name.replace(".", "_"), layer)
+        return layer.train(self.training)
 
     def conv(self, x: Any, name: str, stride: int = 1, padding: int = 0) -> Any:
-        bias = self.tensors.get(name + ".bias")
-        return TF.conv2d(x, self.tensors[name + ".weight"], bias, stride, padding)
+        layer = self.layers.get(name)
+        if layer is None:
+            O, C, *size = self.weights[name + ".weight"].shape
+            settings = {"stride": stride, "padding": padding}
+            layer = self._layer(name, nn.Conv2d, C, O, tuple(size), **settings)
+        return layer(x)
 
     def batch_norm(self, x: Any, name: str) -> Any:
-        names = ("running_mean", "running_var", "weight", "bias")
-        return TF.batch_norm(x, *[self.tensors[f"{name}.{n}"] for n in names], self.training)
+        layer = self.layers.get(name)
+        if layer is None:
+            kind = nn.BatchNorm2d if x.ndim == 4 else nn.BatchNorm1d
+            layer = self._layer(name, kind, x.shape[1])
+        return layer(x)
 
     def linear(self, x: Any, name: str) -> Any:
-        return TF.linear(x, self.tensors[name + ".weight"], self.tensors.get(name + ".bias"))
+        layer = self.layers.get(name)
+        if layer is None:
+            layer = self._layer(name, nn.Linear, x.shape[1], len(self.weights[name + ".weight"]))
+        return layer(x)
 
     def shortcut(self, x: Any, added: int) -> Any:
         return TF.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, added // 2, added // 2))
@@ -75,14 +104,14 @@ def _optimizer(network: Network, parameters: list[torch.Tensor]) -> torch.optim.
 
 def train_step(network: Network, size: int, variant: str) -> Run:
     """Return a function that does one step of training and returns the loss."""
-    op = _Operations(network, FORMATS[variant], training=True)
     images, targets = network.batch(size)
     x, y = torch.tensor(images).contiguous(memory_format=FORMATS[variant]), torch.tensor(targets)
-    optimizer = _optimizer(network, op.parameters())
+    model = _Model(network, FORMATS[variant], x).train()
+    optimizer = _optimizer(network, list(model.parameters()))
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = _loss(network, network.describe(op, x), y)
+        loss = _loss(network, model(x), y)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -92,12 +121,13 @@ def train_step(network: Network, size: int, variant: str) -> Run:
 
 def inference(network: Network, size: int, variant: str) -> Run:
     """Return a function that computes the network's answers without recording."""
-    op = _Operations(network, FORMATS[variant], training=False)
     x = torch.tensor(network.batch(size)[0]).contiguous(memory_format=FORMATS[variant])
+
+    model = _Model(network, FORMATS[variant], x)
 
     def run() -> Any:
         with torch.no_grad():
-            return network.describe(op, x)
+            return model(x)
 
     return run
 

@@ -100,7 +100,7 @@ def test_the_first_nan_wins():
 @pytest.mark.parametrize("taps", [False, True])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_where_it_does_not_pay_they_follow_each_other(groups, taps):
-    x, w = whole_numbers((2, 4, 6, 6), (4, 4 // groups, 3, 3))
+    x, w = whole_numbers((8, 4, 18, 18), (4, 4 // groups, 3, 3))
     arguments = (*PLAIN[:3], groups)
     expected = one_by_one(x, w, None, arguments, (2, 2), True)
     with mock.patch.object(pooled_conv, "conv2d", wraps=pooled_conv.conv2d) as alone:

@@ -36,7 +36,8 @@ SLACK = 128
 # ns to add one value of a further product. Rows of 64 values, added out of order: (32, 4, 16, 16)
 # by (4, 4, 3, 3), by row 149 µs, otherwise 124, at 0.12 by row seemed the better.
 _ADD = 0.2
-# ns to spread the weights for a span, or to fold them; twice that for tiles that are not gathered.
+# ns to spread the weights for a span, or to fold them; as much to add products by row, and twice as
+# much for tiles that are not gathered.
 # One image, 32×32, 1 → 1 channel, 5×5, by spans of 16 49 µs, by tap 27.
 _SETUP = 5_000
 # Below this BLAS reads transposed weights at least as quickly: 8192 windows of 9 values, 4
@@ -140,7 +141,7 @@ def possible_layouts(
         if KH > 1 and window.stride[0] == 1:
             rows = window.extent(0, OH) / OH
             products = KH * (product_cost(copied, columns) + (_ADD * columns if sums else 0.0))
-            cost = once + (rows * copy + products) / span
+            cost = once + setup + (rows * copy + products) / span
             layouts.append(Layout(span, length, step, True, cost))
     if C == 1:
         layouts.append(_by_tap(OW, out_channels, window))

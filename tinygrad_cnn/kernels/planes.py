@@ -26,6 +26,7 @@ def as_planes(x: Array) -> Array | None:
 
     Examples
     --------
+    >>> import numpy as np
     >>> as_planes(np.ones((2, 3, 4, 4))).shape
     (6, 1, 4, 4)
     """
@@ -41,6 +42,7 @@ def to_planes(x: Array, like: Array) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> to_planes(np.ones((2, 3, 2, 2)), np.ones((2, 3, 4, 4))).shape
     (6, 1, 2, 2)
     """
@@ -53,6 +55,7 @@ def from_planes(planes: Array, like: Array) -> Array:
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.ones((2, 3, 4, 4))
     >>> from_planes(as_planes(x)[:, :, ::2], x).shape
     (2, 3, 2, 4)
