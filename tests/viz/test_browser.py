@@ -170,14 +170,31 @@ CROSSINGS = """found => {
     .map(e => e.getBoundingClientRect());
   const within = (r, p, slack) => p.x > r.left - slack && p.x < r.right + slack
     && p.y > r.top - slack && p.y < r.bottom + slack;
+  // The curve's own points: getPointAtLength measures the whole path anew for each.
+  const points = d => {
+    let here, all = [];
+    for (const [, kind, text] of d.matchAll(/([A-Za-z])([^A-Za-z]*)/g)) {
+      const n = text.trim().split(/[ ,]+/).map(Number);
+      if (kind === 'M') here = n;
+      else if (kind === 'V' || kind === 'C') {
+        const [x1, y1, x2, y2, x, y] = kind === 'C' ? n : [...here, here[0], n[0], here[0], n[0]];
+        for (let i = all.length ? 1 : 0; i <= 60; i++) {
+          const t = i / 60, u = 1 - t;
+          const mix = (a, b, c, e) => u*u*u*a + 3*u*u*t*b + 3*u*t*t*c + t*t*t*e;
+          all.push(new DOMPoint(mix(here[0], x1, x2, x), mix(here[1], y1, y2, y)));
+        }
+        here = [x, y];
+      } else throw new Error(`a path with ${kind}`);
+    }
+    return all;
+  };
   let crossings = 0;
   for (const path of found) {
-    const length = path.getTotalLength(), matrix = path.getScreenCTM();
-    const at = t => path.getPointAtLength(t * length).matrixTransform(matrix);
-    const ends = boxes.filter(r => within(r, at(0), 2) || within(r, at(1), 2));
-    for (let i = 1; i < 60; i++) {
-      if (boxes.some(r => !ends.includes(r) && within(r, at(i / 60), -1))) crossings += 1;
-    }
+    const matrix = path.getScreenCTM();
+    const [first, ...rest] = points(path.getAttribute('d')).map(p => p.matrixTransform(matrix));
+    const last = rest.pop();
+    const others = boxes.filter(r => !within(r, first, 2) && !within(r, last, 2));
+    crossings += rest.filter(p => others.some(r => within(r, p, -1))).length;
   }
   return crossings;
 }"""
