@@ -50,6 +50,7 @@ def check_end_to_end(
         for result in results:
             result.say(Verdict.SKIPPED, "note", "a rule on the way cannot be called; see above")
         return results
+    replay.reuses = all(result.verdict is not Verdict.FAIL for result in nodes)
     whole = _Whole(replay, out, g, options, forward)
     if not np.isfinite(whole.out).all():
         for result in results:
