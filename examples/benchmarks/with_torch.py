@@ -30,7 +30,7 @@ class _Model(nn.Module):
         self.layers: dict[str, nn.Module] = {}
         self.eval()
         with torch.no_grad():
-            self(x)
+            self(x[:1])  # one image: the memory of a batch is a step's own
         self.to(memory_format=memory_format)
 
     def forward(self, x: Any) -> Any:
