@@ -5,7 +5,8 @@ over threads. They are each other's adjoints, for any sizes:
 
     ⟨conv2d(x, w), g⟩ = ⟨x, conv2d_input_gradient(g, w)⟩ = ⟨w, conv2d_weight_gradient(x, g)⟩
 
-Arguments may have any strides. Results of shape (N, C, H, W) lie in memory as (N, H, W, C).
+Arguments may have any strides. Results of shape (N, C, H, W) lie in memory as (N, H, W, C), but as
+(C, N, H, W) where a small convolution makes a few channels of one (see `single`).
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def conv2d(
     Returns
     -------
     array
-        Shape (N, O, OH, OW), channels last in memory,
+        Shape (N, O, OH, OW), in the memory order of this module's results,
         OH = (H + top + bottom − dilation · (KH − 1) − 1) // stride + 1.
 
     Examples
@@ -171,7 +172,7 @@ def conv2d_input_gradient(
     Returns
     -------
     array
-        Shape `input_shape`, channels last in memory.
+        Shape `input_shape`, in the memory order of this module's results.
 
     Examples
     --------

@@ -47,7 +47,7 @@ def to_planes(x: Array, like: Array) -> Array:
     (6, 1, 2, 2)
     """
     ordered = x if like.flags.c_contiguous else x.transpose(1, 0, 2, 3)
-    return ordered.reshape(-1, 1, *x.shape[2:])
+    return ordered.reshape(x.shape[0] * x.shape[1], 1, *x.shape[2:])
 
 
 def from_planes(planes: Array, like: Array) -> Array:

@@ -73,8 +73,8 @@ def conv2d_max_pool2d(
     Returns
     -------
     tuple of array and array or None
-        Maxima and taps i·KW + j, both (N, O, OH // KH, OW // KW), channels last in memory, the taps
-        in the smallest unsigned integer that holds them.
+        Maxima and taps i·KW + j, both (N, O, OH // KH, OW // KW), in the memory order in which
+        `conv2d` leaves its results, the taps in the smallest unsigned integer that holds them.
 
     Examples
     --------
