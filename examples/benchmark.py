@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,8 @@ def main() -> None:
         for title, run in make(settings)
         if not words or any(word in f"{section} {title}" for word in words)
     ]
+    if not cases:
+        sys.exit(f"benchmark.py: error: --only expects part of a name of --list, got {chosen.only}")
     if chosen.list:
         print("\n".join(title for title, _ in cases))
         return
@@ -98,12 +101,20 @@ def main() -> None:
     about += [f"WARNING: {line}" for line in warnings()]
     print("\n".join(about), end="\n\n")
     print(f"{'workload':28}  {'ours':>15}  ratio  {'of which sgemm':>20}  others, same unit")
-    rows = []
-    for _, run in cases:
-        rows.append(run())
-        print(show(rows[-1], peak), flush=True)
+    rows: list[Row] = []
+    stopped = False
+    try:
+        for _, run in cases:
+            rows.append(run())
+            print(show(rows[-1], peak), flush=True)
+    except KeyboardInterrupt:
+        stopped = True
     if chosen.json:
         write_json(chosen.json, about, peak, rows)
+    if stopped:
+        kept = f"; {chosen.json} has the workloads above" if chosen.json else ""
+        print(f"\nstopped{kept}", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

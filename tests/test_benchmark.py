@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -103,14 +104,17 @@ def test_ratios_are_to_the_better_format() -> None:
     assert frameworks.best_torch({"jax": 1.0}) is None
 
 
+COMMAND = [sys.executable, "-W", "error", str(ROOT / "examples" / "benchmark.py")]
+COMMAND += ["--against", "none", "--seconds", "0"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+
+
 def test_it_runs_without_peers_and_writes_what_it_found(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "benchmark.py")]
-    options = ["--against", "none", "--only", "softmax,fan-out", "--seconds", "0"]
     done = subprocess.run(
-        [*command, *options, "--json", str(out)],
+        [*COMMAND, "--only", "softmax,fan-out", "--json", str(out)],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        env=ENVIRONMENT,
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -123,3 +127,40 @@ def test_it_runs_without_peers_and_writes_what_it_found(tmp_path: Path) -> None:
     assert "threads:" in done.stdout
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         assert (f"WARNING: {name}=" in done.stdout) == (name in os.environ)
+
+
+def test_a_name_that_no_workload_has_is_an_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--only", "nosuch"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("--only expects part of a name of --list, got nosuch\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups to interrupt")
+def test_stopped_by_ctrl_c_it_keeps_what_it_found(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    process = subprocess.Popen(
+        [*COMMAND, "--only", "fan-out,chain of 1000000", "--json", str(out)],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("fan-out"):
+            break
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == f"\nstopped; {out} has the workloads above\n"
+    figures = json.loads(out.read_text(encoding="utf-8"))
+    assert [row["name"] for row in figures["rows"]] == ["fan-out of 10000"]

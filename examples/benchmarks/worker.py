@@ -128,4 +128,7 @@ def _main(framework: str, threads: str, clock: str, workload: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    try:
+        _main(*sys.argv[1:])
+    except KeyboardInterrupt:  # the benchmark says it
+        sys.exit(130)
