@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,7 @@ def test_stopped_by_ctrl_c_it_keeps_what_it_found(tmp_path: Path) -> None:
     for line in process.stdout:
         if line.startswith("fan-out"):
             break
+    time.sleep(1)  # the next one's worker is at work
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
