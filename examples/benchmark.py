@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,18 @@ def write_json(path: Path, about: list[str], peak: float, rows: list[Row]) -> No
     temporary.replace(path)
 
 
+def measure(runs: list[Callable[[], Row]], peak: float) -> tuple[list[Row], bool]:
+    """Print a row for each run; return the rows, and whether Ctrl-C left some out."""
+    rows: list[Row] = []
+    try:
+        for run in runs:
+            rows.append(run())
+            print(show(rows[-1], peak), flush=True)
+    except KeyboardInterrupt:
+        return rows, True
+    return rows, False
+
+
 def main() -> None:
     """Run the workloads that were asked for."""
     chosen = arguments()
@@ -101,14 +114,7 @@ def main() -> None:
     about += [f"WARNING: {line}" for line in warnings()]
     print("\n".join(about), end="\n\n")
     print(f"{'workload':28}  {'ours':>15}  ratio  {'of which sgemm':>20}  others, same unit")
-    rows: list[Row] = []
-    stopped = False
-    try:
-        for _, run in cases:
-            rows.append(run())
-            print(show(rows[-1], peak), flush=True)
-    except KeyboardInterrupt:
-        stopped = True
+    rows, stopped = measure([run for _, run in cases], peak)
     if chosen.json:
         write_json(chosen.json, about, peak, rows)
     if stopped:

@@ -110,16 +110,20 @@ COMMAND += ["--against", "none", "--seconds", "0"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
 
 
-def test_it_runs_without_peers_and_writes_what_it_found(tmp_path: Path) -> None:
-    out = tmp_path / "figures.json"
-    done = subprocess.run(
-        [*COMMAND, "--only", "softmax,fan-out", "--json", str(out)],
-        cwd=tmp_path,
+def run_to_the_end(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *options],
+        cwd=folder,
         env=ENVIRONMENT,
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
+
+
+def test_it_runs_without_peers_and_writes_what_it_found(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    done = run_to_the_end(tmp_path, "--only", "softmax,fan-out", "--json", str(out))
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text(encoding="utf-8"))
     names = [row["name"] for row in figures["rows"]]
@@ -131,14 +135,7 @@ def test_it_runs_without_peers_and_writes_what_it_found(tmp_path: Path) -> None:
 
 
 def test_a_name_that_no_workload_has_is_an_error(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*COMMAND, "--only", "nosuch"],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    done = run_to_the_end(tmp_path, "--only", "nosuch")
     assert done.returncode == 1
     assert done.stderr.endswith("--only expects part of a name of --list, got nosuch\n")
 

@@ -36,41 +36,35 @@ class _Model(nn.Module):
     def forward(self, x: Any) -> Any:
         return self.describe(self, x)
 
-    def _layer(self, name: str, kind: type[nn.Module], *arguments: Any, **settings: Any) -> Any:
+    def _layer(self, x: Any, name: str, **settings: int) -> Any:
+        layer = self.layers.get(name)
+        if layer is None:
+            layer = self.layers[name] = self._made(name, x.ndim, settings)
+            self.add_module("layer_" + name.replace(".", "_"), layer)
+        return layer(x)
+
+    conv = batch_norm = linear = _layer
+
+    def _made(self, name: str, dimensions: int, settings: dict[str, int]) -> nn.Module:
+        """Make the layer that has these weights; for images, or for rows."""
         prefix = name + "."
         weights = {
             key.removeprefix(prefix): torch.tensor(array)
             for key, array in self.weights.items()
             if key.startswith(prefix)
         }
-        if kind in (nn.Conv2d, nn.Linear):
-            settings["bias"] = "bias" in weights
-        layer = kind(*arguments, **settings)
+        outputs, *inputs = weights["weight"].shape
+        bias = "bias" in weights
+        layer: nn.Module
+        if "running_mean" in weights:
+            layer = (nn.BatchNorm2d if dimensions == 4 else nn.BatchNorm1d)(outputs)
+        elif len(inputs) == 3:
+            channels, *size = inputs
+            layer = nn.Conv2d(channels, outputs, tuple(size), bias=bias, **settings)
+        else:
+            layer = nn.Linear(*inputs, outputs, bias=bias)
         layer.load_state_dict(weights)
-        self.layers[name] = layer
-        self.add_module("layer_" + name.replace(".", "_"), layer)
-        return layer.train(self.training)
-
-    def conv(self, x: Any, name: str, stride: int = 1, padding: int = 0) -> Any:
-        layer = self.layers.get(name)
-        if layer is None:
-            O, C, *size = self.weights[name + ".weight"].shape
-            settings = {"stride": stride, "padding": padding}
-            layer = self._layer(name, nn.Conv2d, C, O, tuple(size), **settings)
-        return layer(x)
-
-    def batch_norm(self, x: Any, name: str) -> Any:
-        layer = self.layers.get(name)
-        if layer is None:
-            kind = nn.BatchNorm2d if x.ndim == 4 else nn.BatchNorm1d
-            layer = self._layer(name, kind, x.shape[1])
-        return layer(x)
-
-    def linear(self, x: Any, name: str) -> Any:
-        layer = self.layers.get(name)
-        if layer is None:
-            layer = self._layer(name, nn.Linear, x.shape[1], len(self.weights[name + ".weight"]))
-        return layer(x)
+        return layer.eval()  # as the model is when layers are made
 
     def shortcut(self, x: Any, added: int) -> Any:
         return TF.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, added // 2, added // 2))
@@ -122,7 +116,6 @@ def train_step(network: Network, size: int, variant: str) -> Run:
 def inference(network: Network, size: int, variant: str) -> Run:
     """Return a function that computes the network's answers without recording."""
     x = torch.tensor(network.batch(size)[0]).contiguous(memory_format=FORMATS[variant])
-
     model = _Model(network, FORMATS[variant], x)
 
     def run() -> Any:

@@ -232,7 +232,7 @@ def sum_over_positions(columns: Array, g: Array, layout: Layout) -> Array:
         return total
     if layout.by_row:
         g = g.transpose(1, 0, 2, 3)
-    if layout.span > 1:
+    if layout.span > 1:  # a row of several outputs has their channels side by side
         g = c_ordered(g)
     return sum_of_products(columns, g.reshape(columns.shape[1], -1))  # (positions / span, span·O)
 
