@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,38 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.threads import parallel
 
-__all__ = ["GRAIN", "c_ordered", "contiguous", "copy_into"]
+__all__ = ["GRAIN", "block_type", "c_ordered", "contiguous", "copy_into"]
 
 Array = npt.NDArray[Any]
 
 # Elements worth a thread in formulas of several steps, and in copies to another order.
 GRAIN = 1 << 16
-# Channels up to which one at a time is quicker, and positions from which it is.
-_FEW, _MANY = 6, 1 << 10
+# Channels up to which one at a time is quicker.
+_FEW = 6
+# Positions from which that is so, and blocks from which it is worth 3 µs to look for them.
+_MANY = 1 << 10
+
+
+# NumPy starts a loop for each run of values that lie together in both memories; a block is one
+# value, moved by memmove. One thread: pixels of 16 channels to pooling windows, (128, 16, 28, 28),
+# 0.71 ms -> 0.38; of 4 channels 2.2 -> 0.22; a convolution's windows of 64 values 87 µs -> 59.
+@lru_cache(maxsize=1024)
+def block_type(size: int) -> np.dtype[Any]:
+    """Return a dtype for blocks of `size` bytes, which can be copied and nothing else.
+
+    Examples
+    --------
+    >>> pixels = np.ones((2, 3), np.float32).view(block_type(12))
+    >>> pixels.shape
+    (2, 1)
+    """
+    return np.dtype((np.void, size))
 
 
 # NumPy's innermost loop is along the target's last axis, here 3 or 4 values. To channels last, one
 # thread: (32, 4, 16, 16) 81 µs -> 22; (256, 3, 16, 16) 350 -> 96; with 8 channels no difference.
 def copy_into(target: Array, source: Array) -> None:
-    """Copy `source` to `target`, both of shape (…, C), in whichever order it is quicker.
+    """Copy `source` to `target`, both of shape (…, C) and one dtype, in the quickest order.
 
     Examples
     --------
@@ -33,12 +52,27 @@ def copy_into(target: Array, source: Array) -> None:
            [1., 1., 1.]])
     """
     channels = target.shape[-1]
-    many = 1 < channels <= _FEW and target.size >= _MANY * channels
-    if many and source.strides[-1] != source.itemsize:
-        for channel in range(channels):
-            target[..., channel] = source[..., channel]
-    else:
-        target[...] = source
+    if channels > 1 and target.size >= _MANY * channels:
+        if source.strides[-1] == source.itemsize:
+            target, source = _as_blocks(target, source)
+        elif channels <= _FEW:
+            for channel in range(channels):
+                target[..., channel] = source[..., channel]
+            return
+    target[...] = source
+
+
+def _as_blocks(target: Array, source: Array) -> tuple[Array, Array]:
+    """View as blocks what lies together in both arrays; the arrays themselves if that is a lot."""
+    size, axes = source.itemsize, source.ndim
+    while axes and target.strides[axes - 1] == source.strides[axes - 1] == size:
+        axes -= 1
+        size *= source.shape[axes]
+    if axes == source.ndim or source.nbytes < _MANY * size:
+        return target, source
+    outer, block = source.shape[:axes], block_type(size)
+    blocks = target.reshape(*outer, -1).view(block), source.reshape(*outer, -1).view(block)
+    return blocks[0][..., 0], blocks[1][..., 0]
 
 
 def c_ordered(x: Array) -> Array:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.copies import copy_into
 from tinygrad_cnn.kernels.planes import as_planes, from_planes
 from tinygrad_cnn.kernels.pool import (
     Index,
@@ -101,7 +102,7 @@ def copy_by_place(source: Array, kernel_size: Pair, out_shape: tuple[int, ...]) 
     n, OH, OW, C = out_shape
     windows = source[:, : OH * KH, : OW * KW].reshape(n, OH, KH, OW, KW, C)
     copy = np.empty((KH, KW, *out_shape), source.dtype)
-    copy[...] = windows.transpose(2, 4, 0, 1, 3, 5)
+    copy_into(copy, windows.transpose(2, 4, 0, 1, 3, 5))
     return copy.reshape(KH * KW, *out_shape)
 
 

@@ -165,7 +165,9 @@ channels_first: Callable[[Array], Array] = methodcaller("transpose", 0, 3, 1, 2)
 """View (N, H, W, C) as (N, C, H, W)."""
 
 
-def sweep_images(step: Callable[..., None], size: int, *arrays: Array) -> None:
+def sweep_images(
+    step: Callable[..., None], size: int, *arrays: Array, block_size: int = _BLOCK
+) -> None:
     """Call `step` on blocks of images, threads side by side; `size` elements in all."""
     if size <= _GRAIN:
         step(*arrays)
@@ -174,7 +176,7 @@ def sweep_images(step: Callable[..., None], size: int, *arrays: Array) -> None:
     per_image = max(1, size // max(1, images))
 
     def work(start: int, stop: int) -> None:
-        block = part_size(stop - start, _BLOCK / per_image)
+        block = part_size(stop - start, block_size / per_image)
         for i in range(start, stop, block):
             step(*(array[i : min(i + block, stop)] for array in arrays))
 

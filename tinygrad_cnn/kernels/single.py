@@ -46,9 +46,9 @@ class _Single:
         source = x if cut.reads_input else padded_input(x, cut, tile)
         gathered: Array | None = None
         if cut.copies:
-            shape, strides = tile.windows
-            gathered = np.empty(shape, x.dtype)
-            gathered[...] = np.ndarray(shape, x.dtype, source, tile.offset, strides)
+            shape, strides, dtype = tile.blocks
+            gathered = np.empty(shape, dtype)
+            gathered[...] = np.ndarray(shape, dtype, source, tile.offset, strides)
         return matrix_of(tile, source, gathered, x.dtype)
 
 

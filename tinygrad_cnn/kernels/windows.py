@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.copies import copy_into
+from tinygrad_cnn.kernels.copies import block_type, copy_into
 from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout
 from tinygrad_cnn.kernels.products import unpacked_parts
 from tinygrad_cnn.kernels.program import Calls, Scratch, clear
@@ -59,6 +59,14 @@ class View(NamedTuple):
     strides: Shape
 
 
+class Blocks(NamedTuple):
+    """Windows as they are copied: what lies together in memory is one value of this dtype."""
+
+    shape: Shape
+    strides: Shape
+    dtype: np.dtype[Any]
+
+
 class Tile(NamedTuple):
     """Some images, and some output rows of theirs."""
 
@@ -74,6 +82,8 @@ class Tile(NamedTuple):
     """Byte at which the tile begins, in the input or in the buffer."""
     windows: View
     """The windows in the input or the buffer, uncopied, in the order in which they are copied."""
+    blocks: Blocks
+    """The same for copies."""
     matrix: View
     """The windows as rows of a matrix: in the copy, or uncopied."""
 
@@ -256,6 +266,7 @@ class Cut:
             tuple(edge for edge in edges if edge.start < edge.stop),
             ((i * H + first) * W - left) * C * self.plan.itemsize if self.reads_input else 0,
             windows,
+            self._blocks(windows),
             self._matrix(j - i, stop - start, windows),
         )
 
@@ -290,6 +301,15 @@ class Cut:
             shape = (self.plan.window.extent(0, rows), n, spans, length, C)
             return View(shape, (row, image, span * across, step_bytes, channel))
         return View((n, rows, spans, *tap), (image, down, span * across, *tap_strides))
+
+    def _blocks(self, windows: View) -> Blocks:
+        size, axes = self.plan.itemsize, len(windows.shape)
+        while axes and windows.strides[axes - 1] == size:
+            axes -= 1
+            size *= windows.shape[axes]
+        single = axes == len(windows.shape)
+        dtype = np.dtype(f"u{size}") if single else block_type(size)
+        return Blocks(windows.shape[:axes], windows.strides[:axes], dtype)
 
     def _positions(self, rows: int) -> int:
         """Count the positions of `rows` output rows of one image, those between rows too."""
@@ -356,8 +376,10 @@ class Gatherer(InputTiles):
         """Return what makes the matrix of a tile, which is there until the next one's."""
         calls = self.padding(tile)
         if self.buffer is not None:
-            gathered: Array = np.ndarray(tile.windows.shape, self.x.dtype, self.buffer)
-            calls.append((np.copyto, (gathered, self.windows(tile))))
+            shape, strides, dtype = tile.blocks
+            gathered: Array = np.ndarray(shape, dtype, self.buffer)
+            windows: Array = np.ndarray(shape, dtype, self.source, tile.offset, strides)
+            calls.append((np.copyto, (gathered, windows)))
         return calls
 
     def columns(self, tile: Tile) -> Array:
