@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks import frameworks, layers
 from benchmarks.frameworks import CAPTURED, OURS
+from benchmarks.machine import blas_product
 from benchmarks.networks import NETWORKS, SIZES
 from benchmarks.timing import exponent, interleave, sampler
 from benchmarks.worker import Worker, import_seconds
@@ -186,11 +187,13 @@ def _two_threads(settings: Settings, name: str, size: int) -> Row:
 
         return run
 
-    # Always by the wall clock: processor time does not see what a second thread brings.
-    runs = {"1": sampler(on(1), "wall"), "2": sampler(on(2), "wall")}
-    times = interleave(runs, settings.seconds)
+    # Always by the wall clock: processor time does not see what a second thread brings. Products
+    # of large matrices show what the machine has to give at that moment.
+    runs = {"1": on(1), "2": on(2), "BLAS 1": blas_product(1), "BLAS 2": blas_product(2)}
+    times = interleave({name: sampler(run, "wall") for name, run in runs.items()}, settings.seconds)
     tinygrad_cnn.set_num_threads(settings.threads)
     note = f"{times['1'] / times['2']:.2f} times as fast as one thread, {1e3 * times['1']:.1f} ms"
+    note += f"; BLAS's products {times['BLAS 1'] / times['BLAS 2']:.2f}"
     return Row(f"{name} {size} two threads", {OURS: times["2"]}, note=note)
 
 
