@@ -11,6 +11,7 @@ import tinygrad_cnn.functional as F
 from tinygrad_cnn import engine, grad, manual_seed, models, nn, tensor
 from tinygrad_cnn.kernels import activation, norm, pending
 from tinygrad_cnn.kernels.pending import Pending
+from tinygrad_cnn.ops import norm as norm_ops
 from tinygrad_cnn.ops.activation import Relu
 
 NEVER = 1 << 62
@@ -50,10 +51,32 @@ def shared_input():
     return Net()
 
 
+class OneByOne(nn.Module):
+    """A normalisation, and functions that follow it."""
+
+    def __init__(self, follow) -> None:
+        super().__init__()
+        self.norm, self.follow = nn.BatchNorm2d(2), follow
+
+    def forward(self, x):
+        return self.follow(self.norm(x))
+
+
 MODELS = {
     "residual": (lambda: models.ResNet20(), (4, 3, 32, 32)),
-    "batchnorm": (lambda: models.BatchNorm(), (6, 1, 28, 28)),
     "no normalisation": (lambda: models.MnistExample(), (3, 1, 28, 28)),
+    "a ReLU, then a pool": (
+        lambda: OneByOne(lambda y: F.max_pool2d(F.relu(y), 2)),
+        (5, 2, 12, 12),
+    ),
+    "a pool, a sum, then a ReLU": (
+        lambda: OneByOne(lambda y: F.relu(F.max_pool2d(y, 2) + 0.5)),
+        (5, 2, 12, 12),
+    ),
+    "a sum, a pool, then a ReLU": (
+        lambda: OneByOne(lambda y: F.relu(F.max_pool2d(y + 0.5, 2))),
+        (5, 2, 12, 12),
+    ),
     "shared": (shared_input, (5, 3, 12, 12)),
 }
 
@@ -66,6 +89,62 @@ def test_gradients_are_the_same_bits(name):
     for pending_from in (1, 3000):
         for mine, expected in zip(gradients(model, x, pending_from), at_once, strict=True):
             np.testing.assert_array_equal(mine, expected)
+
+
+def pooled(added=False):
+    """Normalise, rectify and pool; or normalise, pool, add and rectify."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            layers = [nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)]
+            layers += [nn.MaxPool2d(2)] if added else [nn.ReLU(), nn.MaxPool2d(2)]
+            self.body = nn.Sequential(*layers)
+
+        def forward(self, x):
+            y = self.body(x)
+            return F.relu(y + 0.5) if added else y
+
+    return Net()
+
+
+POOLED = {
+    "the network of the notebook": (lambda: models.BatchNorm(), 1),
+    "ReLU and pool": (pooled, 1),
+    "a sum between pool and ReLU": (lambda: pooled(added=True), 0),
+}
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_pool_and_normalisation_are_differentiated_at_once(name):
+    model, times = POOLED[name]
+    x = images(6, 1, 28, 28)
+    at_once = mock.Mock(wraps=norm_ops.normalize_max_pool2d_gradient)
+    with mock.patch.object(norm_ops, "normalize_max_pool2d_gradient", at_once):
+        expected = gradients(model, x, NEVER)
+        assert not at_once.called
+        results = gradients(model, x, 1)
+        assert at_once.call_count == times
+    wide = gradients(lambda: model().double(), x.astype(np.float64), NEVER)
+    for mine, other, exact in zip(results, expected, wide, strict=True):
+        limit = 2 * np.abs(other - exact).max() + 1e-6 * np.abs(exact).max()
+        np.testing.assert_allclose(mine, exact, rtol=0, atol=limit)
+
+
+def test_hooks_see_the_gradient_between_pool_and_normalisation():
+    seen = {}
+    for size in (1, NEVER):
+        x = tensor(images(3, 2, 8, 8, dtype=np.float64), requires_grad=True)
+        norm_layer = nn.BatchNorm2d(2).double()
+        with mock.patch.object(engine, "PENDING_SIZE", size):
+            y = norm_layer(x)
+            z = F.relu(F.max_pool2d(y, 2))
+            hooked = []
+            y.register_hook(lambda g, hooked=hooked: hooked.append(g.numpy()))
+            F.sum(z**2).backward()
+        seen[size] = [hooked[0], x.grad.numpy()]
+    for mine, expected in zip(seen[1], seen[NEVER], strict=True):
+        np.testing.assert_array_equal(mine, expected)
 
 
 def test_a_residual_block_sweeps_neither_for_the_sum_nor_for_the_relu():

@@ -29,6 +29,7 @@ __all__ = [
     "Affine",
     "batch_norm_eval_gradient",
     "batch_norm_gradient",
+    "gradient_sums",
     "normalize",
 ]
 
@@ -230,7 +231,7 @@ def batch_norm_gradient(
         return _few_rows_gradient(grads, matrix, x.shape, mean, inverse_std, weight)
     count = max(1, matrix.shape[0])
     fold = _foldable(mean, inverse_std)
-    grads, total, product = _gradient_sums(g, matrix, mean, fold)
+    grads, total, product = gradient_sums(g, matrix, mean, fold)
     out = np.empty_like(matrix)
     scale = _scale(inverse_std, weight)
     slope = product * inverse_std.astype(np.float64) ** 2 / count
@@ -273,7 +274,7 @@ def _few_rows_gradient(
     return _from_positions(normal, shape), gweight, total
 
 
-def _gradient_sums(
+def gradient_sums(
     g: Array | Pending, matrix: Array, mean: Array, fold: bool
 ) -> tuple[Array, Array, Array]:
     """Return ``g`` (P, C), and the sums of ``g`` and ``g · (x − mean)``, (C,) in float64."""
@@ -316,7 +317,7 @@ def batch_norm_eval_gradient(
     >>> batch_norm_eval_gradient(np.array([[1.0]]), np.array([[5.0]]), 3 * one, 2 * one)
     (array([[2.]]), array([4.]), array([1.]))
     """
-    _, total, product = _gradient_sums(g, positions(x), mean, _foldable(mean, inverse_std))
+    _, total, product = gradient_sums(g, positions(x), mean, _foldable(mean, inverse_std))
     scale = _scale(inverse_std, weight)
     gx = normalize(g, np.zeros_like(mean), scale.astype(x.dtype))
     return gx, (product * inverse_std).astype(x.dtype), total.astype(x.dtype)

@@ -1,4 +1,7 @@
-"""Batch normalisation and max-pooling in one: what is normalised never leaves the cache."""
+"""Batch normalisation and max-pooling in one: what is normalised never leaves the cache.
+
+Nor does what their gradients pass each other.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.max_pool import copy_by_place, pool_and_rectify, write_maxima
-from tinygrad_cnn.kernels.moments import FEW_ROWS
-from tinygrad_cnn.kernels.norm import Affine, normalize
+from tinygrad_cnn.kernels.moments import FEW_ROWS, FOLDABLE_OFFSET
+from tinygrad_cnn.kernels.norm import Affine, batch_norm_gradient, gradient_sums, normalize
+from tinygrad_cnn.kernels.pending import Pending
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
-from tinygrad_cnn.kernels.rows import rectify
+from tinygrad_cnn.kernels.reduce import positions
+from tinygrad_cnn.kernels.rows import ROW, apply_row, rectify, repeated
+from tinygrad_cnn.kernels.taps import write_blocks
 from tinygrad_cnn.kernels.threads import parallel, part_size
 
-__all__ = ["normalize_max_pool2d"]
+__all__ = ["normalize_max_pool2d", "normalize_max_pool2d_gradient"]
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -92,3 +98,100 @@ def normalize_max_pool2d(
 
     parallel(work, N, grain=-(-_GRAIN // max(1, per_image)))
     return channels_first(out), None if chosen is None else channels_first(chosen)
+
+
+# Two threads, (1000, 16, 28, 28): masked, scattered and then differentiated 16.2 ms, at once 10.8;
+# (128, 16, 28, 28) 2.1 and 1.6.
+def normalize_max_pool2d_gradient(
+    g: Pending,
+    x: Array,
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """Differentiate `normalize_max_pool2d` with a ReLU, by the batch's own statistics.
+
+    As `batch_norm_gradient`, which has the formulas, of what the pool passes on. That is 0 but at
+    one pixel of each block, where the normalisation's result is known: the maximum that came out,
+    where it is positive, and elsewhere the gradient is 0. So ``Σ g · x̂`` is
+    ``(Σ g · out − bias · Σ g) / weight`` over the blocks.
+
+    Parameters
+    ----------
+    g
+        Gradient of `x` normalised, pending: `Pending.gate` is what `normalize_max_pool2d` returned,
+        `Pending.pooling` has its taps.
+    x
+        Shape (N, C, H, W).
+    mean, inverse_std, weight, bias
+        What `x` was normalised by: shape (C,), or None for 1 and 0.
+
+    Returns
+    -------
+    tuple of arrays
+        Gradients of `x` (channels-last memory), of the weight and of the bias, (C,) each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tinygrad_cnn.kernels.pending import Pooling
+    >>> x, zero, one = np.arange(4.0).reshape(1, 1, 2, 2), np.zeros(1), np.ones(1)
+    >>> out, taps = normalize_max_pool2d(x, zero, one, None, None, (2, 2), relu=True, taps=True)
+    >>> pooling = Pooling(taps, x.shape, ((2, 2), (2, 2)))
+    >>> g = Pending(np.ones((1, 1, 1, 1)), gate=out, pooling=pooling)
+    >>> normalize_max_pool2d_gradient(g, x, zero, one)[1:]
+    (array([3.]), array([1.]))
+    """
+    out, pooling = g.gate, g.pooling
+    assert out is not None
+    assert pooling is not None
+    N, C, H, W = x.shape
+    OH, OW = out.shape[2:]
+    KH, KW = pooling.settings[0]
+    tiled = (OH * KH, OW * KW) == (H, W) and 2 <= KH * KW <= 256
+    if not tiled or N * H * W <= FEW_ROWS or not _is_recoverable(weight, bias):
+        return batch_norm_gradient(g, x, mean, inverse_std, weight)
+    scale = inverse_std.astype(np.float64)  # (C,)
+    gated = Pending(*g.terms, gate=out)
+    pooled, total, gweight = gradient_sums(gated, positions(out), np.zeros_like(mean), fold=True)
+    if bias is not None:
+        gweight -= total * bias
+    if weight is not None:
+        gweight /= weight
+        scale *= weight
+    per_image, count = H * W * C, N * H * W
+    # What is taken off: scale · (mean(g) + x̂ · mean(g · x̂)).
+    means = scale * gweight / count, scale * total / count
+    affine = Affine(mean, inverse_std, *means, H * W, x.dtype)
+    scale_row = repeated(scale, -(-ROW // C), x.dtype)
+    images, taps = positions(x).reshape(N, per_image), channels_last(pooling.taps)
+    gradients = pooled.reshape(N, OH, OW, C)
+    gx = np.empty((N, OH, KH, OW, KW, C), x.dtype)
+    most = _BLOCK / per_image
+
+    def work(start: int, stop: int) -> None:
+        some = part_size(stop - start, most)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for i in range(start, stop, some):
+                part = slice(i, min(i + some, stop))
+                apply_row(np.multiply, gradients[part], scale_row, out=gradients[part])
+                write_blocks(gradients[part], taps[part], gx[part])
+                source, target = images[part], gx[part].reshape(-1, per_image)
+                taken = np.empty_like(source)
+                affine(source, taken)
+                np.subtract(target, taken, out=target)
+
+    parallel(work, N, grain=-(-_GRAIN // per_image))
+    return (
+        channels_first(gx.reshape(N, H, W, C)),
+        gweight.astype(x.dtype),
+        total.astype(x.dtype),
+    )
+
+
+def _is_recoverable(weight: Array | None, bias: Array | None) -> bool:
+    """Whether ``out − bias`` still has the digits of ``x̂ · weight``, in every channel."""
+    least = 1.0 if weight is None else np.abs(weight)
+    most = 0.0 if bias is None else np.abs(bias)
+    return bool(np.all(most <= FOLDABLE_OFFSET * least) and np.all(least > 0))

@@ -22,7 +22,7 @@ from tinygrad_cnn.kernels.pool import (
     sweep_images,
 )
 
-__all__ = ["flat_indices", "gather_taps", "scatter_taps"]
+__all__ = ["flat_indices", "gather_taps", "scatter_taps", "write_blocks"]
 
 Array = npt.NDArray[Any]
 
@@ -167,23 +167,37 @@ def _scatter_to_blocks(g: Array, taps: Array, out: Array, kernel_size: Pair) -> 
     N, C, OH, OW = taps.shape
     KH, KW = kernel_size
     blocks = out.reshape(N, OH, KH, OW, KW, C)
-    numbers = _tap_numbers(KH, KW, taps.dtype)
-
-    def step(g_bits: Array, chosen: Array, blocks: Array) -> None:
-        by_tap = _bits(blocks).transpose(2, 4, 0, 1, 3, 5)  # (KH, KW, n, OH, OW, C)
-        # Behind a fully connected layer it is channels-first: read once, not once a tap.
-        g_bits = np.ascontiguousarray(g_bits)
-        mask = chosen == numbers
-        if blocks.size <= _FEW:
-            np.multiply(g_bits, mask, out=by_tap)
-        else:  # the mask is cast apart, as in `relu_gradient`
-            parts = mask.astype(g_bits.dtype)
-            np.multiply(g_bits, parts, out=parts)
-            copy_into(by_tap, parts)
-
-    arrays = _bits(channels_last(g)), channels_last(taps), blocks
-    sweep_images(step, out.size, *arrays, block_size=_BLOCK)
+    arrays = channels_last(g), channels_last(taps), blocks
+    sweep_images(write_blocks, out.size, *arrays, block_size=_BLOCK)
     return channels_first(out)
+
+
+def write_blocks(g: Array, taps: Array, blocks: Array) -> None:
+    """Write each number of `g` where its tap points in its block of pixels, and 0 elsewhere.
+
+    Shapes (n, OH, OW, C) twice, any strides, and (n, OH, KH, OW, KW, C), `taps` being i·KW + j.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> g, tap = np.full((1, 1, 1, 1), 7.0), np.ones((1, 1, 1, 1), np.uint8)
+    >>> block = np.empty((1, 1, 2, 1, 2, 1))
+    >>> write_blocks(g, tap, block)
+    >>> block.reshape(2, 2)
+    array([[0., 7.],
+           [0., 0.]])
+    """
+    KH, KW = blocks.shape[2], blocks.shape[4]
+    by_tap = _bits(blocks).transpose(2, 4, 0, 1, 3, 5)  # (KH, KW, n, OH, OW, C)
+    # Behind a fully connected layer it is channels-first: read once, not once a tap.
+    bits = np.ascontiguousarray(_bits(g))
+    mask = taps == _tap_numbers(KH, KW, taps.dtype)
+    if blocks.size <= _FEW:
+        np.multiply(bits, mask, out=by_tap)
+    else:  # the mask is cast apart, as in `relu_gradient`
+        parts = mask.astype(bits.dtype)
+        np.multiply(bits, parts, out=parts)
+        copy_into(by_tap, parts)
 
 
 @lru_cache(maxsize=1024)

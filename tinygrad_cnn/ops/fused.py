@@ -226,7 +226,8 @@ def batch_norm_then(
         else:
             block = plan.pool.kernel_size
             out, taps = normalize_max_pool2d(x, *constants, block, plan.relu, recording)
-        return out, plan.aux((mean, var), taps) if recording else ()
+        pooled = plan.relu and taps is not None
+        return out, plan.aux((mean, var, pooled), taps) if recording else ()
 
     y = apply_together(compute, plan.steps, (input, weight, bias), addend)
     move_statistics(running_mean, running_var, mean, var, momentum, input.shape)

@@ -13,6 +13,8 @@ from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.kernels import layer_norm as layer_kernels
 from tinygrad_cnn.kernels import norm as kernels
 from tinygrad_cnn.kernels.moments import batch_statistics
+from tinygrad_cnn.kernels.pending import Pending
+from tinygrad_cnn.kernels.pooled_norm import normalize_max_pool2d_gradient
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.reduce import mean as mean_over
@@ -22,7 +24,10 @@ Operand = TensorBase | Array
 
 
 class BatchNorm(Op):
-    """Normalise each channel by the batch's own mean and biased variance; aux: mean, variance."""
+    """Normalise each channel by the batch's own mean and biased variance.
+
+    aux: mean, variance, and whether a max-pool and a ReLU that alone read the result came with it.
+    """
 
     __slots__ = ("eps",)
     saves = ("x", "weight", "bias")
@@ -35,7 +40,7 @@ class BatchNorm(Op):
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
         mean, var = batch_statistics(x)
-        return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var)
+        return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var, False)
 
     def inverse_std(self, var: Any) -> Any:
         """Return ``1 / √(var + eps)``."""
@@ -44,8 +49,12 @@ class BatchNorm(Op):
     def backward(
         self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
     ) -> tuple[Any, ...]:
-        mean, var = aux
-        return kernels.batch_norm_gradient(g, x, mean, self.inverse_std(var), weight)
+        mean, var, pooled = aux
+        constants = mean, self.inverse_std(var), weight
+        came_through_both = type(g) is Pending and g.pooling is not None and g.gate is not None
+        if pooled and came_through_both:
+            return normalize_max_pool2d_gradient(g, x, *constants, bias)
+        return kernels.batch_norm_gradient(g, x, *constants)
 
     def reference(self, x: Any, weight: Any, bias: Any) -> Any:
         """Compute the same in plain operations."""
@@ -154,7 +163,7 @@ def batch_norm(
     check_batch_norm(input, running_mean, running_var, weight, bias, training)
     if not training:
         return BatchNormEval(eps)(input, running_mean, running_var, weight, bias)
-    y, (mean, var) = BatchNorm(eps)(input, weight, bias, with_aux=True)
+    y, (mean, var, _) = BatchNorm(eps)(input, weight, bias, with_aux=True)
     move_statistics(running_mean, running_var, mean, var, momentum, input.shape)
     return y
 

@@ -12,6 +12,7 @@ from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels import avg_pool as average_kernels
 from tinygrad_cnn.kernels import max_pool as kernels
 from tinygrad_cnn.kernels import taps as tap_kernels
+from tinygrad_cnn.kernels.pending import Pending, Pooling
 from tinygrad_cnn.kernels.pool import pool_output_size
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.shape import reshape
@@ -26,6 +27,7 @@ class MaxPool2d(Op):
 
     __slots__ = ("ceil_mode", "dilation", "kernel_size", "padding", "stride")
     has_aux = True  # which tap of each window was chosen
+    takes_pending = True
 
     def __init__(
         self, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
@@ -50,6 +52,8 @@ class MaxPool2d(Op):
         return self.forward(x)[1]
 
     def backward(self, g: Any, out: Any, x: Any, *, aux: Any) -> tuple[Any, ...]:
+        if type(g) is Pending:
+            return (g.scattered(Pooling(aux, x.shape, self._windows)),)
         return (PutTaps(aux, x.shape, *self._windows)(g),)
 
 
