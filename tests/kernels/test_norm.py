@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels import moments
+from tinygrad_cnn.kernels import moments, norm, reduce
 from tinygrad_cnn.kernels.layer_norm import layer_norm, layer_norm_gradient
 from tinygrad_cnn.kernels.moments import batch_statistics
 from tinygrad_cnn.kernels.norm import batch_norm_eval_gradient, batch_norm_gradient, normalize
@@ -48,7 +48,11 @@ def gradient_by_chain_rule(g, x, mean, inverse_std, weight):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("offset", [0.0, 100.0])
 @pytest.mark.parametrize(("dtype", "digits"), [(np.float32, 1e-5), (np.float64, 1e-12)])
-def test_batch_norm_agrees_with_float64(shape, channels_last, threads, offset, dtype, digits):
+def test_batch_norm_agrees_with_float64(
+    monkeypatch, shape, channels_last, threads, offset, dtype, digits
+):
+    monkeypatch.setattr(norm, "_GRAIN_ROWS", 1)
+    monkeypatch.setattr(reduce, "_GRAIN", 1)
     rng = np.random.default_rng(0)
     C, ndim = shape[1], len(shape)
     x = in_layout((rng.standard_normal(shape) + offset).astype(dtype), channels_last)

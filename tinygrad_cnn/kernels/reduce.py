@@ -50,8 +50,11 @@ _ROW_WIDTH = 1 << 10
 # 0.61 with one chain a call, for each call waits for the interpreter's lock.
 _STACKED = 4
 # Values worth a thread. In a training step, where another thread has just written them, a sum of
-# 2 million takes two threads half as long as one: ResNet-20, batch 128, 362 ms -> 338.
-_GRAIN = 1 << 16
+# 2 million takes two threads half as long as one: ResNet-20, batch 128, 362 ms -> 338. Less than
+# half a million takes less time than a thread to wake: a step of `batchnorm`, batch 128, 2 % less.
+_GRAIN = 1 << 18
+# Up to here a matrix is one stack of one chain.
+_ONE_CHAIN = 1 << 16
 # Columns worth a thread, where rows are too few to share out.
 _GRAIN_COLUMNS = 1 << 12
 # Below this np.sum takes less than the 15 µs of overhead of the wide rows.
@@ -196,7 +199,7 @@ def column_sum(matrix: Array) -> Array:
     array([2.e+07], dtype=float32)
     """
     rows, channels = matrix.shape
-    if 0 < matrix.size <= _GRAIN:
+    if 0 < matrix.size <= _ONE_CHAIN:
         shape = chain_shape(rows, channels)
         if shape[2] >= _ROW_WIDTH // 2 and shape[1] > _FEW:
             # For one thread, without a rest: (32, 16, 16, 4) 104 µs -> 23.
