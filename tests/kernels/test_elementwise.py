@@ -4,6 +4,7 @@ import pytest
 from tests.kernels.layouts import LARGE, LAYOUTS, sample
 from tinygrad_cnn.kernels import elementwise as ew
 from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.ops.elementwise import Add, Div, Mul, Sub
 
 
 @pytest.fixture(autouse=True, params=[1, 2, 3])
@@ -122,3 +123,37 @@ def test_embed_splits_images_over_threads(monkeypatch):
     assert cuts == [(0, 32), (32, 64)]
     assert out.sum() == inner.size
     assert out[:, 2:6].min() == 1
+
+
+NUMBERS = [0.0, -0.0, 1.5, -1.5, 0.1, 1e-50, -1e-50, 1e-40, np.pi, np.nan, np.inf, -np.inf, 1e300]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, np.uint8])
+@pytest.mark.parametrize("op", ["add", "subtract", "multiply", "true_divide"])
+def test_operations_with_a_number_are_numpys(op, dtype):
+    rule = {"add": Add(), "subtract": Sub(), "multiply": Mul(), "true_divide": Div()}[op]
+    x = np.array([0, 1, 3, 100], dtype)
+    if x.dtype.kind == "f":
+        x = np.concatenate([x, -x, np.array([np.inf, np.nan], dtype)])
+    with np.errstate(all="ignore"):
+        for number in [*NUMBERS, *reversed(NUMBERS)]:  # twice: from memory, too
+            for a in (x, x[1]):
+                expected = getattr(np, op)(a, number)
+                got = rule.forward(np.asarray(a), number)
+                assert got.dtype == expected.dtype
+                np.testing.assert_array_equal(got, expected)
+                np.testing.assert_array_equal(np.signbit(got), np.signbit(expected))
+
+
+def test_a_number_that_does_not_fit_is_warned_of_each_time():
+    x = np.ones(3, np.float32)
+    for _ in range(2):
+        with pytest.warns(RuntimeWarning, match="overflow"):
+            Mul().forward(x, 1e300)
+
+
+def test_a_remembered_number_cannot_be_written_to():
+    array = ew.constant(2.5, np.dtype(np.float32))
+    with pytest.raises(ValueError, match="read-only"):
+        array[...] = 3
+    assert ew.constant(2.5, np.dtype(np.float32)) is array

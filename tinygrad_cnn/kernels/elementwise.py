@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.copies import GRAIN, contiguous
 from tinygrad_cnn.kernels.threads import parallel, part_size
 
-__all__ = ["PARALLEL_SIZE", "apply", "embed", "map_blocks"]
+__all__ = ["PARALLEL_SIZE", "apply", "constant", "embed", "map_blocks"]
 
 Array = npt.NDArray[Any]
 
@@ -45,6 +45,28 @@ def memory_order(x: Array) -> tuple[int, ...] | None:
         return tuple(range(x.ndim))
     order = _outermost_first(x.strides)
     return order if x.transpose(order).flags.c_contiguous else None
+
+
+# NumPy makes an array of a Python number in every call: x + 1.5, 8 numbers, takes 0.60 µs, and 0.46
+# if that is looked up here.
+@lru_cache(maxsize=1024)
+def constant(number: float, dtype: np.dtype[Any]) -> Any:
+    """Return a number, not 0, as a read-only array of shape () for operands of a dtype.
+
+    If that is not floating-point, or cannot hold the number, the number itself: then NumPy decides,
+    and warns. Not 0, for 0.0 and −0.0 would find the same array.
+
+    Examples
+    --------
+    >>> constant(1.5, np.dtype(np.float32))
+    array(1.5, dtype=float32)
+    """
+    if dtype.kind != "f":
+        return number
+    with np.errstate(over="ignore"):
+        array = np.array(number, dtype)
+    array.flags.writeable = False
+    return number if np.isinf(array) else array
 
 
 def apply(ufunc: np.ufunc, *arrays: Any, out: Array | None = None) -> Any:

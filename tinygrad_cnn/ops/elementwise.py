@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels.elementwise import PARALLEL_SIZE, apply
+from tinygrad_cnn.kernels.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.piecewise import where
 
@@ -28,7 +28,7 @@ class Add(Op):
 
     def forward(self, a: Any, b: Any) -> Any:
         if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return np.add(a, b)
+            return np.add(a, constant(b, a.dtype) if b.__class__ is float and b else b)
         return apply(np.add, a, b)
 
     def backward(self, g: Any, out: Any, a: Any, b: Any) -> tuple[Any, ...]:
@@ -54,7 +54,7 @@ class Sub(Op):
 
     def forward(self, a: Any, b: Any) -> Any:
         if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return np.subtract(a, b)
+            return np.subtract(a, constant(b, a.dtype) if b.__class__ is float and b else b)
         return apply(np.subtract, a, b)
 
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
@@ -81,10 +81,12 @@ class Mul(Op):
 
     def forward(self, a: Any, b: Any) -> Any:
         if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return np.multiply(a, b)
+            return np.multiply(a, constant(b, a.dtype) if b.__class__ is float and b else b)
         return apply(np.multiply, a, b)
 
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
+        if b.__class__ is float and b and g.__class__ is np.ndarray:
+            b = constant(b, g.dtype)
         return g * b if needs[0] else None, g * a if needs[1] else None
 
 
@@ -108,7 +110,7 @@ class Div(Op):
 
     def forward(self, a: Any, b: Any) -> Any:
         if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return np.true_divide(a, b)
+            return np.true_divide(a, constant(b, a.dtype) if b.__class__ is float and b else b)
         return apply(np.true_divide, a, b)
 
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
