@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from tinygrad_cnn.kernels import copies
+from tinygrad_cnn.kernels import conv, copies
 from tinygrad_cnn.kernels.layouts import Layout, Window
 from tinygrad_cnn.kernels.windows import Plan
 
@@ -87,3 +87,20 @@ def test_rows_of_windows_are_gathered_as_one(stride, dilation, channels, values)
     (tile,) = plan.cut((0, 2), (0, size)).tiles
     assert tile.blocks.dtype.itemsize == 4 * values
     assert np.prod(tile.blocks.shape) * values == np.prod(tile.windows.shape)
+
+
+def test_objects_are_copied_one_by_one():
+    source = np.array([[object()] * 4] * 4000, object)[::2]
+    target = np.empty(source.shape, object)
+    copies.copy_into(target, source)
+    assert all(a is b for a, b in zip(target.flat, source.flat, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, ">f4"])
+def test_windows_of_any_floating_point_numbers(dtype):
+    x = np.random.default_rng(0).integers(-3, 4, (8, 1, 14, 14)).astype(dtype)
+    w = np.random.default_rng(1).integers(-3, 4, (4, 1, 3, 3)).astype(dtype)
+    settings = (2, 2), ((1, 1), (1, 1)), (1, 1), 1
+    out = conv.conv2d(x, w, None, *settings)
+    expected = conv.conv2d(x.astype(float), w.astype(float), None, *settings)
+    np.testing.assert_array_equal(out, expected)

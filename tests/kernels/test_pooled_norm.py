@@ -153,11 +153,32 @@ def test_the_gradient_in_blocks_and_threads(monkeypatch, threads):
 
 
 @pytest.mark.parametrize(
-    ("weight", "bias"), [(0.0, 0.0), (1e-3, 1.0), (-1e-3, 1.0), (np.nan, 0.0), (1.0, np.nan)]
+    ("weight", "bias"),
+    [
+        (0.0, 0.0),
+        (1e-3, 1.0),
+        (-1e-3, 1.0),
+        (np.nan, 0.0),
+        (1.0, np.nan),
+        (1e-40, 0.0),
+        (-1e37, 0.0),
+    ],
 )
 def test_where_the_result_has_lost_the_digits_the_input_is_read(monkeypatch, weight, bias):
     in_two = called(monkeypatch, "batch_norm_gradient")
     x, constants = arguments((33, 4, 8, 10))
     constants[2][1], constants[3][1] = weight, bias
     check_gradient(x, constants, (2, 2))
+    assert len(in_two) == 1
+
+
+def test_half_precision_reads_the_input(monkeypatch):
+    in_two = called(monkeypatch, "batch_norm_gradient")
+    x, constants = arguments((33, 4, 8, 10))
+    halves = [c.astype(np.float16) for c in (x, *constants)]
+    gs = [np.random.default_rng(1).normal(size=(33, 4, 4, 5)).astype(np.float16)]
+    mine, expected = pooled_gradient(halves[0], halves[1:], (2, 2), gs)
+    for a, b in zip(mine, expected, strict=True):
+        assert a.dtype == np.float16
+        np.testing.assert_allclose(a, b, atol=5e-3 * np.abs(b).max())
     assert len(in_two) == 1

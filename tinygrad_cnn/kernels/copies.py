@@ -63,12 +63,12 @@ def copy_into(target: Array, source: Array) -> None:
 
 
 def _as_blocks(target: Array, source: Array) -> tuple[Array, Array]:
-    """View as blocks what lies together in both arrays; the arrays themselves if that is a lot."""
+    """View as blocks what lies together in both arrays; the arrays themselves if those are few."""
     size, axes = source.itemsize, source.ndim
     while axes and target.strides[axes - 1] == source.strides[axes - 1] == size:
         axes -= 1
         size *= source.shape[axes]
-    if axes == source.ndim or source.nbytes < _MANY * size:
+    if axes == source.ndim or source.nbytes < _MANY * size or source.dtype.hasobject:
         return target, source
     outer, block = source.shape[:axes], block_type(size)
     blocks = target.reshape(*outer, -1).view(block), source.reshape(*outer, -1).view(block)

@@ -38,14 +38,16 @@ class Pooling(NamedTuple):
 class Pending:
     """The sum of one or two gradients, where a ReLU's result is positive if there is one.
 
+    With a max-pool before that, the gradient of the pool's input, which has the input's `shape`.
+
     Parameters
     ----------
     terms
         Of one shape and dtype, any strides.
     gate
-        The ReLU's result, or None; of the same shape and dtype.
+        The ReLU's result, or None; of the terms' shape and dtype.
     pooling
-        A max-pool before the ReLU, to whose input the gradient is passed on, or None.
+        The max-pool, whose result has the terms' shape; or None.
 
     Examples
     --------

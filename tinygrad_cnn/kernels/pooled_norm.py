@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.max_pool import copy_by_place, pool_and_rectify, write_maxima
-from tinygrad_cnn.kernels.moments import FEW_ROWS, FOLDABLE_OFFSET
+from tinygrad_cnn.kernels.moments import FEW_ROWS
 from tinygrad_cnn.kernels.norm import Affine, batch_norm_gradient, gradient_sums, normalize
 from tinygrad_cnn.kernels.pending import Pending
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
@@ -31,6 +31,10 @@ Pair = tuple[int, int]
 _BLOCK = 1 << 19
 # Values worth a thread, about 50 µs.
 _GRAIN = 1 << 15
+# What is normalised can be told from the result if the bias is at most so many times the weight,
+# which costs as many digits, and no weight so small or large that its products leave float32.
+_MOST_BIAS = 8.0
+_MODERATE = 1e-12, 1e12
 
 
 # Two threads, (1000, 16, 28, 28), one after the other and at once: 19.5 ms -> 11.
@@ -151,7 +155,8 @@ def normalize_max_pool2d_gradient(
     OH, OW = out.shape[2:]
     KH, KW = pooling.settings[0]
     tiled = (OH * KH, OW * KW) == (H, W) and 2 <= KH * KW <= 256
-    if not tiled or N * H * W <= FEW_ROWS or not _is_recoverable(weight, bias):
+    precise = x.itemsize >= 4 and _is_recoverable(weight, bias)
+    if not tiled or N * H * W <= FEW_ROWS or not precise:
         return batch_norm_gradient(g, x, mean, inverse_std, weight)
     scale = inverse_std.astype(np.float64)  # (C,)
     gated = Pending(*g.terms, gate=out)
@@ -163,8 +168,8 @@ def normalize_max_pool2d_gradient(
         scale *= weight
     per_image, count = H * W * C, N * H * W
     # What is taken off: scale · (mean(g) + x̂ · mean(g · x̂)).
-    means = scale * gweight / count, scale * total / count
-    affine = Affine(mean, inverse_std, *means, H * W, x.dtype)
+    slope, offset = scale * gweight / count, scale * total / count
+    affine = Affine(mean, inverse_std, slope, offset, H * W, x.dtype)
     scale_row = repeated(scale, -(-ROW // C), x.dtype)
     images, taps = positions(x).reshape(N, per_image), channels_last(pooling.taps)
     gradients = pooled.reshape(N, OH, OW, C)
@@ -192,7 +197,9 @@ def normalize_max_pool2d_gradient(
 
 
 def _is_recoverable(weight: Array | None, bias: Array | None) -> bool:
-    """Whether ``out − bias`` still has the digits of ``x̂ · weight``, in every channel."""
-    least = 1.0 if weight is None else np.abs(weight)
+    """Whether ``(out − bias) / weight`` still has the digits of ``x̂``, in every channel."""
+    sizes = np.ones(1) if weight is None else np.abs(weight)
     most = 0.0 if bias is None else np.abs(bias)
-    return bool(np.all(most <= FOLDABLE_OFFSET * least) and np.all(least > 0))
+    smallest, largest = _MODERATE
+    moderate = np.all(sizes > smallest) and np.all(sizes < largest)
+    return bool(moderate and np.all(most <= _MOST_BIAS * sizes))

@@ -307,8 +307,8 @@ class Cut:
         while axes and windows.strides[axes - 1] == size:
             axes -= 1
             size *= windows.shape[axes]
-        single = axes == len(windows.shape)
-        dtype = np.dtype(f"u{size}") if single else block_type(size)
+        is_number = axes == len(windows.shape) and size <= 8
+        dtype = np.dtype(f"u{size}") if is_number else block_type(size)
         return Blocks(windows.shape[:axes], windows.strides[:axes], dtype)
 
     def _positions(self, rows: int) -> int:
