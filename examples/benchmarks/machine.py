@@ -55,9 +55,10 @@ def blas_product(threads: int) -> Callable[[], None]:
     """Return a function that multiplies two square float32 matrices by BLAS's own threads."""
     a, b = np.ones((_SQUARE, _SQUARE), np.float32), np.ones((_SQUARE, _SQUARE), np.float32)
     out = np.empty_like(a)
+    controller = threadpoolctl.ThreadpoolController()  # finding the libraries takes a while
 
     def run() -> None:
-        with threadpoolctl.threadpool_limits(threads, "blas"):
+        with controller.limit(limits=threads, user_api="blas"):
             np.matmul(a, b, out=out)
 
     return run

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.threads import parallel
 
-__all__ = ["GRAIN", "block_type", "c_ordered", "contiguous", "copy_into"]
+__all__ = ["GRAIN", "block_type", "blocks_within", "c_ordered", "contiguous", "copy_into"]
 
 Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
 
 # Elements worth a thread in formulas of several steps, and in copies to another order.
 GRAIN = 1 << 16
@@ -36,6 +37,23 @@ def block_type(size: int) -> np.dtype[Any]:
     (2, 1)
     """
     return np.dtype((np.void, size))
+
+
+def blocks_within(shape: Shape, itemsize: int, strides: Shape, others: Shape) -> tuple[int, int]:
+    """Return how many axes are left, and of how many bytes, if what lies together is one block.
+
+    Together in the memory of both arrays of this shape whose strides are given.
+
+    Examples
+    --------
+    >>> blocks_within((5, 4, 3), 8, (200, 24, 8), (100, 24, 8))
+    (1, 96)
+    """
+    axes, size = len(shape), itemsize
+    while axes and strides[axes - 1] == others[axes - 1] == size:
+        axes -= 1
+        size *= shape[axes]
+    return axes, size
 
 
 # NumPy's innermost loop is along the target's last axis, here 3 or 4 values. To channels last, one
@@ -64,10 +82,7 @@ def copy_into(target: Array, source: Array) -> None:
 
 def _as_blocks(target: Array, source: Array) -> tuple[Array, Array]:
     """View as blocks what lies together in both arrays; the arrays themselves if those are few."""
-    size, axes = source.itemsize, source.ndim
-    while axes and target.strides[axes - 1] == source.strides[axes - 1] == size:
-        axes -= 1
-        size *= source.shape[axes]
+    axes, size = blocks_within(source.shape, source.itemsize, source.strides, target.strides)
     if axes == source.ndim or source.nbytes < _MANY * size or source.dtype.hasobject:
         return target, source
     outer, block = source.shape[:axes], block_type(size)

@@ -31,6 +31,7 @@ __all__ = [
     "batch_norm_gradient",
     "gradient_sums",
     "normalize",
+    "scale_of",
 ]
 
 Array = npt.NDArray[Any]
@@ -116,7 +117,7 @@ def normalize(
     if len(matrix) <= FEW_ROWS:
         with np.errstate(invalid="ignore", over="ignore"):
             out = matrix - mean
-            out *= _scale(inverse_std, weight).astype(x.dtype)
+            out *= scale_of(inverse_std, weight).astype(x.dtype)
             if bias is not None:
                 out += bias.astype(x.dtype, copy=False)
             if addend is not None:
@@ -154,7 +155,7 @@ class Affine:
         repeat: int,
         dtype: np.dtype[Any],
     ) -> None:
-        scale = _scale(inverse_std, weight)
+        scale = scale_of(inverse_std, weight)
         self.mean: Array | None = None
         shift = bias
         if _foldable(mean, inverse_std):
@@ -173,8 +174,11 @@ class Affine:
             np.add(target, self.shift[:width], out=target)
 
 
-def _scale(inverse_std: Array, weight: Array | None) -> Array:
-    # In float64 throughout: the factors are few, and their rounding would reach every element.
+def scale_of(inverse_std: Array, weight: Array | None) -> Array:
+    """Return ``inverse_std · weight``, (C,), in float64.
+
+    The factors are few, and their rounding would reach every element.
+    """
     wide = inverse_std.astype(np.float64)
     return wide if weight is None else wide * weight
 
@@ -233,7 +237,7 @@ def batch_norm_gradient(
     fold = _foldable(mean, inverse_std)
     grads, total, product = gradient_sums(g, matrix, mean, fold)
     out = np.empty_like(matrix)
-    scale = _scale(inverse_std, weight)
+    scale = scale_of(inverse_std, weight)
     slope = product * inverse_std.astype(np.float64) ** 2 / count
     shift = total / count - (slope * mean if fold else 0)
     rows = _Rows(matrix.shape, matrix.dtype)
@@ -270,7 +274,7 @@ def _few_rows_gradient(
         normal *= gweight / count
         np.subtract(grads, normal, out=normal)
         normal -= total / count
-        normal *= _scale(inverse_std, weight).astype(matrix.dtype)
+        normal *= scale_of(inverse_std, weight).astype(matrix.dtype)
     return _from_positions(normal, shape), gweight, total
 
 
@@ -318,6 +322,6 @@ def batch_norm_eval_gradient(
     (array([[2.]]), array([4.]), array([1.]))
     """
     _, total, product = gradient_sums(g, positions(x), mean, _foldable(mean, inverse_std))
-    scale = _scale(inverse_std, weight)
+    scale = scale_of(inverse_std, weight)
     gx = normalize(g, np.zeros_like(mean), scale.astype(x.dtype))
     return gx, (product * inverse_std).astype(x.dtype), total.astype(x.dtype)

@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.max_pool import copy_by_place, pool_and_rectify, write_maxima
 from tinygrad_cnn.kernels.moments import FEW_ROWS
-from tinygrad_cnn.kernels.norm import Affine, batch_norm_gradient, gradient_sums, normalize
+from tinygrad_cnn.kernels.norm import (
+    Affine,
+    batch_norm_gradient,
+    gradient_sums,
+    normalize,
+    scale_of,
+)
 from tinygrad_cnn.kernels.pending import Pending
 from tinygrad_cnn.kernels.pool import channels_first, channels_last
 from tinygrad_cnn.kernels.reduce import positions
@@ -158,14 +164,13 @@ def normalize_max_pool2d_gradient(
     precise = x.itemsize >= 4 and _is_recoverable(weight, bias)
     if not tiled or N * H * W <= FEW_ROWS or not precise:
         return batch_norm_gradient(g, x, mean, inverse_std, weight)
-    scale = inverse_std.astype(np.float64)  # (C,)
     gated = Pending(*g.terms, gate=out)
     pooled, total, gweight = gradient_sums(gated, positions(out), np.zeros_like(mean), fold=True)
     if bias is not None:
         gweight -= total * bias
     if weight is not None:
         gweight /= weight
-        scale *= weight
+    scale = scale_of(inverse_std, weight)
     per_image, count = H * W * C, N * H * W
     # What is taken off: scale · (mean(g) + x̂ · mean(g · x̂)).
     slope, offset = scale * gweight / count, scale * total / count

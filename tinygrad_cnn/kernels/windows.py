@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.copies import block_type, copy_into
+from tinygrad_cnn.kernels.copies import block_type, blocks_within, copy_into
 from tinygrad_cnn.kernels.layouts import SLACK, Layout, Window, choose_layout
 from tinygrad_cnn.kernels.products import unpacked_parts
 from tinygrad_cnn.kernels.program import Calls, Scratch, clear
@@ -303,13 +303,12 @@ class Cut:
         return View((n, rows, spans, *tap), (image, down, span * across, *tap_strides))
 
     def _blocks(self, windows: View) -> Blocks:
-        size, axes = self.plan.itemsize, len(windows.shape)
-        while axes and windows.strides[axes - 1] == size:
-            axes -= 1
-            size *= windows.shape[axes]
-        is_number = axes == len(windows.shape) and size <= 8
+        # Their copy has no gaps, so what lies together in the input does there.
+        shape, strides = windows
+        axes, size = blocks_within(shape, self.plan.itemsize, strides, strides)
+        is_number = axes == len(shape) and size <= 8
         dtype = np.dtype(f"u{size}") if is_number else block_type(size)
-        return Blocks(windows.shape[:axes], windows.strides[:axes], dtype)
+        return Blocks(shape[:axes], strides[:axes], dtype)
 
     def _positions(self, rows: int) -> int:
         """Count the positions of `rows` output rows of one image, those between rows too."""

@@ -5,7 +5,7 @@ Rules return gradients of the result's shape; the engine sums them over broadcas
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,16 +20,24 @@ Operand = TensorBase | Array | float
 # `apply` 0.3: what is small must not pay for what is large.
 
 
-class Add(Op):
-    """a + b."""
+class _Arithmetic(Op):
+    """A ufunc of two operands."""
 
     __slots__ = ()
-    takes_pending = True
+    ufunc: ClassVar[np.ufunc]
 
     def forward(self, a: Any, b: Any) -> Any:
         if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return np.add(a, constant(b, a.dtype) if b.__class__ is float and b else b)
-        return apply(np.add, a, b)
+            return self.ufunc(a, constant(b, a.dtype) if b.__class__ is float and b else b)
+        return apply(self.ufunc, a, b)
+
+
+class Add(_Arithmetic):
+    """a + b."""
+
+    __slots__ = ()
+    ufunc = np.add
+    takes_pending = True
 
     def backward(self, g: Any, out: Any, a: Any, b: Any) -> tuple[Any, ...]:
         return g, g
@@ -47,15 +55,11 @@ def add(input: Operand, other: Operand) -> Any:
     return _add(input, other)
 
 
-class Sub(Op):
+class Sub(_Arithmetic):
     """a - b."""
 
     __slots__ = ()
-
-    def forward(self, a: Any, b: Any) -> Any:
-        if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return np.subtract(a, constant(b, a.dtype) if b.__class__ is float and b else b)
-        return apply(np.subtract, a, b)
+    ufunc = np.subtract
 
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
         return g, -g if needs[1] else None
@@ -73,16 +77,12 @@ def sub(input: Operand, other: Operand) -> Any:
     return _sub(input, other)
 
 
-class Mul(Op):
+class Mul(_Arithmetic):
     """a · b."""
 
     __slots__ = ()
+    ufunc = np.multiply
     saves = {"a": ("b",), "b": ("a",)}
-
-    def forward(self, a: Any, b: Any) -> Any:
-        if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return np.multiply(a, constant(b, a.dtype) if b.__class__ is float and b else b)
-        return apply(np.multiply, a, b)
 
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
         if b.__class__ is float and b and g.__class__ is np.ndarray:
@@ -102,16 +102,12 @@ def mul(input: Operand, other: Operand) -> Any:
     return _mul(input, other)
 
 
-class Div(Op):
+class Div(_Arithmetic):
     """a / b."""
 
     __slots__ = ()
+    ufunc = np.true_divide
     saves = {"a": ("b",), "b": ("b", "out")}
-
-    def forward(self, a: Any, b: Any) -> Any:
-        if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return np.true_divide(a, constant(b, a.dtype) if b.__class__ is float and b else b)
-        return apply(np.true_divide, a, b)
 
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
         ga = g / b
