@@ -9,8 +9,10 @@ import pytest
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import engine, grad, manual_seed, models, nn, tensor
-from tinygrad_cnn.kernels import activation, norm, pending
-from tinygrad_cnn.kernels.pending import Pending
+from tinygrad_cnn.kernels.norm import batch_norm as norm
+from tinygrad_cnn.kernels.norm import pending
+from tinygrad_cnn.kernels.norm.pending import Pending
+from tinygrad_cnn.kernels.pointwise import activation
 from tinygrad_cnn.ops import norm as norm_ops
 from tinygrad_cnn.ops.activation import Relu
 

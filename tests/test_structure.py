@@ -42,6 +42,10 @@ FLOORS: list[tuple[str, ...]] = [
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 
+# The rooms of `kernels`, from the bottom: each imports from itself and from those below. Above them
+# all, nothing in `kernels`.
+ROOMS = ("runtime", "pointwise", "reduce", "pool", "conv", "norm", "fused")
+
 # `data` stands apart: it knows arrays and generators, no tensors.
 ALONE = {"data": {"atomic", "random"}}
 
@@ -130,6 +134,25 @@ def test_imports_run_down_the_floors(path: Path) -> None:
         assert FLOOR[other] <= FLOOR[part], f"{path.name} imports {other} from above"
         if part in ALONE and other != part:
             assert other in ALONE[part], f"{path.name} imports {other}; {part} stands apart"
+
+
+def test_rooms_of_kernels_stand_on_each_other() -> None:
+    folders = {
+        path.name for path in (ROOT / "kernels").iterdir() if (path / "__init__.py").exists()
+    }
+    assert folders == set(ROOMS), "kernels: rooms that ROOMS does not name, or the other way round"
+    for path in (ROOT / "kernels").rglob("*.py"):
+        room = path.relative_to(ROOT / "kernels").parts[0]
+        if room not in ROOMS:
+            assert room == "__init__.py", f"kernels/{room} stands in no room"
+            continue
+        for node in ast.walk(tree_of(path)):
+            for name in imported(node):
+                if name.startswith(f"{NAME}.kernels."):
+                    other = name.split(".")[2]
+                    assert other in ROOMS, f"{room}/{path.name} imports {name}"
+                    height = ROOMS.index(other)
+                    assert height <= ROOMS.index(room), f"{room}/{path.name} imports {name}"
 
 
 @per_file

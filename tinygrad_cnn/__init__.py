@@ -22,7 +22,7 @@ from tinygrad_cnn.autograd import (
 )
 from tinygrad_cnn.capturing import Captured, CaptureError, capture
 from tinygrad_cnn.graph import GraphError
-from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.nn.parameter import Parameter
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.random import manual_seed

@@ -16,8 +16,8 @@ import numpy as np
 
 from tinygrad_cnn.graph import GraphError, Node, mode
 from tinygrad_cnn.inplace import changes, exposed, was_changed
-from tinygrad_cnn.kernels.elementwise import PARALLEL_SIZE, apply
-from tinygrad_cnn.kernels.pending import PENDING_SIZE, Pending
+from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
+from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
 from tinygrad_cnn.op import TensorBase, edge_of, needed_by
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.reduce import sum as sum_over

@@ -10,21 +10,17 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn.functional as F
-from tests.kernels.test_conv import forget_plans
+from tests.kernels.conv.test_conv import forget_plans
 from tinygrad_cnn import models, tensor
-from tinygrad_cnn.kernels import (
-    activation,
-    conv,
-    elementwise,
-    max_pool,
-    moments,
-    norm,
-    pool,
-    windows,
-    winograd,
-)
-from tinygrad_cnn.kernels import taps as tap_kernels
-from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.kernels.conv import convolution as conv
+from tinygrad_cnn.kernels.conv import windows, winograd
+from tinygrad_cnn.kernels.norm import batch_norm as norm
+from tinygrad_cnn.kernels.pointwise import activation, elementwise
+from tinygrad_cnn.kernels.pool import max_pool
+from tinygrad_cnn.kernels.pool import taps as tap_kernels
+from tinygrad_cnn.kernels.pool import windows as pool
+from tinygrad_cnn.kernels.reduce import moments
+from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.ops import conv as conv_ops
 
 ONE, NO_PADDING = (1, 1), ((0, 0), (0, 0))

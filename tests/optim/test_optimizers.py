@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tinygrad_cnn import tensor
 from tinygrad_cnn.graph import GraphError
-from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.nn import Parameter
 from tinygrad_cnn.optim import SGD, Adam, AdamW, RMSprop
 from tinygrad_cnn.optim import optimizer as machinery

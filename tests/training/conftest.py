@@ -3,7 +3,7 @@
 import pytest
 
 from tests.training.small import small_splits, write_folder
-from tinygrad_cnn.kernels.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.random import manual_seed
 
 

@@ -10,8 +10,18 @@ OH, OW  height and width of the output
 KH, KW  height and width of a kernel (window)
 G       groups of a convolution
 ======  ==========================================
+
+Rooms, from the ground up; each imports from itself and from those before it:
+
+- ``runtime`` threads, memory, copies
+- ``pointwise`` elementwise functions and activations
+- ``reduce`` sums and moments
+- ``pool`` max and average pooling
+- ``conv`` convolutions and their gradients
+- ``norm`` batch and layer normalisation
+- ``fused`` two steps in one sweep
 """
 
-from tinygrad_cnn.kernels.memory import keep_freed_memory
+from tinygrad_cnn.kernels.runtime.memory import keep_freed_memory
 
 keep_freed_memory()

@@ -7,7 +7,7 @@ from typing import Any
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
-from tinygrad_cnn.kernels.moments import Moments
+from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.nn.activation import ReLU
 from tinygrad_cnn.nn.conv import Conv2d
 from tinygrad_cnn.nn.module import Module, path_of

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels import activation as kernels
-from tinygrad_cnn.kernels.elementwise import apply
-from tinygrad_cnn.kernels.pending import Pending
+from tinygrad_cnn.kernels.norm.pending import Pending
+from tinygrad_cnn.kernels.pointwise import activation as kernels
+from tinygrad_cnn.kernels.pointwise.elementwise import apply
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import exp, mul
 from tinygrad_cnn.ops.piecewise import where

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels import conv as kernels
+from tinygrad_cnn.kernels.conv import convolution as kernels
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import add
 from tinygrad_cnn.ops.reduce import sum as sum_over
@@ -169,7 +169,7 @@ def conv2d(
 
     Notes
     -----
-    Large convolutions of stride 1 use Winograd's minimal filtering (see `kernels.winograd`). Its
+    Large convolutions of stride 1 use Winograd's minimal filtering, see `conv.winograd`. Its
     rounding errors are about 2.4 times those of direct sums; outputs that would be equal may differ
     by that. A NaN or an infinity makes NaNs of a few rows of outputs beside those whose window it
     is in, in its own image.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels.elementwise import PARALLEL_SIZE, apply, constant
+from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.piecewise import where
 

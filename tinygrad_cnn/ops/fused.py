@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels import conv as kernels
-from tinygrad_cnn.kernels import norm as norm_kernels
-from tinygrad_cnn.kernels.moments import Moments, batch_statistics
-from tinygrad_cnn.kernels.pooled_conv import conv2d_max_pool2d
-from tinygrad_cnn.kernels.pooled_norm import normalize_max_pool2d
+from tinygrad_cnn.kernels.conv import convolution as kernels
+from tinygrad_cnn.kernels.fused.pooled_conv import conv2d_max_pool2d
+from tinygrad_cnn.kernels.fused.pooled_norm import normalize_max_pool2d
+from tinygrad_cnn.kernels.norm import batch_norm as norm_kernels
+from tinygrad_cnn.kernels.reduce.moments import Moments, batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import Relu
 from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, conv2d_settings, same_dtype

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels.elementwise import embed
+from tinygrad_cnn.kernels.pointwise.elementwise import embed
 from tinygrad_cnn.op import Op, TensorBase
 
 Operand = TensorBase | Array

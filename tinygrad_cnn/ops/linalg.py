@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels import threads
+from tinygrad_cnn.kernels.runtime import threads
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.shape import reshape, shape_of, squeeze, transpose, unsqueeze
 

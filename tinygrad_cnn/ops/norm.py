@@ -10,11 +10,11 @@ import numpy as np
 
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.inplace import changed
-from tinygrad_cnn.kernels import layer_norm as layer_kernels
-from tinygrad_cnn.kernels import norm as kernels
-from tinygrad_cnn.kernels.moments import batch_statistics
-from tinygrad_cnn.kernels.pending import Pending
-from tinygrad_cnn.kernels.pooled_norm import normalize_max_pool2d_gradient
+from tinygrad_cnn.kernels.fused.pooled_norm import normalize_max_pool2d_gradient
+from tinygrad_cnn.kernels.norm import batch_norm as kernels
+from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
+from tinygrad_cnn.kernels.norm.pending import Pending
+from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.reduce import mean as mean_over

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels import avg_pool as average_kernels
-from tinygrad_cnn.kernels import max_pool as kernels
-from tinygrad_cnn.kernels import taps as tap_kernels
-from tinygrad_cnn.kernels.pending import Pending, Pooling
-from tinygrad_cnn.kernels.pool import pool_output_size
+from tinygrad_cnn.kernels.norm.pending import Pending, Pooling
+from tinygrad_cnn.kernels.pool import avg_pool as average_kernels
+from tinygrad_cnn.kernels.pool import max_pool as kernels
+from tinygrad_cnn.kernels.pool import taps as tap_kernels
+from tinygrad_cnn.kernels.pool.windows import pool_output_size
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.ops.sizes import Pair, pair

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels.reduce import sum_over
+from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import div, exp, mul
 from tinygrad_cnn.ops.piecewise import where

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.kernels.elementwise import embed
+from tinygrad_cnn.kernels.pointwise.elementwise import embed
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.index import Key, Slice
 from tinygrad_cnn.ops.sizes import axis_of, sizes_of

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.inplace import changed
-from tinygrad_cnn.kernels.threads import parallel
+from tinygrad_cnn.kernels.runtime.threads import parallel
 from tinygrad_cnn.tensor import Tensor
 
 # Elements in a block. Measured for SGD with momentum on 1.2 million float32, one thread:

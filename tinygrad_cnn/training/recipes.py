@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinygrad_cnn import optim
-from tinygrad_cnn.kernels.threads import get_num_threads
+from tinygrad_cnn.kernels.runtime.threads import get_num_threads
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.optim import Optimizer, Schedule
 from tinygrad_cnn.tensor import Tensor

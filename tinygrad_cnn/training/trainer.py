@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tinygrad_cnn import nn
 from tinygrad_cnn.autograd import no_grad
 from tinygrad_cnn.data import DataLoader, ImageDataset, Splits
-from tinygrad_cnn.kernels.threads import set_num_threads
+from tinygrad_cnn.kernels.runtime.threads import set_num_threads
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_cnn.tensor import tensor

@@ -1,0 +1,72 @@
+from itertools import chain, combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_cnn.kernels.reduce import sums as reduce
+from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
+
+
+def channel_sum(x):
+    return reduce.sum_over(x, (0, *range(2, x.ndim)))
+
+
+AXES = list(chain.from_iterable(combinations(range(4), n) for n in range(5)))
+
+
+@pytest.mark.parametrize("shape", [(30, 8, 9, 10), (3, 2, 4, 5), (1, 1, 300, 301), (9000, 1, 1, 2)])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (3, 1, 0, 2)])
+@pytest.mark.parametrize("axes", AXES)
+def test_sum_over_any_axes_in_any_layout(shape, order, axes):
+    rng = np.random.default_rng(0)
+    dense = rng.standard_normal([shape[a] for a in order]).astype(np.float32)
+    x = dense.transpose(np.argsort(order))
+    x.flags.writeable = False
+    for view in (x, x[::-1]):
+        for keepdims in (False, True):
+            got = reduce.sum_over(view, axes, keepdims)
+            want = view.astype(np.float64).sum(axis=axes, keepdims=keepdims)
+            assert got.shape == want.shape
+            assert got.dtype == np.float32
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=3e-4)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.integers(0, 5000), st.integers(1, 40), st.integers(0, 2**32))
+def test_column_sums_are_exact_for_small_integers(rows, columns, seed):
+    matrix = np.random.default_rng(seed).integers(-3, 4, (rows, columns)).astype(np.float32)
+    np.testing.assert_array_equal(reduce.column_sum(matrix), matrix.astype(int).sum(axis=0))
+
+
+def test_a_million_rows_keep_their_digits():
+    x = np.random.default_rng(0).random((1_000_000, 3)).astype(np.float32)
+    want = x.astype(np.float64).sum(axis=0)
+    assert np.abs(x.sum(axis=0) / want - 1).max() > 2e-6, "NumPy's own chain is as good now"
+    np.testing.assert_allclose(reduce.sum_over(x, (0,)), want, rtol=1.5e-7)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
+    monkeypatch.setattr(reduce, "_GRAIN", 1)
+    x = np.random.default_rng(0).standard_normal((64, 24, 24, 32)).astype(np.float32)
+    x = x.transpose(0, 3, 1, 2)
+    before, results = get_num_threads(), []
+    for threads in (1, 2, 3, 2):
+        set_num_threads(threads)
+        results.append(channel_sum(x))
+    set_num_threads(before)
+    for result in results:
+        np.testing.assert_array_equal(result, results[0])
+    np.testing.assert_allclose(results[0], x.sum(axis=(0, 2, 3), dtype=float), rtol=1e-4, atol=1e-3)
+
+
+def test_nan_infinity_integers_and_nothing():
+    x = np.ones((200, 3, 8, 8), np.float32)
+    x[5, 1, 0, 0], x[6, 2, 0, 0] = np.nan, np.inf
+    np.testing.assert_array_equal(channel_sum(x), [12800, np.nan, np.inf])
+    last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(channel_sum(last), [12800, np.nan, np.inf])
+    assert reduce.sum_over(np.ones((100, 100), np.int64), (0, 1)) == 10_000
+    np.testing.assert_array_equal(channel_sum(np.ones((0, 4, 2, 2))), [0, 0, 0, 0])
+    np.testing.assert_array_equal(channel_sum(np.ones((5, 4))), [5, 5, 5, 5])

@@ -1,0 +1,244 @@
+"""The thread helper: cover, order, errors, nesting, forks, and what BLAS is told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import threadpoolctl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinygrad_cnn.kernels.runtime import threads
+from tinygrad_cnn.kernels.runtime.threads import (
+    get_num_threads,
+    matmul,
+    parallel,
+    set_num_threads,
+    single_threaded_blas,
+)
+
+
+@pytest.fixture(autouse=True)
+def _restore_num_threads() -> Iterator[None]:
+    before = get_num_threads()
+    yield
+    set_num_threads(before)
+
+
+def _blas_threads() -> list[int]:
+    pools = threadpoolctl.threadpool_info()
+    return [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.integers(0, 50), st.integers(1, 5), st.integers(1, 12))
+def test_chunks_cover_the_range_once_and_the_callers_is_longest(length, count, grain):
+    before = get_num_threads()
+    set_num_threads(count)
+    seen: list[tuple[int, int]] = []
+    try:
+        parallel(lambda start, stop: seen.append((start, stop)), length, grain=grain)
+    finally:
+        set_num_threads(before)
+    seen.sort()
+    assert [i for start, stop in seen for i in range(start, stop)] == list(range(length))
+    assert len(seen) <= count
+    if len(seen) > 1:
+        own, *others = (stop - start for start, stop in seen)
+        assert min(others) >= grain * len(others) // len(seen)
+        assert own >= grain + max(others) - 1
+        assert max(others) - min(others) <= 1
+    if length >= count * grain:
+        assert len(seen) == (count if length else 0)
+
+
+def test_several_threads_work_at_the_same_time_and_the_caller_is_one():
+    set_num_threads(3)
+    barrier = threading.Barrier(3, timeout=20)
+    names: set[int] = set()
+
+    def work(*_chunk: int) -> None:
+        barrier.wait()
+        names.add(threading.get_ident())
+
+    parallel(work, 3)
+    assert len(names) == 3
+    assert threading.get_ident() in names
+
+
+def test_one_chunk_and_nested_calls_run_in_the_caller():
+    set_num_threads(2)
+    idents: list[int] = []
+    parallel(lambda *_: idents.append(threading.get_ident()), 3, grain=2)
+    assert idents == [threading.get_ident()]
+
+    calls: list[tuple[bool, int, int]] = []
+
+    def outer(*_chunk: int) -> None:
+        here = threading.get_ident()
+
+        def inner(a: int, b: int) -> None:
+            calls.append((threading.get_ident() == here, a, b))
+
+        parallel(inner, 10)
+
+    parallel(outer, 2)
+    assert calls == [(True, 0, 10)] * 2
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_an_exception_in_any_chunk_reaches_the_caller(failing):
+    set_num_threads(3)
+    ended: list[int] = []
+
+    def work(start: int, _stop: int) -> None:
+        if start == failing:
+            raise KeyError(f"chunk {start}")
+        ended.append(start)
+
+    blas = _blas_threads()
+    with pytest.raises(KeyError, match=f"chunk {failing}"):
+        parallel(work, 3)
+    assert len(ended) == 2
+    assert _blas_threads() == blas
+    parallel(lambda start, _: ended.append(start), 3)
+    assert len(ended) == 5
+
+
+def test_blas_has_one_thread_inside_and_its_own_number_after():
+    set_num_threads(2)
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        before = _blas_threads()
+        inside: list[list[int]] = []
+        parallel(lambda *_: inside.append(_blas_threads()), 2)
+        assert inside == [[1] * len(before)] * 2
+        assert _blas_threads() == before
+        with single_threaded_blas, single_threaded_blas:
+            assert set(_blas_threads()) <= {1}
+        assert _blas_threads() == before
+
+
+def test_the_last_thread_to_leave_gives_blas_its_number_back():
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        before = _blas_threads()
+        entered, may_leave, has_left, may_end = (threading.Event() for _ in range(4))
+
+        def first() -> None:
+            with single_threaded_blas:
+                entered.set()
+                may_leave.wait(10)
+            has_left.set()
+            may_end.wait(10)
+
+        thread = threading.Thread(target=first)
+        thread.start()
+        assert entered.wait(10)
+        assert set(_blas_threads()) == {1}
+        with single_threaded_blas:
+            may_leave.set()
+            assert has_left.wait(10)
+            assert set(_blas_threads()) == {1}
+        assert _blas_threads() == before
+        may_end.set()
+        thread.join()
+
+
+def test_many_threads_may_call_at_once():
+    set_num_threads(2)
+    before = _blas_threads()
+    totals = np.zeros(8)
+
+    def caller(i: int) -> None:
+        parts = np.zeros(10)
+
+        def work(start: int, stop: int) -> None:
+            parts[start:stop] += 1.0
+
+        for _ in range(50):
+            parallel(work, 10)
+        totals[i] = parts.sum()
+
+    callers = [threading.Thread(target=caller, args=(i,)) for i in range(8)]
+    for each in callers:
+        each.start()
+    for each in callers:
+        each.join()
+    assert totals.tolist() == [500.0] * 8
+    assert _blas_threads() == before
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_fewer_than_one_thread_is_refused(n):
+    with pytest.raises(ValueError, match=f"set_num_threads: expected at least 1 thread, got {n}"):
+        set_num_threads(n)
+
+
+def _in_a_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_environment_variable_sets_the_number():
+    code = "from tinygrad_cnn.kernels.runtime.threads import *; print(get_num_threads())"
+    assert _in_a_new_process(code, TINYGRAD_CNN_NUM_THREADS="7").stdout.strip() == "7"
+    wrong = _in_a_new_process(code, TINYGRAD_CNN_NUM_THREADS="none")
+    assert "TINYGRAD_CNN_NUM_THREADS: expected a positive integer, got 'none'" in wrong.stderr
+
+
+def test_importing_starts_no_thread_and_does_not_load_threadpoolctl():
+    code = (
+        "import sys, threading, tinygrad_cnn.kernels.runtime.threads;"
+        "print(threading.active_count(), 'threadpoolctl' in sys.modules)"
+    )
+    assert _in_a_new_process(code).stdout.split() == ["1", "False"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_has_a_pool_of_its_own():
+    code = """
+import os, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from tinygrad_cnn.kernels.runtime.threads import parallel, set_num_threads
+set_num_threads(2)
+def total():
+    x = np.zeros(10)
+    parallel(lambda a, b: x.__setitem__(slice(a, b), 1.0), 10)
+    return int(x.sum())
+assert total() == 10
+child = os.fork()
+if child == 0:
+    os._exit(total())
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), total())
+"""
+    assert _in_a_new_process(code).stdout.split() == ["10", "10"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize(
+    "shape", [(300, 200, 150), (90, 400, 300), (2, 3, 4), (0, 3, 2), (3, 0, 2)]
+)
+def test_matmul_equals_numpy_for_every_layout(shape, count, monkeypatch):
+    monkeypatch.setattr(threads, "_MATMUL_GRAIN", 1 << 16)
+    set_num_threads(count)
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    expected = np.einsum("mk,kn->mn", a, b)
+    for left in (a, np.asfortranarray(a), np.repeat(a, 2, axis=1)[:, ::2], a[::-1][::-1]):
+        for right in (b, np.asfortranarray(b)):
+            result = matmul(left, right)
+            np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-10)
+            assert np.array_equal(result, matmul(left, right))
+    out = np.empty((n, m)).T
+    assert matmul(a, b, out) is out
+    np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-10)
+    assert matmul(a.astype("f"), b.astype("f")).dtype == np.float32

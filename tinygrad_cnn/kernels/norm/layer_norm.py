@@ -1,0 +1,147 @@
+"""Layer normalisation on plain arrays, in blocks along the first axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.reduce.sums import BLOCK_SIZE, sum_over
+from tinygrad_cnn.kernels.runtime.threads import parallel
+
+__all__ = ["layer_norm", "layer_norm_gradient"]
+
+Array = npt.NDArray[Any]
+
+
+def layer_norm(
+    x: Array,
+    ndim_normalized: int,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+) -> tuple[Array, Array, Array]:
+    """Normalise over the trailing axes: Ba, Kiros and Hinton, "Layer Normalization" (2016).
+
+    ``out = (x − mean) · inverse_std · weight + bias`` with
+    ``inverse_std = 1 / √(var + eps)``, the variance biased.
+
+    Parameters
+    ----------
+    x
+        Any shape; its last `ndim_normalized` axes, at least one, are normalised together.
+    ndim_normalized
+        Number of trailing axes.
+    weight, bias
+        Shape of those axes, or None for 1 and 0.
+    eps
+        Added to the variance.
+
+    Returns
+    -------
+    tuple of arrays
+        The result, memory order as in `x`; mean and inverse_std, with the normalised axes of
+        length 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer_norm(np.array([[1.0, 3.0]]), 1, eps=0.0)[0]
+    array([[-1.,  1.]])
+    """
+    axes = tuple(range(-ndim_normalized, 0))
+    lead = x.shape[: x.ndim - ndim_normalized]
+    out = np.empty_like(x)
+    mean = np.empty(lead + (1,) * ndim_normalized, x.dtype)
+    inverse_std = np.empty_like(mean)
+
+    def step(source: Array, target: Array, mean_out: Array, inverse_out: Array) -> None:
+        np.mean(source, axis=axes, keepdims=True, out=mean_out)
+        np.subtract(source, mean_out, out=target)
+        var = np.mean(np.square(target), axis=axes, keepdims=True)
+        np.divide(1, np.sqrt(var + x.dtype.type(eps)), out=inverse_out)
+        np.multiply(target, inverse_out, out=target)
+        if weight is not None:
+            np.multiply(target, weight, out=target)
+        if bias is not None:
+            np.add(target, bias, out=target)
+
+    _sweep_leading(step, ndim_normalized, x, out, mean, inverse_std)
+    return out, mean, inverse_std
+
+
+def _sweep_leading(step: Callable[..., None], ndim_normalized: int, *arrays: Array) -> None:
+    """Call `step` on blocks along the first axis; on everything if that axis is normalised."""
+    x = arrays[0]
+    if x.ndim == ndim_normalized:
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            step(*arrays)
+        return
+    block = max(1, BLOCK_SIZE * x.shape[0] // max(1, x.size))
+
+    def work(start: int, stop: int) -> None:
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            for i in range(start, stop, block):
+                step(*(array[i : min(i + block, stop)] for array in arrays))
+
+    parallel(work, x.shape[0], grain=max(1, block // 8))
+
+
+def layer_norm_gradient(
+    g: Array,
+    x: Array,
+    ndim_normalized: int,
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """Differentiate `layer_norm`.
+
+    With ``x̂ = (x − mean) · inverse_std``, ``h = g · weight`` and means over the normalised
+    axes, ``gx = inverse_std · (h − mean(h) − x̂ · mean(h · x̂))``; ``gweight = Σ g · x̂`` and
+    ``gbias = Σ g`` over the leading axes.
+
+    Parameters
+    ----------
+    g, x
+        Gradient of the output, and the input, of one shape.
+    ndim_normalized
+        Number of trailing axes that were normalised.
+    mean, inverse_std
+        As `layer_norm` returned them.
+    weight
+        Shape of the normalised axes, or None for 1.
+
+    Returns
+    -------
+    tuple of arrays
+        Gradients of `x`, of the weight and of the bias, the last two of the normalised shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0, 3.0]])
+    >>> _, mean, inverse_std = layer_norm(x, 1)
+    >>> layer_norm_gradient(np.array([[1.0, 1.0]]), x, 1, mean, inverse_std)[2]
+    array([1., 1.])
+    """
+    axes = tuple(range(-ndim_normalized, 0))
+    leading = tuple(range(x.ndim - ndim_normalized))
+    gx, weighted = np.empty_like(x), np.empty_like(x)
+
+    def step(
+        block_g: Array, source: Array, target: Array, product: Array, centre: Array, inverse: Array
+    ) -> None:
+        normal = (source - centre) * inverse
+        np.multiply(block_g, normal, out=product)
+        h = block_g if weight is None else block_g * weight
+        slope = np.mean(product if weight is None else h * normal, axis=axes, keepdims=True)
+        np.multiply(normal, slope, out=target)
+        np.subtract(h, target, out=target)
+        np.subtract(target, np.mean(h, axis=axes, keepdims=True), out=target)
+        np.multiply(target, inverse, out=target)
+
+    _sweep_leading(step, ndim_normalized, g, x, gx, weighted, mean, inverse_std)
+    return gx, sum_over(weighted, leading), sum_over(g, leading)

@@ -1,0 +1,116 @@
+"""Gradients that are not computed before somebody reads them.
+
+Where a value is used twice its gradients are added, a ReLU's rule masks, and a max-pool's puts each
+number where its window's maximum stood: a sweep through memory each. Batch normalisation, whose
+rule often comes next, reads the gradient in any case, so it does these on the way. Two threads,
+with its own rule, (128, 16, 32, 32): masking alone 4.6 ms -> 4.1, adding too 5.8 -> 5.0; what
+pooling saves stands in `pooled_norm`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.pointwise.activation import relu_gradient, write_where_positive
+from tinygrad_cnn.kernels.pointwise.elementwise import apply, map_blocks
+from tinygrad_cnn.kernels.pool.taps import scatter_taps
+from tinygrad_cnn.kernels.reduce.sums import positions
+
+__all__ = ["PENDING_SIZE", "Pending", "Pooling", "write_sum"]
+
+Array = npt.NDArray[Any]
+
+# Elements from which a sweep saved is worth the bookkeeping.
+PENDING_SIZE = 1 << 17
+
+
+class Pooling(NamedTuple):
+    """A max-pool as its gradient needs it; see `scatter_taps`."""
+
+    taps: Array
+    input_shape: tuple[int, ...]
+    settings: tuple[tuple[int, int], ...]
+
+
+class Pending:
+    """The sum of one or two gradients, where a ReLU's result is positive if there is one.
+
+    With a max-pool before that, the gradient of the pool's input, which has the input's `shape`.
+
+    Parameters
+    ----------
+    terms
+        Of one shape and dtype, any strides.
+    gate
+        The ReLU's result, or None; of the terms' shape and dtype.
+    pooling
+        The max-pool, whose result has the terms' shape; or None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one = np.ones(2)
+    >>> Pending(one, one).gated(np.array([0.0, 3.0])).array()
+    array([0., 2.])
+    """
+
+    __slots__ = ("_array", "dtype", "gate", "pooling", "shape", "terms")
+
+    def __init__(
+        self, *terms: Array, gate: Array | None = None, pooling: Pooling | None = None
+    ) -> None:
+        self.terms, self.gate, self.pooling = terms, gate, pooling
+        self.shape = terms[0].shape if pooling is None else pooling.input_shape
+        self.dtype = terms[0].dtype
+        is_array = len(terms) == 1 and gate is None and pooling is None
+        self._array: Array | None = terms[0] if is_array else None
+
+    def gated(self, out: Array) -> Pending:
+        """Return the gradient of a ReLU's input, this being that of its result `out`."""
+        if self._array is not None or self.gate is not None or self.pooling is not None:
+            return Pending(self.array(), gate=out)
+        return Pending(*self.terms, gate=out)
+
+    def scattered(self, pooling: Pooling) -> Pending:
+        """Return the gradient of a max-pool's input, this being that of its result."""
+        if self._array is not None or self.pooling is not None:
+            return Pending(self.array(), pooling=pooling)
+        return Pending(*self.terms, gate=self.gate, pooling=pooling)
+
+    def array(self) -> Array:
+        """Compute the gradient, once."""
+        if self._array is None:
+            self.settle(self._compute())
+        assert self._array is not None
+        return self._array
+
+    def settle(self, array: Array) -> None:
+        """Keep what somebody computed, and let go of what it was computed from."""
+        self._array, self.terms, self.gate, self.pooling = array, (), None, None
+
+    def _compute(self) -> Array:
+        if self.pooling is not None:
+            taps, shape, settings = self.pooling
+            pooled = Pending(*self.terms, gate=self.gate).array()
+            return scatter_taps(pooled, taps, shape, *settings)
+        if self.gate is None:
+            total: Array = apply(np.add, *self.terms)
+            return total
+        if len(self.terms) == 1:
+            return relu_gradient(self.terms[0], self.gate)
+        return map_blocks(write_sum, self.gate, *self.terms)
+
+    def parts(self) -> list[Array]:
+        """Return gate and terms for `write_sum`, as `positions`; none if there is more or less."""
+        if self.gate is None or self.pooling is not None:
+            return []
+        return [positions(a) for a in (self.gate, *self.terms)]
+
+
+def write_sum(out: Array, gate: Array, *terms: Array) -> None:
+    """Write the terms' sum to `out` where `gate` is positive, else 0; all C-contiguous."""
+    total = terms[0] if len(terms) == 1 else np.add(terms[0], terms[1], out=out)
+    write_where_positive(out, gate, total)

@@ -1,0 +1,121 @@
+"""Copies from one memory order to another."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.runtime.threads import parallel
+
+__all__ = ["GRAIN", "block_type", "blocks_within", "c_ordered", "contiguous", "copy_into"]
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+
+# Elements worth a thread in formulas of several steps, and in copies to another order.
+GRAIN = 1 << 16
+# Channels up to which one at a time is quicker.
+_FEW = 6
+# Positions from which that is so, and blocks from which it is worth 3 µs to look for them.
+_MANY = 1 << 10
+
+
+# NumPy starts a loop for each run of values that lie together in both memories; a block is one
+# value, moved by memmove. One thread: pixels of 16 channels to pooling windows, (128, 16, 28, 28),
+# 0.71 ms -> 0.38; of 4 channels 2.2 -> 0.22; a convolution's windows of 64 values 87 µs -> 59.
+@lru_cache(maxsize=1024)
+def block_type(size: int) -> np.dtype[Any]:
+    """Return a dtype for blocks of `size` bytes, which can be copied and nothing else.
+
+    Examples
+    --------
+    >>> pixels = np.ones((2, 3), np.float32).view(block_type(12))
+    >>> pixels.shape
+    (2, 1)
+    """
+    return np.dtype((np.void, size))
+
+
+def blocks_within(shape: Shape, itemsize: int, strides: Shape, others: Shape) -> tuple[int, int]:
+    """Return how many axes are left, and of how many bytes, if what lies together is one block.
+
+    Together in the memory of both arrays of this shape whose strides are given.
+
+    Examples
+    --------
+    >>> blocks_within((5, 4, 3), 8, (200, 24, 8), (100, 24, 8))
+    (1, 96)
+    """
+    axes, size = len(shape), itemsize
+    while axes and strides[axes - 1] == others[axes - 1] == size:
+        axes -= 1
+        size *= shape[axes]
+    return axes, size
+
+
+# NumPy's innermost loop is along the target's last axis, here 3 or 4 values. To channels last, one
+# thread: (32, 4, 16, 16) 81 µs -> 22; (256, 3, 16, 16) 350 -> 96; with 8 channels no difference.
+def copy_into(target: Array, source: Array) -> None:
+    """Copy `source` to `target`, both of shape (…, C) and one dtype, in the quickest order.
+
+    Examples
+    --------
+    >>> target = np.empty((2, 3))
+    >>> copy_into(target, np.ones((2, 3)))
+    >>> target
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+    channels = target.shape[-1]
+    if channels > 1 and target.size >= _MANY * channels:
+        if source.strides[-1] == source.itemsize:
+            target, source = _as_blocks(target, source)
+        elif channels <= _FEW:
+            for channel in range(channels):
+                target[..., channel] = source[..., channel]
+            return
+    target[...] = source
+
+
+def _as_blocks(target: Array, source: Array) -> tuple[Array, Array]:
+    """View as blocks what lies together in both arrays; the arrays themselves if those are few."""
+    axes, size = blocks_within(source.shape, source.itemsize, source.strides, target.strides)
+    if axes == source.ndim or source.nbytes < _MANY * size or source.dtype.hasobject:
+        return target, source
+    outer, block = source.shape[:axes], block_type(size)
+    blocks = target.reshape(*outer, -1).view(block), source.reshape(*outer, -1).view(block)
+    return blocks[0][..., 0], blocks[1][..., 0]
+
+
+def c_ordered(x: Array) -> Array:
+    """Return an array in C order, copied in this thread where it has another.
+
+    Examples
+    --------
+    >>> c_ordered(np.ones((3, 2)).T).flags.c_contiguous
+    True
+    """
+    if x.flags.c_contiguous:
+        return x
+    copy = np.empty(x.shape, x.dtype)
+    copy_into(copy, x)
+    return copy
+
+
+def contiguous(x: Array) -> Array:
+    """Return an array in C order, copied where it has another, by threads if it is large.
+
+    A ReLU's gradient from channels-first memory, (64, 64, 12, 12): 0.87 ms -> 0.61.
+    """
+    if x.size <= GRAIN or x.flags.c_contiguous:
+        return c_ordered(x)
+    copy = np.empty(x.shape, x.dtype)
+
+    def work(start: int, stop: int) -> None:
+        copy_into(copy[start:stop], x[start:stop])
+
+    parallel(work, len(x), grain=-(-GRAIN * len(x) // x.size))
+    return copy
