@@ -9,7 +9,9 @@ import pytest
 
 import tinygrad_cnn
 from tests.training.small import write_folder
-from tinygrad_cnn import cli
+from tinygrad_cnn.cli import arguments as names
+from tinygrad_cnn.cli import main as cli
+from tinygrad_cnn.cli import train
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.ops.conv import Conv2d
@@ -32,7 +34,7 @@ def elsewhere(tmp_path, monkeypatch):
 def without_report(request, monkeypatch):
     """Leave out the page at the end of a run, but where a test asks for it: it takes seconds."""
     if "with_report" not in request.fixturenames:
-        monkeypatch.setattr(cli, "report_run", lambda *_, **__: 0)
+        monkeypatch.setattr(train, "report_run", lambda *_, **__: 0)
 
 
 @pytest.fixture
@@ -153,15 +155,15 @@ def test_help(arguments, command):
 
 
 def test_help_names_what_there_is():
-    assert sorted(cli.NETWORKS) == sorted(NETWORKS) == sorted(RECIPES)
-    assert set(cli.OPTIMIZERS) == set(OPTIMIZERS)
-    assert set(cli.SCHEDULES) == set(SCHEDULES)
+    assert sorted(names.NETWORKS) == sorted(NETWORKS) == sorted(RECIPES)
+    assert set(names.OPTIMIZERS) == set(OPTIMIZERS)
+    assert set(names.SCHEDULES) == set(SCHEDULES)
 
 
 def test_help_comes_at_once():
     script = (
         "import sys\n"
-        "from tinygrad_cnn.cli import main\n"
+        "from tinygrad_cnn.cli.main import main\n"
         "try: main(['train', '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'matplotlib', 'tqdm', 'graphviz', 'PIL', 'tinygrad_cnn.training'}\n"
@@ -292,7 +294,7 @@ def test_interrupted_before_training(command, monkeypatch):
 
 
 def test_a_pipe_that_is_closed():
-    script = "import sys; from tinygrad_cnn.cli import main; sys.exit(main(['networks']))"
+    script = "import sys; from tinygrad_cnn.cli.main import main; sys.exit(main(['networks']))"
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(

@@ -15,7 +15,8 @@ import tinygrad_cnn
 from tests.training.small import write_folder
 from tests.verify.fault_kinds import double
 from tests.verify.faults import faulty
-from tinygrad_cnn import checking, cli
+from tinygrad_cnn.cli import check as checking
+from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.ops import conv, linalg
 from tinygrad_cnn.verify import check_graph

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests.training.small import write_folder
-from tinygrad_cnn import cli
+from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.ops.conv import Conv2d

@@ -38,7 +38,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("models",),
     ("verify", "viz", "report"),
     ("training",),
-    ("arguments", "checking", "drawing", "reporting", "cli", "__main__"),
+    ("cli", "__main__"),
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 
@@ -57,10 +57,10 @@ LATE = {"graphviz", "graphviz_pure", "matplotlib", "PIL", "safetensors", "thread
 LATE |= {"http", "urllib"}
 
 # Nothing else imports the command, so a late import there hides no circle; --help stays quick.
-LATE_PARTS = {"arguments", "checking", "cli", "drawing", "reporting"}
+LATE_PARTS = {"cli"}
 
 # What speaks to the user; everything else returns, raises or warns.
-PRINTING_PARTS = {"checking", "cli", "drawing", "reporting", "__main__"}
+PRINTING_PARTS = {"cli", "__main__"}
 PRINTING_FILES = {"training/terminal.py"}
 
 FILES = sorted(ROOT.rglob("*.py"))

@@ -2,6 +2,6 @@
 
 import sys
 
-from tinygrad_cnn.cli import main
+from tinygrad_cnn.cli.main import main
 
 sys.exit(main())

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.training.small import write_folder
-from tinygrad_cnn import cli
+from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.random import get_rng_state, set_rng_state
 

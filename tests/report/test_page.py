@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from tests.report.conftest import train
-from tinygrad_cnn import cli
+from tinygrad_cnn.cli import main as cli
+from tinygrad_cnn.cli.report import read_run
 from tinygrad_cnn.random import get_rng_state
 from tinygrad_cnn.report import GradientLog, page, report_text
-from tinygrad_cnn.reporting import read_run
 from tinygrad_cnn.training.predict import Predictor
 from tinygrad_cnn.verify import InputReport, Report, Verdict
 

@@ -19,7 +19,7 @@ def global_settings():
 def without_report():
     """Leave out the page at the end of a run: it has tests of its own, and takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinygrad_cnn.cli.report_run", lambda *_, **__: 0)
+        patch.setattr("tinygrad_cnn.cli.train.report_run", lambda *_, **__: 0)
         yield
 
 

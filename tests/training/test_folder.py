@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_cnn
 from tests.training.small import small_splits, weights_of, write_folder
-from tinygrad_cnn import cli
+from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.training import RunError, Settings, Trainer
 from tinygrad_cnn.training import folder as run_folder
 from tinygrad_cnn.training.checkpoint import Checkpoint

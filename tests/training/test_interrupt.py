@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.small import weights_of
-from tinygrad_cnn.cli import main
+from tinygrad_cnn.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = ["batchnorm", "--epochs", "3", "--batch-size", "30", "--threads", "1", "--no-check"]
@@ -17,9 +17,10 @@ OPTIONS = ["batchnorm", "--epochs", "3", "--batch-size", "30", "--threads", "1",
 # Signals itself in the middle of the work on a step.
 AT_STEP = """
 import os, sys
-from tinygrad_cnn import cli
+from tinygrad_cnn.cli import main as cli
+from tinygrad_cnn.cli import train
 from tinygrad_cnn.training import trainer
-cli.report_run = lambda *_, **__: 0
+train.report_run = lambda *_, **__: 0
 number, step = int(sys.argv[1]), int(sys.argv[2])
 inside = trainer.Trainer._train_step
 def train_step(self, images, labels):
@@ -38,8 +39,9 @@ sys.exit(cli.main(sys.argv[3:]))
 # Kills itself when a file, all written, is about to take its place.
 AT_RENAME = """
 import os, pathlib, signal, sys
-from tinygrad_cnn import cli
-cli.report_run = lambda *_, **__: 0
+from tinygrad_cnn.cli import main as cli
+from tinygrad_cnn.cli import train
+train.report_run = lambda *_, **__: 0
 name, count = sys.argv[1], int(sys.argv[2])
 inside = pathlib.Path.replace
 def replace(self, target):

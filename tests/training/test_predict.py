@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.small import small_splits
-from tinygrad_cnn.cli import main
+from tinygrad_cnn.cli.main import main
 from tinygrad_cnn.data import write_idx
 from tinygrad_cnn.training import RunError, Settings, Trainer
 from tinygrad_cnn.training.folder import RunFolder

@@ -1,23 +1,12 @@
-"""The command line: ``tinygrad-cnn`` and ``python -m tinygrad_cnn``.
-
-Each subcommand has a function that adds its parser, with the function that runs it as the
-parser's default ``run``. What a subcommand needs is imported when it runs, so that ``--help``
-comes at once.
-
-Exit status: 0 for success; 1 for something that went wrong, in one line; 2 for wrong arguments, in
-one line; 130 for Ctrl-C.
-"""
+"""The subcommand ``train``: a network learns, and leaves a run folder."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from tinygrad_cnn.arguments import (
+from tinygrad_cnn.cli.arguments import (
     DATA,
     NETWORKS,
     OPTIMIZERS,
@@ -29,92 +18,14 @@ from tinygrad_cnn.arguments import (
     one_of,
     positive,
 )
-from tinygrad_cnn.checking import add_check
-from tinygrad_cnn.drawing import add_graph
-from tinygrad_cnn.reporting import add_report, keep_gradients, report_run
+from tinygrad_cnn.cli.report import keep_gradients, report_run
 
 if TYPE_CHECKING:
     from tinygrad_cnn.nn import Module
     from tinygrad_cnn.tensor import Tensor
     from tinygrad_cnn.training import Settings
 
-__all__ = ["main"]
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong, and no abbreviations."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(
-            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and exit with status 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status.
-
-    Parameters
-    ----------
-    argv
-        The arguments; those of the process if None.
-
-    Raises
-    ------
-    SystemExit
-        For ``--help``, ``--version`` (status 0) and arguments that do not parse (status 2).
-    """
-    parser = _parser()
-    arguments = parser.parse_args(argv)
-    if arguments.command is None:
-        parser.error(f"expected a command: {', '.join(COMMANDS)}")
-    try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()  # here, where a closed pipe can be answered
-        return status
-    except UsageError as error:
-        return _fail(2, f"tinygrad-cnn {arguments.command}: {error}")
-    except BrokenPipeError:  # such as `tinygrad-cnn networks | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return _fail(130, "\ntinygrad-cnn: interrupted")
-    except OSError as error:
-        return _fail(1, f"tinygrad-cnn {arguments.command}: {_os_error(error)}")
-
-
-def _fail(status: int, message: str) -> int:
-    print(message, file=sys.stderr)
-    return status
-
-
-def _os_error(error: OSError) -> str:
-    """Say which file and why; errors that come with a message of their own keep it."""
-    if error.filename is not None and error.strerror is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
-
-
-def _parser() -> Parser:
-    from tinygrad_cnn import __version__
-
-    parser = Parser(
-        prog="tinygrad-cnn",
-        description="Train small convolutional networks on real digits, with every gradient\n"
-        "made by automatic differentiation and verified numerically.",
-        epilog="Start with:  tinygrad-cnn train",
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for add in COMMANDS.values():
-        add(subparsers)
-    return parser
-
-
-# ------------------------------------------------------------------------------------------- train
+__all__ = ["add_train"]
 
 _TRAIN = """\
 Train a network, and leave in a run folder what it learnt and how.
@@ -201,7 +112,7 @@ _SETTINGS = (
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Run ``train``."""
-    from tinygrad_cnn.training import RunError, Settings, SettingsError
+    from tinygrad_cnn.training import Settings, SettingsError
     from tinygrad_cnn.training.folder import make_folder
     from tinygrad_cnn.training.session import resume_run, start_run
 
@@ -243,8 +154,6 @@ def run_train(arguments: argparse.Namespace) -> int:
                 _remove_if_empty(folder.parent)
     except SettingsError as error:
         raise UsageError(str(error)) from error
-    except RunError as error:
-        return _fail(1, f"tinygrad-cnn train: {error}")
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -274,83 +183,3 @@ def _draw_graph(loss: Tensor, model: Module, folder: Path) -> list[str]:
     except RendererMissing as error:
         return [f"graph.svg is left out: {error}"]
     return []
-
-
-# ---------------------------------------------------------------------------------------- networks
-
-
-def add_networks(subparsers: Subparsers) -> None:
-    """Add ``networks``."""
-    parser = subparsers.add_parser(
-        "networks",
-        help="list the networks with shapes and parameters",
-        description="List the networks: each operation with the shape of its result for one\n"
-        "image (channels × height × width) and its parameters.",
-    )
-    parser.add_argument(
-        "network",
-        nargs="?",
-        metavar="NETWORK",
-        type=one_of(NETWORKS),
-        help=f"only this one of {', '.join(NETWORKS)}",
-    )
-    parser.set_defaults(run=run_networks)
-
-
-def run_networks(arguments: argparse.Namespace) -> int:
-    """Run ``networks``."""
-    from tinygrad_cnn.training.networks import describe_network
-
-    names = NETWORKS if arguments.network is None else (arguments.network,)
-    print("\n\n".join(describe_network(name) for name in names))
-    return 0
-
-
-# ----------------------------------------------------------------------------------------- predict
-
-
-def add_predict(subparsers: Subparsers) -> None:
-    """Add ``predict``."""
-    parser = subparsers.add_parser(
-        "predict",
-        help="let a trained network answer to images",
-        description="Print a trained network's answer to each image, with its probability.\n"
-        "Pictures are turned grey, scaled to 28×28, and inverted if they are dark on light.",
-        epilog="example:\n  tinygrad-cnn predict runs/first three.png t10k-images-idx3-ubyte.gz",
-    )
-    parser.add_argument("folder", metavar="RUN", type=Path, help="the run's folder")
-    parser.add_argument(
-        "images",
-        metavar="IMAGE",
-        nargs="+",
-        type=Path,
-        help="a picture (PNG, JPEG; needs Pillow) or an idx file of images, gzip-compressed or not",
-    )
-    parser.set_defaults(run=run_predict)
-
-
-def run_predict(arguments: argparse.Namespace) -> int:
-    """Run ``predict``."""
-    from tinygrad_cnn.training import RunError
-    from tinygrad_cnn.training.predict import Predictor
-
-    try:
-        predictor = Predictor(arguments.folder)
-        if predictor.note:
-            print(f"note: {predictor.note}", file=sys.stderr)
-        for line in predictor.lines(arguments.images):
-            print(line)
-        return 0
-    except RunError as error:
-        return _fail(1, f"tinygrad-cnn predict: {error}")
-
-
-COMMANDS: dict[str, Callable[[Subparsers], None]] = {
-    "train": add_train,
-    "check": add_check,
-    "graph": add_graph,
-    "networks": add_networks,
-    "predict": add_predict,
-    "report": add_report,
-}
-"""What adds each subcommand, in the order of the help."""

@@ -9,7 +9,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_cnn.arguments import DATA, NETWORKS, Subparsers, integer, one_of
+from tinygrad_cnn.cli.arguments import (
+    DATA,
+    NETWORKS,
+    Subparsers,
+    UsageError,
+    integer,
+    load_data,
+    one_of,
+)
 
 if TYPE_CHECKING:
     from tinygrad_cnn.data import Splits
@@ -72,25 +80,18 @@ def add_check(subparsers: Subparsers) -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Run ``check``."""
-    from tinygrad_cnn.arguments import UsageError, load_data
-    from tinygrad_cnn.training import RunError
-
     names = NETWORKS if arguments.network == "all" else (arguments.network,)
     if not arguments.eval and arguments.batch == 1 and "batchnorm" in names:
         raise UsageError(
             "argument --batch: batchnorm in training expects at least 2 images: a batch of one has "
             "no statistics to normalise by"
         )
-    try:
-        splits = load_data(arguments.data)
-        found: dict[str, Report] = {}
-        for name in names:
-            if found:
-                print()
-            found[name] = _check_network(name, splits, arguments)
-    except RunError as error:
-        print(f"tinygrad-cnn check: {error}", file=sys.stderr)
-        return 1
+    splits = load_data(arguments.data)
+    found: dict[str, Report] = {}
+    for name in names:
+        if found:
+            print()
+        found[name] = _check_network(name, splits, arguments)
     if arguments.json is not None:
         _write_json(arguments.json, found, arguments)
     return 0 if all(found.values()) else 1

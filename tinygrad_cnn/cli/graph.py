@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_cnn.arguments import NETWORKS, Subparsers, UsageError, integer, one_of
+from tinygrad_cnn.cli.arguments import NETWORKS, Subparsers, UsageError, integer, one_of
 
 if TYPE_CHECKING:
     from tinygrad_cnn.nn import Module
@@ -93,7 +93,6 @@ def run_graph(arguments: argparse.Namespace) -> int:
 
 
 def _run_graph(arguments: argparse.Namespace) -> int:
-    from tinygrad_cnn.training import RunError
     from tinygrad_cnn.viz import RendererMissing
 
     kind = _kind(arguments)
@@ -112,7 +111,7 @@ def _run_graph(arguments: argparse.Namespace) -> int:
         report = _checked(loss, arguments.seed) if arguments.check else None
         drawn = _drawn(loss, model, report, arguments, kind)
         _write(drawn, kind, arguments)
-    except (RunError, RendererMissing) as error:
+    except RendererMissing as error:
         print(f"tinygrad-cnn graph: {error}", file=sys.stderr)
         return 1
     return 0 if report is None or report else 1

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_cnn.arguments import Subparsers
+from tinygrad_cnn.cli.arguments import Subparsers
 
 if TYPE_CHECKING:
     from tinygrad_cnn.data import Splits
@@ -44,13 +43,7 @@ def add_report(subparsers: Subparsers) -> None:
 
 def run_report(arguments: argparse.Namespace) -> int:
     """Run ``report``."""
-    from tinygrad_cnn.training import RunError
-
-    try:
-        print(write_report(arguments.folder, out=arguments.out))
-    except RunError as error:
-        print(f"tinygrad-cnn report: {error}", file=sys.stderr)
-        return 1
+    print(write_report(arguments.folder, out=arguments.out))
     return 0
 
 
@@ -103,7 +96,7 @@ def read_run(folder: Path, splits: Splits | None = None) -> Run:
 def _read_run(folder: Path, splits: Splits | None) -> Run:
     import copy
 
-    from tinygrad_cnn.arguments import load_data
+    from tinygrad_cnn.cli.arguments import load_data
     from tinygrad_cnn.models import NETWORKS
     from tinygrad_cnn.report import Run
     from tinygrad_cnn.tensor import tensor
