@@ -28,7 +28,7 @@ from tqdm import tqdm
 from tinygrad_cnn import grad, tensor
 from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.verify.replay import Replay
+from tinygrad_cnn.verify.subjects.replay import Replay
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 

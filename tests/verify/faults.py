@@ -23,8 +23,8 @@ from tinygrad_cnn.data import load
 from tinygrad_cnn.graph import Node, nodes_below
 from tinygrad_cnn.op import Op, registry
 from tinygrad_cnn.verify import Report, Verdict, check_graph
-from tinygrad_cnn.verify.replay import Replay
-from tinygrad_cnn.verify.subject import of_op
+from tinygrad_cnn.verify.subjects.replay import Replay
+from tinygrad_cnn.verify.subjects.tensors import OpSubject
 
 Array = npt.NDArray[Any]
 
@@ -294,7 +294,7 @@ def _differs(loss: Any, node: Node, mutate: Mutation) -> bool:
     wanted = [i for i, edge in enumerate(node.edges) if edge is not None]
     found = []
     for op in (node.op, broken(node.op, mutate)):
-        out, pull = of_op(op, copy.deepcopy(inputs), wanted).record(copy.deepcopy(inputs))
+        out, pull = OpSubject(op, copy.deepcopy(inputs), wanted).record(copy.deepcopy(inputs))
         found.append(pull(np.random.default_rng(7).standard_normal(out.shape)))
     return any(not np.allclose(found[0][i], found[1][i], rtol=1e-9, atol=0) for i in wanted)
 

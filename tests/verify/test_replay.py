@@ -8,7 +8,7 @@ import pytest
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import tensor
 from tinygrad_cnn.graph import nodes_below
-from tinygrad_cnn.verify.replay import Replay
+from tinygrad_cnn.verify.subjects.replay import Replay
 
 
 def leaves(*shapes):

@@ -14,7 +14,7 @@ from tinygrad_cnn.report.picture import data_uri, grey_png
 from tinygrad_cnn.report.run import Confusion, Run
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify import Report
-from tinygrad_cnn.verify.replay import Replay
+from tinygrad_cnn.verify.subjects.replay import Replay
 from tinygrad_cnn.viz import Graph, RendererMissing
 from tinygrad_cnn.viz.page import section
 from tinygrad_cnn.viz.render import draw

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.verify.core import Options, check_subject
-from tinygrad_cnn.verify.inputs import constants, overlapping
-from tinygrad_cnn.verify.probe import Tolerance
+from tinygrad_cnn.verify.numeric.probe import Tolerance
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
-from tinygrad_cnn.verify.subject import in_float64, of_arrays
+from tinygrad_cnn.verify.subjects.arrays import ArraysSubject
+from tinygrad_cnn.verify.subjects.inputs import constants, overlapping
+from tinygrad_cnn.verify.subjects.subject import in_float64
 
 Array = npt.NDArray[Any]
 
@@ -80,7 +81,7 @@ def check_backward(
         if isinstance(x, float) or (isinstance(x, np.ndarray) and x.dtype.kind == "f")
     ]
     skipped = constants("check_backward", name, points, wanted)
-    subject = of_arrays(forward, backward, points, wanted)
+    subject = ArraysSubject(forward, backward, points, wanted)
     for result in skipped:
         result.input = subject.names[result.position]
     results = check_subject(subject, Options(Tolerance(eps, atol, rtol), max_elements, seed))

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.numeric import dot, norm
-from tinygrad_cnn.verify.point import Point
-from tinygrad_cnn.verify.probe import Prober
+from tinygrad_cnn.verify.numeric.point import Point
+from tinygrad_cnn.verify.numeric.probe import Prober
+from tinygrad_cnn.verify.numeric.slopes import dot, norm
 from tinygrad_cnn.verify.report import Hint, InputReport, Verdict
-from tinygrad_cnn.verify.subject import RuleError, Subject
+from tinygrad_cnn.verify.subjects.subject import RuleError, Subject
 
 Array = npt.NDArray[Any]
 

@@ -10,19 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.verify import behaviour
-from tinygrad_cnn.verify.elements import (
+from tinygrad_cnn.verify.hints.place import explain, worst_of
+from tinygrad_cnn.verify.numeric.elements import (
     generator,
     random_direction,
     sample_elements,
     structured_directions,
     tied_direction,
 )
-from tinygrad_cnn.verify.explain import explain, worst_of
-from tinygrad_cnn.verify.numeric import weigh
-from tinygrad_cnn.verify.point import Point
-from tinygrad_cnn.verify.probe import Prober, Tolerance
+from tinygrad_cnn.verify.numeric.point import Point
+from tinygrad_cnn.verify.numeric.probe import Prober, Tolerance
+from tinygrad_cnn.verify.numeric.single import move_elements
+from tinygrad_cnn.verify.numeric.slopes import weigh
 from tinygrad_cnn.verify.report import Counts, InputReport, Verdict
-from tinygrad_cnn.verify.subject import RuleError, Subject
+from tinygrad_cnn.verify.subjects.subject import RuleError, Subject
 
 Array = npt.NDArray[Any]
 
@@ -98,7 +99,7 @@ def _check_input(
     prober = Prober(point, index, options.tolerance, result.counts)
     for direction in _directions(point, index, options, rng):
         prober.probe(direction)
-    prober.elements(sample_elements(rng, x, options.max_elements))
+    move_elements(prober, sample_elements(rng, x, options.max_elements))
     if prober.misses:
         result.say(Verdict.FAIL, "value", "the gradient differs from the numeric one")
         if options.explained:

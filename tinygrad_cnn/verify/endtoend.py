@@ -18,13 +18,13 @@ from tinygrad_cnn.graph import Node
 from tinygrad_cnn.inplace import name_of
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.verify.core import Options
-from tinygrad_cnn.verify.elements import generator, random_direction, tied_direction
-from tinygrad_cnn.verify.numeric import norm
-from tinygrad_cnn.verify.point import Point
-from tinygrad_cnn.verify.probe import Prober
-from tinygrad_cnn.verify.replay import Replay
+from tinygrad_cnn.verify.numeric.elements import generator, random_direction, tied_direction
+from tinygrad_cnn.verify.numeric.point import Point
+from tinygrad_cnn.verify.numeric.probe import Prober
+from tinygrad_cnn.verify.numeric.slopes import norm
 from tinygrad_cnn.verify.report import Hint, InputReport, Verdict, Wrong
-from tinygrad_cnn.verify.subject import Pull, Subject
+from tinygrad_cnn.verify.subjects.replay import Replay
+from tinygrad_cnn.verify.subjects.subject import Pull, Subject
 
 Array = npt.NDArray[Any]
 Forward = Callable[[dict[TensorBase, Array]], Array]
@@ -63,30 +63,36 @@ def check_end_to_end(
     return results
 
 
-class _Whole:
+class _Whole(Subject):
     """The whole graph as one function of its leaves."""
+
+    name = "whole"
 
     def __init__(
         self, replay: Replay, out: Any, g: Array, options: Options, forward: Forward | None
     ) -> None:
         self.replay = replay
         self.leaves = replay.leaves
-        self.forward = forward or replay.run
+        self.run = forward or replay.run
         self.rng = generator(options.seed)
-        arrays = [replay.copies[x]._data for x in self.leaves]
+        self.inputs = [replay.copies[x]._data for x in self.leaves]
+        self.wanted = tuple(range(len(self.inputs)))
+        self.names = tuple(str(i) for i in self.wanted)
         self.root = out
         self.gradients = dict(zip(self.leaves, self.pull(g), strict=True))
-        names = tuple(str(i) for i in range(len(arrays)))
-        subject = Subject(
-            "whole", arrays, tuple(range(len(arrays))), names, self._forward, self._record
-        )
-        self.point = Point(subject, arrays, self.rng, [g])
+        self.point = Point(self, self.inputs, self.rng, [g])
         self.out = self.point.out
 
-    def _forward(self, arrays: Sequence[Any]) -> Array:
-        return self.forward(dict(zip(self.leaves, arrays, strict=True)))
+    def forward(self, inputs: Sequence[Any]) -> Array:
+        """Run the graph with other leaves."""
+        return self.run(dict(zip(self.leaves, inputs, strict=True)))
 
-    def _record(self, _: Sequence[Any]) -> tuple[Array, Pull]:
+    def record(
+        self,
+        inputs: Sequence[Any],  # noqa: ARG002  # recorded already
+        wanted: Sequence[int] | None = None,  # noqa: ARG002  # all
+    ) -> tuple[Array, Pull]:
+        """Return what was recorded."""
         return self.root._data, self.pull
 
     def pull(self, g: Array) -> list[Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,17 +11,17 @@ import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad, grad, record_source
 from tinygrad_cnn.graph import GraphError, nodes_below
-from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify.core import Options, check_subject, gravest
-from tinygrad_cnn.verify.elements import generator
-from tinygrad_cnn.verify.inputs import constants, overlapping
-from tinygrad_cnn.verify.probe import Tolerance
-from tinygrad_cnn.verify.recorded import check_graph, check_nodes, check_recorded
-from tinygrad_cnn.verify.replay import Replay
+from tinygrad_cnn.verify.numeric.elements import generator
+from tinygrad_cnn.verify.numeric.probe import Tolerance
+from tinygrad_cnn.verify.recorded import check_nodes
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
-from tinygrad_cnn.verify.subject import RuleError, in_float64, leaf, of_function, replayed, wrap
+from tinygrad_cnn.verify.subjects.inputs import constants, overlapping
+from tinygrad_cnn.verify.subjects.replay import Replay
+from tinygrad_cnn.verify.subjects.subject import RuleError, in_float64
+from tinygrad_cnn.verify.subjects.tensors import FunctionSubject, leaf, replayed, wrap
 
 Array = npt.NDArray[Any]
 
@@ -155,7 +154,7 @@ def _check_function(
     name: str, func: Callable[..., Any], points: list[Any], wanted: list[int], options: Options
 ) -> list[InputReport]:
     """Check a function as a whole, and its operations where the whole is not well."""
-    subject = of_function(_without_casts(func), points, wanted, create_graph=False)
+    subject = FunctionSubject(_without_casts(func), points, wanted, create_graph=False)
     subject.name = name
     results = check_subject(subject, replace(options, explained=False))
     if gravest(results) not in (Verdict.FAIL, Verdict.INCONCLUSIVE):
@@ -221,192 +220,3 @@ def _check_inside(
     except (RuleError, GraphError, ValueError, TypeError, ArithmeticError):
         return None
     return results
-
-
-def check_module(
-    module: Module,
-    *inputs: Any,
-    modes: Sequence[str] = ("train", "eval"),
-    eps: float | None = None,
-    atol: float = 1e-5,
-    rtol: float = 1e-3,
-    max_elements: int = 24,
-    seed: int = 0,
-    raise_exception: bool = False,
-) -> Report:
-    """Verify a module: every operation, parameter and input, in training and in evaluation.
-
-    Parameters
-    ----------
-    module
-        Called as ``module(*inputs)``; its parameters, buffers and mode are the same afterwards.
-    inputs
-        Tensors and arrays; floating-point ones are differentiated.
-    modes
-        "train", "eval" or both.
-    eps, atol, rtol, max_elements, seed, raise_exception
-        As for `check_graph`.
-
-    Returns
-    -------
-    A report with the results of each mode.
-
-    Raises
-    ------
-    ValueError
-        If a mode is not one, or the module returns nothing recorded.
-
-    >>> import numpy as np
-    >>> from tinygrad_cnn import nn
-    >>> print(check_module(nn.Linear(3, 2), np.ones((2, 3))))
-    check_module of Linear: PASS (12 PASS)
-    """
-    options = Options(Tolerance(eps, atol, rtol), max_elements, seed)
-    results: list[InputReport] = []
-    for mode in modes:
-        if mode not in ("train", "eval"):
-            raise ValueError(f"check_module: modes are 'train' and 'eval', got {mode!r}")
-        with _in_float64(module, mode == "train"):
-            found = _check_mode(module, inputs, options)
-        for result in found:
-            result.op += f" [{mode}]" if len(modes) > 1 else ""
-        results += found
-    report = Report(f"check_module of {type(module).__name__}", results, overlapping(inputs), seed)
-    if raise_exception:
-        report.raise_if_wrong()
-    return report
-
-
-@contextmanager
-def _in_float64(module: Module, training: bool) -> Iterator[None]:
-    """Give a module's parameters and buffers float64 copies for a while, and set its mode."""
-    tensors = [*module.parameters(), *module.buffers()]
-    held = [tensor._data for tensor in tensors]
-    modes = [(part, part.training) for part in module.modules()]
-    try:
-        for tensor in tensors:
-            tensor._data = np.array(in_float64(tensor._data))
-        for part, _ in modes:
-            part.training = training
-        yield
-    finally:
-        for tensor, data in zip(tensors, held, strict=True):
-            tensor._data = data
-        for part, was in modes:
-            part.training = was
-
-
-def _check_mode(module: Module, inputs: Sequence[Any], options: Options) -> list[InputReport]:
-    points = [in_float64(x._data if isinstance(x, TensorBase) else x) for x in inputs]
-    tensors = [
-        _named_leaf(p, f"input {i}")
-        if isinstance(p, np.ndarray) and p.dtype.kind == "f"
-        else wrap(p)
-        for i, p in enumerate(points)
-    ]
-    for path, parameter in module.named_parameters():
-        parameter._name = parameter._name or path
-    buffers = [(b, np.array(b._data)) for b in module.buffers()]
-    rng = generator(options.seed)
-
-    def call() -> Any:
-        with enable_grad(), record_source():
-            out = module(*tensors)
-        outs = out if isinstance(out, (tuple, list)) else (out,)
-        live = [o for o in outs if isinstance(o, Tensor) and o.requires_grad]
-        if not live:
-            raise ValueError(
-                f"check_module: {type(module).__name__} returns nothing recorded, got "
-                + ", ".join(type(o).__name__ for o in outs)
-            )
-        return live
-
-    live = call()
-    weights = [rng.standard_normal(o.shape) for o in live]
-
-    def combined(outs: Sequence[Any]) -> Any:
-        if len(outs) == 1:
-            return outs[0]
-        total = None
-        for o, w in zip(outs, weights, strict=True):
-            part = (o * Tensor._wrap(np.asarray(w), None)).sum()
-            total = part if total is None else total + part
-        return total
-
-    root = combined(live)
-    value = np.array(root._data)
-
-    def forward(leaves: dict[TensorBase, Array]) -> Array:
-        held = {x: x._data for x in leaves}
-        try:
-            for x, array in leaves.items():
-                x._data = array
-            return np.asarray(combined(call())._data)
-        finally:
-            for x, array in held.items():
-                x._data = array
-            for buffer, array in buffers:
-                buffer._data = np.array(array)
-
-    again = forward({})
-    deterministic = again.shape == value.shape and np.array_equal(again, value, equal_nan=True)
-    return check_recorded("check_module", root, options, forward if deterministic else None)
-
-
-def _named_leaf(array: Array, name: str) -> Tensor:
-    tensor = leaf(array)
-    tensor._name = name
-    return tensor
-
-
-def assert_gradients(subject: Any, *inputs: Any, **settings: Any) -> Report:
-    """Assert in a test that gradients are right, whatever is given; return the report.
-
-    A test with pytest, or any other runner, is one line::
-
-        def test_my_layer():
-            assert_gradients(MyLayer(8), np.random.default_rng(0).standard_normal((4, 8)))
-
-
-        def test_my_operation_twice():
-            assert_gradients(my_operation, np.linspace(-2.0, 2.0, 9), order=2)
-
-
-        def test_a_training_step():
-            assert_gradients(loss_of(model, images, labels))  # recorded, before backward()
-
-    It ends with the report where a gradient is wrong, and also where nothing could be said: a test
-    that checks nothing does not pass. The same seed makes the same check. Kinks (ReLU at 0, tied
-    maxima) are no failure.
-
-    Parameters
-    ----------
-    subject
-        A recorded tensor (see `check_graph`), a module with its inputs (see `check_module`), or a
-        function of tensors with its inputs (see `gradcheck`).
-    inputs
-        What the module or function takes.
-    settings
-        Those of the check.
-
-    Raises
-    ------
-    GradientError
-        An AssertionError whose text is the report, if something is wrong or undecided.
-
-    >>> import numpy as np
-    >>> assert_gradients(lambda x, y: x * y, np.ones(2), np.ones(2)).verdict.value
-    'PASS'
-    >>> assert_gradients(lambda x: x * x.detach(), np.ones(2))  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    tinygrad_cnn.verify.report.GradientError: gradcheck of <lambda>: FAIL (1 FAIL)
-    ...
-    """
-    if isinstance(subject, TensorBase):
-        report = check_graph(subject, **settings)
-    elif isinstance(subject, Module):
-        report = check_module(subject, *inputs, **settings)
-    else:
-        report = gradcheck(subject, list(inputs), raise_exception=False, **settings)
-    report.raise_if_wrong()
-    return report

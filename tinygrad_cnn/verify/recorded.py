@@ -11,12 +11,13 @@ import numpy.typing as npt
 from tinygrad_cnn.graph import GraphError, Node, nodes_below
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.verify.core import Options, check_subject
-from tinygrad_cnn.verify.elements import generator, random_direction
 from tinygrad_cnn.verify.endtoend import check_end_to_end
-from tinygrad_cnn.verify.probe import Tolerance
-from tinygrad_cnn.verify.replay import Replay, check_kept
+from tinygrad_cnn.verify.numeric.elements import generator, random_direction
+from tinygrad_cnn.verify.numeric.probe import Tolerance
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
-from tinygrad_cnn.verify.subject import in_float64, of_op
+from tinygrad_cnn.verify.subjects.replay import Replay, check_kept
+from tinygrad_cnn.verify.subjects.subject import in_float64
+from tinygrad_cnn.verify.subjects.tensors import OpSubject
 
 Array = npt.NDArray[Any]
 Forward = Callable[[dict[TensorBase, Array]], Array]
@@ -156,7 +157,7 @@ def _through(replay: Replay, node: Node, cotangent: Array) -> list[tuple[Node | 
     copies = [np.array(v) if isinstance(v, np.ndarray) else v for v in values]
     try:
         with np.errstate(all="ignore"):
-            found = of_op(node.op, values, wanted).record(copies)[1](np.array(cotangent))
+            found = OpSubject(node.op, values, wanted).record(copies)[1](np.array(cotangent))
     except Exception:  # whatever a wrong rule raises; the node's own result says so
         return []
     passed = []
@@ -173,7 +174,7 @@ def check_node(
     """Check one node at its recorded inputs."""
     wanted = [i for i, edge in enumerate(node.edges) if edge is not None]
     inputs = replay.inputs_of(node)
-    subject = of_op(node.op, inputs, wanted, cotangent)
+    subject = OpSubject(node.op, inputs, wanted, cotangent)
     results = check_subject(subject, options)
     if node.op.reference is not None and all(r.ok for r in results):
         results = _with_reference(node, inputs, wanted, results, options)
@@ -191,7 +192,7 @@ def _with_reference(
 ) -> list[InputReport]:
     """Check also the way that second derivatives take through a fused operation."""
     rng = generator(options.seed)
-    fused, reference = (of_op(node.op, inputs, wanted, None, flag) for flag in (False, True))
+    fused, reference = (OpSubject(node.op, inputs, wanted, None, flag) for flag in (False, True))
     try:
         out = fused.forward(inputs)
         g = np.asarray(random_direction(rng, out.shape))

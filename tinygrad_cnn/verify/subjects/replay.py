@@ -13,7 +13,8 @@ from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import was_changed
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
-from tinygrad_cnn.verify.subject import in_float64, leaf, replayed, wrap
+from tinygrad_cnn.verify.subjects.subject import in_float64
+from tinygrad_cnn.verify.subjects.tensors import leaf, replayed, wrap
 
 Array = npt.NDArray[Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.numeric import dot
-from tinygrad_cnn.verify.probe import Prober
+from tinygrad_cnn.verify.numeric.probe import Prober
+from tinygrad_cnn.verify.numeric.slopes import dot
 from tinygrad_cnn.verify.report import Hint
 
 Array = npt.NDArray[Any]

@@ -22,6 +22,9 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 EPS = float(np.finfo(np.float64).eps)
+SHRINK = 32.0  # a step to the next finer one
+LEVELS = 4  # the smallest step is FIRST_STEP / 32³, about 3e-9
+FLOOR = 1e-9  # what float64 rules themselves may lose, of the size of the terms
 FIRST_STEP = 1e-4  # truncation of about 1e-9 and rounding of about 1e-12, relative
 _ROUGH = 1e-6  # differences of slopes above this share of the largest slope are looked at closer
 _PARABOLA = 0.7  # the ratio of bends is 1/2 on a parabola and 1 at a kink
@@ -139,24 +142,6 @@ class Miss:
     numeric: float
     bar: float
     at_kink: bool = False
-
-
-@dataclass(frozen=True)
-class ElementTable:
-    """Numeric derivatives by single elements: a row for each cotangent, a column an element.
-
-    Attributes
-    ----------
-    numeric, bar
-        ⟨g, derivative⟩ and its error bar.
-    low, high
-        The sums of the smaller and of the larger one-sided slopes.
-    """
-
-    numeric: Array
-    bar: Array
-    low: Array
-    high: Array
 
 
 def weigh(slopes: Slopes, g: Array, mask: Array | None = None) -> Estimate:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.elements import random_direction
-from tinygrad_cnn.verify.subject import Pull, RuleError, Subject
+from tinygrad_cnn.verify.numeric.elements import random_direction
+from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
 
 Array = npt.NDArray[Any]
 

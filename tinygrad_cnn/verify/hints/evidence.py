@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.elements import random_direction
-from tinygrad_cnn.verify.numeric import dot, norm
-from tinygrad_cnn.verify.point import Point
-from tinygrad_cnn.verify.probe import Prober, Tolerance
+from tinygrad_cnn.verify.numeric.elements import random_direction
+from tinygrad_cnn.verify.numeric.point import Point
+from tinygrad_cnn.verify.numeric.probe import Prober, Tolerance
+from tinygrad_cnn.verify.numeric.single import element_table
+from tinygrad_cnn.verify.numeric.slopes import dot, norm
 from tinygrad_cnn.verify.report import Counts
-from tinygrad_cnn.verify.subject import RuleError
+from tinygrad_cnn.verify.subjects.subject import RuleError
 
 Array = npt.NDArray[Any]
 Change = Callable[[Array], Array]
@@ -163,6 +164,6 @@ class Evidence:
         if size > _MOST_MEASURED:
             flat = np.sort(self.rng.choice(size, _MOST_MEASURED, replace=False))
         step, self.prober.h = self.prober.h, self.smooth_step
-        numeric = self.prober.element_table(flat).numeric
+        numeric = element_table(self.prober, flat).numeric
         self.prober.h = step
         return flat, numeric

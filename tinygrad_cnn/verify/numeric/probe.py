@@ -17,10 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.numeric import (
+from tinygrad_cnn.verify.numeric.kinks import at_choice, between
+from tinygrad_cnn.verify.numeric.point import Point
+from tinygrad_cnn.verify.numeric.slopes import (
     EPS,
     FIRST_STEP,
-    ElementTable,
+    FLOOR,
+    LEVELS,
+    SHRINK,
     Estimate,
     Miss,
     Slopes,
@@ -29,18 +33,12 @@ from tinygrad_cnn.verify.numeric import (
     slopes_along,
     weigh,
 )
-from tinygrad_cnn.verify.point import Point
 from tinygrad_cnn.verify.report import Counts
-from tinygrad_cnn.verify.subject import RuleError
+from tinygrad_cnn.verify.subjects.subject import RuleError
 
 Array = npt.NDArray[Any]
 
-_SHRINK = 32.0
-_LEVELS = 4  # the smallest step is FIRST_STEP / 32³, about 3e-9
-_FLOOR = 1e-9  # what float64 rules themselves may lose, of the size of the terms
 _SLIGHT = 1e-7  # of the gradient: what nobody would call wrong
-_INEXACT = 1e-5  # of the largest result: smaller jumps are the rounding of float32
-_MOST_KINKED_ELEMENTS = 48  # single elements looked at with all means
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Prober:
     def probe(self, direction: Array, which: Sequence[int] | None = None) -> None:
         """Compare along a direction, for the cotangents `which` (all if None)."""
         self.counts.directions += 1
-        self._probe(direction, range(len(self.point.cotangents)) if which is None else which)
+        self.compare_along(direction, range(len(self.point.cotangents)) if which is None else which)
 
     def _exact(self, direction: Array) -> Array:
         """Round a direction so that moving along it is exact, by steps down to h / 64.
@@ -145,14 +143,15 @@ class Prober:
             rounded = np.round(direction / grain) * grain
         return np.where(grain < 0.1, rounded, direction)
 
-    def _probe(self, direction: Array, which: Sequence[int]) -> None:
+    def compare_along(self, direction: Array, which: Sequence[int]) -> None:
+        """Compare along a direction, at smaller and smaller steps where results are rough."""
         direction = self._exact(direction)
         todo = self.finite
         h = self.h
         slopes = self.measure(direction, h)
         if not self.adapted:
             slopes, h = self._adapt(direction, slopes), self.h
-        for level in range(_LEVELS):
+        for level in range(LEVELS):
             if level:
                 wider, slopes = slopes, self.measure(direction, h)
                 todo = todo & ~self._inexact(direction, h, wider, slopes, todo, which[0])
@@ -162,9 +161,9 @@ class Prober:
             todo = todo & slopes.rough
             if not todo.any():
                 return
-            h /= _SHRINK
+            h /= SHRINK
         self.counts.kinks += 1
-        self._between(direction, slopes, todo, which[0])
+        between(self, direction, slopes, todo, which[0])
 
     def _inexact(
         self, direction: Array, h: float, wider: Slopes, slopes: Slopes, todo: Array, k: int
@@ -178,7 +177,7 @@ class Prober:
         noisy = noisy & todo
         if noisy.any():
             # So do those of one kink with another about h away, but once.
-            finer = self.measure(direction, h / _SHRINK)
+            finer = self.measure(direction, h / SHRINK)
             noisy = noisy & ~((finer.error > 0) & (finer.error < 8 * slopes.error))
         if noisy.any():
             g = np.where(noisy, self.point.cotangents[k], 0.0)
@@ -234,7 +233,7 @@ class Prober:
         estimate = weigh(slopes, g, g != 0)
         analytic = dot(gradient, direction)
         terms = norm(gradient * direction) + norm(np.where(g != 0, g * slopes.value, 0.0))
-        allowed = 2 * estimate.bar + _FLOOR * terms
+        allowed = 2 * estimate.bar + FLOOR * terms
         gap = abs(analytic - estimate.value)
         miss = Miss(direction, g, analytic, estimate.value, allowed)
         return None if gap <= allowed else miss, estimate, gap / terms if terms else 0.0
@@ -266,11 +265,11 @@ class Prober:
         if not agreeing or self._steps(miss, slopes, smooth):
             self.unsure.append(weigh(slopes, miss.g, smooth))
             return False
-        return not self._at_choice(miss, smooth)
+        return not at_choice(self, miss, smooth)
 
     def _steps(self, miss: Miss, slopes: Slopes, smooth: Array) -> bool:
         """Whether the results move in steps, as those of float32 do: a tiny move shows it."""
-        t = self.h / _SHRINK**3
+        t = self.h / SHRINK**3
         tiny = (self.line(miss.direction)(t) - self.line(miss.direction)(-t)) / (2 * t)
         g = np.where(smooth & np.isfinite(tiny), miss.g, 0.0)
         size = norm(g * np.where(smooth, slopes.value, 0.0))
@@ -278,136 +277,12 @@ class Prober:
         change = norm(g * np.where(g != 0, tiny - slopes.value, 0.0))
         return change > 0.1 * size + rounding
 
-    def _at_choice(self, miss: Miss, smooth: Array) -> bool:
-        """Whether a choice changes however small the step, and the value lies between slopes."""
-        choice = self.point.subject.choice
-        if choice is None:
-            return False
-        h = self.h / _SHRINK**_LEVELS
-        sides = []
-        for t in (-h, h):
-            inputs = list(self.point.inputs)
-            inputs[self.index] = np.asarray(self.base + t * miss.direction)
-            sides.append(np.asarray(choice(inputs)))
-        if np.array_equal(sides[0], sides[1], equal_nan=sides[0].dtype.kind == "f"):
-            return False
-        slopes = self.measure(miss.direction, self.h / _SHRINK**2)
-        self.counts.kinks += 1
-        return self._is_between(miss.direction, slopes, np.where(smooth, miss.g, 0.0)) is None
-
-    def _between(self, direction: Array, slopes: Slopes, mask: Array, k: int) -> None:
-        """Accept at a kink what lies between the slopes to the left and to the right."""
-        defined = np.isfinite(slopes.left) & np.isfinite(slopes.right)
-        self._note_noise(direction, slopes, mask & defined & slopes.jump)
-        mask = mask & ~slopes.jump & defined
-        if not mask.any():
-            return
-        g = np.where(mask, self.point.cotangents[k], 0.0)
-        miss = self._is_between(direction, slopes, g)
-        if miss is None:
-            self.decided += 1
-        else:
-            self.misses.append(miss)
-
-    def _note_noise(self, direction: Array, slopes: Slopes, jump: Array) -> None:
-        """Tell results that jump from results that are inexact: those jump a little everywhere."""
-        size = float(np.max(np.abs(self.point.out), initial=0.0, where=self.finite))
-        h = self.h / _SHRINK ** (_LEVELS - 1)
-        steepest = np.maximum(np.abs(slopes.left), np.abs(slopes.right))
-        if jump.any() and float(np.max(steepest * h, initial=0.0, where=jump)) < _INEXACT * size:
-            wide = self.measure(direction, self.h)
-            g = np.where(jump, self.point.cotangents[0], 0.0)
-            self.unsure.append(weigh(wide, g, jump & np.isfinite(wide.value)))
-
-    def _is_between(self, direction: Array, slopes: Slopes, g: Array) -> Miss | None:
-        there = g != 0
-        left = g * np.where(there, slopes.left, 0.0)
-        right = g * np.where(there, slopes.right, 0.0)
-        noise = norm(g * np.where(there, slopes.rounding, 0.0))
-        low, high = float(np.minimum(left, right).sum()), float(np.maximum(left, right).sum())
-        gradient = self.point.gradient(g)[self.index]
-        analytic = dot(gradient, direction)
-        # Where f is flat and curved, as x³ at 0, one-sided slopes are all truncation.
-        curved = float(np.abs(g * np.where(there, slopes.drift, 0.0)).sum())
-        allowed = 1e-5 * (norm(left) + norm(right)) + 8 * noise + curved
-        allowed += _FLOOR * norm(gradient * direction)
-        if low - allowed <= analytic <= high + allowed:
-            return None
-        nearest = low if analytic < low else high
-        return Miss(direction, g, analytic, nearest, allowed, at_kink=True)
-
-    # ------------------------------------------------------------------ single elements
-
-    def elements(self, flat_indices: Array) -> None:
-        """Move elements one at a time: two evaluations each, more only where these disagree."""
-        self.counts.elements += len(flat_indices)
-        suspects = self.screen(flat_indices)
-        if len(suspects) > _MOST_KINKED_ELEMENTS:
-            chosen = np.linspace(0, len(suspects) - 1, _MOST_KINKED_ELEMENTS).astype(int)
-            suspects = suspects[chosen]
-        for flat in suspects:
-            direction = np.zeros(self.base.shape)
-            direction.reshape(-1)[flat] = 1.0
-            self._probe(direction, range(len(self.point.cotangents)))
-
     def is_wrong_along(self, direction: Array) -> bool:
         """Whether the rule is wrong along a direction; nothing is noted."""
         kept = self.misses, self.unsure, self.decided, self.counts
         self.misses, self.unsure, self.counts = [], [], Counts()
         try:
-            self._probe(direction, range(len(self.point.cotangents)))
+            self.compare_along(direction, range(len(self.point.cotangents)))
             return bool(self.misses)
         finally:
             self.misses, self.unsure, self.decided, self.counts = kept
-
-    def element_table(self, flat_indices: Array) -> ElementTable:
-        """Differentiate by single elements with error bars and one-sided slopes."""
-        G = np.stack([g.reshape(-1) for g in self.point.cotangents])
-        G = np.where(self.finite.reshape(-1), G, 0.0)
-        shape = (len(G), len(flat_indices))
-        table = ElementTable(*(np.empty(shape) for _ in range(4)))
-        direction = np.zeros(self.base.shape)
-        for column, place in enumerate(flat_indices):
-            direction.reshape(-1)[place] = 1.0
-            slopes = self.measure(direction, self.h)
-            direction.reshape(-1)[place] = 0.0
-            with np.errstate(invalid="ignore"):
-                value, error = slopes.value.reshape(-1), slopes.error.reshape(-1)
-                noise = slopes.noise.reshape(-1)
-                left, right = G * slopes.left.reshape(-1), G * slopes.right.reshape(-1)
-                table.numeric[:, column] = G @ value
-                table.bar[:, column] = np.sqrt(np.square(G) @ np.square(error + noise))
-                table.low[:, column] = np.minimum(left, right).sum(axis=1)
-                table.high[:, column] = np.maximum(left, right).sum(axis=1)
-        return table
-
-    def screen(self, flat_indices: Array) -> Array:
-        """Return those elements whose plain central difference does not agree with the rule."""
-        numeric, noise = self.central(flat_indices)
-        analytic = np.stack([a[self.index].reshape(-1)[flat_indices] for a in self.point.analytic])
-        size = np.abs(numeric) + np.abs(analytic)
-        agree = np.abs(numeric - analytic) <= 1e-6 * size + noise[:, None]
-        suspects: Array = flat_indices[~agree.all(axis=0)]
-        return suspects
-
-    def central(self, flat_indices: Array) -> tuple[Array, Array]:
-        """Return ⟨g, D(h)⟩ for each cotangent (row) and element, and the rounding of a row."""
-        G = np.stack([g.reshape(-1) for g in self.point.cotangents])
-        moved = np.array(self.base, order="C")
-        flat = moved.reshape(-1)
-        numeric = np.empty((len(G), len(flat_indices)))
-        h = self.h
-        for column, place in enumerate(flat_indices):
-            x = flat[place]
-            flat[place] = x + h
-            above = self.at(moved)
-            if np.may_share_memory(above, moved):
-                above = above.copy()
-            flat[place] = x - h
-            difference = (above - self.at(moved)).reshape(-1)
-            flat[place] = x
-            numeric[:, column] = G @ difference
-        with np.errstate(invalid="ignore"):
-            numeric /= 2 * h
-            noise = 16 * EPS * np.sqrt(np.square(G) @ np.square(self.point.out.reshape(-1))) / h
-        return numeric, noise

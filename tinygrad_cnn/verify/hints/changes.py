@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.evidence import Change, Evidence, unchanged
-from tinygrad_cnn.verify.masks import mask_hints
+from tinygrad_cnn.verify.hints.evidence import Change, Evidence, unchanged
+from tinygrad_cnn.verify.hints.masks import mask_hints
+from tinygrad_cnn.verify.hints.sums import sum_hints
 from tinygrad_cnn.verify.report import Hint
-from tinygrad_cnn.verify.sums import sum_hints
 
 Array = npt.NDArray[Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.evidence import Evidence
+from tinygrad_cnn.verify.hints.evidence import Evidence
 from tinygrad_cnn.verify.report import Hint
 
 Array = npt.NDArray[Any]

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.elements import border_and_corner, random_direction, sample_elements
-from tinygrad_cnn.verify.evidence import Evidence
-from tinygrad_cnn.verify.hints import find_hints
-from tinygrad_cnn.verify.numeric import norm
-from tinygrad_cnn.verify.probe import Prober
+from tinygrad_cnn.verify.hints.changes import find_hints
+from tinygrad_cnn.verify.hints.evidence import Evidence
+from tinygrad_cnn.verify.hints.ties import tie_hint
+from tinygrad_cnn.verify.numeric.elements import (
+    border_and_corner,
+    random_direction,
+    sample_elements,
+)
+from tinygrad_cnn.verify.numeric.probe import Prober
+from tinygrad_cnn.verify.numeric.single import element_table
+from tinygrad_cnn.verify.numeric.slopes import norm
 from tinygrad_cnn.verify.report import Hint, InputReport, Verdict, Wrong
-from tinygrad_cnn.verify.ties import tie_hint
 
 Array = npt.NDArray[Any]
 
@@ -88,7 +93,7 @@ def _look(prober: Prober, rng: np.random.Generator) -> _Found:
 
 def look_at(prober: Prober, flat: Array) -> _Found:
     """Compare single elements; at kinks, with the slopes to both sides."""
-    table = prober.element_table(flat)
+    table = element_table(prober, flat)
     analytic = np.stack([a[prober.index].reshape(-1)[flat] for a in prober.point.analytic])
     size = np.abs(analytic) + np.abs(table.numeric)
     allowed = 2 * table.bar + 1e-8 * size

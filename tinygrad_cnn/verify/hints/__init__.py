@@ -1,0 +1,1 @@
+"""What a wrong gradient looks like, and where it is wrong."""

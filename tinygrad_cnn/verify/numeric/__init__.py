@@ -1,0 +1,1 @@
+"""A rule against numeric derivatives: points, directions, slopes with error bars, kinks."""

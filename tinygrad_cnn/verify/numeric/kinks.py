@@ -1,0 +1,87 @@
+"""Points without a derivative: what lies between the slopes to both sides is right there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinygrad_cnn.verify.numeric.slopes import (
+    FLOOR,
+    LEVELS,
+    SHRINK,
+    Array,
+    Miss,
+    Slopes,
+    dot,
+    norm,
+    weigh,
+)
+
+if TYPE_CHECKING:
+    from tinygrad_cnn.verify.numeric.probe import Prober
+
+_INEXACT = 1e-5  # of the largest result: smaller jumps are the rounding of float32
+
+
+def at_choice(prober: Prober, miss: Miss, smooth: Array) -> bool:
+    """Whether a choice changes however small the step, and the value lies between slopes."""
+    h = prober.h / SHRINK**LEVELS
+    sides = []
+    for t in (-h, h):
+        inputs = list(prober.point.inputs)
+        inputs[prober.index] = np.asarray(prober.base + t * miss.direction)
+        found = prober.point.subject.choice(inputs)
+        if found is None:
+            return False
+        sides.append(np.asarray(found))
+    if np.array_equal(sides[0], sides[1], equal_nan=sides[0].dtype.kind == "f"):
+        return False
+    slopes = prober.measure(miss.direction, prober.h / SHRINK**2)
+    prober.counts.kinks += 1
+    return is_between(prober, miss.direction, slopes, np.where(smooth, miss.g, 0.0)) is None
+
+
+def between(prober: Prober, direction: Array, slopes: Slopes, mask: Array, k: int) -> None:
+    """Accept at a kink what lies between the slopes to the left and to the right."""
+    defined = np.isfinite(slopes.left) & np.isfinite(slopes.right)
+    note_noise(prober, direction, slopes, mask & defined & slopes.jump)
+    mask = mask & ~slopes.jump & defined
+    if not mask.any():
+        return
+    g = np.where(mask, prober.point.cotangents[k], 0.0)
+    miss = is_between(prober, direction, slopes, g)
+    if miss is None:
+        prober.decided += 1
+    else:
+        prober.misses.append(miss)
+
+
+def note_noise(prober: Prober, direction: Array, slopes: Slopes, jump: Array) -> None:
+    """Tell results that jump from results that are inexact: those jump a little everywhere."""
+    size = float(np.max(np.abs(prober.point.out), initial=0.0, where=prober.finite))
+    h = prober.h / SHRINK ** (LEVELS - 1)
+    steepest = np.maximum(np.abs(slopes.left), np.abs(slopes.right))
+    if jump.any() and float(np.max(steepest * h, initial=0.0, where=jump)) < _INEXACT * size:
+        wide = prober.measure(direction, prober.h)
+        g = np.where(jump, prober.point.cotangents[0], 0.0)
+        prober.unsure.append(weigh(wide, g, jump & np.isfinite(wide.value)))
+
+
+def is_between(prober: Prober, direction: Array, slopes: Slopes, g: Array) -> Miss | None:
+    """Return a miss where the rule gives what lies outside of the one-sided slopes."""
+    there = g != 0
+    left = g * np.where(there, slopes.left, 0.0)
+    right = g * np.where(there, slopes.right, 0.0)
+    noise = norm(g * np.where(there, slopes.rounding, 0.0))
+    low, high = float(np.minimum(left, right).sum()), float(np.maximum(left, right).sum())
+    gradient = prober.point.gradient(g)[prober.index]
+    analytic = dot(gradient, direction)
+    # Where f is flat and curved, as x³ at 0, one-sided slopes are all truncation.
+    curved = float(np.abs(g * np.where(there, slopes.drift, 0.0)).sum())
+    allowed = 1e-5 * (norm(left) + norm(right)) + 8 * noise + curved
+    allowed += FLOOR * norm(gradient * direction)
+    if low - allowed <= analytic <= high + allowed:
+        return None
+    nearest = low if analytic < low else high
+    return Miss(direction, g, analytic, nearest, allowed, at_kink=True)

@@ -1,0 +1,1 @@
+"""What is verified, whatever it was made of: one interface, an adapter a file."""

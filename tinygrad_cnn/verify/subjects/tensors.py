@@ -1,0 +1,175 @@
+"""Operations and functions of tensors, as subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.autograd import enable_grad
+from tinygrad_cnn.engine import BackwardPass
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.verify.subjects.subject import Array, Pull, RuleError, Subject, side_by_side
+
+
+def replayed(op: Op) -> Op:
+    """Return the operation as it is replayed in float64: a conversion between floats is none."""
+    dtype = getattr(op, "dtype", None)
+    if op.sets_dtype and isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return type(op)(np.dtype(np.float64))  # type: ignore[call-arg]  # its only setting
+    return op
+
+
+def leaf(array: Array) -> Tensor:
+    """Return a leaf tensor around this very array that wants a gradient."""
+    tensor = Tensor._wrap(array, None)
+    tensor.requires_grad = True
+    return tensor
+
+
+def wrap(value: Any) -> Any:
+    """Return a constant array as a tensor; anything else as it is."""
+    return Tensor._wrap(value, None) if isinstance(value, np.ndarray) else value
+
+
+def data_of(out: Any) -> Array:
+    """Return the array of one result of a function."""
+    return out._data if isinstance(out, Tensor) else np.asarray(out)
+
+
+def tensors_of(arrays: Sequence[Any], wanted: Sequence[int]) -> list[Any]:
+    """Return arrays as tensors, those that are wanted as leaves."""
+    wants = frozenset(wanted)
+    return [leaf(a) if i in wants else wrap(a) for i, a in enumerate(arrays)]
+
+
+def go_back(
+    outs: Sequence[Any],
+    gs: Sequence[Array],
+    tensors: Sequence[Any],
+    wanted: Sequence[int],
+    create_graph: bool = False,
+) -> list[Any]:
+    """Let the engine go back from results to leaves; return their gradients as arrays.
+
+    `autograd.grad` copies the cotangent that it is given; here the rule gets this very array, as
+    it would get it from the operation that follows, so that a change of it is seen.
+    """
+    wrapped = [Tensor._wrap(g, None) if create_graph else g for g in gs]
+    found = BackwardPass(
+        Tensor._wrap, create_graph, retain=True, targets={tensors[i] for i in wanted}
+    ).run(list(zip(outs, wrapped, strict=True)))
+    result: list[Any] = [None] * len(tensors)
+    for index in wanted:
+        gradient = found.get(tensors[index])
+        result[index] = gradient._data if isinstance(gradient, Tensor) else gradient
+    return result
+
+
+class OpSubject(Subject):
+    """An operation at its inputs.
+
+    The rule is called by the engine itself, on a graph of this one operation; with
+    ``create_graph`` in the way that second derivatives take.
+    """
+
+    def __init__(
+        self,
+        op: Op,
+        inputs: Sequence[Any],
+        wanted: Sequence[int],
+        recorded: Array | None = None,
+        create_graph: bool = False,
+        dtype: np.dtype[Any] | None = None,
+    ) -> None:
+        self.op = replayed(op)
+        self.inputs, self.wanted = list(inputs), tuple(wanted)
+        self.name = self.op.describe()
+        self.names = op._arguments or tuple(f"input {i}" for i in range(len(inputs)))
+        self.recorded, self.dtype = recorded, dtype
+        self.create_graph = create_graph
+
+    def forward(self, inputs: Sequence[Any]) -> Array:
+        """Return the result as an array."""
+        out = self.op.forward(*inputs)
+        return np.asarray(out[0] if self.op.has_aux else out)
+
+    def record(
+        self, inputs: Sequence[Any], wanted: Sequence[int] | None = None
+    ) -> tuple[Array, Pull]:
+        """Record a graph of this one operation."""
+        wanted = self.wanted if wanted is None else wanted
+        tensors = tensors_of(inputs, wanted)
+        with enable_grad():
+            out = self.op(*tensors)
+        return out._data, lambda g: go_back([out], [g], tensors, wanted, self.create_graph)
+
+    def choice(self, inputs: Sequence[Any]) -> Any:
+        """Return the operation's choice."""
+        return None if self.op.choice is None else self.op.choice(*inputs)
+
+
+class FunctionSubject(Subject):
+    """A function of tensors; several results are laid side by side."""
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        inputs: Sequence[Any],
+        wanted: Sequence[int],
+        create_graph: bool = False,
+        dtype: np.dtype[Any] | None = None,
+    ) -> None:
+        self.func = func
+        self.inputs, self.wanted = list(inputs), tuple(wanted)
+        self.name = getattr(func, "__name__", type(func).__name__)
+        self.names = tuple(f"input {i}" for i in range(len(inputs)))
+        self.dtype = dtype
+        self.create_graph = create_graph
+
+    def _outputs(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
+        # Recorded like the real call: a function may itself ask for gradients.
+        with enable_grad():
+            out = self.func(*tensors)
+        return tuple(out) if isinstance(out, (tuple, list)) else (out,)
+
+    def forward(self, inputs: Sequence[Any]) -> Array:
+        """Return the results side by side."""
+        outs = self._outputs(tensors_of(inputs, self.wanted))
+        return side_by_side([data_of(out) for out in outs])
+
+    def record(
+        self, inputs: Sequence[Any], wanted: Sequence[int] | None = None
+    ) -> tuple[Array, Pull]:
+        """Record the function's graph."""
+        wanted = self.wanted if wanted is None else wanted
+        tensors = tensors_of(inputs, wanted)
+        outs = self._outputs(tensors)
+        if not any(isinstance(out, Tensor) and out.requires_grad for out in outs):
+            kinds = ", ".join(type(out).__name__ for out in outs) or "nothing"
+            raise RuleError(
+                f"the function returns nothing differentiable: got {kinds}, none of it computed "
+                "from the inputs by recorded operations"
+            )
+        pull = _puller_of_many(outs, tensors, wanted, self.create_graph)
+        return side_by_side([data_of(out) for out in outs]), pull
+
+
+def _puller_of_many(
+    outs: Sequence[Any], tensors: Sequence[Any], wanted: Sequence[int], create_graph: bool
+) -> Pull:
+    def pull(g: Array) -> list[Any]:
+        kept, starts, flat = [], [], np.asarray(g).reshape(-1)
+        at = 0
+        for out in outs:
+            data = data_of(out)
+            part = flat[at : at + data.size].reshape(data.shape)
+            at += data.size
+            if isinstance(out, Tensor) and out.requires_grad:
+                kept.append(out)
+                starts.append(part.astype(data.dtype, copy=False))
+        return go_back(kept, starts, tensors, wanted, create_graph)
+
+    return pull
