@@ -28,7 +28,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("op",),
     ("ops",),
     ("engine",),
-    ("autograd",),
+    ("autograd", "conversion"),
     ("operators",),
     ("tensor",),
     ("functional", "capturing"),

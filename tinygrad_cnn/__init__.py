@@ -21,7 +21,7 @@ from tinygrad_cnn.autograd import (
     set_grad_enabled,
 )
 from tinygrad_cnn.capturing import Captured, CaptureError, capture
-from tinygrad_cnn.graph import GraphError
+from tinygrad_cnn.graph import GraphError, GraphWarning
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.nn.parameter import Parameter
 from tinygrad_cnn.op import Op
@@ -37,6 +37,7 @@ __all__ = [
     "CaptureError",
     "Captured",
     "GraphError",
+    "GraphWarning",
     "Op",
     "Parameter",
     "Tensor",

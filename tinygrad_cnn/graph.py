@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+import warnings
 import weakref
 from collections.abc import Callable
 from operator import attrgetter
@@ -33,6 +34,10 @@ class GraphError(RuntimeError, ValueError):
 
     A ValueError like every other wrong argument here, and the RuntimeError that PyTorch raises.
     """
+
+
+class GraphWarning(UserWarning):
+    """A value was taken out of the graph by the way: no gradient flows back through it."""
 
 
 class Mode(threading.local):
@@ -222,13 +227,27 @@ _MODELS = _PACKAGE + "models"  # networks written as users write theirs
 
 def _call_site() -> tuple[str, int] | None:
     """File and line of the nearest caller that only uses the package."""
+    frame, _ = _caller()
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+def warn_left(what: str, instead: str) -> None:
+    """Warn, at the user's line, that a value leaves the graph."""
+    text = f"{what}: the tensor requires a gradient, and the graph is left here; {instead}"
+    warnings.warn(text, GraphWarning, stacklevel=_caller()[1])
+
+
+def _caller() -> tuple[FrameType | None, int]:
+    """Return the frame of the nearest caller that only uses the package, and how far up it is."""
     frame: FrameType | None = sys._getframe(1)
+    depth = 1
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if not name.startswith(_PACKAGE) or name == _MODELS:
-            return frame.f_code.co_filename, frame.f_lineno
+            break
         frame = frame.f_back
-    return None
+        depth += 1
+    return frame, depth
 
 
 def nodes_below(root: TensorBase) -> list[Node]:

@@ -333,3 +333,40 @@ def test_forward_must_be_defined():
 
     with pytest.raises(NotImplementedError, match="Lazy: forward is not defined"):
         Lazy()(1)
+
+
+class Counted(Module):
+    def __init__(self):
+        self.weight = Parameter([1.0, 2.0])
+        self.register_buffer("seen", tensor([0.0]))
+
+
+@pytest.mark.parametrize("value", [tensor([1.0, 2.0]), np.ones(2), [1.0, 2.0], 1.0, "text"])
+def test_a_parameter_is_not_lost_by_assigning(value):
+    module = Counted()
+    message = r"Counted\.weight is a parameter, .*no_grad\(\): module\.weight\.copy_.*nn\.Parameter"
+    with pytest.raises(TypeError, match=message):
+        module.weight = value
+    assert dict(module.named_parameters())["weight"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("value", [np.ones(1), [1.0], 1.0])
+def test_a_buffer_is_not_lost_by_assigning(value):
+    module = Counted()
+    with pytest.raises(TypeError, match=r"Counted\.seen is a buffer, .* module\.seen\.copy_"):
+        module.seen = value
+    assert "seen" in module.state_dict()
+
+
+def test_what_stays_registered_can_be_assigned():
+    module = Counted()
+    module.weight = other = Parameter([3.0])
+    module.seen = count = tensor([1.0])
+    assert list(module.parameters()) == [other]
+    assert list(module.buffers()) == [count]
+    module.weight = module.seen = None
+    assert not list(module.parameters())
+    assert not list(module.buffers())
+    module.weight = Parameter([1.0])
+    module.weight = Linear(2, 2)
+    assert len(list(module.parameters())) == 2

@@ -75,6 +75,16 @@ class Module:
 
     # ------------------------------------------------------------------ registering by name
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign; TypeError where a parameter or buffer would be lost by the way."""
+        before = self.__dict__.get(name)
+        if value is not before and value is not None:
+            if isinstance(before, Parameter) and not isinstance(value, (Parameter, Module)):
+                raise TypeError(_would_lose(self, name, value, "parameter", "nn.Parameter(…)"))
+            if name in self._buffers and not isinstance(value, Tensor):
+                raise TypeError(_would_lose(self, name, value, "buffer", "tensor(…)"))
+        object.__setattr__(self, name, value)
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Assign a parameter, or None where there could be one, to a new attribute.
 
@@ -357,6 +367,14 @@ class Module:
         if not lines:
             return f"{type(self).__name__}({settings})"
         return "\n".join([f"{type(self).__name__}({settings}", *lines, ")"])
+
+
+def _would_lose(module: Module, name: str, value: Any, kind: str, maker: str) -> str:
+    return (
+        f"{type(module).__name__}.{name} is a {kind}, and {type(value).__name__} is none: it would "
+        f"be lost from {kind}s() and state_dict(). To change its values, write "
+        f"`with no_grad(): module.{name}.copy_(…)`; to replace it, assign {maker}"
+    )
 
 
 def _mismatch(name: str, wanted: Array, given: Array) -> list[str]:

@@ -1,0 +1,56 @@
+"""Data from outside made into arrays: what `Tensor` takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.graph import Array, warn_left
+from tinygrad_cnn.op import TensorBase
+
+
+def array_from(data: Any, dtype: npt.DTypeLike | None) -> Array:
+    """Copy data into an array of real numbers.
+
+    Raises
+    ------
+    TypeError
+        If they are not real numbers.
+    ValueError
+        If they do not make an array.
+
+    >>> array_from([[1, 2.5]], None)
+    array([[1. , 2.5]], dtype=float32)
+    """
+    if isinstance(data, TensorBase):
+        data = data._data
+    # What a training loop hands over needs no look for tensors inside: 3.3 µs -> 2.8.
+    if dtype is None and type(data) is np.ndarray and data.dtype.kind in "fiub":
+        return np.array(data)
+    typed = isinstance(data, (np.ndarray, np.generic))
+    found: list[TensorBase] = []
+    try:
+        array = np.array(_plain(data, found), dtype=dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise type(error)(f"tensor: the data do not make an array: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"tensor: expects real numbers, got {array.dtype} from {type(data).__name__}"
+        )
+    if any(inner._requires_grad for inner in found):
+        warn_left("tensor([…])", "F.stack() keeps it, detach() says so on purpose")
+    if dtype is None and not typed and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return array
+
+
+def _plain(data: Any, found: list[TensorBase]) -> Any:
+    """Replace tensors inside of nested lists by their arrays, and note which were found."""
+    if isinstance(data, TensorBase):
+        found.append(data)
+        return data._data
+    if isinstance(data, (list, tuple)):
+        return [_plain(item, found) for item in data]
+    return data
