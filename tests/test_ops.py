@@ -39,15 +39,21 @@ per_several = per([s for s in SAMPLES if len(differentiable(s)) > 1])
 
 
 def ops_of_the_package() -> set[type[Op]]:
-    """Every op class, abstract bases (named with an underscore) excepted."""
+    """Every op class of the package except the bases of others."""
     for module in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     return {
         op
         for op in registry.values()
-        if op.__module__.split(".")[0] == "tinygrad_cnn" and not op.__name__.startswith("_")
+        if op.__module__.split(".")[0] == "tinygrad_cnn" and not is_base(op)
     }
+
+
+def is_base(op: type[Op]) -> bool:
+    """Whether a class only serves others: named with an underscore, or a parent without a rule."""
+    without_rule = op.forward is Op.forward or op.backward is Op.backward
+    return op.__name__.startswith("_") or (without_rule and bool(op.__subclasses__()))
 
 
 def test_every_op_has_samples() -> None:

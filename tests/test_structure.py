@@ -22,6 +22,7 @@ NAME = ROOT.name
 # From the bottom; what stands on one line is one floor. A module may import from its own floor and
 # from those below.
 FLOORS: list[tuple[str, ...]] = [
+    ("types",),
     ("atomic", "kernels", "random"),
     ("graph",),
     ("inplace",),
@@ -50,7 +51,7 @@ ROOMS = ("runtime", "pointwise", "reduce", "pool", "conv", "norm", "fused")
 ALONE = {"data": {"atomic", "random"}}
 
 # Names for annotations that would point up if they were imported at run time.
-UPWARD_TYPES = {("graph", "op")}
+UPWARD_TYPES = {("graph", "op"), ("types", "op")}
 
 # What is imported where it is used: it is optional, or slow to load and seldom needed.
 LATE = {"graphviz", "graphviz_pure", "matplotlib", "PIL", "safetensors", "threadpoolctl", "tqdm"}

@@ -9,9 +9,9 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tests.samples.base import Array, ErrorSample, Sample
-from tinygrad_cnn.functional import Dropout
 from tinygrad_cnn.ops.activation import Softplus
 from tinygrad_cnn.ops.cross_entropy import CrossEntropy
+from tinygrad_cnn.ops.dropout import Dropout
 from tinygrad_cnn.ops.elementwise import Log, Pow
 from tinygrad_cnn.ops.index import Gather
 from tinygrad_cnn.ops.piecewise import Abs, Clip

@@ -100,11 +100,11 @@ ERRORS = [
     ErrorSample(
         lambda: ops.softmax(np.ones((2, 3)), (0, 1)),  # type: ignore[arg-type]  # the mistake
         TypeError,
-        r"^softmax: dim expects an int, got \(0, 1\)",
+        r"^softmax: dim expects an integer, got \(0, 1\)",
     ),
     ErrorSample(
         lambda: ops.log_softmax(np.ones(3), None),  # type: ignore[arg-type]  # the mistake
         TypeError,
-        "^log_softmax: dim expects an int, got None",
+        "^log_softmax: dim expects an integer, got None",
     ),
 ]

@@ -10,73 +10,21 @@ Sequential(
 )
 >>> [name for name, _ in net.named_parameters()]
 ['0.weight', '0.bias', '3.weight', '3.bias']
+
+Each file of this folder says in its ``__all__`` what it has; a new file is one line here.
 """
 
 from tinygrad_cnn.nn import init
-from tinygrad_cnn.nn.activation import (
-    GELU,
-    LeakyReLU,
-    LogSoftmax,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
-)
-from tinygrad_cnn.nn.containers import ModuleList, Residual, Sequential
-from tinygrad_cnn.nn.conv import Conv1d, Conv2d, ConvTranspose2d
-from tinygrad_cnn.nn.dropout import Dropout
-from tinygrad_cnn.nn.flatten import Flatten, Identity
-from tinygrad_cnn.nn.linear import Linear
-from tinygrad_cnn.nn.loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    HuberLoss,
-    L1Loss,
-    MSELoss,
-    NLLLoss,
-)
-from tinygrad_cnn.nn.module import Module
-from tinygrad_cnn.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm
-from tinygrad_cnn.nn.parameter import Parameter
-from tinygrad_cnn.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from tinygrad_cnn.nn.activation import *
+from tinygrad_cnn.nn.containers import *
+from tinygrad_cnn.nn.conv import *
+from tinygrad_cnn.nn.dropout import *
+from tinygrad_cnn.nn.flatten import *
+from tinygrad_cnn.nn.linear import *
+from tinygrad_cnn.nn.loss import *
+from tinygrad_cnn.nn.module import *
+from tinygrad_cnn.nn.norm import *
+from tinygrad_cnn.nn.parameter import *
+from tinygrad_cnn.nn.pooling import *
 
-__all__ = [
-    "GELU",
-    "AdaptiveAvgPool2d",
-    "AvgPool2d",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Conv1d",
-    "Conv2d",
-    "ConvTranspose2d",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Flatten",
-    "HuberLoss",
-    "Identity",
-    "L1Loss",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSoftmax",
-    "MSELoss",
-    "MaxPool2d",
-    "Module",
-    "ModuleList",
-    "NLLLoss",
-    "Parameter",
-    "ReLU",
-    "Residual",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "Tanh",
-    "init",
-]
+__all__ = ["init", *[name for name, value in globals().items() if isinstance(value, type)]]

@@ -7,6 +7,18 @@ from typing import Any
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
 
+__all__ = [
+    "GELU",
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]
+
 
 class ReLU(Module):
     """Keep the positive part, max(x, 0); the derivative at 0 is 0.

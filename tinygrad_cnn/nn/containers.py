@@ -9,6 +9,8 @@ from typing import Any, Self, overload
 from tinygrad_cnn.nn.fused import apply_in_order
 from tinygrad_cnn.nn.module import Module
 
+__all__ = ["ModuleList", "Residual", "Sequential"]
+
 
 class _Numbered(Module):
     """Modules under the attributes "0", "1", …; works as a list."""

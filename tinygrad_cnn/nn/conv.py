@@ -16,6 +16,8 @@ from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.ops.fused import After, conv2d_batch_norm, conv2d_then
 from tinygrad_cnn.tensor import Tensor
 
+__all__ = ["Conv1d", "Conv2d", "ConvTranspose2d"]
+
 Sizes = int | Sequence[int]
 Padding = Literal["same", "valid"] | Sizes
 

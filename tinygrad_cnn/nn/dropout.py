@@ -9,6 +9,8 @@ import numpy as np
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Module):
     """In training, set elements to 0 with probability p and divide the others by 1 − p.

@@ -7,6 +7,8 @@ from typing import Any
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
 
+__all__ = ["Flatten", "Identity"]
+
 
 class Flatten(Module):
     """Join neighbouring dimensions into one; by default all but the batch's.

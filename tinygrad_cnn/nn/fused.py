@@ -13,9 +13,10 @@ from tinygrad_cnn.nn.conv import Conv2d
 from tinygrad_cnn.nn.module import Module, path_of
 from tinygrad_cnn.nn.norm import BatchNorm2d
 from tinygrad_cnn.nn.pooling import MaxPool2d
+from tinygrad_cnn.ops.arguments import pair
 from tinygrad_cnn.ops.fused import After
-from tinygrad_cnn.ops.sizes import Pair, pair
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.types import Pair
 
 _FIRST = (Conv2d, BatchNorm2d)
 

@@ -13,6 +13,8 @@ from tinygrad_cnn.nn import init
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
 
+__all__ = ["Linear"]
+
 
 class Linear(Module):
     """Map features linearly: ``input · weightᵀ + bias``.

@@ -9,8 +9,18 @@ from typing import Any
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
-from tinygrad_cnn.ops.cross_entropy import Reduction
+from tinygrad_cnn.ops.arguments import Reduction
 from tinygrad_cnn.tensor import Tensor
+
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+]
 
 
 class _Loss(Module):

@@ -20,6 +20,8 @@ from tinygrad_cnn.nn.parameter import Parameter
 from tinygrad_cnn.nn.weights import read_arrays, write_arrays
 from tinygrad_cnn.tensor import Tensor
 
+__all__ = ["Module"]
+
 
 class IncompatibleKeys(NamedTuple):
     """What `Module.load_state_dict` with ``strict=False`` passed over."""

@@ -17,6 +17,8 @@ from tinygrad_cnn.nn.parameter import Parameter
 from tinygrad_cnn.ops.fused import After, batch_norm_then
 from tinygrad_cnn.tensor import Tensor
 
+__all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
+
 
 class _BatchNorm(Module):
     """Batch normalisation; a subclass says which inputs it takes."""

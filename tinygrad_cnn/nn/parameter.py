@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from tinygrad_cnn.tensor import Tensor
 
+__all__ = ["Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that a module learns: assigned to an attribute of a `Module`, it is found there.

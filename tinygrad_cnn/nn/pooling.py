@@ -8,6 +8,8 @@ from typing import Any
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
 
+__all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "MaxPool2d"]
+
 Sizes = int | Sequence[int]
 
 

@@ -12,16 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.pointwise import activation as kernels
 from tinygrad_cnn.kernels.pointwise.elementwise import apply
-from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import as_float
 from tinygrad_cnn.ops.elementwise import exp, mul
 from tinygrad_cnn.ops.piecewise import where
-from tinygrad_cnn.ops.reduce import as_float
+from tinygrad_cnn.types import Operand
 
-Operand = TensorBase | Array | float
+__all__ = [
+    "erf",
+    "gelu",
+    "leaky_relu",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "tanh",
+]
 
 
 class Relu(Op):
@@ -69,7 +78,7 @@ _relu = Relu()
 _gate = Gate(0.0)
 
 
-def relu(input: Operand) -> Any:
+def relu(input: Operand | float) -> Any:
     """Positive part: ``max(input, 0)``; its derivative at 0 is 0.
 
     Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines" (2010).
@@ -102,7 +111,7 @@ class LeakyRelu(Op):
         return (Gate(self.negative_slope)(g, x),)
 
 
-def leaky_relu(input: Operand, negative_slope: float = 0.01) -> Any:
+def leaky_relu(input: Operand | float, negative_slope: float = 0.01) -> Any:
     """Identity where positive, ``negative_slope · input`` elsewhere, 0 included.
 
     Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013).
@@ -131,7 +140,7 @@ class Sigmoid(Op):
 _sigmoid = Sigmoid()
 
 
-def sigmoid(input: Operand) -> Any:
+def sigmoid(input: Operand | float) -> Any:
     """Logistic function: ``1 / (1 + exp(-input))``.
 
     >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
@@ -158,7 +167,7 @@ class Tanh(Op):
 _tanh = Tanh()
 
 
-def tanh(input: Operand) -> Any:
+def tanh(input: Operand | float) -> Any:
     """Hyperbolic tangent.
 
     >>> tanh(np.array([-1e4, 0.0, 1e4]))
@@ -190,7 +199,7 @@ class Softplus(Op):
         return (where(scaled > self.threshold, g, mul(g, sigmoid(scaled))),)
 
 
-def softplus(input: Operand, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def softplus(input: Operand | float, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """Smooth positive part: ``log(1 + exp(beta · input)) / beta``.
 
     Where ``beta · input > threshold`` it is the input itself, and the derivative 1.
@@ -224,7 +233,7 @@ class Erf(Op):
 _erf = Erf()
 
 
-def erf(input: Operand) -> Any:
+def erf(input: Operand | float) -> Any:
     """Error function: ``2/√π · ∫ exp(-t²) dt`` from 0 to the input.
 
     >>> erf(np.array([0.0, 0.5])).round(6)
@@ -271,7 +280,7 @@ _gelu = Gelu()
 _gelu_tanh = GeluTanh()
 
 
-def gelu(input: Operand, approximate: str = "none") -> Any:
+def gelu(input: Operand | float, approximate: str = "none") -> Any:
     """Gaussian error linear unit: ``input · Φ(input)``, Φ the normal distribution function.
 
     ``approximate="tanh"`` gives ``x/2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))`` instead.
@@ -310,7 +319,7 @@ class Silu(Op):
 _silu = Silu()
 
 
-def silu(input: Operand) -> Any:
+def silu(input: Operand | float) -> Any:
     """Sigmoid linear unit, also called swish: ``input · sigmoid(input)``.
 
     Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units" (2018).

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.arguments import Reduction, as_dtype_of, check_reduction, values_of
 from tinygrad_cnn.ops.elementwise import div
 from tinygrad_cnn.ops.index import getitem
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.reduce import sum as sum_over
 from tinygrad_cnn.ops.shape import permute, reshape
 from tinygrad_cnn.ops.softmax import log_softmax
+from tinygrad_cnn.types import Array, Operand
 
-Operand = TensorBase | Array
-Reduction = Literal["mean", "sum", "none"]
+__all__ = ["cross_entropy", "nll_loss"]
 
 
 class CrossEntropy(Op):
@@ -184,8 +184,8 @@ def cross_entropy(
     if not isinstance(target, (np.ndarray, TensorBase)):
         target = np.asarray(target)
     if target.dtype.kind == "f":
-        target = constant(target, input)
-        weight = None if weight is None else constant(weight, input)
+        target = as_dtype_of(target, input)
+        weight = None if weight is None else as_dtype_of(weight, input)
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     classes = _classes(name, input, target, ignore_index)
     op = CrossEntropy(ignore_index, label_smoothing, reduction)
@@ -268,11 +268,6 @@ def _rows(input: Operand) -> Any:
     return reshape(permute(input, 0, *range(2, input.ndim), 1), -1, input.shape[1])  # (N·d1…, C)
 
 
-def values_of(x: Any) -> Any:
-    """Return the array of a tensor or of anything that makes one."""
-    return x._data if isinstance(x, TensorBase) else np.asarray(x)
-
-
 def _classes(function: str, input: Operand, target: Any, ignore_index: int) -> Array:
     """Check class numbers against the logits and return them as one row, a copy."""
     classes: Array = values_of(target)
@@ -292,16 +287,3 @@ def _classes(function: str, input: Operand, target: Any, ignore_index: int) -> A
         if wrong.size:
             raise ValueError(f"{function}: target expects classes 0 to {C - 1}, got {wrong[0]}")
     return flat
-
-
-def check_reduction(function: str, reduction: str) -> None:
-    """Raise unless the reduction is one of the three."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(
-            f"{function}: reduction expects 'mean', 'sum' or 'none', got {reduction!r}"
-        )
-
-
-def constant(x: Any, input: Operand) -> Any:
-    """Give an array the dtype of the input, so that a float64 target leaves a float32 loss."""
-    return x if isinstance(x, TensorBase) else np.asarray(x, dtype=input.dtype)

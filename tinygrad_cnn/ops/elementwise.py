@@ -9,12 +9,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.piecewise import where
+from tinygrad_cnn.types import Operand
 
-Operand = TensorBase | Array | float
+__all__ = [
+    "add",
+    "cast",
+    "clone",
+    "div",
+    "exp",
+    "log",
+    "log1p",
+    "mul",
+    "neg",
+    "pow",
+    "sqrt",
+    "sub",
+]
 
 # `apply` shares large arrays out over the threads. The test before it costs 0.06 µs of 0.5, asking
 # `apply` 0.3: what is small must not pay for what is large.
@@ -46,7 +59,7 @@ class Add(_Arithmetic):
 _add = Add()
 
 
-def add(input: Operand, other: Operand) -> Any:
+def add(input: Operand | float, other: Operand | float) -> Any:
     """Add: ``input + other``, broadcast against each other.
 
     >>> add(np.array([1.0, 2.0]), 3.0)
@@ -68,7 +81,7 @@ class Sub(_Arithmetic):
 _sub = Sub()
 
 
-def sub(input: Operand, other: Operand) -> Any:
+def sub(input: Operand | float, other: Operand | float) -> Any:
     """Subtract: ``input - other``, broadcast against each other.
 
     >>> sub(np.array([1.0, 2.0]), 3.0)
@@ -93,7 +106,7 @@ class Mul(_Arithmetic):
 _mul = Mul()
 
 
-def mul(input: Operand, other: Operand) -> Any:
+def mul(input: Operand | float, other: Operand | float) -> Any:
     """Multiply: ``input · other``, broadcast against each other.
 
     >>> mul(np.array([1.0, 2.0]), 3.0)
@@ -117,7 +130,7 @@ class Div(_Arithmetic):
 _div = Div()
 
 
-def div(input: Operand, other: Operand) -> Any:
+def div(input: Operand | float, other: Operand | float) -> Any:
     """Divide: ``input / other``, broadcast against each other; integers give floats.
 
     >>> div(np.array([1.0, 2.0]), 4.0)
@@ -141,7 +154,7 @@ class Neg(Op):
 _neg = Neg()
 
 
-def neg(input: Operand) -> Any:
+def neg(input: Operand | float) -> Any:
     """Negate: ``-input``.
 
     >>> neg(np.array([1.0, -2.0]))
@@ -193,7 +206,7 @@ class PowTensor(Op):
 _pow_tensor = PowTensor()
 
 
-def pow(input: Operand, exponent: Operand) -> Any:
+def pow(input: Operand | float, exponent: Operand | float) -> Any:
     """Raise to a power: ``input ** exponent``, broadcast against each other.
 
     The derivative by the base at ``0 ** 0`` and by the exponent at base 0 is 0.
@@ -228,7 +241,7 @@ class Exp(Op):
 _exp = Exp()
 
 
-def exp(input: Operand) -> Any:
+def exp(input: Operand | float) -> Any:
     """Exponential: ``e ** input``.
 
     >>> exp(np.array([0.0]))
@@ -253,7 +266,7 @@ class Log(Op):
 _log = Log()
 
 
-def log(input: Operand) -> Any:
+def log(input: Operand | float) -> Any:
     """Natural logarithm.
 
     >>> log(np.array([1.0]))
@@ -278,7 +291,7 @@ class Log1p(Op):
 _log1p = Log1p()
 
 
-def log1p(input: Operand) -> Any:
+def log1p(input: Operand | float) -> Any:
     """Natural logarithm of ``1 + input``, accurate for small inputs.
 
     >>> log1p(np.array([0.0]))
@@ -303,7 +316,7 @@ class Sqrt(Op):
 _sqrt = Sqrt()
 
 
-def sqrt(input: Operand) -> Any:
+def sqrt(input: Operand | float) -> Any:
     """Square root.
 
     >>> sqrt(np.array([4.0]))
@@ -328,7 +341,7 @@ class Cast(Op):
         return (cast(g, x.dtype),)
 
 
-def cast(input: Operand, dtype: Any) -> Any:
+def cast(input: Operand | float, dtype: Any) -> Any:
     """Convert to another dtype; the gradient is converted back.
 
     >>> cast(np.array([1.5]), "float32").dtype
@@ -352,7 +365,7 @@ class Clone(Op):
 _clone = Clone()
 
 
-def clone(input: Operand) -> Any:
+def clone(input: Operand | float) -> Any:
     """Copy; the gradient passes unchanged.
 
     >>> clone(np.array([1.0]))

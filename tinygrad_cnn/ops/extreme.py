@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import axes_of, numpy_words, values_of, without_graph
 from tinygrad_cnn.ops.elementwise import div
 from tinygrad_cnn.ops.piecewise import where
-from tinygrad_cnn.ops.reduce import Dim, Operand, _Reduction, axes_of, sum
+from tinygrad_cnn.ops.reduce import Reduce, sum
 from tinygrad_cnn.ops.shape import reshape
+from tinygrad_cnn.types import Dim, Operand
+
+__all__ = ["amax", "amin", "argmax", "argmin", "max", "min"]
 
 
 class TakeAlong(Op):
@@ -109,23 +113,21 @@ class Extreme(NamedTuple):
     indices: Any
 
 
-def _select(
-    function: str, op: type[_Selection], input: Operand, dim: Dim, axis: Dim, keepdim: bool
-) -> Any:
-    axes = axes_of(function, input.ndim, dim, axis)
+def _select(function: str, op: type[_Selection], input: Operand, dim: Dim, keepdim: bool) -> Any:
+    axes = axes_of(function, input.ndim, dim)
     _check_not_empty(function, input, axes)
-    if dim is None and axis is None:
+    if dim is None:
         result = op(0, False)(reshape(input, -1))
         return reshape(result, (1,) * input.ndim) if keepdim else result
-    if len(axes) != 1 or not isinstance(axis if dim is None else dim, (int, np.integer)):
+    if len(axes) != 1 or not isinstance(dim, (int, np.integer)):
         raise ValueError(
-            f"{function}: expects one dim, an int, or None, got {axis if dim is None else dim}; "
+            f"{function}: expects one dim, an int, or None, got {dim}; "
             f"a{function} reduces over several"
         )
     values, places = op(axes[0], keepdim)(input, with_aux=True)
     # A copy, since the user may write to it and the rule still needs the places.
     indices = places.copy() if keepdim else np.squeeze(places, axes[0]).copy()
-    return Extreme(values, _like(input, indices))
+    return Extreme(values, without_graph(input, indices))
 
 
 def _check_not_empty(function: str, input: Operand, axes: tuple[int, ...]) -> None:
@@ -136,20 +138,8 @@ def _check_not_empty(function: str, input: Operand, axes: tuple[int, ...]) -> No
         )
 
 
-def _like(input: Operand, result: Any) -> Any:
-    """Return a result without a graph: a tensor where a tensor was given, an array for an array."""
-    array = np.asarray(result)
-    return input._wrap(array, None) if isinstance(input, TensorBase) else array
-
-
-def max(
-    input: Operand,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def max(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Greatest element, or along a dimension the greatest elements and their indices.
 
     The whole gradient goes to the first among equals. A NaN counts as the greatest.
@@ -158,9 +148,9 @@ def max(
     ----------
     input
         Any shape.
-    dim, axis
+    dim
         One dimension, or None for all elements.
-    keepdim, keepdims
+    keepdim
         Leave the reduced dimension in the result with size 1.
 
     Returns
@@ -178,17 +168,11 @@ def max(
     >>> max(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
     Extreme(values=array([5., 7.]), indices=array([1, 0]))
     """
-    return _select("max", Max, input, dim, axis, keepdim or keepdims)
+    return _select("max", Max, input, dim, keepdim)
 
 
-def min(
-    input: Operand,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def min(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Smallest element, or along a dimension the smallest elements and their indices.
 
     The whole gradient goes to the first among equals. A NaN counts as the smallest. Arguments,
@@ -197,10 +181,10 @@ def min(
     >>> min(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
     Extreme(values=array([1., 3.]), indices=array([0, 1]))
     """
-    return _select("min", Min, input, dim, axis, keepdim or keepdims)
+    return _select("min", Min, input, dim, keepdim)
 
 
-class Amax(_Reduction):
+class Amax(Reduce):
     """max x; equals share the gradient evenly."""
 
     __slots__ = ()
@@ -236,14 +220,8 @@ class Amin(Amax):
         return (self.share(g, x > self.spread(out, x), x),)
 
 
-def amax(
-    input: Operand,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def amax(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Greatest elements over any dimensions; equals share the gradient evenly.
 
     A NaN counts as the greatest; the elements reduced with it share the gradient.
@@ -252,9 +230,9 @@ def amax(
     ----------
     input
         Any shape.
-    dim, axis
+    dim
         A dimension, several, or None for all of them.
-    keepdim, keepdims
+    keepdim
         Leave the reduced dimensions in the result with size 1.
 
     Raises
@@ -267,19 +245,13 @@ def amax(
     >>> amax(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=0)
     array([7., 5.])
     """
-    axes = axes_of("amax", input.ndim, dim, axis)
+    axes = axes_of("amax", input.ndim, dim)
     _check_not_empty("amax", input, axes)
-    return Amax(axes, keepdim or keepdims)(input)
+    return Amax(axes, keepdim)(input)
 
 
-def amin(
-    input: Operand,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def amin(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Smallest elements over any dimensions; equals share the gradient evenly.
 
     A NaN counts as the smallest. Arguments and errors as for `amax`.
@@ -287,9 +259,9 @@ def amin(
     >>> amin(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=0)
     array([1., 3.])
     """
-    axes = axes_of("amin", input.ndim, dim, axis)
+    axes = axes_of("amin", input.ndim, dim)
     _check_not_empty("amin", input, axes)
-    return Amin(axes, keepdim or keepdims)(input)
+    return Amin(axes, keepdim)(input)
 
 
 def _place(
@@ -299,10 +271,10 @@ def _place(
     if not (dim is None or isinstance(dim, (int, np.integer))):
         raise TypeError(f"{function}: dim expects an int or None, got {dim!r}")
     _check_not_empty(function, input, axes)
-    array = input._data if isinstance(input, TensorBase) else input
-    return _like(input, choose(array, axis=dim, keepdims=keepdim))
+    return without_graph(input, choose(values_of(input), axis=dim, keepdims=keepdim))
 
 
+@numpy_words
 def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any:
     """Index of the first greatest element along a dimension, or among all in row-major order.
 
@@ -314,6 +286,7 @@ def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any
     return _place("argmax", np.argmax, input, dim, keepdim)
 
 
+@numpy_words
 def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any:
     """Index of the first smallest element along a dimension, or among all in row-major order.
 

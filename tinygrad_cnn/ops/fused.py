@@ -26,8 +26,8 @@ from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, conv2d_set
 from tinygrad_cnn.ops.elementwise import Add
 from tinygrad_cnn.ops.norm import BatchNorm, check_batch_norm, move_statistics
 from tinygrad_cnn.ops.pool import MaxPool2d, checked_max_pool2d
-from tinygrad_cnn.ops.sizes import Pair
 from tinygrad_cnn.ops.together import Step, apply_together
+from tinygrad_cnn.types import Pair
 
 Operand = TensorBase | Array
 Sizes = int | Sequence[int]

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.pointwise.elementwise import embed
 from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.types import Operand
 
-Operand = TensorBase | Array
+__all__ = ["getitem"]
 
 # np.add.at takes about 7 ns an element; counting positions costs 1 ns an element of both arrays.
 _SPARSE = 8

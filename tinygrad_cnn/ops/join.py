@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
-from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of
 from tinygrad_cnn.ops.index import Key, Slice
-from tinygrad_cnn.ops.shape import pieces, shape_of
-from tinygrad_cnn.ops.sizes import axis_of
+from tinygrad_cnn.ops.shape import pieces
+from tinygrad_cnn.types import Operand
 
-Operand = TensorBase | Array
+__all__ = ["cat", "concatenate", "stack"]
 
 
 class Concatenate(Op):
@@ -32,7 +32,8 @@ class Concatenate(Op):
         return tuple(pieces(g, self.sizes, self.dim, needs))
 
 
-def concatenate(tensors: Iterable[Operand], dim: int = 0, *, axis: int | None = None) -> Any:
+@numpy_words
+def concatenate(tensors: Iterable[Operand], dim: int = 0) -> Any:
     """Join along an existing dimension; `cat` is the same function.
 
     Parameters
@@ -56,7 +57,7 @@ def concatenate(tensors: Iterable[Operand], dim: int = 0, *, axis: int | None = 
     shapes = [shape_of("concatenate", x) for x in xs]
     if not shapes:
         raise ValueError("concatenate: expects at least one tensor, got none")
-    index = axis_of("concatenate", len(shapes[0]), dim, axis)
+    index = axis_of("concatenate", len(shapes[0]), dim)
     for shape in shapes:
         if len(shape) != len(shapes[0]) or any(
             i != index and a != b for i, (a, b) in enumerate(zip(shape, shapes[0], strict=True))
@@ -89,7 +90,8 @@ class Stack(Op):
         )
 
 
-def stack(tensors: Iterable[Operand], dim: int = 0, *, axis: int | None = None) -> Any:
+@numpy_words
+def stack(tensors: Iterable[Operand], dim: int = 0) -> Any:
     """Join along a new dimension, which has index ``dim`` in the result.
 
     Raises
@@ -109,4 +111,4 @@ def stack(tensors: Iterable[Operand], dim: int = 0, *, axis: int | None = None) 
     for shape in shapes:
         if shape != shapes[0]:
             raise ValueError(f"stack: expects equal shapes, got {shapes[0]} and {shape}")
-    return Stack(axis_of("stack", len(shapes[0]) + 1, dim, axis))(*xs)
+    return Stack(axis_of("stack", len(shapes[0]) + 1, dim))(*xs)

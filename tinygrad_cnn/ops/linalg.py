@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.runtime import threads
-from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.shape import reshape, shape_of, squeeze, transpose, unsqueeze
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import shape_of
+from tinygrad_cnn.ops.shape import reshape, squeeze, transpose, unsqueeze
+from tinygrad_cnn.types import Array, Operand
 
-Operand = TensorBase | Array
+__all__ = ["dot", "linear", "matmul", "outer"]
 
 
 def _product(a: Array, b: Array) -> Array:

@@ -7,35 +7,33 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.ops.activation import softplus
-from tinygrad_cnn.ops.cross_entropy import (
-    Operand,
+from tinygrad_cnn.ops.arguments import (
     Reduction,
+    as_dtype_of,
     check_reduction,
-    constant,
+    target_like,
     values_of,
 )
 from tinygrad_cnn.ops.elementwise import add, log, mul, neg, pow, sub
 from tinygrad_cnn.ops.piecewise import abs, clip, where
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.reduce import sum as sum_over
+from tinygrad_cnn.types import Operand
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "huber_loss",
+    "l1_loss",
+    "mse_loss",
+]
 
 
-def _reduce(loss: Any, reduction: Reduction) -> Any:
+def reduce_loss(loss: Any, reduction: Reduction) -> Any:
+    """Return the mean or the sum of the elements' losses, or the losses themselves."""
     if reduction == "none":
         return loss
     return mean_over(loss) if reduction == "mean" else sum_over(loss)
-
-
-def _check_same_shape(function: str, input: Operand, target: Any, reduction: str) -> Any:
-    """Check a target against its input; broadcasting would hide a mistake here."""
-    check_reduction(function, reduction)
-    target = constant(target, input)
-    if tuple(target.shape) != tuple(input.shape):
-        raise ValueError(
-            f"{function}: target expects the input's shape {tuple(input.shape)}, "
-            f"got {tuple(target.shape)}"
-        )
-    return target
 
 
 def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Any:
@@ -44,8 +42,9 @@ def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> 
     >>> mse_loss(np.array([1.0, 3.0]), np.array([0.0, 0.0]))
     array(5.)
     """
-    target = _check_same_shape("mse_loss", input, target, reduction)
-    return _reduce(pow(sub(input, target), 2), reduction)
+    check_reduction("mse_loss", reduction)
+    target = target_like("mse_loss", input, target)
+    return reduce_loss(pow(sub(input, target), 2), reduction)
 
 
 def l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Any:
@@ -54,8 +53,9 @@ def l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> A
     >>> l1_loss(np.array([1.0, -3.0]), np.array([0.0, 0.0]))
     array(2.)
     """
-    target = _check_same_shape("l1_loss", input, target, reduction)
-    return _reduce(abs(sub(input, target)), reduction)
+    check_reduction("l1_loss", reduction)
+    target = target_like("l1_loss", input, target)
+    return reduce_loss(abs(sub(input, target)), reduction)
 
 
 def huber_loss(
@@ -70,13 +70,14 @@ def huber_loss(
     >>> huber_loss(np.array([0.5, 3.0]), np.array([0.0, 0.0]), reduction="none")
     array([0.125, 2.5  ])
     """
-    target = _check_same_shape("huber_loss", input, target, reduction)
+    check_reduction("huber_loss", reduction)
+    target = target_like("huber_loss", input, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: delta expects a positive number, got {delta}")
     # With c = min(|d|, delta) both cases are c · (|d| − c/2): no square of a large difference.
     distance = abs(sub(input, target))
     near = clip(distance, None, delta)
-    return _reduce(near * (distance - near * 0.5), reduction)
+    return reduce_loss(near * (distance - near * 0.5), reduction)
 
 
 def binary_cross_entropy(
@@ -99,12 +100,13 @@ def binary_cross_entropy(
     np.float64(0.6931)
     """
     name = "binary_cross_entropy"
-    target = _check_same_shape(name, input, target, reduction)
+    check_reduction(name, reduction)
+    target = target_like(name, input, target)
     p = values_of(input)
     if ((p < 0) | (p > 1)).any():
         raise ValueError(f"{name}: expects probabilities in [0, 1]; see the version with logits")
     loss = -(mul(target, _safe_log(input)) + mul(sub(1.0, target), _safe_log(sub(1.0, input))))
-    return _reduce(loss if weight is None else mul(loss, constant(weight, input)), reduction)
+    return reduce_loss(loss if weight is None else mul(loss, as_dtype_of(weight, input)), reduction)
 
 
 def _safe_log(p: Any) -> Any:
@@ -135,11 +137,12 @@ def binary_cross_entropy_with_logits(
     >>> binary_cross_entropy_with_logits(np.array([-1e4]), np.array([1.0]))
     array(10000.)
     """
-    target = _check_same_shape("binary_cross_entropy_with_logits", input, target, reduction)
+    check_reduction("binary_cross_entropy_with_logits", reduction)
+    target = target_like("binary_cross_entropy_with_logits", input, target)
     if pos_weight is None:
         loss = softplus(input, threshold=np.inf) - mul(input, target)
     else:
-        pos_weight = constant(pos_weight, input)
+        pos_weight = as_dtype_of(pos_weight, input)
         positive = add(mul(sub(pos_weight, 1.0), target), 1.0)
         loss = mul(sub(1.0, target), input) + positive * softplus(neg(input), threshold=np.inf)
-    return _reduce(loss if weight is None else mul(loss, constant(weight, input)), reduction)
+    return reduce_loss(loss if weight is None else mul(loss, as_dtype_of(weight, input)), reduction)

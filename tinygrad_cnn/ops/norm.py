@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.kernels.fused.pooled_norm import normalize_max_pool2d_gradient
 from tinygrad_cnn.kernels.norm import batch_norm as kernels
@@ -19,8 +18,9 @@ from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.shape import reshape
+from tinygrad_cnn.types import Array, Operand
 
-Operand = TensorBase | Array
+__all__ = ["batch_norm", "layer_norm"]
 
 
 class BatchNorm(Op):

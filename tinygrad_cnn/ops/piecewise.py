@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
-from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.types import Operand
 
-Operand = TensorBase | Array | float
+__all__ = ["abs", "clamp", "clip", "maximum", "minimum", "sign", "where"]
 
 
 class Abs(Op):
@@ -34,7 +34,7 @@ class Abs(Op):
 _abs = Abs()
 
 
-def abs(input: Operand) -> Any:
+def abs(input: Operand | float) -> Any:
     """Absolute value; its derivative at 0 is 0.
 
     >>> abs(np.array([1.0, -2.0]))
@@ -61,7 +61,7 @@ class Sign(Op):
 _sign = Sign()
 
 
-def sign(input: Operand) -> Any:
+def sign(input: Operand | float) -> Any:
     """Sign: -1, 0 or 1; its gradient is 0.
 
     >>> sign(np.array([5.0, 0.0, -2.0]))
@@ -92,7 +92,7 @@ class Where(Op):
 _where = Where()
 
 
-def where(condition: Operand, input: Operand, other: Operand) -> Any:
+def where(condition: Operand | float, input: Operand | float, other: Operand | float) -> Any:
     """Choose: ``input`` where the condition holds, ``other`` elsewhere, all broadcast.
 
     >>> where(np.array([True, False]), np.array([1.0, 2.0]), 0.0)
@@ -121,7 +121,7 @@ class Maximum(Op):
 _maximum = Maximum()
 
 
-def maximum(input: Operand, other: Operand) -> Any:
+def maximum(input: Operand | float, other: Operand | float) -> Any:
     """Greater of two, element by element; at a tie each gets half of the gradient.
 
     >>> maximum(np.array([1.0, 5.0]), 3.0)
@@ -150,7 +150,7 @@ class Minimum(Op):
 _minimum = Minimum()
 
 
-def minimum(input: Operand, other: Operand) -> Any:
+def minimum(input: Operand | float, other: Operand | float) -> Any:
     """Smaller of two, element by element; at a tie each gets half of the gradient.
 
     >>> minimum(np.array([1.0, 5.0]), 3.0)
@@ -185,7 +185,7 @@ class Clip(Op):
         return (g,)
 
 
-def clip(input: Operand, min: Any = None, max: Any = None) -> Any:
+def clip(input: Operand | float, min: Any = None, max: Any = None) -> Any:
     """Limit to the range ``[min, max]``; the gradient passes inside and at the limits.
 
     ``min`` and ``max`` are numbers, or arrays broadcast against the input.
@@ -201,3 +201,6 @@ def clip(input: Operand, min: Any = None, max: Any = None) -> Any:
     if min is not None:
         input = maximum(input, min)
     return input if max is None else minimum(input, max)
+
+
+clamp = clip

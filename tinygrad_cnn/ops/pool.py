@@ -15,10 +15,13 @@ from tinygrad_cnn.kernels.pool import max_pool as kernels
 from tinygrad_cnn.kernels.pool import taps as tap_kernels
 from tinygrad_cnn.kernels.pool.windows import pool_output_size
 from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.arguments import pair
 from tinygrad_cnn.ops.shape import reshape
-from tinygrad_cnn.ops.sizes import Pair, pair
+from tinygrad_cnn.types import Pair
 
 Operand = TensorBase | Array
+
+__all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
 Size = int | Sequence[int]
 
 

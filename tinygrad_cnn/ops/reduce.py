@@ -6,40 +6,19 @@ The greatest and smallest elements stand in `extreme`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.reduce.sums import sum_over
-from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import as_float, axes_of, numpy_words
 from tinygrad_cnn.ops.elementwise import div, exp, mul
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import broadcast_to, reshape
+from tinygrad_cnn.types import Array, Dim, Operand
 
-Operand = TensorBase | Array
-Dim = int | Sequence[int] | None
-
-
-def axes_of(op: str, ndim: int, dim: Dim, axis: Dim = None) -> tuple[int, ...]:
-    """Return the axes that a ``dim`` or ``axis`` argument names, sorted; None names all of them."""
-    if dim is None:
-        dim = axis
-    elif axis is not None:
-        raise ValueError(f"{op}: dim and axis are two names of one argument; give one of them")
-    if dim is None:
-        return tuple(range(ndim))
-    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
-    for d in dims:
-        if not isinstance(d, (int, np.integer)):
-            raise TypeError(f"{op}: dim expects an int, a tuple of ints or None, got {dim!r}")
-        if not -ndim <= d < ndim:
-            raise IndexError(f"{op}: dim {d} does not exist in a tensor of {ndim} dimensions")
-    axes = sorted({int(d) % ndim for d in dims})
-    if len(axes) != len(dims):
-        raise ValueError(f"{op}: a dimension appears twice in {dims}")
-    return tuple(axes)
+__all__ = ["logsumexp", "mean", "prod", "std", "sum", "var"]
 
 
 def spread(g: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
@@ -48,13 +27,7 @@ def spread(g: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     return broadcast_to(reshape(g, kept), shape)
 
 
-def as_float(x: Any) -> Any:
-    """Return an array of floats; integers become float64, which `Op` makes float32 in the end."""
-    x = np.asarray(x)
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
-
-
-class _Reduction(Op):
+class Reduce(Op):
     """A function of the elements along some axes, which it takes away (or leaves with size 1)."""
 
     __slots__ = ("axes", "keepdims")
@@ -72,7 +45,7 @@ class _Reduction(Op):
         return spread(g, x.shape, self.axes)
 
 
-class Sum(_Reduction):
+class Sum(Reduce):
     """Σ x."""
 
     __slots__ = ()
@@ -84,23 +57,17 @@ class Sum(_Reduction):
         return (self.spread(g, x),)
 
 
-def sum(
-    input: Operand,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def sum(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Sum over dimensions: ``Σ input``; over no elements it is 0.
 
     Parameters
     ----------
     input
         Any shape; integers and booleans give integers.
-    dim, axis
+    dim
         A dimension, several, or None for all of them.
-    keepdim, keepdims
+    keepdim
         Leave the reduced dimensions in the result with size 1.
 
     Raises
@@ -113,10 +80,10 @@ def sum(
     >>> sum(np.ones((2, 3)), dim=1)
     array([3., 3.])
     """
-    return Sum(axes_of("sum", input.ndim, dim, axis), keepdim or keepdims)(input)
+    return Sum(axes_of("sum", input.ndim, dim), keepdim)(input)
 
 
-class Mean(_Reduction):
+class Mean(Reduce):
     """Σ x / n."""
 
     __slots__ = ()
@@ -131,14 +98,8 @@ class Mean(_Reduction):
         return (self.spread(div(g, self.count(x) or 1), x),)
 
 
-def mean(
-    input: Operand,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def mean(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Mean over dimensions: ``Σ input / n``; arguments and errors as for `sum`.
 
     Integers give float32. Over no elements it is NaN.
@@ -146,10 +107,10 @@ def mean(
     >>> mean(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     array([2., 3.])
     """
-    return Mean(axes_of("mean", input.ndim, dim, axis), keepdim or keepdims)(input)
+    return Mean(axes_of("mean", input.ndim, dim), keepdim)(input)
 
 
-class Prod(_Reduction):
+class Prod(Reduce):
     """∏ x."""
 
     __slots__ = ()
@@ -195,14 +156,8 @@ def _products_of_others(x: Array, axes: tuple[int, ...]) -> Array:
     return np.moveaxis(others.reshape(moved.shape), last, axes)  # x.shape
 
 
-def prod(
-    input: Operand,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def prod(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Product over dimensions: ``∏ input``; arguments and errors as for `sum`.
 
     Its gradient, the product of the other elements, is right with zeros among them too. Over no
@@ -211,10 +166,10 @@ def prod(
     >>> prod(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=1)
     array([ 2., 12.])
     """
-    return Prod(axes_of("prod", input.ndim, dim, axis), keepdim or keepdims)(input)
+    return Prod(axes_of("prod", input.ndim, dim), keepdim)(input)
 
 
-class Var(_Reduction):
+class Var(Reduce):
     """Σ (x - mean)² / (n - correction)."""
 
     __slots__ = ("correction",)
@@ -246,15 +201,8 @@ class Var(_Reduction):
         return max(count - self.correction, 0)
 
 
-def var(
-    input: Operand,
-    dim: Dim = None,
-    correction: float = 1,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def var(input: Operand, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
     """Variance over dimensions: ``Σ (input - mean)² / (n - correction)``.
 
     ``correction=1`` makes it unbiased, 0 gives the mean square. Where ``n ≤ correction`` the
@@ -264,7 +212,7 @@ def var(
     >>> var(np.array([1.0, 2.0, 3.0]))
     array(1.)
     """
-    return Var(axes_of("var", input.ndim, dim, axis), keepdim or keepdims, correction)(input)
+    return Var(axes_of("var", input.ndim, dim), keepdim, correction)(input)
 
 
 class Std(Var):
@@ -282,15 +230,8 @@ class Std(Var):
         return super().backward(where(constant, 0.0, div(g, twice)), out, x)
 
 
-def std(
-    input: Operand,
-    dim: Dim = None,
-    correction: float = 1,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def std(input: Operand, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
     """Take the standard deviation over dimensions: the root of `var`, with its arguments.
 
     Where all elements are equal, and the derivative does not exist, the gradient is 0.
@@ -298,10 +239,10 @@ def std(
     >>> std(np.array([1.0, 2.0, 3.0]))
     array(1.)
     """
-    return Std(axes_of("std", input.ndim, dim, axis), keepdim or keepdims, correction)(input)
+    return Std(axes_of("std", input.ndim, dim), keepdim, correction)(input)
 
 
-class LogSumExp(_Reduction):
+class LogSumExp(Reduce):
     """ln Σ eˣ."""
 
     __slots__ = ()
@@ -320,14 +261,8 @@ class LogSumExp(_Reduction):
         return (self.spread(g, x) * exp(x - self.spread(finite, x)),)
 
 
-def logsumexp(
-    input: Operand,
-    dim: Dim = None,
-    keepdim: bool = False,
-    *,
-    axis: Dim = None,
-    keepdims: bool = False,
-) -> Any:
+@numpy_words
+def logsumexp(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     """Logarithm of the sum of exponentials: ``ln Σ exp(input)``, without overflow.
 
     Over no elements, and where all are -inf, it is -inf, and the gradient 0. Integers give
@@ -336,4 +271,4 @@ def logsumexp(
     >>> logsumexp(np.array([[1e4, 1e4]]), dim=1)
     array([10000.69314718])
     """
-    return LogSumExp(axes_of("logsumexp", input.ndim, dim, axis), keepdim or keepdims)(input)
+    return LogSumExp(axes_of("logsumexp", input.ndim, dim), keepdim)(input)

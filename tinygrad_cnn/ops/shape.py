@@ -12,27 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.pointwise.elementwise import embed
-from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of, sizes_of
 from tinygrad_cnn.ops.index import Key, Slice
-from tinygrad_cnn.ops.sizes import axis_of, sizes_of
+from tinygrad_cnn.types import Dim, Operand
 
-Operand = TensorBase | Array
+__all__ = [
+    "broadcast_to",
+    "expand",
+    "flatten",
+    "pad",
+    "permute",
+    "reshape",
+    "split",
+    "squeeze",
+    "transpose",
+    "unsqueeze",
+    "view",
+]
 
 _ALL = slice(None)
-
-
-def shape_of(name: str, input: Any) -> tuple[int, ...]:
-    """Return the shape of a tensor, an array, a list or a number."""
-    if isinstance(input, TensorBase):
-        return input._data.shape
-    if isinstance(input, np.ndarray):
-        shape: tuple[int, ...] = input.shape
-        return shape
-    if isinstance(input, (list, tuple, bool, int, float, np.generic)):
-        return np.shape(input)
-    raise TypeError(f"{name}: expects tensors, arrays or numbers, got {type(input).__name__}")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -107,12 +107,8 @@ def _flattening(old: tuple[int, ...], start_dim: Any, end_dim: Any) -> Reshape:
     return Reshape((*old[:start], math.prod(old[start : end + 1]), *old[end + 1 :]))
 
 
-def squeeze(
-    input: Operand,
-    dim: int | Sequence[int] | None = None,
-    *,
-    axis: int | Sequence[int] | None = None,
-) -> Any:
+@numpy_words
+def squeeze(input: Operand, dim: Dim = None) -> Any:
     """Drop dimensions of size 1: all of them, or those named; other sizes stay, as in PyTorch.
 
     Raises
@@ -124,15 +120,15 @@ def squeeze(
     (2, 1)
     """
     old = shape_of("squeeze", input)
-    named = dim if axis is None else axis
-    if named is None:
+    if dim is None:
         dims = set(range(len(old)))
     else:
-        dims = {axis_of("squeeze", len(old), d) for d in sizes_of("squeeze", (named,))}
+        dims = {axis_of("squeeze", len(old), d) for d in sizes_of("squeeze", (dim,))}
     return Reshape(tuple([s for i, s in enumerate(old) if s != 1 or i not in dims]))(input)
 
 
-def unsqueeze(input: Operand, dim: int, *, axis: int | None = None) -> Any:
+@numpy_words
+def unsqueeze(input: Operand, dim: int) -> Any:
     """Insert a dimension of size 1 so that it has index ``dim`` in the result.
 
     Raises
@@ -144,7 +140,7 @@ def unsqueeze(input: Operand, dim: int, *, axis: int | None = None) -> Any:
     (2, 3, 1)
     """
     old = shape_of("unsqueeze", input)
-    index = axis_of("unsqueeze", len(old) + 1, dim, axis)
+    index = axis_of("unsqueeze", len(old) + 1, dim)
     return Reshape((*old[:index], 1, *old[index:]))(input)
 
 
@@ -363,9 +359,8 @@ def pieces(x: Any, sizes: Iterable[int], dim: int, needs: Iterable[bool]) -> lis
     return cut
 
 
-def split(
-    input: Operand, sizes: int | Sequence[int], dim: int = 0, *, axis: int | None = None
-) -> tuple[Any, ...]:
+@numpy_words
+def split(input: Operand, sizes: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Cut into pieces along a dimension, without copying.
 
     Parameters
@@ -388,7 +383,7 @@ def split(
     [(2, 2), (2, 2), (1, 2)]
     """
     old = shape_of("split", input)
-    index = axis_of("split", len(old), dim, axis)
+    index = axis_of("split", len(old), dim)
     total = old[index]
     if isinstance(sizes, (tuple, list)):
         lengths = list(sizes_of("split", (sizes,)))

@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import as_float, axis_of, numpy_words
 from tinygrad_cnn.ops.elementwise import exp
-from tinygrad_cnn.ops.reduce import Operand, as_float, axes_of, sum
+from tinygrad_cnn.ops.reduce import sum
+from tinygrad_cnn.types import Operand
+
+__all__ = ["log_softmax", "softmax"]
 
 
 class Softmax(Op):
@@ -58,12 +62,7 @@ def _below_greatest(x: Any, axis: int) -> Any:
         return x - np.max(x, axis=axis, keepdims=True)
 
 
-def _one_axis(function: str, input: Operand, dim: int) -> int:
-    if not isinstance(dim, (int, np.integer)):
-        raise TypeError(f"{function}: dim expects an int, got {dim!r}")
-    return axes_of(function, input.ndim, dim)[0]
-
-
+@numpy_words
 def softmax(input: Operand, dim: int) -> Any:
     """Exponentials over their sum: ``exp(input) / Σ exp(input)`` along a dimension.
 
@@ -85,9 +84,10 @@ def softmax(input: Operand, dim: int) -> Any:
     >>> softmax(np.array([1e4, 1e4]), 0)
     array([0.5, 0.5])
     """
-    return Softmax(_one_axis("softmax", input, dim))(input)
+    return Softmax(axis_of("softmax", input.ndim, dim))(input)
 
 
+@numpy_words
 def log_softmax(input: Operand, dim: int) -> Any:
     """Logarithm of `softmax`: ``input - ln Σ exp(input)`` along a dimension.
 
@@ -96,4 +96,4 @@ def log_softmax(input: Operand, dim: int) -> Any:
     >>> log_softmax(np.array([0.0, -1e4]), 0)
     array([     0., -10000.])
     """
-    return LogSoftmax(_one_axis("log_softmax", input, dim))(input)
+    return LogSoftmax(axis_of("log_softmax", input.ndim, dim))(input)

@@ -1,0 +1,42 @@
+"""One example where a function expects a batch of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, cast
+
+from tinygrad_cnn.ops.shape import reshape
+
+P = ParamSpec("P")
+
+
+def takes_one_example(ndim: int) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Let a function of batches, which have `ndim` dimensions, take one example without a batch.
+
+    The example becomes a batch of one, and each result loses its first dimension again.
+
+    >>> import numpy as np
+    >>> @takes_one_example(ndim=3)
+    ... def doubled(input):
+    ...     return input + input
+    >>> doubled(np.ones((1, 2, 2))).shape, doubled(np.ones((2, 2))).shape
+    ((1, 2, 2), (2, 2))
+    """
+
+    def decorate(function: Callable[P, Any]) -> Callable[P, Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not args and "input" in kwargs:
+                args = (kwargs.pop("input"),)
+            if not args or args[0].ndim != ndim - 1:
+                return function(*args, **kwargs)
+            batch = reshape(args[0], 1, *args[0].shape)
+            answer = function(batch, *args[1:], **kwargs)
+            if isinstance(answer, tuple):
+                return tuple([reshape(each, each.shape[1:]) for each in answer])
+            return reshape(answer, answer.shape[1:])
+
+        return cast("Callable[P, Any]", call)
+
+    return decorate
