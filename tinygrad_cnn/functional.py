@@ -20,6 +20,7 @@ from tinygrad_cnn.ops.norm import *
 from tinygrad_cnn.ops.piecewise import *
 from tinygrad_cnn.ops.pool import *
 from tinygrad_cnn.ops.reduce import *
+from tinygrad_cnn.ops.rounding import *
 from tinygrad_cnn.ops.shape import *
 from tinygrad_cnn.ops.softmax import *
 

@@ -14,11 +14,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn import autograd
+from tinygrad_cnn import autograd, dispatch
 from tinygrad_cnn.conversion import array_from
 from tinygrad_cnn.graph import Array, GraphError, Node, warn_left
 from tinygrad_cnn.inplace import changed, expose, give_name
-from tinygrad_cnn.operators import UFUNCS, Operators
+from tinygrad_cnn.operators import Operators
 from tinygrad_cnn.ops.index import plain_key
 
 _hook_ids = itertools.count()
@@ -211,16 +211,12 @@ class Tensor(Operators):
         return np.array(array, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        function = UFUNCS.get(ufunc)
-        if method != "__call__" or kwargs or function is None:
-            if any(isinstance(x, Tensor) and x._requires_grad for x in inputs):
-                raise TypeError(
-                    f"numpy.{ufunc.__name__} ({method}) is not recorded: use the functions of "
-                    "tinygrad_cnn.functional, or detach().numpy() to leave the graph"
-                )
-            arrays = [x._data if isinstance(x, Tensor) else x for x in inputs]
-            return getattr(ufunc, method)(*arrays, **kwargs)
-        return function(*inputs)
+        return dispatch.array_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: Any
+    ) -> Any:
+        return dispatch.array_function(function, types, args, kwargs)
 
     # ------------------------------------------------------------------ gradients
 
