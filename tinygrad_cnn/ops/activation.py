@@ -19,6 +19,7 @@ from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
 from tinygrad_cnn.ops.elementwise import exp, mul
 from tinygrad_cnn.ops.piecewise import where
+from tinygrad_cnn.ops.pointwise import Unary, unary
 from tinygrad_cnn.types import Operand
 
 __all__ = [
@@ -34,7 +35,13 @@ __all__ = [
 
 
 class Relu(Op):
-    """max(x, 0)."""
+    """Positive part: ``max(input, 0)``; its derivative at 0 is 0.
+
+    Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines" (2010).
+
+    >>> relu(np.array([-1.0, 2.0]))
+    array([0., 2.])
+    """
 
     __slots__ = ()
     saves = ("out",)
@@ -48,6 +55,9 @@ class Relu(Op):
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (g.gated(out) if type(g) is Pending else _gate(g, out),)
+
+
+relu = unary(Relu)
 
 
 class Gate(Op):
@@ -74,19 +84,7 @@ class Gate(Op):
         )
 
 
-_relu = Relu()
 _gate = Gate(0.0)
-
-
-def relu(input: Operand | float) -> Any:
-    """Positive part: ``max(input, 0)``; its derivative at 0 is 0.
-
-    Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines" (2010).
-
-    >>> relu(np.array([-1.0, 2.0]))
-    array([0., 2.])
-    """
-    return _relu(input)
 
 
 class LeakyRelu(Op):
@@ -123,7 +121,11 @@ def leaky_relu(input: Operand | float, negative_slope: float = 0.01) -> Any:
 
 
 class Sigmoid(Op):
-    """1 / (1 + e⁻ˣ)."""
+    """Logistic function: ``1 / (1 + exp(-input))``.
+
+    >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
+    array([0. , 0.5, 1. ])
+    """
 
     __slots__ = ()
     saves = ("out",)
@@ -137,26 +139,19 @@ class Sigmoid(Op):
         return (g * out * (1.0 - out),)
 
 
-_sigmoid = Sigmoid()
+sigmoid = unary(Sigmoid)
 
 
-def sigmoid(input: Operand | float) -> Any:
-    """Logistic function: ``1 / (1 + exp(-input))``.
+class Tanh(Unary):
+    """Hyperbolic tangent.
 
-    >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
-    array([0. , 0.5, 1. ])
+    >>> tanh(np.array([-1e4, 0.0, 1e4]))
+    array([-1.,  0.,  1.])
     """
-    return _sigmoid(input)
-
-
-class Tanh(Op):
-    """Hyperbolic tangent of x."""
 
     __slots__ = ()
+    ufunc = np.tanh
     saves = ("out",)
-
-    def forward(self, x: Any) -> Any:
-        return apply(np.tanh, x)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         if isinstance(out, np.ndarray):  # one pass, as for sigmoid
@@ -164,16 +159,7 @@ class Tanh(Op):
         return (g * (1.0 - out * out),)
 
 
-_tanh = Tanh()
-
-
-def tanh(input: Operand | float) -> Any:
-    """Hyperbolic tangent.
-
-    >>> tanh(np.array([-1e4, 0.0, 1e4]))
-    array([-1.,  0.,  1.])
-    """
-    return _tanh(input)
+tanh = unary(Tanh)
 
 
 class Softplus(Op):
@@ -218,7 +204,11 @@ def softplus(input: Operand | float, beta: float = 1.0, threshold: float = 20.0)
 
 
 class Erf(Op):
-    """2/√π · ∫₀ˣ exp(-t²) dt."""
+    """Error function: ``2/√π · ∫ exp(-t²) dt`` from 0 to the input.
+
+    >>> erf(np.array([0.0, 0.5])).round(6)
+    array([0.    , 0.5205])
+    """
 
     __slots__ = ()
     saves = ("x",)
@@ -230,16 +220,7 @@ class Erf(Op):
         return (g * exp(mul(mul(x, x), -1.0)) * (2.0 / math.sqrt(math.pi)),)
 
 
-_erf = Erf()
-
-
-def erf(input: Operand | float) -> Any:
-    """Error function: ``2/√π · ∫ exp(-t²) dt`` from 0 to the input.
-
-    >>> erf(np.array([0.0, 0.5])).round(6)
-    array([0.    , 0.5205])
-    """
-    return _erf(input)
+erf = unary(Erf)
 
 
 class Gelu(Op):
@@ -300,7 +281,13 @@ def gelu(input: Operand | float, approximate: str = "none") -> Any:
 
 
 class Silu(Op):
-    """x / (1 + e⁻ˣ)."""
+    """Sigmoid linear unit, also called swish: ``input · sigmoid(input)``.
+
+    Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units" (2018).
+
+    >>> silu(np.array([-1e4, 0.0, 1e4]))
+    array([   -0.,     0., 10000.])
+    """
 
     __slots__ = ()
     saves = ("x",)
@@ -316,15 +303,4 @@ class Silu(Op):
         return mul(x, sigmoid(x))
 
 
-_silu = Silu()
-
-
-def silu(input: Operand | float) -> Any:
-    """Sigmoid linear unit, also called swish: ``input · sigmoid(input)``.
-
-    Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units" (2018).
-
-    >>> silu(np.array([-1e4, 0.0, 1e4]))
-    array([   -0.,     0., 10000.])
-    """
-    return _silu(input)
+silu = unary(Silu)

@@ -5,13 +5,14 @@ Rules return gradients of the result's shape; the engine sums them over broadcas
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.piecewise import where
+from tinygrad_cnn.ops.pointwise import Binary, Unary, binary, unary
 from tinygrad_cnn.types import Operand
 
 __all__ = [
@@ -29,24 +30,13 @@ __all__ = [
     "sub",
 ]
 
-# `apply` shares large arrays out over the threads. The test before it costs 0.06 µs of 0.5, asking
-# `apply` 0.3: what is small must not pay for what is large.
 
+class Add(Binary):
+    """Add: ``input + other``, broadcast against each other.
 
-class _Arithmetic(Op):
-    """A ufunc of two operands."""
-
-    __slots__ = ()
-    ufunc: ClassVar[np.ufunc]
-
-    def forward(self, a: Any, b: Any) -> Any:
-        if a.__class__ is np.ndarray and a.size < PARALLEL_SIZE:
-            return self.ufunc(a, constant(b, a.dtype) if b.__class__ is float and b else b)
-        return apply(self.ufunc, a, b)
-
-
-class Add(_Arithmetic):
-    """a + b."""
+    >>> add(np.array([1.0, 2.0]), 3.0)
+    array([4., 5.])
+    """
 
     __slots__ = ()
     ufunc = np.add
@@ -56,20 +46,15 @@ class Add(_Arithmetic):
         return g, g
 
 
-_add = Add()
+add = binary(Add)
 
 
-def add(input: Operand | float, other: Operand | float) -> Any:
-    """Add: ``input + other``, broadcast against each other.
+class Sub(Binary):
+    """Subtract: ``input - other``, broadcast against each other.
 
-    >>> add(np.array([1.0, 2.0]), 3.0)
-    array([4., 5.])
+    >>> sub(np.array([1.0, 2.0]), 3.0)
+    array([-2., -1.])
     """
-    return _add(input, other)
-
-
-class Sub(_Arithmetic):
-    """a - b."""
 
     __slots__ = ()
     ufunc = np.subtract
@@ -78,20 +63,15 @@ class Sub(_Arithmetic):
         return g, -g if needs[1] else None
 
 
-_sub = Sub()
+sub = binary(Sub)
 
 
-def sub(input: Operand | float, other: Operand | float) -> Any:
-    """Subtract: ``input - other``, broadcast against each other.
+class Mul(Binary):
+    """Multiply: ``input · other``, broadcast against each other.
 
-    >>> sub(np.array([1.0, 2.0]), 3.0)
-    array([-2., -1.])
+    >>> mul(np.array([1.0, 2.0]), 3.0)
+    array([3., 6.])
     """
-    return _sub(input, other)
-
-
-class Mul(_Arithmetic):
-    """a · b."""
 
     __slots__ = ()
     ufunc = np.multiply
@@ -103,20 +83,15 @@ class Mul(_Arithmetic):
         return g * b if needs[0] else None, g * a if needs[1] else None
 
 
-_mul = Mul()
+mul = binary(Mul)
 
 
-def mul(input: Operand | float, other: Operand | float) -> Any:
-    """Multiply: ``input · other``, broadcast against each other.
+class Div(Binary):
+    """Divide: ``input / other``, broadcast against each other; integers give floats.
 
-    >>> mul(np.array([1.0, 2.0]), 3.0)
-    array([3., 6.])
+    >>> div(np.array([1.0, 2.0]), 4.0)
+    array([0.25, 0.5 ])
     """
-    return _mul(input, other)
-
-
-class Div(_Arithmetic):
-    """a / b."""
 
     __slots__ = ()
     ufunc = np.true_divide
@@ -127,40 +102,24 @@ class Div(_Arithmetic):
         return ga, -ga * out if needs[1] else None
 
 
-_div = Div()
+div = binary(Div)
 
 
-def div(input: Operand | float, other: Operand | float) -> Any:
-    """Divide: ``input / other``, broadcast against each other; integers give floats.
-
-    >>> div(np.array([1.0, 2.0]), 4.0)
-    array([0.25, 0.5 ])
-    """
-    return _div(input, other)
-
-
-class Neg(Op):
-    """-x."""
-
-    __slots__ = ()
-
-    def forward(self, x: Any) -> Any:
-        return np.negative(x)
-
-    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (-g,)
-
-
-_neg = Neg()
-
-
-def neg(input: Operand | float) -> Any:
+class Neg(Unary):
     """Negate: ``-input``.
 
     >>> neg(np.array([1.0, -2.0]))
     array([-1.,  2.])
     """
-    return _neg(input)
+
+    __slots__ = ()
+    ufunc = np.negative
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (-g,)
+
+
+neg = unary(Neg)
 
 
 class Pow(Op):
@@ -173,9 +132,11 @@ class Pow(Op):
         self.exponent = exponent
 
     def forward(self, x: Any) -> Any:
-        if self.exponent == 2:  # np.power is ten times slower than a product
-            return np.multiply(x, x)
-        return np.power(x, self.exponent)
+        if self.exponent != 2:
+            return apply(np.power, x, self.exponent)
+        # np.power takes ten times as long as a product.
+        large = x.__class__ is np.ndarray and x.size >= PARALLEL_SIZE
+        return apply(np.multiply, x, x) if large else np.multiply(x, x)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         p = self.exponent
@@ -184,15 +145,13 @@ class Pow(Op):
         return (g * p if p == 1 else g * (x if p == 2 else x ** (p - 1)) * p,)
 
 
-class PowTensor(Op):
+class PowTensor(Binary):
     """a^b for an exponent that is an array."""
 
     __slots__ = ()
+    ufunc = np.power
     name = "pow"
     saves = {"a": ("a", "b"), "b": ("a", "b", "out")}
-
-    def forward(self, a: Any, b: Any) -> Any:
-        return np.power(a, b)
 
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
         if isinstance(a, (int, float)):
@@ -225,104 +184,76 @@ def pow(input: Operand | float, exponent: Operand | float) -> Any:
     return _pow_tensor(input, exponent)
 
 
-class Exp(Op):
-    """eˣ."""
-
-    __slots__ = ()
-    saves = ("out",)
-
-    def forward(self, x: Any) -> Any:
-        return apply(np.exp, x)
-
-    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (g * out,)
-
-
-_exp = Exp()
-
-
-def exp(input: Operand | float) -> Any:
+class Exp(Unary):
     """Exponential: ``e ** input``.
 
     >>> exp(np.array([0.0]))
     array([1.])
     """
-    return _exp(input)
-
-
-class Log(Op):
-    """ln x."""
 
     __slots__ = ()
-    saves = ("x",)
-
-    def forward(self, x: Any) -> Any:
-        return apply(np.log, x)
+    ufunc = np.exp
+    saves = ("out",)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (g / x,)
+        return (g * out,)
 
 
-_log = Log()
+exp = unary(Exp)
 
 
-def log(input: Operand | float) -> Any:
+class Log(Unary):
     """Natural logarithm.
 
     >>> log(np.array([1.0]))
     array([0.])
     """
-    return _log(input)
-
-
-class Log1p(Op):
-    """ln(1 + x), accurate for small x."""
 
     __slots__ = ()
+    ufunc = np.log
     saves = ("x",)
 
-    def forward(self, x: Any) -> Any:
-        return np.log1p(x)
-
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (g / (x + 1.0),)
+        return (g / x,)
 
 
-_log1p = Log1p()
+log = unary(Log)
 
 
-def log1p(input: Operand | float) -> Any:
+class Log1p(Unary):
     """Natural logarithm of ``1 + input``, accurate for small inputs.
 
     >>> log1p(np.array([0.0]))
     array([0.])
     """
-    return _log1p(input)
-
-
-class Sqrt(Op):
-    """√x."""
 
     __slots__ = ()
-    saves = ("out",)
-
-    def forward(self, x: Any) -> Any:
-        return np.sqrt(x)
+    ufunc = np.log1p
+    saves = ("x",)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (g / (out * 2.0),)
+        return (g / (x + 1.0),)
 
 
-_sqrt = Sqrt()
+log1p = unary(Log1p)
 
 
-def sqrt(input: Operand | float) -> Any:
+class Sqrt(Unary):
     """Square root.
 
     >>> sqrt(np.array([4.0]))
     array([2.])
     """
-    return _sqrt(input)
+
+    __slots__ = ()
+    ufunc = np.sqrt
+    saves = ("out",)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (g / (out * 2.0),)
+
+
+sqrt = unary(Sqrt)
 
 
 class Cast(Op):
@@ -351,7 +282,11 @@ def cast(input: Operand | float, dtype: Any) -> Any:
 
 
 class Clone(Op):
-    """A copy."""
+    """Copy; the gradient passes unchanged.
+
+    >>> clone(np.array([1.0]))
+    array([1.])
+    """
 
     __slots__ = ()
 
@@ -362,13 +297,4 @@ class Clone(Op):
         return (g,)
 
 
-_clone = Clone()
-
-
-def clone(input: Operand | float) -> Any:
-    """Copy; the gradient passes unchanged.
-
-    >>> clone(np.array([1.0]))
-    array([1.])
-    """
-    return _clone(input)
+clone = unary(Clone)

@@ -10,19 +10,22 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.pointwise import Binary, Unary, binary, unary
 from tinygrad_cnn.types import Operand
 
 __all__ = ["abs", "clamp", "clip", "maximum", "minimum", "sign", "where"]
 
 
-class Abs(Op):
-    """|x|."""
+class Abs(Unary):
+    """Absolute value; its derivative at 0 is 0.
+
+    >>> abs(np.array([1.0, -2.0]))
+    array([1., 2.])
+    """
 
     __slots__ = ()
+    ufunc = np.absolute
     saves = ("x",)
-
-    def forward(self, x: Any) -> Any:
-        return np.absolute(x)
 
     def choice(self, x: Any) -> Any:
         return np.sign(x)
@@ -31,25 +34,18 @@ class Abs(Op):
         return (g * sign(x),)
 
 
-_abs = Abs()
+abs = unary(Abs)
 
 
-def abs(input: Operand | float) -> Any:
-    """Absolute value; its derivative at 0 is 0.
+class Sign(Unary):
+    """Sign: -1, 0 or 1; its gradient is 0.
 
-    >>> abs(np.array([1.0, -2.0]))
-    array([1., 2.])
+    >>> sign(np.array([5.0, 0.0, -2.0]))
+    array([ 1.,  0., -1.])
     """
-    return _abs(input)
-
-
-class Sign(Op):
-    """-1, 0 or 1: constant wherever it has a derivative."""
 
     __slots__ = ()
-
-    def forward(self, x: Any) -> Any:
-        return np.sign(x)
+    ufunc = np.sign
 
     def choice(self, x: Any) -> Any:
         return np.sign(x)
@@ -58,16 +54,7 @@ class Sign(Op):
         return (g * 0.0,)
 
 
-_sign = Sign()
-
-
-def sign(input: Operand | float) -> Any:
-    """Sign: -1, 0 or 1; its gradient is 0.
-
-    >>> sign(np.array([5.0, 0.0, -2.0]))
-    array([ 1.,  0., -1.])
-    """
-    return _sign(input)
+sign = unary(Sign)
 
 
 class Where(Op):
@@ -101,14 +88,16 @@ def where(condition: Operand | float, input: Operand | float, other: Operand | f
     return _where(condition, input, other)
 
 
-class Maximum(Op):
-    """max(a, b); at a tie each gets half of the gradient."""
+class Maximum(Binary):
+    """Greater of two, element by element; at a tie each gets half of the gradient.
+
+    >>> maximum(np.array([1.0, 5.0]), 3.0)
+    array([3., 5.])
+    """
 
     __slots__ = ()
+    ufunc = np.maximum
     saves = ("a", "b")
-
-    def forward(self, a: Any, b: Any) -> Any:
-        return np.maximum(a, b)
 
     def choice(self, a: Any, b: Any) -> Any:
         return np.sign(np.subtract(a, b))
@@ -118,26 +107,19 @@ class Maximum(Op):
         return where(a > b, g, half), where(b > a, g, half)
 
 
-_maximum = Maximum()
+maximum = binary(Maximum)
 
 
-def maximum(input: Operand | float, other: Operand | float) -> Any:
-    """Greater of two, element by element; at a tie each gets half of the gradient.
+class Minimum(Binary):
+    """Smaller of two, element by element; at a tie each gets half of the gradient.
 
-    >>> maximum(np.array([1.0, 5.0]), 3.0)
-    array([3., 5.])
+    >>> minimum(np.array([1.0, 5.0]), 3.0)
+    array([1., 3.])
     """
-    return _maximum(input, other)
-
-
-class Minimum(Op):
-    """min(a, b); at a tie each gets half of the gradient."""
 
     __slots__ = ()
+    ufunc = np.minimum
     saves = ("a", "b")
-
-    def forward(self, a: Any, b: Any) -> Any:
-        return np.minimum(a, b)
 
     def choice(self, a: Any, b: Any) -> Any:
         return np.sign(np.subtract(a, b))
@@ -147,16 +129,7 @@ class Minimum(Op):
         return where(a < b, g, half), where(b < a, g, half)
 
 
-_minimum = Minimum()
-
-
-def minimum(input: Operand | float, other: Operand | float) -> Any:
-    """Smaller of two, element by element; at a tie each gets half of the gradient.
-
-    >>> minimum(np.array([1.0, 5.0]), 3.0)
-    array([1., 3.])
-    """
-    return _minimum(input, other)
+minimum = binary(Minimum)
 
 
 class Clip(Op):
