@@ -202,9 +202,13 @@ def test_train_says_what_happens(data, command):
     assert said[4].startswith("epoch 1/2  loss ")
     assert said[5].startswith("epoch 2/2  loss ")
     assert said[6] == "true  answered"
-    assert said[-3].startswith("test accuracy ")
-    assert said[-3].endswith(" s of training")
-    assert said[-2:] == ["saved in run", "report: run/report.html"]
+    assert said[-4].startswith("test accuracy ")
+    assert said[-4].endswith(" s of training")
+    assert said[-3:] == [
+        "saved in run",
+        "verifying every gradient for the report, which takes seconds",
+        "report: run/report.html",
+    ]
     assert err == ""
     assert Path("run/graph.dot").read_text().startswith("digraph")
 

@@ -23,7 +23,7 @@ NAME = ROOT.name
 # from those below.
 FLOORS: list[tuple[str, ...]] = [
     ("types",),
-    ("atomic", "kernels", "random"),
+    ("atomic", "npz", "kernels", "random"),
     ("graph",),
     ("inplace",),
     ("op",),

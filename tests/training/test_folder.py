@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +40,7 @@ def test_the_files(run):
         "checkpoint.npz",
         "config.json",
         "curves.png",
+        "gradients.npz",
         "metrics.csv",
         "model.npz",
         "steps.csv",
@@ -187,9 +192,9 @@ def test_a_checkpoint_of_a_later_format(run, tmp_path):
     checkpoint = Checkpoint.load(run / "checkpoint.npz")
     path = tmp_path / "checkpoint.npz"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tinygrad_cnn.training.checkpoint._FORMAT", 2)
+        patch.setattr("tinygrad_cnn.training.checkpoint._FORMAT", 3)
         checkpoint.save(path)
-    with pytest.raises(RunError, match="has format 2; this version reads format 1"):
+    with pytest.raises(RunError, match="has format 3; this version reads format 2"):
         Checkpoint.load(path)
 
 
@@ -217,6 +222,50 @@ def test_folders_that_are_taken(tmp_path, run):
         run_folder.make_folder(str(tmp_path), "softmax")
     with pytest.raises(RunError, match=r"is not empty; .* \(--resume goes on with a run\)$"):
         run_folder.make_folder(str(run), "softmax")
+
+
+def test_a_folder_with_what_a_killed_run_half_wrote_is_empty(tmp_path, splits):
+    leftover = tmp_path / ".config.json.123-abcdef01.part"
+    leftover.write_text("{")
+    assert run_folder.make_folder(str(tmp_path), "softmax") == tmp_path
+    assert start_run(Settings.of("softmax", epochs=1, batch_size=30), splits, tmp_path) == 0
+    assert not leftover.exists()
+
+
+def test_a_folder_has_one_run_at_a_time(run, tmp_path, capsys):
+    """A second process is refused, and what the first one is writing stays."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from tinygrad_cnn.atomic import atomic_file\n"
+        "from tinygrad_cnn.training.folder import holding\n"
+        "folder = Path(sys.argv[1])\n"
+        "with holding(folder), atomic_file(folder / 'live') as file:\n"
+        "    print('held', flush=True); sys.stdin.read()\n"
+    )
+    root = str(Path(tinygrad_cnn.__file__).parents[1])
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        env={**os.environ, "PYTHONPATH": root},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        try:
+            assert other.stdout.readline() == b"held\n"
+            assert cli.main(["train", "--resume", str(folder)]) == 1
+            assert capsys.readouterr().err == (
+                f"tinygrad-cnn train: another process is training in {folder}: "
+                "wait until it has ended\n"
+            )
+            run_folder.RunFolder(folder).clean()
+            assert len(list(folder.glob(".live.*.part"))) == 1
+        finally:
+            other.kill()
+    assert len(list(folder.glob(".live.*.part"))) == 1
+    with run_folder.holding(folder):  # the lock died with its holder
+        run_folder.RunFolder(folder).clean()
+    assert not list(folder.glob(".*"))
 
 
 def test_without_matplotlib_a_line_says_how_to_get_it(tmp_path, splits, capsys, monkeypatch):

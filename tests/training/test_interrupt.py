@@ -137,10 +137,31 @@ def test_killed_after_the_last_epoch(name, whole, data_folder, tmp_path, capsys)
     assert resumed(tmp_path, capsys) == whole
 
 
-def test_killed_before_the_first_checkpoint(data_folder, tmp_path, capsys):
+def test_killed_before_the_first_checkpoint(whole, data_folder, tmp_path, capsys):
     arguments = ["train", *OPTIONS, "--data", data_folder, "--out", tmp_path]
     assert run(AT_RENAME, "checkpoint.npz", 1, *arguments).returncode == -signal.SIGKILL
+    assert resumed(tmp_path, capsys) == whole
+
+
+def test_killed_before_there_was_a_run(whole, data_folder, tmp_path, capsys):
+    arguments = ["train", *OPTIONS, "--data", str(data_folder), "--out", str(tmp_path)]
+    assert run(AT_RENAME, "config.json", 1, *arguments).returncode == -signal.SIGKILL
     assert main(["train", "--resume", str(tmp_path)]) == 1
     assert capsys.readouterr().err == (
         f"tinygrad-cnn train: {tmp_path} is not the folder of a run: it has no checkpoint.npz\n"
     )
+    assert main([*arguments, "--quiet"]) == 0
+    assert weights_of(tmp_path) == whole
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_sample_of_the_kills_at_every_write():
+    """The whole: python tests/training/kill_everywhere.py."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests/training/kill_everywhere.py", "--no-report", "--every=199"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "folders equal to the undisturbed one" in done.stdout

@@ -186,5 +186,5 @@ def test_damaged_runs(name, tmp_path, splits, capsys):
     write_idx(tmp_path / "images", IMAGES[:1])
     assert main(["predict", str(tmp_path), str(tmp_path / "images")]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"tinygrad-cnn predict: the files in {tmp_path} are damaged: ")
+    assert error.startswith(f"tinygrad-cnn predict: {tmp_path / name} is ")
     assert error.count("\n") == 1

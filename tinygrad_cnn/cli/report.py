@@ -1,9 +1,8 @@
-"""The subcommand ``report``: a run's folder as one page, and what ``train`` keeps for it."""
+"""The subcommand ``report``: a run's folder as one page."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,8 @@ from tinygrad_cnn.cli.arguments import Subparsers
 if TYPE_CHECKING:
     from tinygrad_cnn.data import Splits
     from tinygrad_cnn.report import Run
-    from tinygrad_cnn.training import Trainer
 
-__all__ = ["add_report", "keep_gradients", "read_run", "report_run", "write_report"]
+__all__ = ["add_report", "read_run", "report_run", "write_report"]
 
 _DESCRIPTION = """\
 Write RUN/report.html: configuration, curves, compute graph, verified gradients, confusion matrix,
@@ -49,6 +47,8 @@ def run_report(arguments: argparse.Namespace) -> int:
 
 def report_run(folder: Path, splits: Splits | None = None, quiet: bool = False) -> int:
     """Write the page of a run that has just ended, and say where it is; return exit status 0."""
+    if not quiet:
+        print("verifying every gradient for the report, which takes seconds", flush=True)
     page = write_report(folder, splits)
     if not quiet:
         print(f"report: {page}")
@@ -100,12 +100,13 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
     from tinygrad_cnn.models import NETWORKS
     from tinygrad_cnn.report import Run
     from tinygrad_cnn.tensor import tensor
+    from tinygrad_cnn.training.folder import RunFolder
     from tinygrad_cnn.training.images import ToNetwork, check_splits
     from tinygrad_cnn.training.predict import Predictor
 
     predictor = Predictor(folder)
-    settings, task = predictor.settings, predictor.task
-    config = _config(folder)
+    task = predictor.task
+    settings, about = RunFolder(folder).load_config()
     splits = splits or load_data(settings.data)
     check_splits(splits, settings)
     train, test = splits
@@ -118,8 +119,8 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
         network=settings.network,
         about=network.about,
         place=str(folder),
-        settings=config.pop("settings"),
-        facts=config,
+        settings=settings.asdict(),
+        facts=_facts(about),
         metric=task.metric,
         target=network.target,
         classes=predictor.classes,
@@ -136,20 +137,10 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
     )
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    """Return the configuration: the settings, and flat facts about data and versions."""
-    import json
-
-    from tinygrad_cnn.training import RunError
-
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        facts = {name: config[name] for name in ("target", "train_images", "test_images")}
-        facts |= {"steps_per_epoch": config["steps_per_epoch"], "data_crc32": config["data_crc32"]}
-        return {"settings": dict(config["settings"]), **facts, **config["versions"]}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged: {error!r}") from error
+def _facts(about: dict[str, Any]) -> dict[str, Any]:
+    """Return flat facts about a run's data and versions."""
+    kept = ("target", "train_images", "test_images", "steps_per_epoch", "data_crc32")
+    return {**{name: about[name] for name in kept}, **about["versions"]}
 
 
 def _columns(path: Path, metric: str) -> dict[str, list[float]]:
@@ -181,48 +172,3 @@ def _gradients(folder: Path) -> Any:
         return GradientLog.load(folder / _GRADIENTS)
     except ValueError as error:
         raise RunError(str(error)) from error
-
-
-# ---------------------------------------------------------------------------------- while training
-
-
-def keep_gradients(folder: Path) -> Callable[[Trainer], None]:
-    """Return what keeps histograms of the gradients, to be called after each training step.
-
-    They are taken where the run notes its training loss, twenty times an epoch, and written into
-    the folder with each epoch and now and then between.
-    """
-    import time
-
-    from tinygrad_cnn.report import GradientLog
-
-    path = folder / _GRADIENTS
-    log: GradientLog | None = None
-    rows, saved = -1, time.monotonic()
-
-    def keep(trainer: Trainer) -> None:
-        nonlocal log, rows, saved
-        if log is None:
-            log, rows = _log_until(path, trainer.total_steps - 1), 0
-        noted = trainer.position.step_rows
-        if len(noted) == rows or not noted or noted[-1].step != trainer.total_steps:
-            return
-        rows = len(noted)
-        log.add(trainer.total_steps, trainer.model.named_parameters())
-        if trainer.position.steps == 0 or time.monotonic() - saved > 5:
-            log.save(path)
-            saved = time.monotonic()
-
-    return keep
-
-
-def _log_until(path: Path, step: int) -> Any:
-    """Return the log of the steps that the run has done, which a run that is resumed goes on."""
-    from tinygrad_cnn.report import GradientLog
-
-    try:
-        log = GradientLog.load(path)
-    except (OSError, ValueError):  # a new run, or one whose log was lost: only pictures need it
-        return GradientLog()
-    log.drop_after(step)
-    return log

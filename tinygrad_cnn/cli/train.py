@@ -18,7 +18,7 @@ from tinygrad_cnn.cli.arguments import (
     one_of,
     positive,
 )
-from tinygrad_cnn.cli.report import keep_gradients, report_run
+from tinygrad_cnn.cli.report import report_run
 
 if TYPE_CHECKING:
     from tinygrad_cnn.nn import Module
@@ -112,9 +112,7 @@ _SETTINGS = (
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Run ``train``."""
-    from tinygrad_cnn.training import Settings, SettingsError
-    from tinygrad_cnn.training.folder import make_folder
-    from tinygrad_cnn.training.session import resume_run, start_run
+    from tinygrad_cnn.training import SettingsError
 
     given = {
         name: getattr(arguments, name) for name in _SETTINGS if getattr(arguments, name) is not None
@@ -122,38 +120,58 @@ def run_train(arguments: argparse.Namespace) -> int:
     if "data" in given and given["data"] not in DATA and Path(given["data"]).is_dir():
         given["data"] = str(Path(given["data"]).resolve())  # resuming may start elsewhere
     try:
-        if arguments.resume is not None:
-            if arguments.out is not None:
-                raise UsageError("--out does not go with --resume: a run stays in its folder")
-            folder = Path(arguments.resume)
-            status = resume_run(
-                folder,
-                load_data,
-                agree=lambda settings: _agree(settings, given),
-                watch=keep_gradients(folder),
-                quiet=arguments.quiet,
-            )
-            return status or report_run(folder, quiet=arguments.quiet)
-        settings = Settings.of(**given)
-        splits = load_data(settings.data)
-        folder = make_folder(arguments.out, settings.network)
-        try:
+        return (
+            _resume(arguments, given) if arguments.resume is not None else _start(arguments, given)
+        )
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
+
+
+def _resume(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
+    from tinygrad_cnn.training import RunError
+    from tinygrad_cnn.training.folder import holding
+    from tinygrad_cnn.training.session import resume_run
+
+    if arguments.out is not None:
+        raise UsageError("--out does not go with --resume: a run stays in its folder")
+    folder = Path(arguments.resume)
+    if not folder.is_dir():
+        raise RunError(f"there is no folder {folder}")
+    with holding(folder):
+        status = resume_run(
+            folder,
+            load_data,
+            agree=lambda settings: _agree(settings, given),
+            draw=_draw_graph,
+            quiet=arguments.quiet,
+        )
+        return status or report_run(folder, quiet=arguments.quiet)
+
+
+def _start(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
+    from tinygrad_cnn.training import Settings
+    from tinygrad_cnn.training.folder import holding, make_folder
+    from tinygrad_cnn.training.session import start_run
+
+    settings = Settings.of(**given)
+    splits = load_data(settings.data)
+    folder = make_folder(arguments.out, settings.network)
+    try:
+        with holding(folder):
+            make_folder(str(folder), settings.network)  # still empty, now that it is ours
             status = start_run(
                 settings,
                 splits,
                 folder,
                 check=not arguments.no_check,
                 draw=_draw_graph,
-                watch=keep_gradients(folder),
                 quiet=arguments.quiet,
             )
             return status or report_run(folder, splits, quiet=arguments.quiet)
-        finally:
-            _remove_if_empty(folder)  # nothing was trained
-            if arguments.out is None:
-                _remove_if_empty(folder.parent)
-    except SettingsError as error:
-        raise UsageError(str(error)) from error
+    finally:
+        _remove_if_empty(folder)  # nothing was trained
+        if arguments.out is None:
+            _remove_if_empty(folder.parent)
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -174,10 +192,12 @@ def _agree(settings: Settings, given: dict[str, Any]) -> None:
 
 def _draw_graph(loss: Tensor, model: Module, folder: Path) -> list[str]:
     """Write the graph of a training step as DOT and, where a renderer is, as SVG."""
+    from tinygrad_cnn.atomic import atomic_file
     from tinygrad_cnn.viz import RendererMissing, graph
 
     picture = graph(loss, model=model)
-    (folder / "graph.dot").write_text(picture.dot(), encoding="utf-8")
+    with atomic_file(folder / "graph.dot") as file:
+        file.write(picture.dot().encode())
     try:
         picture.render(folder / "graph.svg")
     except RendererMissing as error:

@@ -6,16 +6,15 @@ A file takes its name only once it is complete, so that one cut short never stan
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.graph import Array
+from tinygrad_cnn.npz import read_npz, require_file, write_npz
 
 __all__ = ["read_arrays", "write_arrays"]
 
@@ -43,7 +42,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
     ordered = {name: np.asarray(a, order="C") for name, a in arrays.items()}
     if target.suffix == ".npz":
         with atomic_file(target) as file:
-            _write_npz(ordered, file)
+            write_npz(file, ordered)
     else:
         save_file = _safetensors("save_weights").save_file
         with atomic_file(target) as file:
@@ -58,18 +57,20 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is cut short, damaged or of another kind, or holds Python objects.
+        If the file is cut short, damaged or of another kind, holds Python objects, or its
+        compressed arrays would take more than 256 MiB (uncompressed ones may have any size).
     ImportError
         If the suffix asks for a package that is not installed.
     """
     source = _known(path, "load_weights")
-    if source.suffix == ".npz":
-        return _read_npz(source)
-    safetensors = _safetensors("load_weights")
-    if not source.exists():
-        raise FileNotFoundError(f"load_weights: there is no file {source}")
+    safetensors = None if source.suffix == ".npz" else _safetensors("load_weights")
     try:
-        return dict(safetensors.load_file(source))
+        require_file(source)
+        return read_npz(source) if safetensors is None else dict(safetensors.load_file(source))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"load_weights: there is no file {source}") from None
+    except (OSError, MemoryError):
+        raise
     except Exception as error:  # SafetensorError is defined outside of Python's hierarchy
         raise ValueError(f"load_weights: {source} is not a file of weights: {error}") from error
 
@@ -92,24 +93,3 @@ def _safetensors(function: str) -> Any:
             "pip install 'tinygrad-cnn[safetensors]', or use a name ending in .npz"
         ) from None
     return safetensors.numpy
-
-
-def _write_npz(arrays: Mapping[str, Array], file: IO[bytes]) -> None:
-    # numpy.savez takes the names as keywords, so that an array called "file" could not be saved.
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-
-
-def _read_npz(path: Path) -> dict[str, Array]:
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            arrays = {}
-            for entry in archive.namelist():
-                with archive.open(entry) as member:
-                    array = np.lib.format.read_array(member, allow_pickle=False)
-                arrays[entry.removesuffix(".npy")] = array
-            return arrays
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"load_weights: {path} is not a file of weights: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.atomic import atomic_file
+from tinygrad_cnn.npz import read_npz, write_npz
 from tinygrad_cnn.tensor import Tensor
 
 __all__ = ["EDGES", "GradientLog"]
@@ -20,6 +21,7 @@ EDGES: Array = np.linspace(-12.0, 4.0, 65)
 """Edges (65,) of the bins, as decimal logarithms of a gradient's absolute value."""
 
 _MOST_ROWS = 400  # more than a picture shows
+_STATE = ("steps", "every", "edges", "names", "sizes")
 
 
 class GradientLog:
@@ -69,10 +71,6 @@ class GradientLog:
             self._keep(range(1, len(self.steps), 2))
             self._every *= 2
 
-    def drop_after(self, step: int) -> None:
-        """Forget the rows after a step, which a run that goes on from there makes again."""
-        self._keep([row for row, at in enumerate(self.steps) if at <= step])
-
     def _keep(self, rows: Iterable[int]) -> None:
         kept = list(rows)
         self.steps = [self.steps[row] for row in kept]
@@ -82,12 +80,12 @@ class GradientLog:
         """Return the share of a parameter's gradient that was exactly zero, by row."""
         return [1 - float(row.sum()) / max(self.sizes[name], 1) for row in self.counts[name]]
 
-    def save(self, path: Path) -> None:
-        """Write a NumPy archive, whole or not at all."""
+    def state(self) -> dict[str, Array]:
+        """Return all that the log holds, as arrays by name."""
         names = list(self.counts)
         arrays = {
             "steps": np.array(self.steps, np.int64),
-            "every": np.array(self._every),
+            "every": np.array([self._every, self._passed], np.int64),
             "edges": EDGES,
             "names": np.array(names, np.str_),
             "sizes": np.array([self.sizes[name] for name in names], np.int64),
@@ -95,8 +93,42 @@ class GradientLog:
         shape = (len(self.steps), len(EDGES) - 1)
         for number, name in enumerate(names):
             arrays[f"counts{number}"] = np.array(self.counts[name], np.int32).reshape(shape)
+        return arrays
+
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Hold what `state` returned, and go on from there.
+
+        Raises
+        ------
+        ValueError
+            If it is something else; the log then stays as it was.
+        """
+        try:
+            steps, every, edges, names, sizes = (arrays[name] for name in _STATE)
+            counts = [arrays[f"counts{number}"] for number in range(names.size)]
+        except KeyError as missing:
+            raise ValueError(f"it lacks {missing}") from None
+        shapes = [(steps.size, len(EDGES) - 1)] * names.size
+        if (
+            any(array.dtype.kind not in "iu" for array in (steps, every, sizes, *counts))
+            or [array.shape for array in counts] != shapes
+            or (steps.ndim, names.ndim, names.dtype.kind) != (1, 1, "U")
+            or (every.shape, sizes.shape) != ((2,), names.shape)
+            or min(every.tolist()) < 0
+            or every[0] < 1
+        ):
+            raise ValueError("its rows do not fit each other")
+        if not np.array_equal(edges, EDGES):
+            raise ValueError("it has other bins")
+        self.steps = steps.tolist()
+        self._every, self._passed = every.tolist()
+        self.sizes = dict(zip(names.tolist(), sizes.tolist(), strict=True))
+        self.counts = dict(zip(names.tolist(), map(list, counts), strict=True))
+
+    def save(self, path: Path) -> None:
+        """Write a NumPy archive, whole or not at all."""
         with atomic_file(path) as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stubs know no **
+            write_npz(file, self.state(), compress=True)
 
     @classmethod
     def load(cls, path: Path) -> GradientLog:
@@ -111,17 +143,8 @@ class GradientLog:
         """
         log = cls()
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                log.steps = arrays["steps"].tolist()
-                log._every = int(arrays["every"])
-                if not np.array_equal(arrays["edges"], EDGES):
-                    raise ValueError("it has other bins")
-                for number, name in enumerate(arrays["names"].tolist()):
-                    log.sizes[name] = int(arrays["sizes"][number])
-                    log.counts[name] = list(arrays[f"counts{number}"])
-        except OSError:
-            raise
-        except Exception as error:  # of damaged bytes NumPy raises all kinds
+            log.load_state(read_npz(path))
+        except ValueError as error:
             raise ValueError(f"{path} is no log of gradients: {error}") from error
         return log
 

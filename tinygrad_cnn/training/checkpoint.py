@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.nn.weights import read_arrays, write_arrays
-from tinygrad_cnn.training.errors import RunError, SettingsError
+from tinygrad_cnn.training.errors import RunError, SettingsError, one_line
 from tinygrad_cnn.training.recipes import Settings
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "check_about"]
 
-_FORMAT = 1
+_FORMAT = 2
 _JSON = "json"
 
 
@@ -75,17 +75,43 @@ class Checkpoint:
             found = content["format"]
             settings = Settings.of(**content["settings"])
             about, values = content["about"], content["state"]
+            check_about(about)
         except OSError:
             raise
         except SettingsError as error:
             raise RunError(f"the checkpoint {path} holds wrong settings: {error}") from error
         except Exception as error:  # of damaged bytes the readers raise all kinds
-            raise RunError(f"{path} is damaged or not a checkpoint ({_one_line(error)})") from error
+            raise RunError(f"{path} is damaged or not a checkpoint ({one_line(error)})") from error
         if found != _FORMAT:
             raise RunError(f"{path} has format {found}; this version reads format {_FORMAT}")
         return cls(settings, about, values, arrays)
 
 
-def _one_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+# What is known of a run besides its settings, and what kind of thing each is.
+_ABOUT: dict[str, type] = {
+    "about": str,
+    "target": str,
+    "metric": str,
+    "parameters": int,
+    "steps_per_epoch": int,
+    "classes": list,
+    "train_images": int,
+    "test_images": int,
+    "data_crc32": str,
+    "versions": dict,
+}
+_VERSIONS = {"tinygrad_cnn", "numpy", "python", "machine"}
+
+
+def check_about(about: Any) -> None:
+    """Raise a ValueError unless this is what a run notes of itself besides its settings."""
+    if not isinstance(about, dict) or about.keys() != _ABOUT.keys():
+        raise ValueError(f"expected {', '.join(_ABOUT)}")
+    for name, kind in _ABOUT.items():
+        if type(about[name]) is not kind:
+            raise ValueError(f"{name} is {about[name]!r:.80}")
+    versions = about["versions"]
+    if versions.keys() != _VERSIONS or not all(isinstance(v, str) for v in versions.values()):
+        raise ValueError(f"versions are {versions!r:.80}")
+    if not about["classes"] or not all(isinstance(name, str) for name in about["classes"]):
+        raise ValueError(f"classes are {about['classes']!r:.80}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RunError", "SettingsError"]
+__all__ = ["RunError", "SettingsError", "one_line"]
 
 
 class SettingsError(ValueError):
@@ -11,3 +11,13 @@ class SettingsError(ValueError):
 
 class RunError(RuntimeError):
     """A run cannot go on: its folder, its checkpoint or its loss is not what it has to be."""
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's kind and the first line of its message.
+
+    >>> one_line(KeyError("lr"))
+    "KeyError: 'lr'"
+    """
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -2,15 +2,20 @@
 
 ========================  ======================================================================
 ``config.json``           settings, data, versions: all that determines the run
+``checkpoint.npz``        all that is needed to go on
 ``metrics.csv``           a row an epoch
 ``steps.csv``             the training loss, twenty rows an epoch
-``checkpoint.npz``        all that is needed to go on
-``model.npz``             the weights, once the run is finished
-``curves.png``            loss and score as a picture
-``graph.dot, graph.svg``  the compute graph of a training step
 ``gradients.npz``         histograms of the gradients, twenty rows an epoch
+``graph.dot, graph.svg``  the compute graph of a training step
+``curves.png``            loss and score as a picture
+``model.npz``             the weights, once the run is finished
 ``report.html``           the whole run on one page
 ========================  ======================================================================
+
+A run may be killed at any moment, and ends, once it is resumed, with the files of one that never
+was. So ``config.json`` is written first: from it alone a run can begin. Then the checkpoint is the
+only truth; what else stands here is written again from it when a run is resumed. ``model.npz`` is
+the last file of the training, so that where it stands the others do.
 """
 
 from __future__ import annotations
@@ -20,7 +25,8 @@ import io
 import json
 import platform
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,14 +34,18 @@ from typing import Any
 import numpy as np
 
 import tinygrad_cnn
-from tinygrad_cnn.atomic import atomic_file
+from tinygrad_cnn.atomic import atomic_file, holding_folder, is_leftover, remove_leftovers
 from tinygrad_cnn.data import Splits
-from tinygrad_cnn.training.checkpoint import Checkpoint
-from tinygrad_cnn.training.errors import RunError
+from tinygrad_cnn.npz import require_file
+from tinygrad_cnn.training.checkpoint import Checkpoint, check_about
+from tinygrad_cnn.training.errors import RunError, one_line
+from tinygrad_cnn.training.recipes import Settings
 from tinygrad_cnn.training.tasks import DIGIT
 from tinygrad_cnn.training.trainer import EpochRow, StepRow, Trainer
 
-__all__ = ["RunFolder", "make_folder"]
+__all__ = ["RunFolder", "holding", "make_folder"]
+
+_CONFIG, _CHECKPOINT = "config.json", "checkpoint.npz"
 
 
 def make_folder(out: str | None, network: str) -> Path:
@@ -54,8 +64,9 @@ def make_folder(out: str | None, network: str) -> Path:
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file; --out takes a folder that is new or empty")
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        resume = " (--resume goes on with a run)" if (folder / "checkpoint.npz").exists() else ""
+    if not all(map(is_leftover, folder.iterdir())):
+        run = any((folder / name).exists() for name in (_CONFIG, _CHECKPOINT))
+        resume = " (--resume goes on with a run)" if run else ""
         raise RunError(f"{folder} is not empty; --out takes a folder that is new or empty{resume}")
     return folder
 
@@ -70,6 +81,21 @@ def _make_dated(network: str) -> Path:
             return folder
         except FileExistsError:
             number += 1
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Keep a run's folder from other processes; see `atomic.holding_folder`.
+
+    Raises
+    ------
+    RunError
+        If another process trains there.
+    """
+    with holding_folder(folder) as held:
+        if not held:
+            raise RunError(f"another process is training in {folder}: wait until it has ended")
+        yield
 
 
 class RunFolder:
@@ -91,20 +117,33 @@ class RunFolder:
     # ------------------------------------------------------------------ writing
 
     def begin(self, trainer: Trainer) -> None:
-        """Write the first checkpoint and the configuration."""
+        """Write the configuration, then the first checkpoint."""
         self._about = _about(trainer)
+        self._write_config(trainer.settings)
         self.save(trainer)
-        config = {"settings": trainer.settings.asdict(), **self._about}
-        self._write("config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+    def _write_config(self, settings: Settings) -> None:
+        config = {"settings": settings.asdict(), **self._about}
+        self._write(_CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
     def save(self, trainer: Trainer) -> None:
         """Write a checkpoint and the rows so far."""
         values, arrays = trainer.state()
         checkpoint = Checkpoint(trainer.settings, self._about, values, arrays)
-        checkpoint.save(self.path / "checkpoint.npz")
+        checkpoint.save(self.path / _CHECKPOINT)
+        self._write_tables(trainer)
+
+    def restore(self, trainer: Trainer) -> None:
+        """Write again what follows from the checkpoint that a trainer was loaded from."""
+        if not (self.path / _CONFIG).exists():
+            self._write_config(trainer.settings)
+        self._write_tables(trainer)
+
+    def _write_tables(self, trainer: Trainer) -> None:
         score = trainer.task.metric.replace(" ", "_")
         self._write_rows("metrics.csv", EpochRow._fields, score, trainer.position.epoch_rows)
         self._write_rows("steps.csv", StepRow._fields, score, trainer.position.step_rows)
+        trainer.gradients.save(self.path / "gradients.npz")
 
     def save_model(self, trainer: Trainer) -> None:
         """Write the weights."""
@@ -125,10 +164,13 @@ class RunFolder:
 
     def clean(self) -> None:
         """Remove what writes that were cut short by a kill left over."""
-        for leftover in self.path.glob(".*.part"):
-            leftover.unlink(missing_ok=True)
+        remove_leftovers(self.path)
 
     # ------------------------------------------------------------------ reading
+
+    def has_only_begun(self) -> bool:
+        """Whether the run was killed before its first checkpoint: its configuration is all."""
+        return not (self.path / _CHECKPOINT).exists() and (self.path / _CONFIG).exists()
 
     def load(self) -> Checkpoint:
         """Read the checkpoint.
@@ -140,11 +182,33 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise RunError(f"there is no folder {self.path}")
-        if not (self.path / "checkpoint.npz").exists():
-            raise RunError(f"{self.path} is not the folder of a run: it has no checkpoint.npz")
-        checkpoint = Checkpoint.load(self.path / "checkpoint.npz")
+        if not (self.path / _CHECKPOINT).exists():
+            raise RunError(f"{self.path} is not the folder of a run: it has no {_CHECKPOINT}")
+        checkpoint = Checkpoint.load(self.path / _CHECKPOINT)
         self._about = checkpoint.about
         return checkpoint
+
+    def load_config(self) -> tuple[Settings, dict[str, Any]]:
+        """Read the configuration: the settings, and what else is known of the run.
+
+        Raises
+        ------
+        RunError
+            If it is damaged.
+        OSError
+            If it cannot be read.
+        """
+        path = self.path / _CONFIG
+        try:
+            require_file(path)
+            content = dict(json.loads(path.read_text(encoding="utf-8")))
+            settings = Settings.of(**content.pop("settings"))
+            check_about(content)
+        except OSError:
+            raise
+        except Exception as error:  # of damaged text there are all kinds
+            raise RunError(f"{path} is damaged: {one_line(error)}") from error
+        return settings, content
 
 
 def _about(trainer: Trainer) -> dict[str, Any]:

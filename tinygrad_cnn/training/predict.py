@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,15 +74,12 @@ class Predictor:
                 if name.startswith(prefix)
             }
             return checkpoint.settings, checkpoint.about["classes"], weights
+        settings, about = RunFolder(folder).load_config()
         try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            settings, classes = Settings.of(**config["settings"]), config["classes"]
             weights = read_arrays(folder / "model.npz")
-        except OSError:
-            raise
-        except Exception as error:  # of damaged bytes the readers raise all kinds
-            raise RunError(f"the files in {folder} are damaged: {error}") from error
-        return settings, classes, weights
+        except ValueError as error:
+            raise RunError(str(error).removeprefix("load_weights: ")) from error
+        return settings, about["classes"], weights
 
     def answers(self, images: Array) -> Array:
         """Return the network's answers (N, …) to images (N, 28, 28) of uint8."""

@@ -7,6 +7,7 @@ import shlex
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -18,6 +19,7 @@ import numpy as np
 
 from tinygrad_cnn import nn
 from tinygrad_cnn.data import Splits
+from tinygrad_cnn.random import get_rng_state, set_rng_state
 from tinygrad_cnn.tensor import Tensor, tensor
 from tinygrad_cnn.training.check import check_gradients
 from tinygrad_cnn.training.curves import draw_curves
@@ -27,16 +29,14 @@ from tinygrad_cnn.training.recipes import Settings
 from tinygrad_cnn.training.terminal import Terminal, score_text
 from tinygrad_cnn.training.trainer import Trainer
 
-__all__ = ["Draw", "Watch", "resume_run", "start_run"]
+__all__ = ["Draw", "resume_run", "start_run"]
 
 Draw = Callable[[Tensor, nn.Module, Path], list[str]]
 """Draws the graph of a loss, computed by a network, into a folder; returns what to tell."""
 
-Watch = Callable[[Trainer], None]
-"""Is called after each training step, and changes nothing."""
-
 _CHECKED_IMAGES = 16
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_GRAPH = ("graph.dot", "graph.svg")
 _TELLING_IMAGES = 8  # of fewer images a gradient of zeros tells little
 
 
@@ -47,7 +47,6 @@ def start_run(
     *,
     check: bool = True,
     draw: Draw | None = None,
-    watch: Watch | None = None,
     quiet: bool = False,
 ) -> int:
     """Train a network from the beginning.
@@ -62,8 +61,6 @@ def start_run(
         Whether to verify the gradients first.
     draw
         Draws the compute graph; None leaves it out.
-    watch
-        Is shown the trainer after each step.
     quiet
         Say nothing but the results at the end.
 
@@ -91,11 +88,9 @@ def start_run(
     if check:
         _check(trainer, terminal)
     run = RunFolder(folder)
+    run.clean()
     run.begin(trainer)
-    if draw is not None:
-        for line in _draw(trainer, draw, folder):
-            terminal.note(line)
-    return _train(trainer, run, terminal, watch)
+    return _train(trainer, run, terminal, draw)
 
 
 def resume_run(
@@ -103,10 +98,10 @@ def resume_run(
     load: Callable[[str], Splits],
     *,
     agree: Callable[[Settings], None] = lambda _: None,
-    watch: Watch | None = None,
+    draw: Draw | None = None,
     quiet: bool = False,
 ) -> int:
-    """Go on with a run that was stopped; the weights end as if it never had been.
+    """Go on with a run that was stopped or killed; its folder ends as if it never had been.
 
     Parameters
     ----------
@@ -116,8 +111,8 @@ def resume_run(
         Loads the data of that name.
     agree
         Looks at the run's settings, and may raise if they are not what was asked for.
-    watch
-        Is shown the trainer after each step.
+    draw
+        Draws the compute graph, if the run was killed before that was done.
     quiet
         Say nothing but the results at the end.
 
@@ -134,34 +129,45 @@ def resume_run(
         If the folder cannot be read or written.
     """
     run = RunFolder(folder)
-    checkpoint = run.load()
-    agree(checkpoint.settings)
-    splits = load(checkpoint.settings.data)
-    if data_checksum(splits) != checkpoint.about["data_crc32"]:
-        raise RunError(f"{checkpoint.settings.data} does not hold the data that {run} began with")
-    trainer = Trainer(checkpoint.settings, splits)
-    trainer.load_state(checkpoint.values, checkpoint.arrays)
+    checkpoint = None if run.has_only_begun() else run.load()
+    settings, about = (
+        run.load_config() if checkpoint is None else (checkpoint.settings, checkpoint.about)
+    )
+    agree(settings)
+    splits = load(settings.data)
+    if data_checksum(splits) != about["data_crc32"]:
+        raise RunError(f"{settings.data} does not hold the data that {run} began with")
+    trainer = Trainer(settings, splits)
     terminal = _terminal(trainer, quiet)
-    if trainer.finished and (folder / "model.npz").exists():
-        score = score_text(trainer.task.metric, trainer.position.epoch_rows[-1].test_score)
-        terminal.result(
-            f"{run} is finished: {trainer.settings.epochs} of {trainer.settings.epochs} epochs, "
-            f"test {score}"
-        )
-        return 0
     run.clean()
-    changed = [name for name, v in versions().items() if v != checkpoint.about["versions"][name]]
-    if changed:
-        terminal.warn(
-            f"warning: {run} began with another version of {', '.join(changed)}: "
-            "the last bits of the weights may differ"
-        )
+    _warn_of_versions(run, about["versions"], terminal)
+    if checkpoint is None:
+        run.begin(trainer)
+    else:
+        trainer.load_state(checkpoint.values, checkpoint.arrays)
+        if trainer.finished and (folder / "model.npz").exists():
+            score = score_text(trainer.task.metric, trainer.position.epoch_rows[-1].test_score)
+            terminal.result(
+                f"{run} is finished: {trainer.settings.epochs} of {trainer.settings.epochs} "
+                f"epochs, test {score}"
+            )
+            return 0
+        run.restore(trainer)
     position = trainer.position
     terminal.note(
         f"{settings_text(trainer.settings)}\ngoing on with {run} after {position.epochs} epochs "
         f"and {position.steps} of {trainer.steps_per_epoch} steps"
     )
-    return _train(trainer, run, terminal, watch)
+    return _train(trainer, run, terminal, draw)
+
+
+def _warn_of_versions(run: RunFolder, began_with: dict[str, str], terminal: Terminal) -> None:
+    changed = [name for name, version in versions().items() if version != began_with[name]]
+    if changed:
+        terminal.warn(
+            f"warning: {run} began with another version of {', '.join(changed)}: "
+            "the last bits of the weights may differ"
+        )
 
 
 def settings_text(settings: Settings) -> str:
@@ -206,8 +212,12 @@ def _draw(trainer: Trainer, draw: Draw, folder: Path) -> list[str]:
     images, labels = _first_images(trainer, max(2, trainer.settings.batch_size))
     model = copy.deepcopy(trainer.model)
     targets = trainer.task.targets(labels)
-    loss = trainer.network.loss(model(tensor(images)), tensor(targets))
-    return draw(loss, model, folder)
+    state = get_rng_state()  # a run that is resumed after this goes on with the same numbers
+    try:
+        loss = trainer.network.loss(model(tensor(images)), tensor(targets))
+        return draw(loss, model, folder)
+    finally:
+        set_rng_state(state)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -239,16 +249,17 @@ def _stop_by_signal() -> Iterator[_Stop]:
             signal.signal(number, handler)
 
 
-def _train(trainer: Trainer, run: RunFolder, terminal: Terminal, watch: Watch | None) -> int:
+def _train(trainer: Trainer, run: RunFolder, terminal: Terminal, draw: Draw | None) -> int:
     """Train to the end, or until a signal; save either way."""
+    if draw is not None and not all((run.path / name).exists() for name in _GRAPH):
+        for line in _draw(trainer, draw, run.path):
+            terminal.note(line)
     saved = time.monotonic()
     warned = trainer.settings.batch_size < _TELLING_IMAGES
     try:
-        with _stop_by_signal() as stop:
+        with _stop_by_signal() as stop, _without_numpys_warnings():
             for step in trainer.steps():
                 terminal.step(step)
-                if watch is not None:
-                    watch(trainer)
                 if step.epoch_row:
                     warned = _warn_of_silence(trainer, terminal, warned)
                 now = time.monotonic()
@@ -268,6 +279,18 @@ def _train(trainer: Trainer, run: RunFolder, terminal: Terminal, watch: Watch | 
     finally:
         terminal.close()
     return 0
+
+
+@contextmanager
+def _without_numpys_warnings() -> Iterator[None]:
+    """Leave it to the trainer to say that a loss is not finite, once and in a sentence.
+
+    NumPy would say it before, of a kernel's line. Its own switch is one of the thread, and kernels
+    have several.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def _warn_of_silence(trainer: Trainer, terminal: Terminal, warned: bool) -> bool:

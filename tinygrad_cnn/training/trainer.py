@@ -23,6 +23,7 @@ from tinygrad_cnn.data import DataLoader, ImageDataset, Splits
 from tinygrad_cnn.kernels.runtime.threads import set_num_threads
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
+from tinygrad_cnn.report.gradients import GradientLog
 from tinygrad_cnn.tensor import tensor
 from tinygrad_cnn.training.errors import RunError, SettingsError
 from tinygrad_cnn.training.images import ToNetwork, check_splits
@@ -144,6 +145,8 @@ class Trainer:
         The network and what trains it.
     position
         Where the run stands.
+    gradients
+        How large the gradients were, a row where there is one of the training loss.
 
     Raises
     ------
@@ -169,6 +172,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.model.parameters(), settings)
         self.schedule = make_schedule(self.optimizer, settings, self.steps_per_epoch)
         self.position = Position()
+        self.gradients = GradientLog()
         self._refuse_single_image()
 
     def _refuse_single_image(self) -> None:
@@ -232,11 +236,7 @@ class Trainer:
         answers = self.model(tensor(images))
         loss = self.network.loss(answers, tensor(self.task.targets(labels)))
         value = loss.item()
-        if not math.isfinite(value):
-            raise RunError(
-                f"the loss is {value} at step {self.total_steps + 1}: training diverged; "
-                f"a learning rate below {self.settings.lr:g} may help"
-            )
+        self._refuse_divergence("the loss", value, self.total_steps + 1)
         lr = self.optimizer.param_groups[0]["lr"]
         loss.backward()
         self.optimizer.step()
@@ -254,12 +254,21 @@ class Trainer:
                 StepRow(self.total_steps, position.epochs + part, *position.window.means(), lr)
             )
             position.window = Mean()
+            self.gradients.add(self.total_steps, self.model.named_parameters())
+
+    def _refuse_divergence(self, what: str, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise RunError(
+                f"{what} is {loss} at step {step}: training diverged; "
+                f"a learning rate below {self.settings.lr:g} may help"
+            )
 
     def _end_epoch(self, began: float) -> EpochRow:
         """Test, add the epoch's row, and stand at the beginning of the next epoch."""
         position = self.position
         lr = position.step_rows[-1].lr
         tested = self.test()
+        self._refuse_divergence("the loss of the test", tested.loss, self.total_steps)
         row = EpochRow(
             position.epochs + 1,
             self.total_steps,
@@ -299,6 +308,7 @@ class Trainer:
         }
         arrays = {f"model/{name}": array for name, array in self.model.state_dict().items()}
         arrays |= {f"optimizer/{name}": array for name, array in optimizer["state"].items()}
+        arrays |= {f"gradients/{name}": array for name, array in self.gradients.state().items()}
         return values, arrays
 
     def load_state(self, values: dict[str, Any], arrays: dict[str, Array]) -> None:
@@ -315,6 +325,7 @@ class Trainer:
                 {"param_groups": values["param_groups"], "state": _part(arrays, "optimizer/")}
             )
             self.schedule.load_state_dict(values["schedule"])
+            self.gradients.load_state(_part(arrays, "gradients/"))
             self.position = Position.from_json(values["position"])
             set_rng_state(values["generator"])
         except (KeyError, TypeError, ValueError) as error:
