@@ -12,12 +12,16 @@ import tinygrad_cnn.functional as F
 from tinygrad_cnn import Tensor
 from tinygrad_cnn.kernels.pointwise import elementwise as kernels
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.pointwise import Binary, Unary, binary, unary
+from tinygrad_cnn.ops.pointwise.ufunc import Binary, Unary, binary, unary
 
 
 def plain(base: type[Any]) -> list[type[Any]]:
     """The package's operations of a base, those that tests define left out."""
-    return [op for op in base.__subclasses__() if op.__module__.startswith("tinygrad_cnn.")]
+    found = []
+    for op in base.__subclasses__():
+        if op.__module__.startswith("tinygrad_cnn."):
+            found += plain(op) if op.backward is Op.backward else [op]
+    return found
 
 
 OPS = plain(Unary) + plain(Binary)
@@ -45,6 +49,15 @@ def test_large_arrays_are_shared_out_over_threads(
     lengths.clear()
     op().forward(*[each[:100] for each in operands])
     assert not lengths
+
+
+@pytest.mark.parametrize("function", [F.exp, F.log, F.log1p, F.sqrt, F.tanh])
+def test_bytes_give_single_floats_and_their_digits(function: Any) -> None:
+    x = np.array([1, 2, 20], np.uint8)
+    got = function(x)
+    assert got.dtype == np.float32
+    assert np.array_equal(got, function(x.astype(np.float64)).astype(np.float32))
+    assert function(Tensor(x)).dtype == np.float32
 
 
 def test_one_base_serves_many() -> None:

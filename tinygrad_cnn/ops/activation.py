@@ -19,7 +19,7 @@ from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
 from tinygrad_cnn.ops.elementwise import exp, mul
 from tinygrad_cnn.ops.piecewise import where
-from tinygrad_cnn.ops.pointwise import Unary, unary
+from tinygrad_cnn.ops.pointwise.ufunc import FloatUnary, unary
 from tinygrad_cnn.types import Operand
 
 __all__ = [
@@ -142,7 +142,7 @@ class Sigmoid(Op):
 sigmoid = unary(Sigmoid)
 
 
-class Tanh(Unary):
+class Tanh(FloatUnary):
     """Hyperbolic tangent.
 
     >>> tanh(np.array([-1e4, 0.0, 1e4]))

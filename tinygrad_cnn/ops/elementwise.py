@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.piecewise import where
-from tinygrad_cnn.ops.pointwise import Binary, Unary, binary, unary
+from tinygrad_cnn.ops.pointwise.ufunc import Binary, FloatUnary, Unary, binary, unary
 from tinygrad_cnn.types import Operand
 
 __all__ = [
@@ -184,7 +184,7 @@ def pow(input: Operand | float, exponent: Operand | float) -> Any:
     return _pow_tensor(input, exponent)
 
 
-class Exp(Unary):
+class Exp(FloatUnary):
     """Exponential: ``e ** input``.
 
     >>> exp(np.array([0.0]))
@@ -202,7 +202,7 @@ class Exp(Unary):
 exp = unary(Exp)
 
 
-class Log(Unary):
+class Log(FloatUnary):
     """Natural logarithm.
 
     >>> log(np.array([1.0]))
@@ -220,7 +220,7 @@ class Log(Unary):
 log = unary(Log)
 
 
-class Log1p(Unary):
+class Log1p(FloatUnary):
     """Natural logarithm of ``1 + input``, accurate for small inputs.
 
     >>> log1p(np.array([0.0]))
@@ -238,7 +238,7 @@ class Log1p(Unary):
 log1p = unary(Log1p)
 
 
-class Sqrt(Unary):
+class Sqrt(FloatUnary):
     """Square root.
 
     >>> sqrt(np.array([4.0]))

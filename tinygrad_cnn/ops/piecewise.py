@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.pointwise import Binary, Unary, binary, unary
+from tinygrad_cnn.ops.pointwise.ufunc import Binary, Unary, binary, unary
 from tinygrad_cnn.types import Operand
 
 __all__ = ["abs", "clamp", "clip", "maximum", "minimum", "sign", "where"]

@@ -2,7 +2,7 @@
 
 An operation of one operand is a class of four lines and its function::
 
-    class Log1p(Unary):
+    class Log1p(FloatUnary):
         '''Natural logarithm of ``1 + input``, accurate for small inputs.'''
 
         ufunc = np.log1p
@@ -23,6 +23,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import as_float
 from tinygrad_cnn.types import Operand
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,6 +42,17 @@ class Unary(Op):
         if x.__class__ is np.ndarray and x.size < PARALLEL_SIZE:
             return self.ufunc(x)
         return apply(self.ufunc, x)
+
+
+class FloatUnary(Unary):
+    """A ufunc of one operand whose result is a float; of bytes, NumPy would make half floats."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(
+            x if x.__class__ is np.ndarray and x.dtype.kind == "f" else as_float(x)
+        )
 
 
 class Binary(Op):
