@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ from tinygrad_cnn.optim import (
     StepLR,
     clip_grad_norm_,
     clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+    lr_scheduler,
 )
 from tinygrad_cnn.optim import clip as clipping
 
@@ -139,16 +143,121 @@ def test_one_cycle_of_few_steps_stays_in_range(total, start):
     assert all(0 < rate <= 1 for rate in rates(schedule, total))
 
 
+def half_a_step(t):
+    return 0.5**t
+
+
+BUILDS = {
+    "StepLR": lambda lr, o: lr.StepLR(o, 2, 0.5),
+    "MultiStepLR": lambda lr, o: lr.MultiStepLR(o, [5, 2, 2], 0.5),
+    "ConstantLR": lambda lr, o: lr.ConstantLR(o, 0.25, 3),
+    "LinearLR": lambda lr, o: lr.LinearLR(o, 0.25, 0.75, 5),
+    "ExponentialLR": lambda lr, o: lr.ExponentialLR(o, 0.9),
+    "PolynomialLR": lambda lr, o: lr.PolynomialLR(o, 5, 2.0),
+    "CosineAnnealingLR": lambda lr, o: lr.CosineAnnealingLR(o, 7),
+    "CosineAnnealingWarmRestarts": lambda lr, o: lr.CosineAnnealingWarmRestarts(o, 2, 2, 0.01),
+    "LambdaLR": lambda lr, o: lr.LambdaLR(o, [half_a_step, half_a_step]),
+    "MultiplicativeLR": lambda lr, o: lr.MultiplicativeLR(o, lambda t: 0.9),
+    "OneCycleLR": lambda lr, o: lr.OneCycleLR(o, [1.0, 2.0], 9),
+    "OneCycleLR-3": lambda lr, o: lr.OneCycleLR(
+        o, 1.0, epochs=3, steps_per_epoch=4, three_phase=True
+    ),
+    "CyclicLR": lambda lr, o: lr.CyclicLR(o, 0.1, [0.5, 0.7], 3, 2, mode="triangular2"),
+    "CyclicLR-exp": lambda lr, o: lr.CyclicLR(o, 0.1, 0.5, 2, mode="exp_range", gamma=0.9),
+    "CyclicLR-own": lambda lr, o: lr.CyclicLR(
+        o, 0.1, 0.5, 2, scale_fn=half_a_step, scale_mode="iterations", cycle_momentum=False
+    ),
+    "SequentialLR": lambda lr, o: lr.SequentialLR(
+        o, [lr.LinearLR(o, 0.1, 1.0, 3), lr.ExponentialLR(o, 0.9), lr.StepLR(o, 2, 0.5)], [3, 6]
+    ),
+    "ChainedScheduler": lambda lr, o: lr.ChainedScheduler(
+        [lr.ConstantLR(o, 0.1, 4), lr.ExponentialLR(o, 0.9)]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_schedules_equal_pytorch(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is compared with where it is installed")
+    ours = make(groups=2, lr=0.3, momentum=0.9)
+    groups = [{"params": [torch.zeros(1, requires_grad=True)]} for _ in range(2)]
+    groups[1]["lr"] = 0.5
+    theirs = torch.optim.SGD(groups, lr=0.3, momentum=0.9)
+    schedule = BUILDS[name](lr_scheduler, ours)
+    other = BUILDS[name](torch.optim.lr_scheduler, theirs)
+    for _ in range(9):
+        np.testing.assert_allclose(schedule.get_last_lr(), other.get_last_lr(), rtol=1e-9)
+        assert schedule.get_last_lr() == [group["lr"] for group in ours.param_groups]
+        for group, wanted in zip(ours.param_groups, theirs.param_groups, strict=True):
+            np.testing.assert_allclose(group["momentum"], wanted["momentum"], rtol=1e-9)
+        theirs.step()
+        schedule.step()
+        other.step()
+
+
+def test_schedules_by_hand():
+    optimizer = make(lr=0.8)
+    assert rates(lr_scheduler.MultiStepLR(optimizer, [1, 3], 0.5), 3) == [0.8, 0.4, 0.4, 0.2]
+    assert rates(lr_scheduler.ConstantLR(make(lr=0.8), 0.5, 2), 3) == [0.4, 0.4, 0.8, 0.8]
+    found = rates(lr_scheduler.LinearLR(make(lr=0.8), 0.5, 1.0, 2), 3)
+    np.testing.assert_allclose(found, [0.4, 0.6, 0.8, 0.8])
+    found = rates(lr_scheduler.PolynomialLR(make(lr=0.8), 2, 2.0), 3)
+    np.testing.assert_allclose(found, [0.8, 0.2, 0, 0])
+    found = rates(lr_scheduler.CosineAnnealingWarmRestarts(make(lr=0.8), 2, 2), 6)
+    high, low = 0.4 + 0.4 / math.sqrt(2), 0.4 - 0.4 / math.sqrt(2)
+    np.testing.assert_allclose(found, [0.8, 0.4, 0.8, high, 0.4, low, 0.8])
+    found = rates(lr_scheduler.MultiplicativeLR(make(lr=0.8), lambda t: 1 / t), 3)
+    np.testing.assert_allclose(found, [0.8, 0.8, 0.4, 0.4 / 3])
+    cyclic = lr_scheduler.CyclicLR(make(lr=9.0), 0.0, 1.0, 2, cycle_momentum=False)
+    assert rates(cyclic, 5) == [0, 0.5, 1, 0.5, 0, 0.5]
+
+
+def test_a_plateau_lowers_the_rate_after_its_patience_and_a_cooldown():
+    optimizer = make(lr=1.0)
+    schedule = lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.5, patience=1, threshold=0.1, cooldown=2, min_lr=0.2
+    )
+    seen = []
+    for loss in (4.0, 3.9, 3.8, 3.8, 3.8, 3.8, 3.8, 3.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0):
+        schedule.step(loss)
+        seen.append(optimizer.param_groups[0]["lr"])
+    assert seen == [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2, 0.2, 0.2]
+    resumed = lr_scheduler.ReduceLROnPlateau(make(lr=1.0), factor=0.5)
+    resumed.load_state_dict(json.loads(json.dumps(schedule.state_dict())))
+    assert resumed.get_last_lr() == [0.2]
+    assert resumed.best == 1.0
+    with pytest.raises(TypeError, match="step expects the measure"):
+        schedule.step()
+
+
+def test_a_rate_that_is_a_tensor_keeps_its_memory():
+    lr = tensor(np.array(0.8))
+    p = tensor(np.array([1.0]), requires_grad=True)
+    optimizer = SGD([p], lr=lr)
+    schedule = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    schedule.step()
+    assert lr.item() == 0.4
+    p.grad = [1.0]
+    optimizer.step()
+    assert p.tolist() == [0.6]
+
+
+def test_going_on_from_a_number_of_steps():
+    optimizer = make(lr=0.8)
+    with pytest.raises(ValueError, match="every group needs its 'initial_lr'"):
+        StepLR(optimizer, 2, last_epoch=3)
+    StepLR(optimizer, 2, 0.5)
+    assert StepLR(optimizer, 2, 0.5, last_epoch=3).get_last_lr() == [0.2]
+
+
 @pytest.mark.parametrize(
     "build",
-    [
-        lambda optimizer: StepLR(optimizer, 2, 0.5),
-        lambda optimizer: CosineAnnealingLR(optimizer, 7),
-        lambda optimizer: OneCycleLR(optimizer, [1.0, 2.0], 9),
-    ],
+    [partial(build, lr_scheduler) for build in BUILDS.values()],
+    ids=BUILDS,
 )
 def test_a_loaded_schedule_goes_on_exactly(build):
     whole, optimizer = build(make(groups=2, lr=0.3)), make(groups=2, lr=0.3)
+    assert "optimizer" not in repr(whole)
     part = build(optimizer)
     for _ in range(4):
         whole.step()
@@ -180,14 +289,53 @@ def test_a_state_of_another_schedule_is_refused():
         (lambda o: StepLR(o, 0), ValueError, "step_size expects at least 1, got 0"),
         (lambda o: CosineAnnealingLR(o, 0), ValueError, "T_max expects at least 1, got 0"),
         (lambda o: OneCycleLR(o, 1.0, 0), ValueError, "total_steps expects at least 1, got 0"),
-        (lambda o: OneCycleLR(o, 1.0, 5, 2), ValueError, "pct_start expects 0 to 1, got 2"),
-        (lambda o: OneCycleLR(o, 1.0, 5, 0.3, "sin"), ValueError, "expects 'cos' or 'linear', got"),
+        (
+            lambda o: OneCycleLR(o, 1.0, 5, pct_start=2),
+            ValueError,
+            "pct_start expects 0 to 1",
+        ),
+        (
+            lambda o: OneCycleLR(o, 1.0, 5, anneal_strategy="sin"),
+            ValueError,
+            "expects 'cos' or 'lin",
+        ),
         (
             lambda o: OneCycleLR(o, [1.0, 2.0], 5),
             ValueError,
             "max_lr expects a number or 1 of them",
         ),
         (lambda _: StepLR(3, 1), TypeError, "StepLR: expected an Optimizer, got int"),
+        (lambda o: OneCycleLR(o, 1.0), ValueError, "expects total_steps, or epochs and steps"),
+        (
+            lambda o: lr_scheduler.ConstantLR(o, 2),
+            ValueError,
+            "factor expects a number from 0",
+        ),
+        (lambda o: lr_scheduler.LinearLR(o, 0), ValueError, "start_factor expects a number from"),
+        (lambda o: lr_scheduler.LambdaLR(o, []), ValueError, "lr_lambda expects a function or 1"),
+        (lambda o: lr_scheduler.CyclicLR(o, 0.1, 1, mode="x"), ValueError, "mode expects 'triang"),
+        (lambda o: lr_scheduler.CyclicLR(o, 0.1, 1, 0), ValueError, "steps up and down expect at"),
+        (
+            lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 0),
+            ValueError,
+            "T_0 and T_mult expect at least 1, got 0 and 1",
+        ),
+        (
+            lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=1),
+            ValueError,
+            "factor expects less than 1",
+        ),
+        (
+            lambda o: lr_scheduler.SequentialLR(o, [StepLR(o, 1)], [1]),
+            ValueError,
+            "1 schedules need 0 milestones in order",
+        ),
+        (
+            lambda o: lr_scheduler.ChainedScheduler([StepLR(o, 1), StepLR(make(lr=1.0), 1)]),
+            ValueError,
+            "all schedules must be of the same optimiser",
+        ),
+        (lambda o: lr_scheduler.ChainedScheduler([]), ValueError, "expects at least one schedule"),
     ],
 )
 def test_wrong_settings_are_named(build, error, message):
@@ -262,14 +410,35 @@ def test_clip_grad_value():
     np.testing.assert_array_equal(p.grad.numpy(), np.float32([-0.5, 0.25, math.nan]))
 
 
+def test_the_norm_and_the_clipping_one_by_one():
+    ps = with_gradients(np.random.default_rng(8))[:-1]
+    gradients = [p.grad for p in ps]
+    kept = [g.numpy().copy() for g in gradients]
+    total = get_total_norm(gradients)
+    np.testing.assert_allclose(total, np.sqrt(sum((g**2).sum() for g in kept)))
+    assert get_total_norm(gradients, 0) == 3.0
+    assert get_total_norm(gradients, "inf") == max(np.abs(g).max() for g in kept)
+    clip_grads_with_norm_(ps, 1.0, 2.0)
+    for g, before in zip(gradients, kept, strict=True):
+        np.testing.assert_allclose(g.numpy(), before / (2.0 + 1e-6))
+
+
+def test_an_iterator_that_was_used_up_is_an_error():
+    parameters = iter([tensor([1.0], requires_grad=True)])
+    list(parameters)
+    for clip in (clip_grad_norm_, clip_grad_value_):
+        with pytest.raises(ValueError, match="got no parameters"):
+            clip(parameters, 1.0)
+
+
 def test_clipping_nothing():
     assert clip_grad_norm_([tensor([1.0], requires_grad=True)], 1.0) == 0.0
 
 
 def test_wrong_limits_are_named():
     p = tensor([1.0], requires_grad=True)
-    with pytest.raises(ValueError, match="clip_grad_norm_: norm_type expects a positive number"):
-        clip_grad_norm_(p, 1.0, 0.0)
+    with pytest.raises(ValueError, match="clip_grad_norm_: norm_type expects at least 0"):
+        clip_grad_norm_(p, 1.0, -1.0)
     with pytest.raises(ValueError, match="clip_grad_norm_: max_norm expects at least 0, got -1"):
         clip_grad_norm_(p, -1)
     with pytest.raises(ValueError, match="clip_grad_value_: clip_value expects at least 0, got -1"):

@@ -10,10 +10,12 @@ an output, fan_out = O · (product of the rest) outputs are reached by an input.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
 from tinygrad_cnn.autograd import no_grad
+from tinygrad_cnn.graph import Array
 from tinygrad_cnn.random import default_generator
 from tinygrad_cnn.tensor import Tensor
 
@@ -21,10 +23,15 @@ __all__ = [
     "calculate_fan_in_and_fan_out",
     "calculate_gain",
     "constant_",
+    "dirac_",
+    "eye_",
     "kaiming_normal_",
     "kaiming_uniform_",
     "normal_",
     "ones_",
+    "orthogonal_",
+    "sparse_",
+    "trunc_normal_",
     "uniform_",
     "xavier_normal_",
     "xavier_uniform_",
@@ -36,7 +43,10 @@ _GAINS = {
     "linear": 1.0,
     "conv1d": 1.0,
     "conv2d": 1.0,
+    "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
     "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
     "sigmoid": 1.0,
     "tanh": 5 / 3,
     "relu": math.sqrt(2),
@@ -217,6 +227,171 @@ def kaiming_normal_(
     True
     """
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Fill with draws from N(mean, std²) that lie in [a, b]; return the tensor.
+
+    Raises
+    ------
+    ValueError
+        If `a` is not below `b`, or `std` is not positive.
+
+    >>> weight = trunc_normal_(Tensor(np.zeros(1000)), std=3.0)
+    >>> bool((abs(weight.numpy()) <= 2).all())
+    True
+    """
+    if not (a < b and std > 0):
+        raise ValueError(f"trunc_normal_: expected a < b and std > 0, got {a}, {b} and {std}")
+    low, high = (a - mean) / std, (b - mean) / std
+    # The lower tail is where probabilities keep their digits: an interval above 0 is mirrored.
+    mirrored = low > 0
+    if mirrored:
+        low, high = -high, -low
+    normal = NormalDist()
+    bounds = normal.cdf(low), normal.cdf(high)
+    if not bounds[1] > 0:
+        raise ValueError(
+            f"trunc_normal_: [{a}, {b}] is so far from N({mean}, {std}²) that nothing falls there"
+        )
+    part = np.clip(_drawing(generator).uniform(*bounds, tensor.shape), 1e-323, 1 - 2**-53)
+    draws = np.clip(_quantiles(part), low, high)
+    values = mean + std * (-draws if mirrored else draws)
+    return _fill(tensor, np.clip(values, a, b))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fill a matrix with ones on the diagonal and zeros elsewhere; return the tensor.
+
+    Raises
+    ------
+    ValueError
+        If the tensor has not two dimensions.
+
+    >>> eye_(Tensor(np.ones((2, 3)))).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: expects a matrix, got shape {tensor.shape}")
+    return _fill(tensor, np.eye(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fill the weight of a convolution so that it passes its input on; return the tensor.
+
+    Output channel i of a group is input channel i of the group, further ones are 0.
+
+    Parameters
+    ----------
+    tensor
+        A weight of shape (O, C, …) of 3 to 5 dimensions.
+    groups
+        The convolution's groups.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another one, or O is not a multiple of the groups.
+
+    >>> weight = dirac_(Tensor(np.zeros((1, 1, 3, 3))))
+    >>> weight[0, 0].tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    if not 3 <= tensor.ndim <= 5 or tensor.shape[0] % groups:
+        raise ValueError(
+            f"dirac_: expects a weight (O, C, …) of 3 to 5 dimensions with O a multiple of "
+            f"{groups} groups, got shape {tensor.shape}"
+        )
+    values = np.zeros(tensor.shape)
+    outputs, inputs, *kernel = tensor.shape
+    centre = [size // 2 for size in kernel]
+    for start in range(0, outputs, outputs // groups):
+        for i in range(min(outputs // groups, inputs)):
+            values[(start + i, i, *centre)] = 1
+    return _fill(tensor, values)
+
+
+def orthogonal_(
+    tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None
+) -> Tensor:
+    """Fill with a random orthogonal matrix of (O, C · …) times the gain; return the tensor.
+
+    Its rows are orthogonal, or its columns where there are fewer. Source: Saxe et al. 2014.
+
+    Raises
+    ------
+    ValueError
+        If the tensor has fewer than two dimensions.
+
+    >>> w = orthogonal_(Tensor(np.zeros((2, 3)))).numpy()
+    >>> np.round(abs(w @ w.T), 6).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: expects at least 2 dimensions, got shape {tensor.shape}")
+    if not tensor.size:
+        return tensor
+    rows, columns = tensor.shape[0], tensor.size // tensor.shape[0]
+    draws = _drawing(generator).normal(size=(max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(draws)
+    q *= np.sign(np.diagonal(r))  # makes every orthogonal matrix equally likely
+    return _fill(tensor, gain * (q.T if rows < columns else q).reshape(tensor.shape))
+
+
+def sparse_(
+    tensor: Tensor,
+    sparsity: float,
+    std: float = 0.01,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Fill a matrix with draws from N(0, std²), a part of each column with 0; return the tensor.
+
+    Source: Martens 2010.
+
+    Parameters
+    ----------
+    tensor
+        A matrix.
+    sparsity
+        The part of each column that is 0, rounded up to whole elements.
+    std
+        Of the rest.
+    generator
+        Where to draw from; the package's default generator if None.
+
+    Raises
+    ------
+    ValueError
+        If the tensor has not two dimensions, or the part is not in [0, 1].
+
+    >>> (sparse_(Tensor(np.zeros((4, 2))), 0.5).numpy() == 0).sum(0).tolist()
+    [2, 2]
+    """
+    if tensor.ndim != 2 or not 0 <= sparsity <= 1:
+        raise ValueError(
+            f"sparse_: expects a matrix and a part in [0, 1], got shape {tensor.shape} and "
+            f"{sparsity}"
+        )
+    rows, columns = tensor.shape
+    drawing = _drawing(generator)
+    values = drawing.normal(0, std, (rows, columns))
+    zeros = math.ceil(sparsity * rows)
+    for column in range(columns):
+        values[drawing.permutation(rows)[:zeros], column] = 0
+    return _fill(tensor, values)
+
+
+def _quantiles(part: Array) -> Array:
+    """Return where the standard normal distribution reaches each probability."""
+    inverse = NormalDist().inv_cdf
+    return np.array([inverse(p) for p in part.ravel().tolist()]).reshape(part.shape)
 
 
 def _drawing(generator: np.random.Generator | None) -> np.random.Generator:

@@ -83,6 +83,14 @@ class _BatchNorm(Module):
             return batch_norm_then(input, *tensors, *settings, after, moments, addend)
         return F.batch_norm(input, *tensors, self.uses_batch, share, self.eps)
 
+    def reset_running_stats(self) -> None:
+        """Forget the running statistics: mean 0, variance 1, no batch seen."""
+        if self.running_mean is not None and self.running_var is not None:
+            self.running_mean.copy_(0)
+            self.running_var.copy_(1)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.copy_(0)
+
     @property
     def uses_batch(self) -> bool:
         """Whether the next call will normalise by the batch's own statistics."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.optim.optimizer import Optimizer, _Slot
-from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters, penalised
+from tinygrad_cnn.optim.slot import Slot
 
 
 class Adam(Optimizer):
@@ -26,8 +25,8 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    params
-        Tensors, or dicts of groups with options of their own.
+    params, maximize, accepted
+        As for `Optimizer`.
     lr
         Learning rate.
     betas
@@ -36,13 +35,17 @@ class Adam(Optimizer):
         Added to the root.
     weight_decay
         Strength of the L2 penalty, ½ · weight_decay · |p|².
+    amsgrad
+        Whether to divide by the greatest ŝ so far instead, so that steps do not grow again where
+        gradients get rare. Source: Reddi, Kale and Kumar 2018, algorithm 2.
 
     Raises
     ------
     ValueError
         If an option is out of range; also as for `Optimizer`.
 
-    >>> p = Tensor([1.0], requires_grad=True)
+    >>> from tinygrad_cnn import tensor
+    >>> p = tensor([1.0], requires_grad=True)
     >>> optimizer = Adam([p], lr=0.25)
     >>> (p * 5).sum().backward()
     >>> optimizer.step()
@@ -50,49 +53,54 @@ class Adam(Optimizer):
     tensor([0.75], requires_grad=True)
     """
 
-    state_names = ("exp_avg", "exp_avg_sq")
+    state_names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
     scratch_arrays = 2
     decoupled: ClassVar[bool] = False  # whether weights decay by themselves, not by the gradient
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        maximize: bool = False,
+        **accepted: Unpack[Accepted],
     ) -> None:
-        defaults = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, defaults)
+        defaults = {
+            "lr": lr,
+            "betas": tuple(betas),
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults, **accepted)
 
     def _check_options(self, options: dict[str, Any]) -> None:
         super()._check_options(options)
-        betas = options["betas"]
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(
-                f"{self._name}: betas expects two numbers from 0 to less than 1, got {betas}"
-            )
+        self._check_betas(options)
 
-    def _numbers(self, slot: _Slot, group: dict[str, Any]) -> tuple[Any, ...]:
-        slot.add_state(self.state_names)
+    def _numbers(self, slot: Slot, group: dict[str, Any]) -> tuple[Any, ...]:
+        slot.add_state(self.state_names if group["amsgrad"] else self.state_names[:2])
         beta1, beta2 = group["betas"]
         # lr · m̂ / (√ŝ + eps) = (lr · c / (1 − β₁ᵗ)) · m / (√s + eps · c) with c = √(1 − β₂ᵗ)
         c = math.sqrt(1 - beta2**slot.step)
         rate = group["lr"] * c / (1 - beta1**slot.step)
-        return beta1, beta2, rate, group["eps"] * c, group["weight_decay"], group["lr"]
+        decay = group["weight_decay"]
+        return beta1, beta2, rate, group["eps"] * c, decay, group["lr"], group["amsgrad"]
 
     def _update(
         self, p: Array, g: Array, state: dict[str, Array], scratch: list[Array], numbers: Any
     ) -> None:
-        beta1, beta2, rate, eps, weight_decay, lr = numbers
+        beta1, beta2, rate, eps, weight_decay, lr, amsgrad = numbers
         m, square = state["exp_avg"], state["exp_avg_sq"]
         s, t = scratch
         if weight_decay and self.decoupled:
             np.multiply(p, 1 - lr * weight_decay, p)
-        elif weight_decay:
-            np.multiply(p, weight_decay, s)
-            np.add(g, s, s)
-            g = s
+        else:
+            g = penalised(g, p, weight_decay, s)
         np.subtract(g, m, t)
         np.multiply(t, 1 - beta1, t)
         np.add(m, t, m)
@@ -100,6 +108,8 @@ class Adam(Optimizer):
         np.multiply(t, 1 - beta2, t)
         np.multiply(square, beta2, square)
         np.add(square, t, square)
+        if amsgrad:
+            square = np.maximum(square, state["max_exp_avg_sq"], out=state["max_exp_avg_sq"])
         np.sqrt(square, t)
         np.add(t, eps, t)
         np.divide(m, t, t)
@@ -114,7 +124,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    params, lr, betas, eps
+    params, lr, betas, eps, amsgrad, maximize, accepted
         As for `Adam`.
     weight_decay
         The part of each weight that goes at each step, divided by the learning rate.
@@ -124,7 +134,8 @@ class AdamW(Adam):
     ValueError
         If an option is out of range; also as for `Optimizer`.
 
-    >>> p = Tensor([1.0], requires_grad=True)
+    >>> from tinygrad_cnn import tensor
+    >>> p = tensor([1.0], requires_grad=True)
     >>> optimizer = AdamW([p], lr=0.25, weight_decay=1.0)
     >>> (p * 5).sum().backward()
     >>> optimizer.step()
@@ -136,10 +147,13 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Parameters,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        maximize: bool = False,
+        **accepted: Unpack[Accepted],
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize, **accepted)

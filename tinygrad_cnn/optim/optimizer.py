@@ -7,15 +7,35 @@ threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 
+from tinygrad_cnn.autograd import enable_grad
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.kernels.runtime.threads import parallel
-from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.optim.slot import Slot, laid_out
+from tinygrad_cnn.tensor import Tensor, as_tensor
+
+Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
+"""What an optimiser takes: tensors, pairs of name and tensor, or dicts of groups."""
+
+
+class Accepted(TypedDict, total=False):
+    """PyTorch's words for how an update is carried out: taken, and without effect here."""
+
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool
+    differentiable: bool
+
+
+# What people write for an option, where no similar spelling leads to it.
+_MEANT = {"learning_rate": "lr", "wd": "weight_decay", "decay": "weight_decay", "beta": "betas"}
 
 # Elements in a block. Measured for SGD with momentum on 1.2 million float32, one thread:
 # 2¹³ 1.8 ms, 2¹⁴ 0.83, 2¹⁵ 0.69, 2¹⁶ 0.65, beyond that no better; Adam alike.
@@ -24,74 +44,58 @@ _BLOCK = 1 << 16
 _GRAIN = 1 << 16
 
 
-class _Slot:
-    """What an optimiser keeps with a parameter: its state, and flat views to work on."""
-
-    __slots__ = ("data", "flat", "flat_state", "scratch", "state", "step", "strides")
-
-    def __init__(self) -> None:
-        self.step = 0
-        self.state: dict[str, Array] = {}  # arrays of the parameter's shape, by name
-        self.data: Any = None  # the parameter's array when the views below were made
-        self.strides: tuple[int, ...] = ()
-        self.flat: Any = None  # that array in the order of memory, (size,)
-        self.flat_state: dict[str, Array] = {}  # the same of the state
-        self.scratch: list[Array] = []
-
-    def look_at(self, data: Array) -> None:
-        """Make the views of a parameter's array; the state follows it to its dtype and layout."""
-        self.data, self.strides, self.flat = data, data.strides, data.ravel("K")
-        self.state = {name: _laid_out(array, data) for name, array in self.state.items()}
-        self.flat_state = {name: array.ravel("K") for name, array in self.state.items()}
-
-    def add_state(self, names: Iterable[str]) -> None:
-        """Add arrays of zeros under those names that are not there yet."""
-        for name in names:
-            if name not in self.state:
-                self.state[name] = np.zeros_like(self.data)
-                self.flat_state[name] = self.state[name].ravel("K")
-
-
 class Optimizer:
     """Update parameters by their gradients; a subclass says how.
 
     Parameters
     ----------
     params
-        Tensors, or dicts ``{"params": tensors, option: value, …}`` for groups with options of
-        their own.
+        Tensors; pairs of name and tensor, as ``model.named_parameters()`` gives them; or dicts
+        ``{"params": tensors, option: value, …}`` for groups with options of their own. A group may
+        hold words of the user's own too.
     defaults
         The options of groups that do not say otherwise.
+    foreach, fused, capturable
+        Accepted as PyTorch's, and without effect: updates always run on flat arrays, in blocks.
 
     Attributes
     ----------
     param_groups
         A dict for each group: its ``"params"`` and options. Options may be changed between steps.
+        ``lr`` may be a tensor of one element, and ``maximize`` climbs instead of descending.
+    defaults
+        The options that were given.
 
     Raises
     ------
     ValueError
-        If there are no parameters, one is given twice or was computed from others, or an option
-        is unknown or out of range.
+        If there are no parameters, one is given twice or was computed from others, an option is
+        misspelt or out of range, or ``differentiable`` is asked for: updates are not recorded.
     TypeError
         If a parameter is not a tensor.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
+    number_names: ClassVar[tuple[str, ...]] = ()
     scratch_arrays: ClassVar[int] = 1  # how many arrays of a block's size an update works in
 
-    def __init__(
-        self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]
-    ) -> None:
-        self.defaults = defaults
+    def __init__(self, params: Parameters, defaults: dict[str, Any], **accepted: Any) -> None:
+        if accepted.keys() - Accepted.__annotations__.keys():
+            raise TypeError(f"{self._name}: got unknown arguments {sorted(accepted)}")
+        if accepted.get("differentiable"):
+            raise ValueError(
+                f"{self._name}: differentiable is not supported, updates are not recorded; write "
+                "the update as p - lr * g to differentiate through it"
+            )
+        self.defaults = {**defaults, "maximize": defaults.get("maximize", False)}
         self.param_groups: list[dict[str, Any]] = []
-        self._slots: dict[Tensor, _Slot] = {}
+        self._slots: dict[Tensor, Slot] = {}
         self._scratch: dict[np.dtype[Any], list[Array]] = {}
         if isinstance(params, Tensor):
             raise TypeError(f"{self._name}: expected several parameters, got a single tensor")
         given: list[Any] = list(params)
         if not given:
-            raise ValueError(f"{self._name}: got no parameters")
+            raise ValueError(f"{self._name}: got no parameters (an iterator that was used up?)")
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
@@ -114,24 +118,39 @@ class Optimizer:
         """
         options = {**self.defaults, **param_group}
         params = options.pop("params", None)
-        unknown = options.keys() - self.defaults.keys()
-        if params is None or unknown:
+        if params is None:
             raise ValueError(
                 f"{self._name}: a group expects 'params' and some of {sorted(self.defaults)}, "
                 f"got {sorted(param_group)}"
             )
+        self._check_words(options.keys() - self.defaults.keys())
         params = [params] if isinstance(params, Tensor) else list(params)
         if not params:
-            raise ValueError(f"{self._name}: got no parameters")
+            raise ValueError(f"{self._name}: got no parameters (an iterator that was used up?)")
+        named = all(isinstance(p, tuple) and len(p) == 2 for p in params)
+        if named:
+            options["param_names"] = [name for name, _ in params]
+            params = [p for _, p in params]
         self._check_options(options)
-        slots: dict[Tensor, _Slot] = {}
+        slots: dict[Tensor, Slot] = {}
         for index, p in enumerate(params):
             self._check_parameter(index, p)
             if p in self._slots or p in slots:
                 raise ValueError(f"{self._name}: {_label(index, p)} is given twice")
-            slots[p] = _Slot()
+            slots[p] = Slot()
         self._slots.update(slots)
         self.param_groups.append({"params": params, **options})
+
+    def _check_words(self, words: Iterable[str]) -> None:
+        """Refuse words of a group that look like an option's name: they would do nothing."""
+        for word in words:
+            close = difflib.get_close_matches(word, self.defaults, 1, 0.8)
+            meant = close[0] if close else _MEANT.get(word)
+            if meant in self.defaults:
+                raise ValueError(
+                    f"{self._name}: a group has {word!r}, which is no option; "
+                    f"did you mean {meant!r}?"
+                )
 
     def _check_parameter(self, index: int, p: Any) -> None:
         if not isinstance(p, Tensor):
@@ -155,6 +174,14 @@ class Optimizer:
             if name in options and not options[name] >= 0:
                 raise ValueError(f"{self._name}: {name} expects at least 0, got {options[name]}")
 
+    def _check_betas(self, options: dict[str, Any]) -> None:
+        """Raise a ValueError if the two rates of averaging are out of range."""
+        betas = options["betas"]
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(
+                f"{self._name}: betas expects two numbers from 0 to less than 1, got {betas}"
+            )
+
     # ------------------------------------------------------------------ steps
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -166,10 +193,24 @@ class Optimizer:
                 p._grad._data.fill(0)
                 changed(p._grad._data)
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient.
+
+        Parameters
+        ----------
+        closure
+            Clears the gradients, computes the loss and its gradients, and returns it; called
+            first, while operations are recorded.
+
+        Returns
+        -------
+        What the closure returned, or None.
+        """
+        loss = _evaluated(closure)
         slots = self._slots
         for group in self.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group = {**group, "lr": group["lr"].item()}
             for p in group["params"]:
                 grad = p._grad
                 if grad is None:
@@ -182,7 +223,9 @@ class Optimizer:
                 slot.step += 1
                 g = grad._data
                 if g.strides != slot.strides:
-                    g = _laid_out(g, data)
+                    g = laid_out(g, data)
+                if group["maximize"]:
+                    g = np.negative(g)
                 numbers = self._numbers(slot, group)
                 if data.size <= _BLOCK:
                     state, scratch = slot.flat_state, slot.scratch
@@ -190,8 +233,9 @@ class Optimizer:
                 else:
                     self._update_in_blocks(slot, g.ravel("K"), numbers)
                 changed(data)
+        return loss
 
-    def _update_in_blocks(self, slot: _Slot, g: Array, numbers: Any) -> None:
+    def _update_in_blocks(self, slot: Slot, g: Array, numbers: Any) -> None:
         """Update a large parameter."""
         p, state = slot.flat, slot.flat_state
 
@@ -205,7 +249,7 @@ class Optimizer:
 
         parallel(work, p.size, grain=_GRAIN)
 
-    def _numbers(self, slot: _Slot, group: dict[str, Any]) -> Any:
+    def _numbers(self, slot: Slot, group: dict[str, Any]) -> Any:
         """Return the numbers that the update of a parameter needs; make its state if need be."""
         raise NotImplementedError(f"{self._name}: _numbers is not defined")
 
@@ -223,32 +267,54 @@ class Optimizer:
 
     # ------------------------------------------------------------------ state
 
+    @property
+    def state(self) -> Mapping[Tensor, dict[str, Any]]:
+        """What is kept with each parameter: tensors that share its memory, and numbers.
+
+        To be read; the state itself is replaced by `load_state_dict`.
+
+        >>> from tinygrad_cnn.optim import SGD
+        >>> p = Tensor([1.0], requires_grad=True)
+        >>> optimizer = SGD([p], lr=0.1, momentum=0.9)
+        >>> p.grad = [2.0]
+        >>> optimizer.step()
+        >>> optimizer.state[p]["momentum_buffer"]
+        tensor([2.])
+        """
+        found = {}
+        for p, slot in self._slots.items():
+            items = slot.asdict().items()
+            if items:
+                found[p] = {k: as_tensor(v) if isinstance(v, np.ndarray) else v for k, v in items}
+        return MappingProxyType(found)
+
     def state_dict(self) -> dict[str, Any]:
-        """Return what is needed to go on later: options and state.
+        """Return what is needed to go on later, laid out as PyTorch's: options and state.
 
         Returns
         -------
         dict
-            ``"param_groups"``: a list of dicts of numbers, and lists of them, ready for JSON;
-            ``"params"`` are the parameters' numbers in order. ``"state"``: copies of arrays, ready
-            for `numpy.savez`, by names such as ``"0.exp_avg"`` (for parameter 0, of its shape) and
-            ``"0.step"``.
+            ``"param_groups"``: a list of dicts of the options, ready for JSON; ``"params"`` are
+            the parameters' numbers in order. ``"state"``: for each number a dict of copies:
+            ``"step"``, numbers, and arrays of the parameter's shape, such as ``"exp_avg"``.
         """
         groups = []
-        numbers = {p: str(i) for i, p in enumerate(self._slots)}
+        numbers = {p: i for i, p in enumerate(self._slots)}
         for group in self.param_groups:
             options = {k: _plain(v) for k, v in group.items() if k != "params"}
-            groups.append({"params": [int(numbers[p]) for p in group["params"]], **options})
+            groups.append({"params": [numbers[p] for p in group["params"]], **options})
         state = {}
         for p, slot in self._slots.items():
-            if slot.step:
-                state[f"{numbers[p]}.step"] = np.array(slot.step)
-            for name, array in slot.state.items():
-                state[f"{numbers[p]}.{name}"] = array.copy("C")
+            if items := slot.asdict():
+                state[numbers[p]] = {
+                    k: v.copy("C") if isinstance(v, np.ndarray) else v for k, v in items.items()
+                }
         return {"param_groups": groups, "state": state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned; steps are then the same to the last bit.
+
+        PyTorch's own state of the same kind of optimiser is taken too.
 
         Raises
         ------
@@ -263,53 +329,58 @@ class Optimizer:
                 f"{[len(g['params']) for g in groups]}"
             )
         for group in groups:
-            if group.keys() - {"params"} != self.defaults.keys():
+            missing = self.defaults.keys() - group.keys() - {"maximize"}
+            if missing:
                 raise ValueError(
                     f"{self._name}: load_state_dict: expected the options "
                     f"{sorted(self.defaults)}, got {sorted(group.keys() - {'params'})}"
                 )
             self._check_options(group)
         params = list(self._slots)
-        fresh = [_Slot() for _ in params]
-        for key, array in state.items():
-            self._load(fresh, params, key, np.asarray(array))
+        fresh = [Slot() for _ in params]
+        for number, items in state.items():
+            for name, value in items.items():
+                self._load(fresh, params, number, name, value)
         self._slots = dict(zip(params, fresh, strict=True))
         for group, loaded in zip(self.param_groups, groups, strict=True):
-            for name, default in self.defaults.items():
-                value = loaded[name]
-                group[name] = tuple(value) if isinstance(default, tuple) else value
+            for name, value in loaded.items():
+                if name not in ("params", *Accepted.__annotations__):
+                    default = self.defaults.get(name)
+                    group[name] = tuple(value) if isinstance(default, tuple) else value
 
-    def _load(self, slots: list[_Slot], params: list[Tensor], key: str, array: Array) -> None:
-        """Put one array of a state into its slot."""
-        number, _, name = key.partition(".")
-        known = number.isdecimal() and int(number) < len(params)
-        if not known or name not in ("step", *self.state_names):
-            raise ValueError(f"{self._name}: load_state_dict: unexpected {key!r}")
-        slot, p = slots[int(number)], params[int(number)]
-        expected = () if name == "step" else p.shape
+    def _load(
+        self, slots: list[Slot], params: list[Tensor], number: Any, name: str, value: Any
+    ) -> None:
+        """Put one number or array of a state into its slot."""
+        where = f"{self._name}: load_state_dict: {name!r} of parameter {number!r}"
+        known = isinstance(number, int) and 0 <= number < len(params)
+        if not known or name not in ("step", *self.number_names, *self.state_names):
+            raise ValueError(f"{where} is unexpected")
+        if value is None:  # PyTorch's SGD says so where there is no momentum
+            return
+        array = value._data if isinstance(value, Tensor) else np.asarray(value)
+        slot, p = slots[number], params[number]
+        expected = p.shape if name in self.state_names else ()
         if array.shape != expected or array.dtype.kind not in "fiu":
             raise ValueError(
-                f"{self._name}: load_state_dict: {key} expects numbers of shape {expected}, "
-                f"got {array.dtype} of shape {array.shape}"
+                f"{where} expects numbers of shape {expected}, got {array.dtype} of shape "
+                f"{array.shape}"
             )
         if name == "step":
             slot.step = int(array)
-            return
-        slot.state[name] = np.array(array)
+        elif name in self.number_names:
+            slot.numbers[name] = float(array)
+        else:
+            slot.state[name] = np.array(array)
+            slot.step = max(slot.step, 1)  # PyTorch's SGD keeps no step
 
     def __repr__(self) -> str:
         lines = []
         for index, group in enumerate(self.param_groups):
-            options = ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
+            hidden = {"params", "param_names"} | (set() if group["maximize"] else {"maximize"})
+            options = ", ".join(f"{k}={v}" for k, v in group.items() if k not in hidden)
             lines.append(f"  group {index}: {len(group['params'])} parameters, {options}")
         return "\n".join([f"{self._name}(", *lines, ")"])
-
-
-def _laid_out(array: Array, like: Array) -> Array:
-    """Return a copy with the dtype of another array and its order of memory."""
-    copy = np.empty_like(like)
-    copy[...] = array
-    return copy
 
 
 def _label(index: int, p: Tensor) -> str:
@@ -318,4 +389,22 @@ def _label(index: int, p: Tensor) -> str:
 
 def _plain(value: Any) -> Any:
     """Return an option as JSON would give it back."""
+    if isinstance(value, Tensor):
+        return value.item() if value.size == 1 else value.tolist()
     return list(value) if isinstance(value, tuple) else value
+
+
+def _evaluated(closure: Callable[[], Any] | None) -> Any:
+    """Call the closure of a step as if no `no_grad` stood around it."""
+    if closure is None:
+        return None
+    with enable_grad():
+        return closure()
+
+
+def penalised(g: Array, p: Array, weight_decay: float, room: Array) -> Array:
+    """Return g + weight_decay · p, the gradient with that of the L2 penalty, written to `room`."""
+    if not weight_decay:
+        return g
+    np.multiply(p, weight_decay, room)
+    return np.add(g, room, room)

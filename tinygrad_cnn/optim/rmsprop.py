@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.optim.optimizer import Optimizer, _Slot
-from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters, penalised
+from tinygrad_cnn.optim.slot import Slot
 
 
 class RMSprop(Optimizer):
@@ -26,8 +25,8 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    params
-        Tensors, or dicts of groups with options of their own.
+    params, maximize, accepted
+        As for `Optimizer`.
     lr
         Learning rate.
     alpha
@@ -46,7 +45,8 @@ class RMSprop(Optimizer):
     ValueError
         If an option is out of range; also as for `Optimizer`.
 
-    >>> p = Tensor([1.0], requires_grad=True)
+    >>> from tinygrad_cnn import tensor
+    >>> p = tensor([1.0], requires_grad=True)
     >>> optimizer = RMSprop([p], lr=0.1, alpha=0.75)
     >>> (p * 5).sum().backward()
     >>> optimizer.step()  # 0.1 · 5 / √(0.25 · 5²)
@@ -59,13 +59,15 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Parameters,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        maximize: bool = False,
+        **accepted: Unpack[Accepted],
     ) -> None:
         defaults = {
             "lr": lr,
@@ -74,15 +76,16 @@ class RMSprop(Optimizer):
             "weight_decay": weight_decay,
             "momentum": momentum,
             "centered": centered,
+            "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **accepted)
 
     def _check_options(self, options: dict[str, Any]) -> None:
         super()._check_options(options)
         if not 0 <= options["alpha"] <= 1:
             raise ValueError(f"RMSprop: alpha expects 0 to 1, got {options['alpha']}")
 
-    def _numbers(self, slot: _Slot, group: dict[str, Any]) -> dict[str, Any]:
+    def _numbers(self, slot: Slot, group: dict[str, Any]) -> dict[str, Any]:
         uses = (True, group["centered"], group["momentum"] > 0)
         slot.add_state(name for name, used in zip(self.state_names, uses, strict=True) if used)
         return group
@@ -91,10 +94,7 @@ class RMSprop(Optimizer):
         self, p: Array, g: Array, state: dict[str, Array], scratch: list[Array], numbers: Any
     ) -> None:
         s, t = scratch
-        if numbers["weight_decay"]:
-            np.multiply(p, numbers["weight_decay"], s)
-            np.add(g, s, s)
-            g = s
+        g = penalised(g, p, numbers["weight_decay"], s)
         alpha = numbers["alpha"]
         square = state["square_avg"]
         np.multiply(square, alpha, square)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.optim.optimizer import Optimizer, _Slot
-from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters, penalised
+from tinygrad_cnn.optim.slot import Slot
 
 
 class SGD(Optimizer):
@@ -25,8 +24,8 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    params
-        Tensors, or dicts of groups with options of their own.
+    params, maximize, accepted
+        As for `Optimizer`.
     lr
         Learning rate.
     momentum
@@ -43,7 +42,8 @@ class SGD(Optimizer):
     ValueError
         If an option is out of range; also as for `Optimizer`.
 
-    >>> p = Tensor([1.0], requires_grad=True)
+    >>> from tinygrad_cnn import tensor
+    >>> p = tensor([1.0], requires_grad=True)
     >>> optimizer = SGD([p], lr=0.1)
     >>> (p * 2).sum().backward()
     >>> optimizer.step()
@@ -56,12 +56,14 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        params: Parameters,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        maximize: bool = False,
+        **accepted: Unpack[Accepted],
     ) -> None:
         defaults = {
             "lr": lr,
@@ -69,8 +71,9 @@ class SGD(Optimizer):
             "dampening": dampening,
             "weight_decay": weight_decay,
             "nesterov": nesterov,
+            "maximize": maximize,
         }
-        super().__init__(params, defaults)
+        super().__init__(params, defaults, **accepted)
 
     def _check_options(self, options: dict[str, Any]) -> None:
         super()._check_options(options)
@@ -80,7 +83,7 @@ class SGD(Optimizer):
                 f"{options['momentum']} and {options['dampening']}"
             )
 
-    def _numbers(self, slot: _Slot, group: dict[str, Any]) -> tuple[Any, ...]:
+    def _numbers(self, slot: Slot, group: dict[str, Any]) -> tuple[Any, ...]:
         momentum = group["momentum"]
         starts = momentum and not slot.state
         if starts:
@@ -93,10 +96,7 @@ class SGD(Optimizer):
     ) -> None:
         lr, momentum, dampening, weight_decay, nesterov, starts = numbers
         s, t = scratch
-        if weight_decay:
-            np.multiply(p, weight_decay, s)
-            np.add(g, s, s)
-            g = s
+        g = penalised(g, p, weight_decay, s)
         if momentum:
             v = state["momentum_buffer"]
             if starts:

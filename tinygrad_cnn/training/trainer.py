@@ -307,7 +307,9 @@ class Trainer:
             "param_groups": optimizer["param_groups"],
         }
         arrays = {f"model/{name}": array for name, array in self.model.state_dict().items()}
-        arrays |= {f"optimizer/{name}": array for name, array in optimizer["state"].items()}
+        for number, items in optimizer["state"].items():
+            for name, item in items.items():
+                arrays[f"optimizer/{number}.{name}"] = np.asarray(item)
         arrays |= {f"gradients/{name}": array for name, array in self.gradients.state().items()}
         return values, arrays
 
@@ -322,7 +324,10 @@ class Trainer:
         try:
             self.model.load_state_dict(_part(arrays, "model/"))
             self.optimizer.load_state_dict(
-                {"param_groups": values["param_groups"], "state": _part(arrays, "optimizer/")}
+                {
+                    "param_groups": values["param_groups"],
+                    "state": _by_parameter(_part(arrays, "optimizer/")),
+                }
             )
             self.schedule.load_state_dict(values["schedule"])
             self.gradients.load_state(_part(arrays, "gradients/"))
@@ -354,3 +359,12 @@ def evaluate(model: nn.Module, settings: Settings, dataset: ImageDataset) -> Tes
 
 def _part(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _by_parameter(arrays: dict[str, Array]) -> dict[int, dict[str, Array]]:
+    """Return the state of an optimiser from arrays named after parameter and item."""
+    state: dict[int, dict[str, Array]] = {}
+    for key, array in arrays.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = array
+    return state
