@@ -41,6 +41,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("models",),
     ("verify", "viz", "report"),
     ("training",),
+    ("numpy",),
     ("cli", "__main__"),
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -49,6 +49,8 @@ class TensorBase:
     _node: Node | None
     _requires_grad: bool
 
+    floating: ClassVar[np.dtype[Any]] = np.dtype(np.float32)  # what whole numbers become
+
     @staticmethod
     def _wrap(data: Array, node: Node | None) -> Any:
         """Make a tensor around an array, the result of the node if there is one."""
@@ -212,7 +214,8 @@ class Op:
             out = np.asarray(out)
         dtype = out.dtype
         if dtype is _FLOAT64 and not self.sets_dtype and not _has_float64(arrays):
-            out = out.astype(np.float32)  # integers with floats: NumPy's float64, our float32
+            # Integers with floats: NumPy's float64, our float32.
+            out = out.astype(np.float32 if tensor is None else tensor.floating, copy=False)
             dtype = out.dtype
         if recording and tensor is not None:
             drops, keeps_out = plans[wanted] if plans else _plan(self.saves, (), edges)

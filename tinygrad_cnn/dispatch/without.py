@@ -30,9 +30,7 @@ PLAIN = frozenset(
         "shares_memory array2string array_repr array_str save savetxt savez "
         "savez_compressed einsum_path zeros_like ones_like empty_like busday_count "
         "busday_offset is_busday datetime_as_string "
-    )
-    .strip()
-    .split(" ")
+    ).split()
 )
 """Names of functions whose results have no derivative."""
 
