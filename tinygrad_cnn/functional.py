@@ -9,6 +9,7 @@ Each family of `ops` says in its ``__all__`` what it has; a new family is one li
 from tinygrad_cnn.ops.activation import *
 from tinygrad_cnn.ops.conv import *
 from tinygrad_cnn.ops.cross_entropy import *
+from tinygrad_cnn.ops.curves import *
 from tinygrad_cnn.ops.dropout import *
 from tinygrad_cnn.ops.elementwise import *
 from tinygrad_cnn.ops.extreme import *
@@ -16,6 +17,7 @@ from tinygrad_cnn.ops.index import *
 from tinygrad_cnn.ops.join import *
 from tinygrad_cnn.ops.linalg import *
 from tinygrad_cnn.ops.loss import *
+from tinygrad_cnn.ops.nans import *
 from tinygrad_cnn.ops.norm import *
 from tinygrad_cnn.ops.piecewise import *
 from tinygrad_cnn.ops.pool import *

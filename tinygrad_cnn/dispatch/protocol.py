@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.dispatch import (
+    curves,
     linear,
     reductions,
     selections,
     shapes,
     ufuncs,
+    writing,
 )
 from tinygrad_cnn.dispatch.without import INSTEAD, PLAIN, tensors_in, without_graph
 from tinygrad_cnn.graph import mode
@@ -37,6 +39,8 @@ RECORDED: dict[str, Callable[..., Any]] = {
     **shapes.RECORDED,
     **selections.RECORDED,
     **linear.RECORDED,
+    **curves.RECORDED,
+    **writing.RECORDED,
 }
 """NumPy's functions that are recorded, by name: adapters of NumPy's signature."""
 

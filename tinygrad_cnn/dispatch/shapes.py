@@ -21,6 +21,11 @@ def array_of(x: Any) -> Any:
     return x if isinstance(x, TensorBase) else np.asarray(x)
 
 
+def plain_of(x: Any) -> Any:
+    """Return the array of a tensor; anything else as it is."""
+    return x._data if isinstance(x, TensorBase) else x
+
+
 # ---------------------------------------------------------------------------------------------
 # another shape
 
@@ -236,7 +241,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """Leave out parts along an axis, as ``numpy.delete``."""
     if axis is None:
         arr, axis = ravel(arr), 0
-    kept = np.delete(np.arange(arr.shape[axis]), _plain(obj))
+    kept = np.delete(np.arange(arr.shape[axis]), plain_of(obj))
     return getitem(arr, (*(slice(None),) * (axis % arr.ndim), kept))
 
 
@@ -247,10 +252,10 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
         arr, axis = ravel(arr), 0
     axis = axis_of("numpy.insert", arr.ndim, axis)
     size = arr.shape[axis]
-    places = np.insert(np.arange(size), _plain(obj), -1)  # -1: a new one
+    places = np.insert(np.arange(size), plain_of(obj), -1)  # -1: a new one
     new = int((places < 0).sum())
     values = array_of(values)
-    if np.ndim(_plain(obj)) == 0 and values.ndim:  # one place takes parts along the first axis
+    if np.ndim(plain_of(obj)) == 0 and values.ndim:  # one place takes parts along the first axis
         values = moveaxis(
             shape.reshape(values, *(1,) * (arr.ndim - values.ndim), *values.shape), 0, axis
         )
@@ -258,10 +263,6 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     places[places < 0] = np.arange(size, size + new)
     both = join.concatenate([arr, typed(wide, arr.dtype)], axis)
     return getitem(both, (*(slice(None),) * axis, places))
-
-
-def _plain(x: Any) -> Any:
-    return x._data if isinstance(x, TensorBase) else x
 
 
 # ---------------------------------------------------------------------------------------------
@@ -323,7 +324,8 @@ def full_like(
     """Repeat a value in the shape of another array, as ``numpy.full_like``."""
     sizes = tuple(a.shape) if shape is None else sizes_of("numpy.full_like", (shape,))
     value = typed(array_of(fill_value), dtype or a.dtype)
-    return elementwise.clone(broadcast_to(value, sizes))
+    result = elementwise.clone(broadcast_to(value, sizes))
+    return result if isinstance(result, TensorBase) else a._wrap(result, None)
 
 
 RECORDED: dict[str, Callable[..., Any]] = {

@@ -48,7 +48,7 @@ class Methods:
     squeeze, ravel, swapaxes = _method("squeeze"), _method("ravel"), _method("swapaxes")
     repeat, take, copy = _method("repeat"), _method("take"), _method("copy")
     diagonal, trace, dot = _method("diagonal"), _method("trace"), _method("dot")
-    compress, choose = _method("compress"), _method("choose")
+    choose = _method("choose")
     put, partition = _method("put"), _method("partition")
     argmax, argmin = _method("argmax"), _method("argmin")
     argsort, argpartition = _method("argsort"), _method("argpartition")
@@ -74,6 +74,10 @@ class Methods:
     def sort(self, axis: int = -1, kind: Any = None, order: Any = None, **_: Any) -> None:
         """Sort in place, as NumPy's method does; ``numpy.sort`` gives a sorted copy."""
         self[...] = numpy.sort(self, axis)  # type: ignore[index,call-overload]
+
+    def compress(self, condition: Any, axis: int | None = None, out: Any = None) -> Any:
+        """Take the parts where a vector holds."""
+        return RECORDED["compress"](condition, self, axis, out)
 
     def fill(self, value: Any) -> None:
         """Write a value to every element."""

@@ -54,7 +54,7 @@ def array(
     >>> x.requires_grad = True
     >>> np.array([[x[0], 0.0], [1.0, x[1]]])
     tensor([[1., 0.],
-           [1., 2.]], dtype=float64, grad_fn=stack)
+            [1., 2.]], dtype=float64, grad_fn=stack)
     """
     if isinstance(object, TensorBase):
         same = dtype is None or numpy.dtype(dtype) == object.dtype
