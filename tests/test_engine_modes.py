@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import threading
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from tinygrad_cnn import Tensor, enable_grad, grad, nn, no_grad, tensor
 from tinygrad_cnn.autograd import is_grad_enabled, record_source, set_grad_enabled
-from tinygrad_cnn.graph import mode
+from tinygrad_cnn.graph import GraphError, mode
 
 
 @pytest.fixture
@@ -65,6 +67,172 @@ def test_a_decorated_function_may_call_itself(x: Tensor) -> None:
 
     assert countdown(5) is False
     assert is_grad_enabled()
+
+
+def test_one_decorated_function_in_two_threads() -> None:
+    """Each thread goes back to its own state, whoever enters and leaves first."""
+    inside, leave = threading.Barrier(2), threading.Event()
+    found: dict[str, list[bool]] = {}
+    setting = no_grad()
+
+    @no_grad()
+    def wait(first: bool) -> bool:
+        inside.wait()
+        if not first:
+            leave.wait()
+        return is_grad_enabled()
+
+    def run(name: str, first: bool) -> None:
+        with enable_grad() if first else setting:
+            before = is_grad_enabled()
+            found[name] = [wait(first), before == is_grad_enabled()]
+        if first:
+            leave.set()
+        found[name].append(is_grad_enabled())
+
+    threads = [threading.Thread(target=run, args=(str(i), not i)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {"0": [False, True, True], "1": [False, True, True]}
+
+
+def test_an_object_is_left_in_the_thread_it_was_entered_in() -> None:
+    setting = no_grad()
+    errors: list[BaseException] = []
+
+    def leave() -> None:
+        try:
+            setting.__exit__(None, None, None)
+        except GraphError as error:
+            errors.append(error)
+
+    with setting:
+        thread = threading.Thread(target=leave)
+        thread.start()
+        thread.join()
+        assert not is_grad_enabled()
+    assert is_grad_enabled()
+    assert "no_grad: left in another thread" in str(errors[0])
+
+
+def test_modes_left_in_another_order_than_entered() -> None:
+    def suspended() -> Iterator[None]:
+        with no_grad():
+            yield
+
+    steps = suspended()
+    next(steps)
+    with no_grad():
+        assert next(steps, "done") == "done"  # leaves the mode that it entered before
+        assert not is_grad_enabled()
+        with record_source():
+            assert not is_grad_enabled()
+    assert is_grad_enabled()
+    assert not mode.settings
+
+
+def test_a_decorated_generator_sets_the_mode_while_it_runs(x: Tensor) -> None:
+    @no_grad()
+    def steps() -> Generator[bool, str, str]:
+        got = yield (x * 1).requires_grad
+        try:
+            yield is_grad_enabled()
+        except ValueError as error:
+            got += str(error)
+        yield is_grad_enabled()
+        return got
+
+    running = steps()
+    assert next(running) is False
+    assert is_grad_enabled()
+    assert running.send("sent ") is False
+    assert is_grad_enabled()
+    assert running.throw(ValueError("thrown")) is False
+    assert is_grad_enabled()
+    with pytest.raises(StopIteration, match="sent thrown"):
+        next(running)
+    assert is_grad_enabled()
+
+
+def test_a_decorated_generator_is_closed_within_its_mode() -> None:
+    closed: list[bool] = []
+
+    @no_grad()
+    def steps() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            closed.append(is_grad_enabled())
+
+    running = iter(steps())
+    next(running)
+    del running
+    assert closed == [False]
+
+
+def test_a_decorated_coroutine_sets_the_mode_while_it_runs() -> None:
+    seen: list[bool] = []
+
+    @no_grad()
+    async def work() -> str:
+        seen.append(is_grad_enabled())
+        await asyncio.sleep(0)
+        seen.append(is_grad_enabled())
+        return "done"
+
+    async def other() -> None:
+        for _ in range(3):
+            seen.append(is_grad_enabled())
+            await asyncio.sleep(0)
+
+    async def both() -> list[Any]:
+        return await asyncio.gather(work(), other())
+
+    assert asyncio.run(both())[0] == "done"
+    assert seen == [False, True, False, True, True]
+
+
+def test_decorating_what_cannot_be_meant() -> None:
+    with pytest.raises(TypeError, match=r"^no_grad: decorates functions and generators, got"):
+
+        @no_grad()
+        class _Thing:
+            pass
+
+
+def test_a_decorator_without_parentheses(x: Tensor) -> None:
+    @no_grad
+    def double() -> Tensor:
+        """Twice x."""
+        return x * 2
+
+    assert not double().requires_grad
+    assert double.__doc__ == "Twice x."
+
+
+def test_set_grad_enabled_called_as_a_function(x: Tensor) -> None:
+    set_grad_enabled(False)
+    try:
+        assert not (x * 2).requires_grad
+    finally:
+        set_grad_enabled(True)
+    assert (x * 2).requires_grad
+
+    @set_grad_enabled(False)
+    def double() -> Tensor:
+        return x * 2
+
+    assert is_grad_enabled()
+    assert not double().requires_grad
+    setting = set_grad_enabled(False)
+    for _ in range(2):
+        with setting:
+            assert not is_grad_enabled()
+        assert is_grad_enabled()
+    with pytest.raises(TypeError, match=r"^set_grad_enabled: expects True or False, got 'no'"):
+        set_grad_enabled("no")  # type: ignore[arg-type]
 
 
 def test_nesting(x: Tensor) -> None:

@@ -5,32 +5,108 @@ The walk over the graph itself stands in `engine`.
 
 from __future__ import annotations
 
-from contextlib import ContextDecorator
-from typing import Any, ClassVar
+import inspect
+import threading
+import types
+from collections.abc import Callable, Generator
+from functools import wraps
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
-from tinygrad_cnn.engine import BackwardPass, Edge
+from tinygrad_cnn.engine import BackwardPass, Edge, own
 from tinygrad_cnn.graph import GraphError, mode
 from tinygrad_cnn.op import TensorBase, edge_of
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 
-class _SetMode(ContextDecorator):
-    """Set one attribute of the recording mode; a context manager and a decorator."""
+
+class _SetMode:
+    """Set one attribute of the recording mode; a context manager and a decorator.
+
+    What to go back to stands in the mode, which each thread has for itself: one object may be
+    entered by several threads, again within itself, and left in any order, as generators do that
+    are suspended inside.
+    """
 
     _attribute: ClassVar[str] = "recording"
     _value: bool = True
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:  # @no_grad without ()
+        self = object.__new__(cls)
+        return self if function is None else self(function)
 
     def __enter__(self) -> None:
         now = mode.__dict__
-        self._before.append(now[self._attribute])
-        now[self._attribute] = self._value
+        attribute = self._attribute
+        now["settings"].append((self, attribute, now[attribute]))
+        now[attribute] = self._value
 
     def __exit__(self, *_: object) -> None:
-        mode.__dict__[self._attribute] = self._before.pop()
+        settings = mode.settings
+        place = len(settings) - 1
+        while place >= 0 and settings[place][0] is not self:
+            place -= 1
+        if place < 0:
+            raise GraphError(
+                f"{type(self).__name__}: left in another thread than it was entered in"
+            )
+        attribute, before = settings[place][1:]
+        del settings[place]
+        for later in range(place, len(settings)):
+            setter, other = settings[later][:2]
+            if other == attribute:  # entered later and still in force: that one goes back instead
+                settings[later] = setter, attribute, before
+                return
+        mode.__dict__[attribute] = before
+
+    def __call__(self, function: _F) -> _F:
+        """Decorate a function, a generator function or a coroutine function."""
+        if inspect.isclass(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{type(self).__name__}: decorates functions and generators, got {function!r}; "
+                "decorate its methods, or write `with` round the operations"
+            )
+        setting: Any = self
+
+        @wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with setting:
+                return function(*args, **kwargs)
+
+        @wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            return (yield from _stepwise(function(*args, **kwargs), setting))
+
+        @wraps(function)
+        async def wait(*args: Any, **kwargs: Any) -> Any:
+            return await _awaitable(function(*args, **kwargs), setting)
+
+        if inspect.iscoroutinefunction(function):
+            return cast(_F, wait)
+        return cast(_F, generate if inspect.isgeneratorfunction(function) else call)
+
+
+def _stepwise(steps: Any, setting: Any) -> Generator[Any, Any, Any]:
+    """Run a generator or coroutine with a mode set while it runs, and not while it is suspended."""
+    go_on, value = steps.send, None
+    while True:
+        try:
+            with setting:
+                result = go_on(value)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            go_on, value = steps.send, (yield result)
+        except GeneratorExit:
+            with setting:
+                steps.close()
+            raise
+        except BaseException as error:
+            go_on, value = steps.throw, error
+
+
+_awaitable = types.coroutine(_stepwise)
 
 
 class no_grad(_SetMode):  # noqa: N801  # PyTorch's name
@@ -54,11 +130,45 @@ class enable_grad(_SetMode):  # noqa: N801  # PyTorch's name
 
 
 class set_grad_enabled(_SetMode):  # noqa: N801  # PyTorch's name
-    """Record inside, or not, as the argument says."""
+    """Record, or not, as the argument says: from the call on, or inside of ``with``.
+
+    Raises
+    ------
+    TypeError
+        If the argument is not a bool.
+
+    >>> with set_grad_enabled(False):
+    ...     print(is_grad_enabled())
+    False
+    >>> is_grad_enabled()
+    True
+    """
+
+    def __new__(cls, _: bool) -> Any:  # noqa: D102  # no function: the argument is a bool
+        return object.__new__(cls)
 
     def __init__(self, enabled: bool) -> None:
-        super().__init__()
-        self._value = enabled
+        if not isinstance(enabled, (bool, np.bool_)):
+            raise TypeError(f"set_grad_enabled: expects True or False, got {enabled!r}")
+        self._value = bool(enabled)
+        self._called: tuple[int, bool] | None = threading.get_ident(), mode.recording
+        mode.recording = self._value
+
+    def _take_back(self) -> None:
+        """Undo what the call itself did in this thread: it was not meant to last."""
+        called = self._called
+        if called is not None and called[0] == threading.get_ident():
+            self._called = None
+            mode.recording = called[1]
+
+    def __enter__(self) -> None:
+        self._take_back()
+        super().__enter__()
+
+    def __call__(self, function: _F) -> _F:
+        """Decorate a function."""
+        self._take_back()
+        return super().__call__(function)
 
 
 class record_source(_SetMode):  # noqa: N801  # beside its siblings
@@ -159,15 +269,24 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     targets: set[Edge] = {edge_of(x) for x in ins}
     found = BackwardPass(outs[0]._wrap, create_graph, retain, targets).run(starts)
-    results = []
+    results: list[Any] = []
+    given_out: set[Edge] = set()
     for index, x in enumerate(ins):
-        g = found.get(edge_of(x))
+        edge = edge_of(x)
+        g = found.get(edge)
         if g is None and not allow_unused:
             raise GraphError(
                 f"grad: the outputs do not depend on input {index}; "
                 "allow_unused=True returns None for it"
             )
-        results.append(g if g is None or isinstance(g, TensorBase) else x._wrap(g, None))
+        if g is not None:
+            again = edge in given_out  # an input named twice: each result is the caller's alone
+            given_out.add(edge)
+            if again:
+                g = own(g, x._wrap)
+            elif not isinstance(g, TensorBase):
+                g = x._wrap(g, None)
+        results.append(g)
     return tuple(results)
 
 

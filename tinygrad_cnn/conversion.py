@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.graph import Array, warn_left
-from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.op import TensorBase, refuse_masked
 
 
 def array_from(data: Any, dtype: npt.DTypeLike | None) -> Array:
@@ -30,6 +30,8 @@ def array_from(data: Any, dtype: npt.DTypeLike | None) -> Array:
     if dtype is None and type(data) is np.ndarray and data.dtype.kind in "fiub":
         return np.array(data)
     typed = isinstance(data, (np.ndarray, np.generic))
+    if typed:
+        refuse_masked("tensor", data)
     found: list[TensorBase] = []
     try:
         array = np.array(_plain(data, found), dtype=dtype)

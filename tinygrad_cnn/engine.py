@@ -8,7 +8,8 @@ the way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -18,8 +19,8 @@ from tinygrad_cnn.graph import GraphError, Node, mode
 from tinygrad_cnn.inplace import changes, exposed, was_changed
 from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
-from tinygrad_cnn.op import TensorBase, edge_of, needed_by
-from tinygrad_cnn.ops.elementwise import cast
+from tinygrad_cnn.op import TensorBase, edge_of, held_arrays, needed_by
+from tinygrad_cnn.ops.elementwise import cast, clone
 from tinygrad_cnn.ops.reduce import sum as sum_over
 
 Edge = Node | TensorBase
@@ -115,6 +116,10 @@ class BackwardPass:
                     for edge in node.edges:
                         if isinstance(edge, TensorBase):
                             self._count_down(edge, uses)
+            if not self.stop:  # a pass inside of a rule hands its tensors on to no user
+                for edge, g in self.found.items():
+                    if isinstance(g, TensorBase):
+                        self.found[edge] = own(g, self.wrap)
         finally:
             mode.recording = recording
             mode.scope = scope
@@ -152,7 +157,7 @@ class BackwardPass:
                         or result.dtype is not edge.dtype
                     ):
                         result = self._fit(node, index, result, edge)
-                    if plain and edge.__class__ is not Node and _shared(result, g, results, node):
+                    if plain and edge.__class__ is not Node and _held(result, results):
                         result = np.array(result)  # a leaf's grad must share memory with nothing
                     if edge in grads:
                         self._add(edge, result)
@@ -174,6 +179,8 @@ class BackwardPass:
         if changes.latest > node.seq or exposed:
             _check_unchanged(node)
         out = node.out
+        if op._outside:
+            self._compute_pending()
         if g.__class__ is Pending:
             if not op.takes_pending:
                 g = g.array()
@@ -272,12 +279,8 @@ class BackwardPass:
             self.grads[edge] = Pending(before, g)
             return
         large = plain and before.size >= PARALLEL_SIZE
-        if edge in self.owned:
-            if large:
-                apply(np.add, before, g, out=before)
-            else:
-                before += g  # in place for arrays; a new tensor where the pass is recorded
-                self.grads[edge] = before
+        if plain and edge in self.owned:
+            apply(np.add, before, g, out=before) if large else np.add(before, g, out=before)
         else:
             g = apply(np.add, before, g) if large else before + g
             self.grads[edge] = np.asarray(g) if isinstance(g, np.generic) else g
@@ -291,28 +294,45 @@ class BackwardPass:
         if notes is not None and notes.retained is not None:
             tensor = notes.retained()
             if tensor is not None:
-                _accumulate(tensor, g if self.create_graph else self.wrap(np.array(g), None))
+                _accumulate(tensor, own(g, self.wrap))
         if self.targets is not None and node in self.targets:
             self.found[node] = g if self.create_graph else np.array(g)  # shared with nobody
         return g
 
     def _call_hooks(self, hooks: dict[int, Any], g: Any, name: str) -> Any:
+        self._compute_pending()
         for hook in list(hooks.values()):
-            # A copy: the array may serve another input too, and the hook may write to it.
-            answer = hook(g if self.create_graph else self.wrap(np.array(g), None))
+            # In memory of its own: g may serve another input too, and the hook may write to it.
+            shown = own(g, self.wrap)
+            node = shown._node
+            answer = hook(shown)
             if answer is None:
-                continue
-            answer = (
-                answer if isinstance(answer, TensorBase) else self.wrap(np.asarray(answer), None)
-            )
+                answer = g
+                before = g._data if isinstance(g, TensorBase) else g
+                if not np.array_equal(shown._data, before):  # it wrote to what it was shown
+                    answer = shown
+                    if node is not None and shown._node is node:
+                        raise GraphError(
+                            f"{name}: a hook wrote to a gradient that is being recorded "
+                            "(create_graph=True): return the new gradient instead"
+                        )
+            elif not isinstance(answer, TensorBase):
+                answer = self.wrap(np.asarray(answer), None)
             if answer.shape != g.shape:
                 raise GraphError(
                     f"{name}: a hook returned shape {answer.shape} for a gradient of {g.shape}"
                 )
             if answer.dtype != g.dtype:
                 answer = cast(answer, g.dtype)
-            g = answer if self.create_graph else answer._data
+            if not self.create_graph and isinstance(answer, TensorBase):
+                answer = np.array(answer._data)  # the hook may keep its own
+            g = answer
         return g
+
+    def _compute_pending(self) -> None:
+        """Compute what is pending: code of the user's comes, which may write to what it reads."""
+        for g in self.grads.values():
+            _computed(g)
 
     def _count_down(self, leaf: TensorBase, uses: dict[TensorBase, int]) -> None:
         """Finish a leaf once the last edge to it has been walked."""
@@ -325,7 +345,9 @@ class BackwardPass:
         if leaf._hooks:
             g = self._call_hooks(leaf._hooks, g, "leaf")
         if self.targets is None:
-            _accumulate(leaf, g if isinstance(g, TensorBase) else self.wrap(np.asarray(g), None))
+            # An array belongs to the leaf alone by now, see _through; a tensor to whoever uses it.
+            is_tensor = isinstance(g, TensorBase)
+            _accumulate(leaf, own(g, self.wrap) if is_tensor else self.wrap(np.asarray(g), None))
         else:
             self.found[leaf] = g
 
@@ -339,17 +361,42 @@ def _accumulate(tensor: TensorBase, g: Any) -> None:
     tensor._grad = g if tensor._grad is None else tensor._grad + g
 
 
-def _shared(result: Any, g: Any, results: tuple[Any, ...], node: Node) -> bool:
-    """Whether somebody else holds the memory of a rule's result."""
-    if result is g or result.base is not None:
+def _held(result: Any, results: tuple[Any, ...]) -> bool:
+    """Whether anybody but the tuple of a rule's results may hold the memory of one of them.
+
+    Be it the node, another gradient, a setting, an aux or a cache of the rule's own: each counts as
+    a reference.
+    """
+    if result.base is not None:
         return True
-    found = node.out is result
-    for other in (*results, *node.inputs):
-        if other is result:
-            if found:
-                return True
-            found = True
-    return False
+    one, all_ = _references(result, results)
+    return one > _ALONE[0] or all_ > _ALONE[1]
+
+
+def _references(result: Any, results: tuple[Any, ...]) -> tuple[int, int]:
+    """Count the references to a result and to the tuple of all, the callers' own among them."""
+    return sys.getrefcount(result), sys.getrefcount(results)
+
+
+def _references_to_a_new_one() -> tuple[int, int]:
+    results = (np.empty(1),)
+    result = results[0]
+    return _references(result, results)
+
+
+_ALONE = _references_to_a_new_one()
+
+
+def own(g: Any, wrap: Callable[[Any, Node | None], Any]) -> Any:
+    """Return a gradient as a tensor whose memory belongs to nobody else, at its place in the graph.
+
+    Whoever gets it may write to it.
+    """
+    if not isinstance(g, TensorBase):
+        return wrap(np.array(g), None)
+    if g._requires_grad and g._node is None:
+        return clone(g)  # given by the user as a leaf of its own
+    return wrap(np.array(g._data), g._node)
 
 
 def _wrong_count(node: Node, results: Any) -> GraphError:
@@ -364,15 +411,19 @@ def _check_unchanged(node: Node) -> None:
     """Raise if an array that the rule reads was written to after the forward pass."""
     kept = [*node.inputs, node.out]
     found = [index for index, array in enumerate(kept) if was_changed(array, node.seq)]
-    if not found:
-        return
     op = node.op
+    if not found and not op._outside:
+        return
     needed = needed_by(op.saves, op._arguments, [edge is not None for edge in node.edges])
     names = [*op._arguments, "out"] if op._arguments else [""] * len(node.edges) + ["out"]
     what = next((names[index] for index in found if names[index] in needed), None)
+    if what is None and op._outside:
+        what = next((n for n, a in held_arrays(op, node.aux) if was_changed(a, node.seq)), None)
     if what is not None:  # a constant that the rule does not read may change
         where = f" (in {node.scope})" if node.scope else ""
-        subject = "result" if what == "out" else f"input {what}"
+        subject = (
+            "result" if what == "out" else f"input {what}" if what in names else f"setting {what}"
+        )
         raise GraphError(
             f"{op.name}{where}: its {subject} was changed in place after the forward pass, and the "
             "backward rule needs the value from before; compute with a copy, or run the forward "

@@ -47,12 +47,15 @@ class Mode(threading.local):
     scope: str  # path of the module whose forward is running
     source: bool  # record_source() sets it: each node then keeps its call's file and line
     module: Any  # the nn.Module whose forward is running: it knows the names of those it calls
+    # Who set which attribute, oldest first, and what it was before: see autograd._SetMode.
+    settings: list[tuple[object, str, bool]]
 
     def __init__(self) -> None:
         self.recording = True
         self.scope = ""
         self.source = False
         self.module = None
+        self.settings = []
 
 
 mode = Mode()

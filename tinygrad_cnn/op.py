@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -77,6 +77,8 @@ class TensorBase:
         dtype = property(attrgetter("_data.dtype"), doc="Type of the elements.")
         ndim = property(attrgetter("_data.ndim"), doc="Number of dimensions.")
 
+
+_PACKAGE = __name__.partition(".")[0] + "."
 
 Plan = tuple[tuple[int, ...], bool]
 
@@ -135,6 +137,7 @@ class Op:
     _arguments: ClassVar[tuple[str, ...]] = ()  # names of the inputs; ("*xs",) for any number
     _takes_needs: ClassVar[bool] = False
     _takes_aux: ClassVar[bool] = False
+    _outside: ClassVar[bool] = False  # whether it was written outside of this package
     _needs: ClassVar[tuple[tuple[bool, ...], ...]] = ()  # the needs, by the bits of Node.wanted
     # What to keep, by wanted gradients (empty for any number of inputs); and whether there is an
     # aux or an infer.
@@ -144,6 +147,7 @@ class Op:
         super().__init_subclass__()
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        cls._outside = not cls.__module__.startswith(_PACKAGE)
         _plan_saving(cls)
         registry[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
@@ -183,7 +187,7 @@ class Op:
         tensor: TensorBase | None = None
         wanted = 0  # a bit for each input whose gradient is wanted
         bit = 1
-        foreign = False
+        foreign = self._outside  # whether anything comes from outside, and has to be watched
         for x in inputs:
             if isinstance(x, TensorBase):
                 tensor = x
@@ -198,10 +202,13 @@ class Op:
                 if kind is _ndarray:
                     foreign = True
                 elif kind is not float and (x is not None or not self.optional):
+                    foreign = foreign or isinstance(x, _ndarray)  # np.memmap, another subclass
                     x = operand(x, self, inputs)
                 arrays.append(x)
                 edges.append(None)
             bit += bit
+        if foreign and tensor is not None:
+            _check_real(self, arrays)
         now = mode.__dict__  # one look-up of this thread's state instead of three
         recording = wanted and now["recording"]
         plans, special = self._traits
@@ -225,7 +232,7 @@ class Op:
             if exposed:
                 refresh(arrays if kept is None else (*arrays, kept))
             if foreign:
-                watch_foreign(arrays, edges)
+                watch_foreign(arrays, edges, self, aux)
             scope, source = now["scope"], now["source"]
             shape = out.shape
             node = record(self, edges, arrays, kept, aux, shape, dtype, wanted, scope, source)
@@ -249,11 +256,35 @@ def edge_of(tensor: TensorBase) -> Node | TensorBase:
     return tensor._node or tensor
 
 
-def watch_foreign(inputs: list[Any], edges: list[Any]) -> None:
+def watch_foreign(inputs: list[Any], edges: list[Any], op: Op, aux: Any = None) -> None:
     """Watch arrays from outside: they may be written to between forward and backward."""
     for array, edge in zip(inputs, edges, strict=True):
         if edge is None and type(array) is _ndarray:
             watch_bytes(array)
+    if op._outside:
+        held = [array for _, array in held_arrays(op, aux)]
+        refresh(held)
+        for array in held:
+            watch_bytes(array)
+
+
+def held_arrays(op: Op, aux: Any) -> Iterator[tuple[str, Array]]:
+    """Iterate over the arrays that an operation written elsewhere keeps, with their names.
+
+    The package's own operations copy what they are given; of others nobody knows.
+    """
+    held = {**op.settings(), **getattr(op, "__dict__", {}), "aux": aux}
+    for name, value in held.items():
+        for array in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(array, _ndarray):
+                yield name, array
+
+
+def _check_real(op: Op, arrays: list[Any]) -> None:
+    """Raise if an array does not hold real numbers: those of a tensor always do."""
+    for array in arrays:
+        if array.__class__ is _ndarray and array.dtype.kind not in "fiub":
+            raise TypeError(f"{op.name}: expects real numbers, got an array of {array.dtype}")
 
 
 def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
@@ -264,12 +295,22 @@ def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
     if isinstance(x, (bool, int, float)) or (x is None and op.optional):
         return x
     if isinstance(x, np.ndarray):  # a subclass, such as np.memmap
+        refuse_masked(op.name, x)
         return np.asarray(x)
     if isinstance(x, (list, tuple)):
         array = np.asarray(x)
         if array.dtype.kind in "fiub":
             return array.astype(np.float32) if array.dtype == _FLOAT64 else array
     raise TypeError(f"{op.name}: expects tensors, arrays or numbers, got {type(x).__name__}")
+
+
+def refuse_masked(function: str, array: Any) -> None:
+    """Raise for a masked array, which would lose its mask without a word."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"{function}: a masked array would lose its mask; give its filled(…) values, or choose "
+            "with where()"
+        )
 
 
 def _has_float64(arrays: list[Any]) -> bool:

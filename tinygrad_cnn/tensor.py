@@ -18,6 +18,7 @@ from tinygrad_cnn import autograd, dispatch
 from tinygrad_cnn.conversion import array_from
 from tinygrad_cnn.graph import Array, GraphError, Node, warn_left
 from tinygrad_cnn.inplace import changed, expose, give_name
+from tinygrad_cnn.op import refuse_masked
 from tinygrad_cnn.operators import Operators
 from tinygrad_cnn.ops.index import plain_key
 
@@ -377,7 +378,8 @@ def as_tensor(data: Any, *, requires_grad: bool = False, name: str | None = None
         return data
     if not isinstance(data, np.ndarray) or data.dtype.kind not in "fiub":
         return Tensor(data, requires_grad, name=name)
-    shared = Tensor._wrap(expose(data), None)
+    refuse_masked("as_tensor", data)
+    shared = Tensor._wrap(expose(np.asarray(data)), None)  # a plain view of an np.memmap
     shared.requires_grad = requires_grad
     if name is not None:
         shared.name = name

@@ -67,7 +67,7 @@ def apply_together(
             keeps.append(addend._data)
         refresh(keeps)
     if foreign:
-        watch_foreign(arrays, edges)
+        watch_foreign(arrays, edges, first)
     node: Node | None = None
     for (op, scope, shape), own in zip(steps, aux, strict=True):
         if node is not None:
