@@ -29,6 +29,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("op",),
     ("ops",),
     ("functional",),
+    ("ownership",),
     ("engine",),
     ("autograd", "conversion"),
     ("dispatch",),

@@ -14,9 +14,10 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
-from tinygrad_cnn.engine import BackwardPass, Edge, own
+from tinygrad_cnn.engine import BackwardPass, Edge
 from tinygrad_cnn.graph import GraphError, mode
 from tinygrad_cnn.op import TensorBase, edge_of
+from tinygrad_cnn.ownership import own
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -8,8 +8,7 @@ the way.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -20,8 +19,9 @@ from tinygrad_cnn.inplace import changes, exposed, was_changed
 from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
 from tinygrad_cnn.op import TensorBase, edge_of, held_arrays, needed_by
-from tinygrad_cnn.ops.elementwise import cast, clone
+from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.reduce import sum as sum_over
+from tinygrad_cnn.ownership import held_elsewhere, own
 
 Edge = Node | TensorBase
 
@@ -157,7 +157,7 @@ class BackwardPass:
                         or result.dtype is not edge.dtype
                     ):
                         result = self._fit(node, index, result, edge)
-                    if plain and edge.__class__ is not Node and _held(result, results):
+                    if plain and edge.__class__ is not Node and held_elsewhere(result, results):
                         result = np.array(result)  # a leaf's grad must share memory with nothing
                     if edge in grads:
                         self._add(edge, result)
@@ -359,44 +359,6 @@ def _computed(g: Any) -> Any:
 
 def _accumulate(tensor: TensorBase, g: Any) -> None:
     tensor._grad = g if tensor._grad is None else tensor._grad + g
-
-
-def _held(result: Any, results: tuple[Any, ...]) -> bool:
-    """Whether anybody but the tuple of a rule's results may hold the memory of one of them.
-
-    Be it the node, another gradient, a setting, an aux or a cache of the rule's own: each counts as
-    a reference.
-    """
-    if result.base is not None:
-        return True
-    one, all_ = _references(result, results)
-    return one > _ALONE[0] or all_ > _ALONE[1]
-
-
-def _references(result: Any, results: tuple[Any, ...]) -> tuple[int, int]:
-    """Count the references to a result and to the tuple of all, the callers' own among them."""
-    return sys.getrefcount(result), sys.getrefcount(results)
-
-
-def _references_to_a_new_one() -> tuple[int, int]:
-    results = (np.empty(1),)
-    result = results[0]
-    return _references(result, results)
-
-
-_ALONE = _references_to_a_new_one()
-
-
-def own(g: Any, wrap: Callable[[Any, Node | None], Any]) -> Any:
-    """Return a gradient as a tensor whose memory belongs to nobody else, at its place in the graph.
-
-    Whoever gets it may write to it.
-    """
-    if not isinstance(g, TensorBase):
-        return wrap(np.array(g), None)
-    if g._requires_grad and g._node is None:
-        return clone(g)  # given by the user as a leaf of its own
-    return wrap(np.array(g._data), g._node)
 
 
 def _wrong_count(node: Node, results: Any) -> GraphError:
