@@ -10,7 +10,7 @@ import threading
 import types
 from collections.abc import Callable, Generator
 from functools import wraps
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 
@@ -33,9 +33,10 @@ class _SetMode:
     _attribute: ClassVar[str] = "recording"
     _value: bool = True
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:  # @no_grad without ()
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Self:
         self = object.__new__(cls)
-        return self if function is None else self(function)
+        # @no_grad without parentheses: what comes back is the decorated function.
+        return self if function is None else cast(Any, self(function))
 
     def __enter__(self) -> None:
         now = mode.__dict__
@@ -145,7 +146,7 @@ class set_grad_enabled(_SetMode):  # noqa: N801  # PyTorch's name
     True
     """
 
-    def __new__(cls, _: bool) -> Any:  # noqa: D102  # no function: the argument is a bool
+    def __new__(cls, _: bool) -> Self:  # noqa: D102  # no function: the argument is a bool
         return object.__new__(cls)
 
     def __init__(self, enabled: bool) -> None:
