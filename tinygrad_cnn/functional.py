@@ -19,8 +19,17 @@ from tinygrad_cnn.ops.linalg import *
 from tinygrad_cnn.ops.loss import *
 from tinygrad_cnn.ops.nans import *
 from tinygrad_cnn.ops.norm import *
+from tinygrad_cnn.ops.ordering.scan import *
+from tinygrad_cnn.ops.ordering.sorting import *
 from tinygrad_cnn.ops.piecewise import *
+from tinygrad_cnn.ops.pointwise.combining import *
+from tinygrad_cnn.ops.pointwise.gamma import *
+from tinygrad_cnn.ops.pointwise.powers import *
+from tinygrad_cnn.ops.pointwise.trigonometry import *
 from tinygrad_cnn.ops.pool import *
+from tinygrad_cnn.ops.rearranging.cutting import *
+from tinygrad_cnn.ops.rearranging.diagonal import *
+from tinygrad_cnn.ops.rearranging.repeat import *
 from tinygrad_cnn.ops.reduce import *
 from tinygrad_cnn.ops.rounding import *
 from tinygrad_cnn.ops.shape import *

@@ -199,7 +199,7 @@ class Op:
                     edges.append(None)
             else:
                 kind = type(x)
-                if kind is _ndarray:
+                if kind is _ndarray and x.dtype.kind != "c":
                     foreign = True
                 elif kind is not float and (x is not None or not self.optional):
                     foreign = foreign or isinstance(x, _ndarray)  # np.memmap, another subclass
@@ -294,7 +294,9 @@ def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
         return x.item() if any(isinstance(i, TensorBase) for i in inputs) else np.asarray(x)
     if isinstance(x, (bool, int, float)) or (x is None and op.optional):
         return x
-    if isinstance(x, np.ndarray):  # a subclass, such as np.memmap
+    if isinstance(x, np.ndarray):  # complex, or a subclass, such as np.memmap
+        if x.dtype.kind == "c":
+            raise TypeError(f"{op.name}: expects real numbers, got an array of {x.dtype}")
         refuse_masked(op.name, x)
         return np.asarray(x)
     if isinstance(x, (list, tuple)):

@@ -40,7 +40,8 @@ def test_large_arrays_are_shared_out_over_threads(
         work(length // 2, length)
 
     monkeypatch.setattr(kernels, "parallel", both)
-    x = np.linspace(0.25, 0.75, kernels.PARALLEL_SIZE, dtype=np.float32)
+    low = 1.25 if op.__name__ == "Acosh" else 0.25
+    x = np.linspace(low, low + 0.5, kernels.PARALLEL_SIZE, dtype=np.float32)
     operands = (x,) if issubclass(op, Unary) else (x, x[::-1].copy())
     got = op().forward(*operands)
     assert lengths == [x.size]

@@ -22,15 +22,19 @@ def distinct(*shape: int) -> Any:
     return numbers
 
 
-def _selection(op: Any, function: Callable[..., Any], f: Callable[[Any], float]) -> list[Sample]:
+def _selection(
+    op: Any, whole: Any, function: Callable[..., Any], f: Callable[[Any], float]
+) -> list[Sample]:
     x = distinct(2, 3, 4)
     sign = 1.0 if op is Max else -1.0
     tied = sign * np.array([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
+    shares = np.array([[0.0, 0.5, 0.5], [0.0, 0.0, 0.0]])
     hole = sign * np.array([[1.0, np.nan, 3.0], [0.0, 5.0, np.nan]])
     return [
-        Sample(op, function, (distinct(2, 3),), row_by_row(f), "all"),
-        Sample(op, lambda x: function(x, keepdim=True), (x,), row_by_row(f, None, True), "kept"),
-        Sample(op, function, (signed(),), row_by_row(f), "0-d"),
+        Sample(whole, function, (distinct(2, 3),), row_by_row(f), "all"),
+        Sample(whole, lambda x: function(x, keepdim=True), (x,), row_by_row(f, None, True), "kept"),
+        Sample(whole, function, (signed(),), row_by_row(f), "0-d"),
+        Sample(op, lambda x: function(x, -1).values, (signed(),), row_by_row(f), "0-d along -1"),
         Sample(op, lambda x: function(x, 1).values, (x,), row_by_row(f, (1,)), "middle"),
         Sample(op, lambda x: function(x, axis=-1).values, (x,), row_by_row(f, (2,)), "last"),
         Sample(
@@ -51,13 +55,13 @@ def _selection(op: Any, function: Callable[..., Any], f: Callable[[Any], float])
             gradients=(np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]),),
         ),
         Sample(
-            op,
+            whole,
             function,
             (tied.T,),
             row_by_row(f),
-            "the first of all equals takes the gradient",
+            "all equals share the gradient",
             smooth=False,
-            gradients=(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]]),),
+            gradients=(shares.T,),
         ),
         Sample(
             op,
@@ -123,8 +127,8 @@ def _put_by_hand(x: Any, places: Any) -> Any:
 
 
 SAMPLES = [
-    *_selection(Max, ops.max, builtins.max),
-    *_selection(Min, ops.min, builtins.min),
+    *_selection(Max, Amax, ops.max, builtins.max),
+    *_selection(Min, Amin, ops.min, builtins.min),
     *_shared(Amax, ops.amax, builtins.max),
     *_shared(Amin, ops.amin, builtins.min),
     Sample(TakeAlong, TakeAlong(1), (signed(2, 3), _places), _take_by_hand),

@@ -298,7 +298,7 @@ ERRORS = [
         for f in _FUNCTIONS
     ],
     ErrorSample(lambda: ops.sum(np.ones(2), -2), IndexError, "^sum: dim -2 .* of 1 dimensions"),
-    ErrorSample(lambda: ops.sum(np.float64(1.0), 0), IndexError, "^sum: dim 0 .* of 0 dimensions"),
+    ErrorSample(lambda: ops.sum(np.float64(1.0), 1), IndexError, "^sum: dim 1 .* of 0 dimensions"),
     ErrorSample(lambda: ops.mean(np.ones(2), (0.5,)), TypeError, "^mean: dim expects an int"),
     ErrorSample(lambda: ops.mean(np.ones(2), 0.5), TypeError, "^mean: dim expects an int"),
 ]

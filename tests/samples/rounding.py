@@ -11,11 +11,15 @@ import numpy as np
 from tests.samples.base import ErrorSample, Sample
 from tests.samples.elementwise import by_hand
 from tinygrad_cnn.ops import rounding as ops
+from tinygrad_cnn.ops.elementwise import Sub
+from tinygrad_cnn.ops.piecewise import Where
 from tinygrad_cnn.ops.rounding import (
     Ceil,
+    Copysign,
     Floor,
     FloorDivide,
     Fmod,
+    Nextafter,
     Remainder,
     Round,
     Trunc,
@@ -92,9 +96,55 @@ SAMPLES = [
         smooth=False,
         gradients=(np.ones(2), np.array([-2.0, 2.0])),
     ),
+    Sample(Sub, ops.frac, (_BETWEEN,), by_hand(lambda x: x - math.trunc(x)), "frac"),
+    Sample(
+        Sub,
+        ops.frac,
+        (np.array([-1.0, 0.0, 2.0]),),
+        np.zeros_like,
+        "frac at jumps",
+        smooth=False,
+        gradients=(np.ones(3),),
+    ),
+    Sample(Copysign, ops.copysign, (_BETWEEN, _A[:3]), by_hand(math.copysign)),
+    Sample(
+        Copysign,
+        ops.copysign,
+        (np.array([0.0, 2.0, -2.0]), np.array([-1.0, -0.0, 0.0])),
+        by_hand(math.copysign),
+        "zeros",
+        smooth=False,
+        gradients=(np.array([0.0, -1.0, -1.0]), np.zeros(3)),
+    ),
+    Sample(
+        Nextafter,
+        ops.nextafter,
+        (np.array([1.0, -2.0]), np.array([2.0, -3.0])),
+        by_hand(math.nextafter),
+        rtol=0.0,
+        atol=0.0,
+    ),
+    Sample(
+        Where,
+        ops.heaviside,
+        (_BETWEEN, np.full((2, 3), 0.5)),
+        by_hand(lambda x, v: float(x > 0)),
+        "heaviside",
+    ),
+    Sample(
+        Where,
+        ops.heaviside,
+        (np.array([0.0, 1.0]), np.array([0.25, 0.5])),
+        lambda x, v: np.array([0.25, 1.0]),
+        "heaviside at 0",
+        smooth=False,
+        gradients=(np.zeros(2), np.array([1.0, 0.0])),
+    ),
 ]
 
 ERRORS = [
+    ErrorSample(lambda: ops.floor(_A * 1j), TypeError, "^floor: expects real numbers", "complex"),
+    ErrorSample(lambda: ops.heaviside("x", 1.0), TypeError, "heaviside: expects tensors"),
     ErrorSample(lambda: ops.floor("a"), TypeError, "^floor: expects .* got str"),
     ErrorSample(lambda: ops.remainder(np.ones(2), "a"), TypeError, "^remainder: .* got str"),
 ]

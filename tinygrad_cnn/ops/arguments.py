@@ -73,19 +73,22 @@ def axis_of(function: str, ndim: int, dim: Any) -> int:
 
 
 def axes_of(function: str, ndim: int, dim: Dim) -> tuple[int, ...]:
-    """Return the dimensions that ``dim`` names, sorted and counted from 0; None names all."""
+    """Return the dimensions that ``dim`` names, sorted and counted from 0; None names all.
+
+    A single number is taken for a vector of one: 0 and -1 name its dimension, which it has not.
+    """
     if dim is None:
         return tuple(range(ndim))
     dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     for d in dims:
         if not isinstance(d, (int, np.integer)):
             raise TypeError(f"{function}: dim expects an int, a tuple of ints or None, got {dim!r}")
-        if not -ndim <= d < ndim:
+        if not -(ndim or 1) <= d < (ndim or 1):
             raise IndexError(f"{function}: dim {d} does not exist in a tensor of {ndim} dimensions")
-    axes = sorted({int(d) % ndim for d in dims})
+    axes = sorted({int(d) % (ndim or 1) for d in dims})
     if len(axes) != len(dims):
         raise ValueError(f"{function}: a dimension appears twice in {dims}")
-    return tuple(axes)
+    return tuple(axes) if ndim else ()
 
 
 class NumpyWords(Protocol[P, R_co]):

@@ -1,7 +1,8 @@
 """Greatest and smallest elements: max, min, amax, amin and their places, argmax, argmin.
 
-`max` and `min` choose one element, the first among equals, and its gradient goes there; `amax` and
-`amin` share the gradient evenly among equals. A NaN counts as both the greatest and the smallest.
+`max` and `min` over a dimension choose one element, the first among equals, and its gradient goes
+there; over all elements, and in `amax` and `amin`, equals share the gradient evenly. A NaN counts
+as both the greatest and the smallest.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.op import Op
+from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import axes_of, numpy_words, values_of, without_graph
 from tinygrad_cnn.ops.elementwise import div
-from tinygrad_cnn.ops.piecewise import where
+from tinygrad_cnn.ops.piecewise import maximum, minimum, where
 from tinygrad_cnn.ops.reduce import Reduce, sum
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Dim, Operand
@@ -113,12 +114,16 @@ class Extreme(NamedTuple):
     indices: Any
 
 
-def _select(function: str, op: type[_Selection], input: Operand, dim: Dim, keepdim: bool) -> Any:
+def _select(function: str, op: type[_Selection], input: Operand, dim: Any, keepdim: bool) -> Any:
+    if isinstance(dim, (TensorBase, np.ndarray)):
+        return (maximum if op is Max else minimum)(input, dim)
     axes = axes_of(function, input.ndim, dim)
     _check_not_empty(function, input, axes)
     if dim is None:
-        result = op(0, False)(reshape(input, -1))
-        return reshape(result, (1,) * input.ndim) if keepdim else result
+        return (Amax if op is Max else Amin)(axes, keepdim)(input)
+    if not input.ndim:
+        value, index = _select(function, op, reshape(input, 1), 0, False)
+        return Extreme(value, index)
     if len(axes) != 1 or not isinstance(dim, (int, np.integer)):
         raise ValueError(
             f"{function}: expects one dim, an int, or None, got {dim}; "
@@ -139,10 +144,12 @@ def _check_not_empty(function: str, input: Operand, axes: tuple[int, ...]) -> No
 
 
 @numpy_words
-def max(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
+def max(input: Operand, dim: Dim | Operand = None, keepdim: bool = False) -> Any:
     """Greatest element, or along a dimension the greatest elements and their indices.
 
-    The whole gradient goes to the first among equals. A NaN counts as the greatest.
+    Along a dimension the whole gradient goes to the first among equals; over all elements they
+    share it evenly. For a second tensor instead of a dimension it is `maximum`. A NaN counts as the
+    greatest.
 
     Parameters
     ----------
@@ -172,11 +179,12 @@ def max(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
 
 
 @numpy_words
-def min(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
+def min(input: Operand, dim: Dim | Operand = None, keepdim: bool = False) -> Any:
     """Smallest element, or along a dimension the smallest elements and their indices.
 
-    The whole gradient goes to the first among equals. A NaN counts as the smallest. Arguments,
-    results and errors as for `max`.
+    Along a dimension the whole gradient goes to the first among equals; over all elements they
+    share it evenly. For a second tensor instead of a dimension it is `minimum`. A NaN counts as the
+    smallest. Arguments, results and errors as for `max`.
 
     >>> min(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
     Extreme(values=array([1., 3.]), indices=array([0, 1]))

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float, axes_of, numpy_words
-from tinygrad_cnn.ops.elementwise import div, exp, mul
+from tinygrad_cnn.ops.elementwise import cast, div, exp, mul
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import broadcast_to, reshape
 from tinygrad_cnn.types import Array, Dim, Operand
@@ -58,7 +58,7 @@ class Sum(Reduce):
 
 
 @numpy_words
-def sum(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
+def sum(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Sum over dimensions: ``Σ input``; over no elements it is 0.
 
     Parameters
@@ -69,6 +69,8 @@ def sum(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
         A dimension, several, or None for all of them.
     keepdim
         Leave the reduced dimensions in the result with size 1.
+    dtype
+        That of the result, to which the input is converted first.
 
     Raises
     ------
@@ -80,6 +82,8 @@ def sum(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     >>> sum(np.ones((2, 3)), dim=1)
     array([3., 3.])
     """
+    if dtype is not None:
+        input = cast(input, dtype)
     return Sum(axes_of("sum", input.ndim, dim), keepdim)(input)
 
 
@@ -99,7 +103,7 @@ class Mean(Reduce):
 
 
 @numpy_words
-def mean(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
+def mean(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean over dimensions: ``Σ input / n``; arguments and errors as for `sum`.
 
     Integers give float32. Over no elements it is NaN.
@@ -107,6 +111,8 @@ def mean(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     >>> mean(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=0)
     array([2., 3.])
     """
+    if dtype is not None:
+        input = cast(input, dtype)
     return Mean(axes_of("mean", input.ndim, dim), keepdim)(input)
 
 
@@ -157,7 +163,7 @@ def _products_of_others(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 @numpy_words
-def prod(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
+def prod(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Product over dimensions: ``∏ input``; arguments and errors as for `sum`.
 
     Its gradient, the product of the other elements, is right with zeros among them too. Over no
@@ -166,6 +172,8 @@ def prod(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     >>> prod(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=1)
     array([ 2., 12.])
     """
+    if dtype is not None:
+        input = cast(input, dtype)
     return Prod(axes_of("prod", input.ndim, dim), keepdim)(input)
 
 
@@ -202,17 +210,35 @@ class Var(Reduce):
 
 
 @numpy_words
-def var(input: Operand, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
+def var(
+    input: Operand,
+    dim: Dim = None,
+    correction: float | None = 1,
+    keepdim: bool = False,
+    *,
+    unbiased: bool | None = None,
+) -> Any:
     """Variance over dimensions: ``Σ (input - mean)² / (n - correction)``.
 
-    ``correction=1`` makes it unbiased, 0 gives the mean square. Where ``n ≤ correction`` the
-    divisor is 0: the result is NaN or inf, and the gradient NaN. Integers give float32. Other
-    arguments and errors as for `sum`.
+    ``correction=1`` makes it unbiased, 0 gives the mean square; ``unbiased``, which may also stand
+    in the place of ``correction``, or as the only argument, says the same as a truth value. Where
+    ``n ≤ correction`` the divisor is 0: the result is NaN or inf, and the gradient NaN. Integers
+    give float32. Other arguments and errors as for `sum`.
 
     >>> var(np.array([1.0, 2.0, 3.0]))
     array(1.)
     """
+    dim, correction = _divided_by(dim, correction, unbiased)
     return Var(axes_of("var", input.ndim, dim), keepdim, correction)(input)
+
+
+def _divided_by(dim: Any, correction: float | None, unbiased: bool | None) -> tuple[Any, float]:
+    """Return the dimensions and the correction; a truth value says whether it is 1."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        correction = unbiased
+    return dim, 1 if correction is None else float(correction)
 
 
 class Std(Var):
@@ -231,7 +257,14 @@ class Std(Var):
 
 
 @numpy_words
-def std(input: Operand, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
+def std(
+    input: Operand,
+    dim: Dim = None,
+    correction: float | None = 1,
+    keepdim: bool = False,
+    *,
+    unbiased: bool | None = None,
+) -> Any:
     """Take the standard deviation over dimensions: the root of `var`, with its arguments.
 
     Where all elements are equal, and the derivative does not exist, the gradient is 0.
@@ -239,6 +272,7 @@ def std(input: Operand, dim: Dim = None, correction: float = 1, keepdim: bool = 
     >>> std(np.array([1.0, 2.0, 3.0]))
     array(1.)
     """
+    dim, correction = _divided_by(dim, correction, unbiased)
     return Std(axes_of("std", input.ndim, dim), keepdim, correction)(input)
 
 

@@ -11,9 +11,25 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import shape_of
+from tinygrad_cnn.ops.piecewise import sign, where
 from tinygrad_cnn.types import Operand
 
-__all__ = ["ceil", "floor", "floor_divide", "fmod", "remainder", "round", "trunc"]
+__all__ = [
+    "ceil",
+    "copysign",
+    "fix",
+    "floor",
+    "floor_divide",
+    "fmod",
+    "frac",
+    "heaviside",
+    "nextafter",
+    "remainder",
+    "round",
+    "sgn",
+    "trunc",
+]
 
 
 class _Step(Op):
@@ -81,12 +97,16 @@ _trunc = Trunc()
 
 
 def trunc(input: Operand | float) -> Any:
-    """Round towards 0 to whole numbers; the gradient is 0.
+    """Round towards 0 to whole numbers; the gradient is 0. `fix` is the same function.
 
     >>> trunc(np.array([1.7, -1.7]))
     array([ 1., -1.])
     """
     return _trunc(input)
+
+
+fix = trunc
+sgn = sign
 
 
 class Round(_Step):
@@ -197,3 +217,79 @@ def fmod(input: Operand | float, other: Operand | float) -> Any:
     array([ 3., -3.])
     """
     return _fmod(input, other)
+
+
+def frac(input: Operand | float) -> Any:
+    """Return what follows the point, with the input's sign: ``input - trunc(input)``.
+
+    Its derivative is 1, at the jumps too.
+
+    >>> frac(np.array([1.5, -1.25]))
+    array([ 0.5 , -0.25])
+    """
+    return input - trunc(input)
+
+
+class Copysign(Op):
+    """|a| with the sign of b."""
+
+    __slots__ = ()
+    saves = {"a": ("a", "b")}
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.copysign(a, b)
+
+    def choice(self, a: Any, b: Any) -> Any:
+        return np.sign(a) * np.copysign(1.0, b)
+
+    def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
+        return (
+            g * (sign(a) * copysign(1.0, b)) if needs[0] else None,
+            g * 0.0 if needs[1] else None,
+        )
+
+
+def copysign(input: Operand | float, other: Operand | float) -> Any:
+    """Magnitude of the input with the sign of the other, of which −0.0 has one too.
+
+    The derivative by the input is 1 or −1, at 0 it is 0; by the other it is 0.
+
+    >>> copysign(np.array([1.0, 2.0]), -1.0)
+    array([-1., -2.])
+    """
+    return Copysign()(input, other)
+
+
+class Nextafter(Op):
+    """The next floating-point number after a in the direction of b."""
+
+    __slots__ = ()
+
+    def forward(self, a: Any, b: Any) -> Any:
+        return np.nextafter(a, b)
+
+    def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
+        return g, g * 0.0 if needs[1] else None
+
+
+def nextafter(input: Operand | float, other: Operand | float) -> Any:
+    """Next floating-point number after the input in the direction of the other.
+
+    Its derivative is that of the number itself: 1, and 0 by the other.
+
+    >>> nextafter(np.array([1.0]), 2.0) > 1.0
+    array([ True])
+    """
+    return Nextafter()(input, other)
+
+
+def heaviside(input: Operand | float, values: Operand | float) -> Any:
+    """Step function: 0 below 0, 1 above, and ``values`` at 0, which get the gradient there.
+
+    The gradient by the input is 0.
+
+    >>> heaviside(np.array([-1.0, 0.0, 1.0]), 0.5)
+    array([0. , 0.5, 1. ])
+    """
+    shape_of("heaviside", input)
+    return where(input == 0, values, (sign(input) + 1.0) * 0.5)

@@ -1,4 +1,5 @@
-"""Functions of each element: `trigonometry`, `powers`, `rounding`, `gamma`, `combining` of two.
+"""Functions of each element: `trigonometry`, `powers`, `gamma`, and `combining` of two or three.
 
-Arithmetic stands in `ops.elementwise`, choices such as abs and where in `ops.piecewise`.
+`ufunc` is what plain ones have in common. Arithmetic stands in `ops.elementwise`, choices such as
+abs and where in `ops.piecewise`, steps such as floor in `ops.rounding`.
 """
