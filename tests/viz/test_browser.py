@@ -58,7 +58,7 @@ def folder(tmp_path_factory):
         y = x
         for i in range(length):
             y = y * 1.5 if i % 2 else y.tanh()
-        graph(y.sum()).html(path / f"chain{length}.html")
+        graph(y.sum(), fold=False).html(path / f"chain{length}.html")
     return path
 
 

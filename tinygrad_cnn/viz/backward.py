@@ -60,6 +60,7 @@ def _blank(node: GraphNode) -> GraphNode:
         shape=node.shape,
         dtype=node.dtype,
         nbytes=node.nbytes,
+        times=node.times,
         requires_grad=node.requires_grad,
         grad_norm=node.grad_norm,
         gradient=node.gradient,

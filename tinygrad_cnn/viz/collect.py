@@ -12,6 +12,7 @@ from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import owner_of
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.viz import loops
 from tinygrad_cnn.viz.backward import add_backward
 from tinygrad_cnn.viz.cost import multiply_adds
 from tinygrad_cnn.viz.leaves import Leaves
@@ -33,6 +34,7 @@ def graph(
     verdicts: Any = None,
     backward: bool = False,
     statistics: bool = False,
+    fold: bool = True,
 ) -> Graph:
     """Collect the graph that computed a tensor, as plain data that shows itself.
 
@@ -66,6 +68,8 @@ def graph(
     statistics
         Measure the values and gradients that are still held (before a backward pass releases
         them, or with ``retain_graph=True``): range, mean, spread, zeros, NaNs and a histogram.
+    fold
+        Draw the equal operations of all turns of a loop as one box each, "mul × 676".
 
     Raises
     ------
@@ -88,6 +92,8 @@ def graph(
     """
     collector = _Collector(model, inputs, verdicts, statistics)
     collected = collector.collect(_named_outputs(outputs))
+    if fold:
+        collected = loops.fold(collected)
     if backward:
         collected = add_backward(collected)
     return collected.view(depth, show, hide)

@@ -202,7 +202,7 @@ def _label(node: GraphNode) -> list[str]:
         name = f"{name} backward"
     elif node.output:
         name = f"{name} → {node.output}"
-    lines = [f"<b>{_html(name)}</b>"]
+    lines = [f"<b>{_html(name + node.often)}</b>"]
     if node.type:
         lines[0] += f" {_small(node.type)}"
     if node.label:

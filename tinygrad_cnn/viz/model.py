@@ -50,6 +50,8 @@ class GraphNode:
         Number of parameters: of this one, or of all inside a collapsed module.
     operations
         How many it stands for.
+    times
+        How many turns of a loop it stands for: their boxes are folded into one.
     requires_grad, grad_norm
         Of a leaf: whether a gradient is wanted, and its Euclidean norm; None before it is computed.
     verdict, report
@@ -78,6 +80,7 @@ class GraphNode:
     multiply_adds: int | None = None
     size: int = 0
     operations: int = 0
+    times: int = 1
     requires_grad: bool = False
     grad_norm: float | None = None
     verdict: str | None = None
@@ -87,6 +90,11 @@ class GraphNode:
     report: str = ""
     value: Statistics | None = None
     gradient: Statistics | None = None
+
+    @property
+    def often(self) -> str:
+        """How many it stands for, to be put behind its name: nothing for one."""
+        return f" × {self.times:,}" if self.times > 1 else ""
 
     @property
     def is_leaf(self) -> bool:
@@ -244,7 +252,7 @@ class Graph:
         return self.text()
 
     def __repr__(self) -> str:
-        ops = sum(node.kind in ("op", "loss") for node in self.nodes)
+        ops = sum(node.operations for node in self.nodes if node.kind in ("op", "loss"))
         return (
             f"<Graph {self.title}: {ops} operations, {len(self.nodes)} boxes, "
             f"{len(self.edges)} arrows>"

@@ -49,7 +49,7 @@ def _names(graph: Graph) -> dict[str, str]:
     number = 0
     for node in graph.nodes:
         if node.is_leaf:
-            names[node.id] = node.name
+            names[node.id] = f"{node.name}{node.often}"
         elif node.kind == "gradient":
             names[node.id] = f"{node.name}.grad"
         elif node.kind == "seed":
@@ -70,7 +70,7 @@ def _row(node: GraphNode, name: str, arguments: str) -> tuple[str, ...]:
             notes.append(f"gradient norm {norm_text(node.grad_norm)}")
     else:
         called = f"{node.name}.backward" if node.kind == "rule" else node.name
-        what = f"{indent}{name} {_plain(called)}({_plain(arguments)})"
+        what = f"{indent}{name} {_plain(called)}{node.often}({_plain(arguments)})"
         settings = [f"{key}={value}" for key, value in node.settings]
         middle = ", ".join(settings) if settings else node.type
         if node.multiply_adds:

@@ -113,8 +113,8 @@ def _title(node: GraphNode) -> str:
     if node.kind == "gradient":
         return f"∂{name}"
     if node.kind == "rule":
-        return f"{name} backward"
-    return f"{name} → {node.output}" if node.output else name
+        return f"{name} backward{node.often}"
+    return f"{name} → {node.output}" if node.output else f"{name}{node.often}"
 
 
 def _statistics(found: Statistics | None) -> dict[str, Any] | None:
