@@ -23,7 +23,7 @@ NAME = ROOT.name
 # from those below.
 FLOORS: list[tuple[str, ...]] = [
     ("types",),
-    ("atomic", "npz", "kernels", "random"),
+    ("atomic", "npz", "pt", "kernels", "random"),
     ("graph",),
     ("inplace",),
     ("op",),

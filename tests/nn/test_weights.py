@@ -134,7 +134,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_other_names(tmp_path):
-    with pytest.raises(ValueError, match=r"save_weights: expected a name ending in .npz or .safet"):
+    with pytest.raises(ValueError, match=r"save_weights: expected a name ending in .npz or .saf"):
         net(1).save_weights(tmp_path / "w.pt")
     with pytest.raises(ValueError, match="load_weights: expected a name ending in"):
         net(1).load_weights(tmp_path / "w")

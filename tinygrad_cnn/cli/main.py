@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from tinygrad_cnn.cli.arguments import Subparsers, UsageError
 from tinygrad_cnn.cli.check import add_check
+from tinygrad_cnn.cli.convert import add_convert
 from tinygrad_cnn.cli.graph import add_graph
 from tinygrad_cnn.cli.networks import add_networks
 from tinygrad_cnn.cli.predict import add_predict
@@ -109,5 +110,6 @@ COMMANDS: dict[str, Callable[[Subparsers], None]] = {
     "networks": add_networks,
     "predict": add_predict,
     "report": add_report,
+    "convert": add_convert,
 }
 """What adds each subcommand, in the order of the help."""

@@ -350,7 +350,7 @@ class Module:
         write_arrays(path, self.state_dict())
 
     def load_weights(self, path: str | os.PathLike[str], strict: bool = True) -> IncompatibleKeys:
-        """Read what `save_weights` wrote; as `load_state_dict`, including what it raises."""
+        """Read what `save_weights` or ``torch.save`` wrote; errors are of `load_state_dict`."""
         return self.load_state_dict(read_arrays(path), strict)
 
     # ------------------------------------------------------------------ how it looks

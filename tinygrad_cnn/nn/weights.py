@@ -1,5 +1,7 @@
 """Files of named arrays: ``.npz`` (NumPy's own) and ``.safetensors``. No pickle in either.
 
+Files of PyTorch, ``.pt`` and ``.pth``, are read too (see `tinygrad_cnn.pt`), and never written.
+
 A file takes its name only once it is complete, so that one cut short never stands in its place.
 """
 
@@ -15,10 +17,12 @@ import numpy as np
 from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.npz import read_npz, require_file, write_npz
+from tinygrad_cnn.pt import find_state_dict, read_pt
 
 __all__ = ["read_arrays", "write_arrays"]
 
 _SUFFIXES = (".npz", ".safetensors")
+_PYTORCH = (".pt", ".pth")
 
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
@@ -50,7 +54,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
-    """Read the arrays that `write_arrays` wrote.
+    """Read the arrays that `write_arrays` wrote, or the state_dict in a file of ``torch.save``.
 
     Raises
     ------
@@ -62,11 +66,13 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
     ImportError
         If the suffix asks for a package that is not installed.
     """
-    source = _known(path, "load_weights")
-    safetensors = None if source.suffix == ".npz" else _safetensors("load_weights")
+    source = _known(path, "load_weights", _PYTORCH)
+    safetensors = _safetensors("load_weights") if source.suffix == ".safetensors" else None
     try:
         require_file(source)
-        return read_npz(source) if safetensors is None else dict(safetensors.load_file(source))
+        if safetensors is not None:
+            return dict(safetensors.load_file(source))
+        return read_npz(source) if source.suffix == ".npz" else find_state_dict(read_pt(source))
     except FileNotFoundError:
         raise FileNotFoundError(f"load_weights: there is no file {source}") from None
     except (OSError, MemoryError):
@@ -75,11 +81,12 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
         raise ValueError(f"load_weights: {source} is not a file of weights: {error}") from error
 
 
-def _known(path: str | os.PathLike[str], function: str) -> Path:
+def _known(path: str | os.PathLike[str], function: str, others: tuple[str, ...] = ()) -> Path:
     """Return the path if its suffix is a known one."""
-    known = Path(path)
-    if known.suffix not in _SUFFIXES:
-        raise ValueError(f"{function}: expected a name ending in .npz or .safetensors, got {known}")
+    known, suffixes = Path(path), (*_SUFFIXES, *others)
+    if known.suffix not in suffixes:
+        listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise ValueError(f"{function}: expected a name ending in {listed}, got {known}")
     return known
 
 
