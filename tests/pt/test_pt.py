@@ -178,7 +178,7 @@ def test_other_archives_are_refused_by_name(tmp_path):
 def test_a_stream_that_asks_for_more_than_it_holds_is_refused(tmp_path):
     whole = FORMS[1].read_bytes()
     (tmp_path / "cut.pth").write_bytes(whole[:-5])
-    with pytest.raises(ValueError, match="it is cut short|is not as long as its tensors need"):
+    with pytest.raises(ValueError, match=r"it is cut short|is not as long as"):
         read_pt(tmp_path / "cut.pth")
     assert whole.count(b"cpuq") > 0
 
