@@ -35,6 +35,13 @@ class NumpyMethod(Protocol[P]):
         """Bind to a tensor."""
 
 
+class TupleMethod(Protocol[P]):
+    """The same of a function that returns several."""
+
+    def __get__(self, tensor: S, owner: Any = ...) -> NumpyWords[P, tuple[S, ...]]:
+        """Bind to a tensor."""
+
+
 def method(function: Callable[Concatenate[Any, P], Any]) -> Method[P]:
     """Return a function, which is a method as it is, with the type of one."""
     return function
@@ -43,6 +50,11 @@ def method(function: Callable[Concatenate[Any, P], Any]) -> Method[P]:
 def numpy_method(function: NumpyWords[Concatenate[Any, P], Any]) -> NumpyMethod[P]:
     """Return a function with ``dim`` or ``keepdim`` with the type of a method."""
     return function  # type: ignore[return-value]  # a tensor is returned where one is given
+
+
+def tuple_method(function: NumpyWords[Concatenate[Any, P], tuple[Any, ...]]) -> TupleMethod[P]:
+    """Return a function with ``dim`` that returns several with the type of a method."""
+    return function  # type: ignore[return-value]  # tensors are returned where one is given
 
 
 class Operators(Arithmetic):
@@ -129,9 +141,7 @@ class Operators(Arithmetic):
         """Add borders, last dimension first, as `functional.pad`."""
         return F.pad(self, pad, value=value)
 
-    def split(self, sizes: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
-        """Cut into pieces along a dimension."""
-        return F.split(self, sizes, dim)
+    split = tuple_method(F.split)
 
     @property
     def T(self) -> Self:  # noqa: N802  # NumPy's and PyTorch's name

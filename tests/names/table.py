@@ -1,0 +1,52 @@
+"""The table of names: PyTorch's public names against ours.
+
+`torch.txt` lists PyTorch's (of 2.13) by module. A name that is here under the same name needs no
+line; what follows are the others. A name of PyTorch's that is neither here nor in this file is not
+here yet.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+OURS = {
+    "cast": "Tensor.to and Tensor.type, as a function",
+    "getitem": "Tensor.__getitem__, as a function",
+}
+"""Functions of `functional` that PyTorch has under no such name: what it is called there."""
+
+LAYERS = {
+    "batch_norm": ("BatchNorm1d", "BatchNorm2d"),
+    "binary_cross_entropy": ("BCELoss",),
+    "binary_cross_entropy_with_logits": ("BCEWithLogitsLoss",),
+}
+"""Layers of functions whose names do not tell: `softplus` and `Softplus`, `mse_loss` and `MSELoss`
+are found without a line."""
+
+ABSENT: dict[str, str] = {
+    "torch.nn.functional.max_pool2d_with_indices": "max_pool2d(..., return_indices=True)",
+}
+"""PyTorch's names that are absent on purpose, and what to write instead."""
+
+
+@cache
+def torch_names() -> dict[str, frozenset[str]]:
+    """PyTorch's public names by module."""
+    found: dict[str, list[str]] = {}
+    module = ""
+    for line in (Path(__file__).parent / "torch.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            module = line.strip("[]")
+            found[module] = []
+        else:
+            found[module] += line.split()
+    return {module: frozenset(names) for module, names in found.items()}
+
+
+def layers_of(function: str) -> tuple[str, ...]:
+    """PyTorch's layers of a function."""
+    if function in LAYERS:
+        return LAYERS[function]
+    plain = function.replace("_", "").lower()
+    return tuple(sorted(n for n in torch_names()["torch.nn"] if n.lower() == plain))
