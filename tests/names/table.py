@@ -14,7 +14,7 @@ OURS = {
     "cast": "Tensor.to and Tensor.type, as a function",
     "getitem": "Tensor.__getitem__, as a function",
 }
-"""Functions of `functional` that PyTorch has under no such name: what it is called there."""
+"""Functions of `functional` that neither PyTorch nor NumPy has under this name."""
 
 LAYERS = {
     "batch_norm": ("BatchNorm1d", "BatchNorm2d"),
