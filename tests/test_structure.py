@@ -31,7 +31,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("functional",),
     ("ownership",),
     ("engine",),
-    ("autograd", "conversion"),
+    ("autograd", "conversion", "copying"),
     ("dispatch",),
     ("arithmetic", "operators"),
     ("tensor",),

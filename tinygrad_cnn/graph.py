@@ -186,6 +186,12 @@ class Node:
                 for item, edge in zip(self.inputs, self.edges, strict=True)
             ]
 
+    def __reduce_ex__(self, _: Any) -> Any:
+        raise GraphError(
+            f"copy: the node of {self.op.name} is part of a graph, which is not copied or pickled: "
+            "copy the leaves, and compute again"
+        )
+
     def __repr__(self) -> str:
         where = f" in {self.scope}" if self.scope else ""
         return f"<Node {self.op.describe()} -> {self.dtype.name}{list(self.shape)}{where}>"

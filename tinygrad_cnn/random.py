@@ -16,6 +16,17 @@ import numpy as np
 __all__ = ["default_generator", "get_rng_state", "manual_seed", "set_rng_state"]
 
 
+@cache
+def _kind() -> type[np.random.Generator]:
+    class DefaultGenerator(np.random.Generator):
+        """The default generator: a copy of what holds it holds it too, in a process of its own."""
+
+        def __reduce__(self) -> Any:
+            return default_generator, ()
+
+    return DefaultGenerator
+
+
 # Made when first asked for: it takes 10 ms to import numpy.random.
 @cache
 def default_generator() -> np.random.Generator:
@@ -26,7 +37,7 @@ def default_generator() -> np.random.Generator:
     >>> default_generator() is default_generator()
     True
     """
-    return np.random.Generator(np.random.PCG64())
+    return _kind()(np.random.PCG64())
 
 
 def manual_seed(seed: int) -> np.random.Generator:

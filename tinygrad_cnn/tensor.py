@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn import autograd, dispatch
+from tinygrad_cnn import autograd, copying, dispatch
 from tinygrad_cnn.conversion import array_from
 from tinygrad_cnn.graph import Array, GraphError, Node, warn_left
 from tinygrad_cnn.inplace import changed, expose, give_name
@@ -269,6 +269,12 @@ class Tensor(Operators):
         return self
 
     # ------------------------------------------------------------------ Python's protocols
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        return copying.reduced(self)
+
+    def __setstate__(self, state: Any) -> None:
+        copying.set_state(self, state)
 
     def __repr__(self) -> str:
         text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=1000)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Self
 
 import numpy.typing as npt
 
+from tinygrad_cnn.copying import reduced, set_state
 from tinygrad_cnn.tensor import Tensor
 
 __all__ = ["Parameter"]
@@ -46,5 +48,9 @@ class Parameter(Tensor):
     ) -> None:
         super().__init__(data, requires_grad, dtype, name)
 
-    def __deepcopy__(self, _: dict[int, Any]) -> Self:
-        return type(self)(self._data, self._requires_grad, name=self._name)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        rebuilt, arguments, (requires_grad, _, *rest) = reduced(self)
+        twin: Self = rebuilt(*copy.deepcopy(arguments, memo))
+        memo[id(self)] = twin
+        set_state(twin, (requires_grad, None, *copy.deepcopy(rest, memo)))
+        return twin

@@ -25,6 +25,15 @@ class Slot:
         self.flat_state: dict[str, Array] = {}  # the same of the state
         self.scratch: list[Array] = []
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Views would become arrays of their own in a copy: they are made again at the first step.
+        return {"step": self.step, "numbers": self.numbers, "state": self.state}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]  # the views
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def look_at(self, data: Array) -> None:
         """Make the views of a parameter's array; the state follows it to its dtype and layout."""
         self.data, self.strides, self.flat = data, data.strides, data.ravel("K")
