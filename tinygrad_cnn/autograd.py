@@ -17,6 +17,7 @@ import numpy as np
 from tinygrad_cnn.engine import BackwardPass, Edge
 from tinygrad_cnn.graph import GraphError, mode
 from tinygrad_cnn.op import TensorBase, edge_of
+from tinygrad_cnn.ops.arguments import listed
 from tinygrad_cnn.ownership import own
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -258,7 +259,8 @@ def grad(
     ins = _as_tuple("grad", "inputs", inputs)
     given = (None,) * len(outs)
     if grad_outputs is not None:
-        given = tuple(grad_outputs) if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
+        single = isinstance(grad_outputs, (TensorBase, np.ndarray, float, int))
+        given = (grad_outputs,) if single else tuple(listed("grad", "grad_outputs", grad_outputs))
     if len(given) != len(outs):
         raise GraphError(f"grad: expects {len(outs)} grad_outputs, got {len(given)}")
     starts = [
@@ -293,12 +295,12 @@ def grad(
 
 
 def _as_tuple(function: str, argument: str, value: Any) -> tuple[Any, ...]:
-    values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if isinstance(value, (TensorBase, np.ndarray)) or not hasattr(value, "__iter__"):
+        value = [value]
+    values = tuple(listed(function, argument, value))
     for v in values:
         if not isinstance(v, TensorBase):
             raise TypeError(f"{function}: {argument} expects tensors, got {type(v).__name__}")
-    if not values:
-        raise GraphError(f"{function}: {argument} is empty")
     return values
 
 

@@ -9,10 +9,12 @@ import sys
 import threading
 import time
 import traceback
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from tinygrad_cnn import tensor
 from tinygrad_cnn.data import DataLoader, default_collate, digits
 from tinygrad_cnn.data.transforms import RandomHorizontalFlip
 from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
@@ -298,3 +300,73 @@ def test_ctrl_c_does_not_hang():
 def test_bad_arguments(dataset, options, error, message):
     with pytest.raises(error, match=f"DataLoader: .*{message}"):
         DataLoader(dataset, **options)
+
+
+# ------------------------------------------------------------------------------- collating
+
+
+class Point(NamedTuple):
+    x: float
+    name: str
+
+
+def test_dicts_tuples_and_lists_are_collated_by_their_parts():
+    samples = [
+        {
+            "image": np.full((2, 2), i),
+            "pair": (i, [i, float(i)]),
+            "name": f"n{i}",
+            "p": Point(i, "a"),
+        }
+        for i in range(3)
+    ]
+    batch = default_collate(samples)
+    assert list(batch) == ["image", "pair", "name", "p"]
+    assert batch["image"].shape == (3, 2, 2)
+    numbers, (first, second) = batch["pair"]
+    assert numbers.tolist() == first.tolist() == [0, 1, 2]
+    assert second.dtype == np.float64
+    assert batch["name"] == ["n0", "n1", "n2"]
+    assert type(batch["p"]) is Point
+    assert batch["p"].name == ["a", "a", "a"]
+
+
+def test_tensors_are_collated_to_a_tensor_with_its_graph():
+    w = tensor([2.0], requires_grad=True)
+    batch = default_collate([w * 1.0, w * 2.0])
+    batch.sum().backward()
+    assert w.grad.tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        ([None, None], TypeError, "the samples are of type NoneType, which makes no batch; pass a"),
+        ([{"x": None}], TypeError, r"the samples\['x'\] are of type NoneType"),
+        ([object()], TypeError, "type object"),
+        ([(1, 2j)], TypeError, r"samples\[1\] are of type complex"),
+        ([{"x": 1}, {"y": 1}], ValueError, "differ in their keys"),
+        ([[1, 2], [1]], ValueError, "differ in length"),
+        ([(1, "a"), (1, 2)], TypeError, r"samples\[1\] of a batch are of several types, int, str"),
+        ([], ValueError, "got no samples"),
+        ({1, 2}, TypeError, "a set has no order"),
+    ],
+)
+def test_what_makes_no_batch_is_refused(samples, error, message):
+    with pytest.raises(error, match=message):
+        default_collate(samples)
+
+
+def test_dicts_as_data_sets():
+    loader = DataLoader({0: (1.0, "a"), 1: (2.0, "b"), 2: (3.0, "c")}, batch_size=2)
+    assert [names for _, names in loader] == [["a", "b"], ["c"]]
+    with pytest.raises(TypeError, match=r"a dict as a data set must have the keys 0, 1, …"):
+        DataLoader({"x": X, "y": Y})
+    with pytest.raises(TypeError, match="shuffle must be True or False, got 'no'"):
+        DataLoader((X, Y), shuffle="no")
+
+
+def test_a_loader_shows_itself():
+    assert repr(DataLoader((X, Y), batch_size=4, shuffle=True)) == (
+        "DataLoader(tuple of 10 samples, 3 batches, batch_size=4, shuffle=True)"
+    )

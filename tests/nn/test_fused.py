@@ -120,6 +120,50 @@ def test_derived_layers_are_called():
     assert net(tensor(np.full((1, 1, 1, 1), 3.0, np.float32))).item() == 6
 
 
+def whole_net():
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 4, 1)
+    )
+
+
+@pytest.mark.parametrize("place", ["module", "class"])
+@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("record", [True, False])
+def test_a_replaced_forward_is_called(monkeypatch, place, index, training, record):
+    """The obvious hook: it is called once, with the input, and its result goes on."""
+    net = whole_net().train(training)
+    x = tensor(images(2, 2, 8, 8), requires_grad=record)
+    if training:
+        net(x)  # statistics of its own
+    inputs, wanted = [], x
+    for module in list(net)[: index + 1]:
+        inputs.append(wanted.shape)
+        wanted = module(wanted)
+    shape = wanted.shape
+    seen = []
+    layer = net[index]
+    original = layer.forward
+
+    def forward(*args, **told):
+        if place == "class":
+            args = args[1:]
+            if args[0].shape != inputs[index]:  # the other convolution
+                return original.__func__(net[0] if index else net[4], *args, **told)
+        assert not told
+        y = original(*args)
+        seen.append((args[0].shape, y.shape))
+        return y * 0.0
+
+    monkeypatch.setattr(layer if place == "module" else type(layer), "forward", forward)
+    y = net(x)
+    assert seen == [(inputs[index], shape)]
+    zeros = tensor(np.zeros(shape, np.float32))
+    for module in list(net)[index + 1 :]:
+        zeros = module(zeros)
+    np.testing.assert_allclose(y.detach().numpy(), zeros.detach().numpy(), atol=1e-6)
+
+
 def test_errors_name_the_layer():
     with pytest.raises(ValueError, match="weight expects 2 input channels") as failure:
         small_net()(tensor(images(1, 3, 5, 5)))

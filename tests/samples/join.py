@@ -64,7 +64,7 @@ SAMPLES = [
 ]
 
 ERRORS = [
-    ErrorSample(lambda: concatenate([]), ValueError, "concatenate: expects at least one tensor"),
+    ErrorSample(lambda: concatenate([]), ValueError, "concatenate: got no tensors"),
     ErrorSample(
         lambda: concatenate([_a, _b], dim=1),
         ValueError,
@@ -76,7 +76,7 @@ ERRORS = [
         lambda: concatenate([1.0, 2.0]), IndexError, "concatenate: dim 0 .* of 0 dimensions"
     ),
     ErrorSample(lambda: concatenate(["a"]), TypeError, "concatenate: expects tensors.*got str"),
-    ErrorSample(lambda: stack([]), ValueError, "stack: expects at least one tensor"),
+    ErrorSample(lambda: stack([]), ValueError, "stack: got no tensors"),
     ErrorSample(
         lambda: stack([_a, _b]),
         ValueError,

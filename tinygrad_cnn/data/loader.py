@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol
@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.data.images import ImageDataset
+from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.ops.arguments import listed
+from tinygrad_cnn.ops.join import stack
 from tinygrad_cnn.random import default_generator
 
 __all__ = ["DataLoader", "SizedIndexable", "Transform", "default_collate"]
@@ -95,6 +98,9 @@ class DataLoader:
     ) -> None:
         self.dataset = dataset
         self.batch_size = _integer("batch_size", batch_size, least=1)
+        for name, value in (("shuffle", shuffle), ("drop_last", drop_last)):
+            if not isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"DataLoader: {name} must be True or False, got {value!r}")
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.prefetch = _integer("prefetch", prefetch, least=0)
@@ -130,6 +136,21 @@ class DataLoader:
         ]
         return _prefetched(load, batches, self.prefetch) if self.prefetch else map(load, batches)
 
+    def __repr__(self) -> str:
+        shown = {
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "drop_last": self.drop_last,
+            "prefetch": self.prefetch,
+            "transform": self.transform,
+            "collate": self.collate,
+        }
+        settings = "".join(f", {name}={value}" for name, value in shown.items() if value)
+        return (
+            f"DataLoader({type(self.dataset).__name__} of {self._size} samples, "
+            f"{len(self)} batches{settings})"
+        )
+
     def _load(self, transform: Callable[[Any], Any] | None, indices: npt.NDArray[np.intp]) -> Any:
         batch = self._gather(indices)
         if transform is None:
@@ -155,37 +176,75 @@ class DataLoader:
 
 
 def default_collate(samples: Sequence[Any]) -> Any:
-    """Stack samples into a batch; samples that are tuples, field by field.
+    """Make a batch of samples, as PyTorch's: arrays stacked, dicts, tuples and lists by parts.
 
     Parameters
     ----------
     samples
-        B samples: arrays or numbers of one shape, or tuples of these.
+        B samples, alike: arrays, tensors or numbers of one shape; strings; or dicts, tuples
+        (named ones too) and lists of these, nested to any depth.
 
     Returns
     -------
-    An array with B rows, or a tuple of such arrays.
+    For arrays and numbers an array with B rows, for tensors a tensor, for strings a list; for a
+    dict, a tuple or a list one of the same kind, whose parts are batches.
 
     Raises
     ------
     ValueError
-        If the samples differ in their shapes or numbers of fields.
+        If the samples differ in their shapes, keys or numbers of parts, or there are none.
+    TypeError
+        If a sample, or a part of it, is something else, such as None.
 
     Examples
     --------
     >>> default_collate([(np.zeros(2), 0), (np.ones(2), 1)])
     (array([[0., 0.],
            [1., 1.]]), array([0, 1]))
+    >>> default_collate([{"x": 1.5, "name": "a"}, {"x": 2.5, "name": "b"}])
+    {'x': array([1.5, 2.5]), 'name': ['a', 'b']}
     """
+    found = listed("default_collate", "samples", samples)
+    return _collated(found, "samples")
+
+
+def _collated(parts: list[Any], where: str) -> Any:
+    """Make a batch of what stands at one place of all samples."""
+    first = parts[0]
+    name, own = type(first).__name__, "pass a collate function of your own"
+    if any(type(part) is not type(first) for part in parts) and not _are_numbers(parts):
+        kinds = ", ".join(sorted({type(part).__name__ for part in parts}))
+        raise TypeError(
+            f"default_collate: the {where} of a batch are of several types, {kinds}; {own}"
+        )
+    if isinstance(first, (str, bytes)):
+        return parts
+    if isinstance(first, Mapping):
+        if any(part.keys() != first.keys() for part in parts):
+            raise ValueError(f"default_collate: the {where} of a batch differ in their keys; {own}")
+        return {key: _collated([p[key] for p in parts], f"{where}[{key!r}]") for key in first}
+    if isinstance(first, (tuple, list)):
+        if any(len(part) != len(first) for part in parts):
+            raise ValueError(f"default_collate: the {where} of a batch differ in length; {own}")
+        columns = zip(*parts, strict=True)
+        batches = [_collated([*c], f"{where}[{i}]") for i, c in enumerate(columns)]
+        kind: Any = type(first)
+        return kind(*batches) if hasattr(first, "_fields") else kind(batches)
     try:
-        if isinstance(samples[0], tuple):
-            return tuple(np.stack(field) for field in zip(*samples, strict=True))
-        return np.stack(samples)
+        batch = stack(parts) if isinstance(first, TensorBase) else np.stack(parts)
     except ValueError as error:
         raise ValueError(
-            f"default_collate: the samples of a batch differ and cannot be stacked ({error}); "
-            "pass a collate function of your own"
+            f"default_collate: the {where} of a batch differ and cannot be stacked ({error}); {own}"
         ) from error
+    if batch.dtype.kind not in "fiub":
+        raise TypeError(
+            f"default_collate: the {where} are of type {name}, which makes no batch; {own}"
+        )
+    return batch
+
+
+def _are_numbers(parts: list[Any]) -> bool:
+    return all(isinstance(part, (int, float, np.generic, np.ndarray)) for part in parts)
 
 
 def _prefetched(load: Callable[[Any], Any], batches: Sequence[Any], depth: int) -> Iterator[Any]:
@@ -218,6 +277,11 @@ def _integer(name: str, value: int, *, least: int) -> int:
 
 
 def _number_of_samples(dataset: Any) -> int:
+    if isinstance(dataset, Mapping) and dataset.keys() != set(range(len(dataset))):
+        raise TypeError(
+            "DataLoader: a dict as a data set must have the keys 0, 1, …, one for each sample; for "
+            "one that holds columns give a tuple of arrays"
+        )
     arrays = (dataset,) if isinstance(dataset, np.ndarray) else dataset
     if isinstance(arrays, tuple):
         if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
@@ -19,6 +19,11 @@ from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.types import Pair
 
 _FIRST = (Conv2d, BatchNorm2d)
+_FORWARD: dict[type[Module], Any] = {
+    kind: kind.forward for kind in (Conv2d, BatchNorm2d, ReLU, MaxPool2d)
+}
+_CALL = Module.__call__
+_M = TypeVar("_M", bound=Module)
 
 
 def apply_in_order(modules: Sequence[Module], input: Any, shortcut: Any = None) -> Any:
@@ -40,7 +45,7 @@ def apply_in_order(modules: Sequence[Module], input: Any, shortcut: Any = None) 
         module = modules[position]
         position += 1
         behind = modules[position : position + 3]
-        if type(module) is Conv2d and behind and _uses_batch(behind[0], input):
+        if _is(module, Conv2d) and behind and _uses_batch(behind[0], input):
             moments = Moments()
             input = module(input, after=After(), moments=moments)
             continue
@@ -53,13 +58,26 @@ def apply_in_order(modules: Sequence[Module], input: Any, shortcut: Any = None) 
     return input if shortcut is None else F.relu(input + shortcut)
 
 
+def _is(module: Module, kind: type[_M]) -> TypeGuard[_M]:
+    """Whether a module is of this class itself, with the `forward` that the class came with.
+
+    One that was replaced, on the module or on the class, is called.
+    """
+    return (
+        type(module) is kind
+        and "forward" not in vars(module)
+        and kind.forward is _FORWARD[kind]
+        and kind.__call__ is _CALL
+    )
+
+
 def _adds(module: Module, told: dict[str, Any], input: Any, shortcut: Any) -> bool:
     """Whether a module, told so much, can compute the sum with a shortcut and the ReLU at once."""
     if not isinstance(input, Tensor) or not isinstance(shortcut, Tensor):
         return False
     if told.get("after", After()) != After():
         return False
-    if type(module) is Conv2d:
+    if _is(module, Conv2d):
         return told.get("norm") is not None  # in evaluation
     if not isinstance(module, BatchNorm2d) or not _uses_batch(module, input):
         return False
@@ -73,7 +91,7 @@ def _adds(module: Module, told: dict[str, Any], input: Any, shortcut: Any) -> bo
 def _uses_batch(module: Module, input: Any) -> bool:
     """Whether a module will normalise images like the input by the batch's own statistics."""
     is_images = getattr(input, "ndim", 0) == 4 and input.dtype.kind == "f"
-    return is_images and type(module) is BatchNorm2d and module.uses_batch
+    return is_images and _is(module, BatchNorm2d) and module.uses_batch
 
 
 def _behind(
@@ -81,7 +99,7 @@ def _behind(
 ) -> tuple[dict[str, Any], int]:
     """Return what a module is told to compute at once, and how many of those behind that is."""
     kind = type(module)
-    if kind not in _FIRST or getattr(input, "ndim", 0) != 4:
+    if kind not in _FIRST or not _is(module, kind) or getattr(input, "ndim", 0) != 4:
         return {}, 0
     norm, relu, taken = None, None, 0
     if kind is BatchNorm2d:
@@ -89,7 +107,7 @@ def _behind(
             return {}, 0
     elif isinstance(module, Conv2d) and behind and _folds(module, behind[0], input):
         norm, taken = behind[0], 1
-    if taken < len(behind) and type(behind[taken]) is ReLU:
+    if taken < len(behind) and _is(behind[taken], ReLU):
         relu = path_of(behind[taken])
         taken += 1
     after = After(relu)
@@ -106,7 +124,7 @@ def _behind(
 
 def _block(pool: Module) -> Pair | None:
     """Return the windows' size of a max-pool whose windows lie side by side, without padding."""
-    if type(pool) is not MaxPool2d or pool.return_indices or pool.ceil_mode:
+    if not _is(pool, MaxPool2d) or pool.return_indices or pool.ceil_mode:
         return None
     settings = pool.kernel_size, pool.stride, pool.padding, pool.dilation
     try:
@@ -120,7 +138,7 @@ def _block(pool: Module) -> Pair | None:
 
 def _folds(conv: Conv2d, norm: Module, input: Any) -> bool:
     """Whether a module is a normalisation by constants that can be folded into a convolution."""
-    if type(norm) is not BatchNorm2d or norm.training or mode.recording:
+    if not _is(norm, BatchNorm2d) or norm.training or mode.recording:
         return False
     mean = norm.running_mean
     return (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
@@ -219,6 +219,35 @@ def sizes_of(function: str, sizes: tuple[Any, ...]) -> Shape:
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 """What a loss makes of the losses of its elements: `ops.loss.reduce_loss` does it."""
+
+
+def listed(function: str, what: str, values: Any, kind: type | None = None) -> list[Any]:
+    """Make an iterable a list, once: an iterator would be used up by the first look at it.
+
+    Raises
+    ------
+    TypeError
+        If it is no iterable, has no order, or holds something else than `kind`.
+    ValueError
+        If it is empty.
+
+    >>> listed("stack", "tensors", iter("ab"))
+    ['a', 'b']
+    """
+    if isinstance(values, (set, frozenset)):
+        raise TypeError(f"{function}: {what} expects a list: a set has no order")
+    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{function}: {what} expects a list, got {type(values).__name__}")
+    found = list(values)
+    if not found:
+        raise ValueError(f"{function}: got no {what} (an iterator that was used up?)")
+    if kind is not None:
+        for value in found:
+            if not isinstance(value, kind):
+                raise TypeError(
+                    f"{function}: {what} expects {kind.__name__}s, got {type(value).__name__}"
+                )
+    return found
 
 
 def check_reduction(function: str, reduction: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of
+from tinygrad_cnn.ops.arguments import axis_of, listed, numpy_words, shape_of
 from tinygrad_cnn.ops.index import Key, Slice
 from tinygrad_cnn.ops.shape import pieces
 from tinygrad_cnn.types import Operand
@@ -53,10 +53,8 @@ def concatenate(tensors: Iterable[Operand], dim: int = 0) -> Any:
     >>> concatenate([np.zeros((2, 3)), np.ones((1, 3))]).shape
     (3, 3)
     """
-    xs = tuple(tensors)
+    xs = listed("concatenate", "tensors", tensors)
     shapes = [shape_of("concatenate", x) for x in xs]
-    if not shapes:
-        raise ValueError("concatenate: expects at least one tensor, got none")
     index = axis_of("concatenate", len(shapes[0]), dim)
     for shape in shapes:
         if len(shape) != len(shapes[0]) or any(
@@ -104,10 +102,8 @@ def stack(tensors: Iterable[Operand], dim: int = 0) -> Any:
     >>> stack([np.zeros(3), np.ones(3)], dim=1).shape
     (3, 2)
     """
-    xs = tuple(tensors)
+    xs = listed("stack", "tensors", tensors)
     shapes = [shape_of("stack", x) for x in xs]
-    if not shapes:
-        raise ValueError("stack: expects at least one tensor, got none")
     for shape in shapes:
         if shape != shapes[0]:
             raise ValueError(f"stack: expects equal shapes, got {shapes[0]} and {shape}")

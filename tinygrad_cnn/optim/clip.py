@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.inplace import changed
+from tinygrad_cnn.ops.arguments import listed
 from tinygrad_cnn.tensor import Tensor
 
 _BLOCK = 1 << 14
@@ -92,7 +93,7 @@ def get_total_norm(
     >>> get_total_norm([Tensor([3.0]), Tensor([4.0])])
     5.0
     """
-    given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    given = _tensors("get_total_norm", "tensors", tensors)
     total = _total_norm("get_total_norm", [t._data for t in given], norm_type)
     if error_if_nonfinite and not math.isfinite(total):
         raise ValueError(f"get_total_norm: the norm is {total}")
@@ -154,10 +155,13 @@ def clip_grad_value_(
 
 
 def _gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[Array]:
-    tensors = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    if not tensors:
-        raise ValueError(f"{name}: got no parameters (an iterator that was used up?)")
-    return [p._grad._data for p in tensors if p._grad is not None]
+    tensors = _tensors(name, "parameters", parameters)
+    # Each once, though a list names it twice: it must not be shortened twice.
+    return [p._grad._data for p in dict.fromkeys(tensors) if p._grad is not None]
+
+
+def _tensors(name: str, what: str, tensors: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else listed(name, what, tensors, Tensor)
 
 
 def _shorten(gradients: list[Array], max_norm: float, total: float) -> None:

@@ -18,6 +18,7 @@ from tinygrad_cnn.autograd import enable_grad
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.ops.arguments import listed
 from tinygrad_cnn.optim.slot import Slot, laid_out
 from tinygrad_cnn.tensor import Tensor, as_tensor
 
@@ -93,9 +94,7 @@ class Optimizer:
         self._scratch: dict[np.dtype[Any], list[Array]] = {}
         if isinstance(params, Tensor):
             raise TypeError(f"{self._name}: expected several parameters, got a single tensor")
-        given: list[Any] = list(params)
-        if not given:
-            raise ValueError(f"{self._name}: got no parameters (an iterator that was used up?)")
+        given = listed(self._name, "parameters", params)
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
@@ -124,9 +123,9 @@ class Optimizer:
                 f"got {sorted(param_group)}"
             )
         self._check_words(options.keys() - self.defaults.keys())
-        params = [params] if isinstance(params, Tensor) else list(params)
-        if not params:
-            raise ValueError(f"{self._name}: got no parameters (an iterator that was used up?)")
+        if isinstance(params, Tensor):
+            params = [params]
+        params = listed(self._name, "parameters", params)
         named = all(isinstance(p, tuple) and len(p) == 2 for p in params)
         if named:
             options["param_names"] = [name for name, _ in params]
@@ -154,7 +153,8 @@ class Optimizer:
 
     def _check_parameter(self, index: int, p: Any) -> None:
         if not isinstance(p, Tensor):
-            raise TypeError(f"{self._name}: expected tensors, got {type(p).__name__}")
+            more = ": give its parameters(), one list for all layers" * hasattr(p, "parameters")
+            raise TypeError(f"{self._name}: expected tensors, got {type(p).__name__}{more}")
         if not p.is_leaf:
             raise ValueError(
                 f"{self._name}: {_label(index, p)} was computed from other tensors; only leaves "
@@ -171,8 +171,11 @@ class Optimizer:
     def _check_options(self, options: dict[str, Any]) -> None:
         """Raise a ValueError if an option is out of range."""
         for name in ("lr", "weight_decay", "eps", "momentum"):
-            if name in options and not options[name] >= 0:
-                raise ValueError(f"{self._name}: {name} expects at least 0, got {options[name]}")
+            value = options.get(name, 0.0)
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.generic, Tensor)):
+                raise TypeError(f"{self._name}: {name} expects a number, got {value!r}")
+            if not 0 <= float(value) < np.inf:
+                raise ValueError(f"{self._name}: {name} expects at least 0, got {value}")
 
     def _check_betas(self, options: dict[str, Any]) -> None:
         """Raise a ValueError if the two rates of averaging are out of range."""

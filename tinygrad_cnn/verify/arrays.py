@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.numeric.probe import Tolerance
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
@@ -84,9 +85,10 @@ def check_backward(
     subject = ArraysSubject(forward, backward, points, wanted)
     for result in skipped:
         result.input = subject.names[result.position]
-    results = check_subject(subject, Options(Tolerance(eps, atol, rtol), max_elements, seed))
-    if reference is not None:
-        results.insert(0, _compare_forward(name, forward, reference, points))
+    with left_alone(forward, backward, reference):
+        results = check_subject(subject, Options(Tolerance(eps, atol, rtol), max_elements, seed))
+        if reference is not None:
+            results.insert(0, _compare_forward(name, forward, reference, points))
     report = Report(f"check_backward of {name}", results + skipped, overlapping(inputs), seed)
     if raise_exception:
         report.raise_if_wrong()

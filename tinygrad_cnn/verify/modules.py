@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad, record_source
 from tinygrad_cnn.nn import Module
+from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify.core import Options
@@ -41,7 +42,7 @@ def check_module(
     Parameters
     ----------
     module
-        Called as ``module(*inputs)``; its parameters, buffers and mode are the same afterwards.
+        Called as ``module(*inputs)``; it, and the default generator, are the same afterwards.
     inputs
         Tensors and arrays; floating-point ones are differentiated.
     modes
@@ -68,7 +69,7 @@ def check_module(
     for mode in modes:
         if mode not in ("train", "eval"):
             raise ValueError(f"check_module: modes are 'train' and 'eval', got {mode!r}")
-        with _in_float64(module, mode == "train"):
+        with left_alone(module), _in_float64(module, mode == "train"):
             found = _check_mode(module, inputs, options)
         for result in found:
             result.op += f" [{mode}]" if len(modes) > 1 else ""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.autograd import enable_grad
-from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn import Module, Parameter
+from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.random import default_generator
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.viz.collect import graph
 from tinygrad_cnn.viz.leaves import parameters_of
@@ -160,7 +158,7 @@ def summary(
     parameters = dict(parameters_of(model))
     if dtype is None:
         dtype = next((p.dtype for p in parameters.values()), np.float32)
-    with _left_alone(model), enable_grad():
+    with left_alone(model), enable_grad():
         model.train(training)
         x = Tensor(np.zeros(shape, dtype), name="input")
         x.requires_grad = x.dtype.kind == "f"  # so that operations before any parameter are seen
@@ -219,33 +217,3 @@ def _rows(model: Module, recorded: Graph, parameters: dict[str, Parameter]) -> I
                 shapes[around] = node.shape
     for path, kind in types.items():
         yield SummaryRow(path, kind, shapes.get(path), sizes[path], costs[path], memory[path])
-
-
-@contextmanager
-def _left_alone(model: Module) -> Iterator[None]:
-    """Put everything that a call may change back at the end: the same objects as before.
-
-    Arrays that may be written to (buffers) are replaced by copies for the time, so that the
-    originals are not touched and no pending backward pass takes notice.
-    """
-    before = [(module, dict(vars(module))) for module in model.modules()]
-    values = {id(v): v for _, attributes in before for v in attributes.values()}.values()
-    tensors = [v for v in values if isinstance(v, TensorBase)]
-    arrays = [(t, t._data) for t in tensors if not isinstance(t, Parameter)]
-    generators = [v for v in values if isinstance(v, np.random.Generator)]
-    states = [(g, g.bit_generator.state) for g in [*generators, default_generator()]]
-    scope = mode.scope, mode.module
-    for tensor, array in arrays:
-        tensor._data = array.copy()
-    mode.scope, mode.module = "", None
-    try:
-        yield
-    finally:
-        mode.scope, mode.module = scope
-        for module, attributes in before:
-            vars(module).clear()
-            vars(module).update(attributes)
-        for tensor, array in arrays:
-            tensor._data = array
-        for generator, state in states:
-            generator.bit_generator.state = state
