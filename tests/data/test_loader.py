@@ -349,7 +349,7 @@ def test_tensors_are_collated_to_a_tensor_with_its_graph():
         ([[1, 2], [1]], ValueError, "differ in length"),
         ([(1, "a"), (1, 2)], TypeError, r"samples\[1\] of a batch are of several types, int, str"),
         ([], ValueError, "got no samples"),
-        ({1, 2}, TypeError, "a set has no order"),
+        ({1, 2}, TypeError, "expected a list of samples, got set"),
     ],
 )
 def test_what_makes_no_batch_is_refused(samples, error, message):

@@ -13,9 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.data.images import ImageDataset
-from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.ops.arguments import listed
-from tinygrad_cnn.ops.join import stack
 from tinygrad_cnn.random import default_generator
 
 __all__ = ["DataLoader", "SizedIndexable", "Transform", "default_collate"]
@@ -204,8 +201,13 @@ def default_collate(samples: Sequence[Any]) -> Any:
     >>> default_collate([{"x": 1.5, "name": "a"}, {"x": 2.5, "name": "b"}])
     {'x': array([1.5, 2.5]), 'name': ['a', 'b']}
     """
-    found = listed("default_collate", "samples", samples)
-    return _collated(found, "samples")
+    if not isinstance(samples, Sequence):
+        raise TypeError(
+            f"default_collate: expected a list of samples, got {type(samples).__name__}"
+        )
+    if not samples:
+        raise ValueError("default_collate: got no samples")
+    return _collated(list(samples), "samples")
 
 
 def _collated(parts: list[Any], where: str) -> Any:
@@ -231,7 +233,7 @@ def _collated(parts: list[Any], where: str) -> Any:
         kind: Any = type(first)
         return kind(*batches) if hasattr(first, "_fields") else kind(batches)
     try:
-        batch = stack(parts) if isinstance(first, TensorBase) else np.stack(parts)
+        batch = np.stack(parts)  # which records, where the samples are tensors
     except ValueError as error:
         raise ValueError(
             f"default_collate: the {where} of a batch differ and cannot be stacked ({error}); {own}"
