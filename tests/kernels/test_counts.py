@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn.functional as F
-from tests.kernels.conv.test_conv import forget_plans
+from tests.kernels.conv import calls as conv
 from tinygrad_cnn import models, tensor
-from tinygrad_cnn.kernels.conv import convolution as conv
-from tinygrad_cnn.kernels.conv import windows, winograd
+from tinygrad_cnn.kernels.conv import convolution, windows
 from tinygrad_cnn.kernels.norm import batch_norm as norm
 from tinygrad_cnn.kernels.pointwise import activation, elementwise
 from tinygrad_cnn.kernels.pool import max_pool
 from tinygrad_cnn.kernels.pool import taps as tap_kernels
 from tinygrad_cnn.kernels.pool import windows as pool
 from tinygrad_cnn.kernels.reduce import moments
+from tinygrad_cnn.kernels.runtime import plans, tuning
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.ops import conv as conv_ops
 
@@ -78,7 +78,7 @@ def test_a_convolution_allocates_its_result_and_a_tile(name):
     columns = G.nbytes // 64 * 32 * 9
     assert held <= result + SMALL_CHANGE
     # the weight gradient adds up a matrix for each cut of a tile
-    assert peak - result <= 3 * windows._TILE_BYTES + SMALL_CHANGE < columns // 5
+    assert peak - result <= 3 * tuning.TILE_BYTES + SMALL_CHANGE < columns // 5
 
 
 ELEMENTWISE = {
@@ -123,7 +123,7 @@ def test_batch_norm_allocates_its_result_and_blocks():
 @pytest.fixture
 def products(monkeypatch):
     """Count the products that are asked for, a stack of them as one."""
-    forget_plans()  # calls that were listed before are not counted
+    plans.clear()  # calls that were listed before are not counted
     calls = []
     matmul = np.matmul
 
@@ -133,7 +133,7 @@ def products(monkeypatch):
 
     monkeypatch.setattr(np, "matmul", counting)
     yield calls
-    forget_plans()
+    plans.clear()
 
 
 def tiles_for(images, most):
@@ -154,7 +154,7 @@ def test_a_convolution_asks_blas_once_a_tile(products):
     products.clear()
     large = images(64, 32, 52, 52)
     conv.conv2d(large, W, None, (2, 2), NO_PADDING, ONE, 1)
-    tile_values = 2 * windows._TILE_BYTES // 4
+    tile_values = 2 * tuning.TILE_BYTES // 4
     tiles = tiles_for(64, tile_values / (25 * 25 * (9 * 32 + 64)))
     assert len(products) == tiles > 1
 
@@ -162,7 +162,7 @@ def test_a_convolution_asks_blas_once_a_tile(products):
 def test_minimal_filtering_asks_blas_three_times_a_tile_and_for_the_weights(products):
     conv.conv2d(X, W, None, ONE, NO_PADDING, ONE, 1)
     # Six rows of 26 positions, inputs and products, stand for four rows of outputs.
-    tile_values = winograd._TILE_BYTES // 4
+    tile_values = tuning.WINOGRAD_TILE_BYTES // 4
     tiles = tiles_for(64, tile_values // (6 * 26 * (32 + 64)) / 6)
     assert len(products) == 1 + 3 * tiles > 4
     products.clear()
@@ -191,8 +191,8 @@ def test_a_geometry_is_worked_out_once():
         pool._taps,
         pool._along,
         pool._output_size,
-        windows.plan_for,
-        conv.conv2d_geometry,
+        windows.matrix_plan,
+        convolution._plan,
     )
     before = [cache.cache_info().misses for cache in caches]
     run()

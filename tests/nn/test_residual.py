@@ -7,9 +7,9 @@ import pytest
 
 import tinygrad_cnn
 import tinygrad_cnn.functional as F
+from tests.kernels.conv.calls import conv2d
 from tinygrad_cnn import nn, tensor
 from tinygrad_cnn.graph import nodes_below
-from tinygrad_cnn.kernels.conv.convolution import conv2d
 from tinygrad_cnn.nn.fused import apply_in_order
 from tinygrad_cnn.verify import check_graph
 

@@ -10,6 +10,7 @@ import numpy as np
 import tinygrad_cnn.functional as F
 from tests.kernels import conv_oracle as loops
 from tests.samples.base import Array, ErrorSample, Sample
+from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.ops.conv import Conv2d, Conv2dWeight, ConvTranspose2d
 
 _rng = np.random.default_rng(11)
@@ -99,6 +100,7 @@ def _transpose(note: str, y: Array, w: Array, b: Array | None = None, **settings
 
 
 _WINDOWS = ((2, 1), ((1, 0), (0, 1)), (1, 2), 1)
+_WINDOW = Window((2, 2), *_WINDOWS[:3])
 
 SAMPLES = [
     _conv("plain", _normal(2, 3, 5, 6), _normal(4, 3, 3, 3)),
@@ -144,14 +146,14 @@ SAMPLES = [
     ),
     Sample(
         ConvTranspose2d,
-        ConvTranspose2d((3, 6, 5), *_WINDOWS),
+        ConvTranspose2d((3, 6, 5), _WINDOW, 1),
         (_normal(2, 4, 3, 4), _normal(4, 3, 2, 2)),
         lambda y, w: loops.conv2d_input_gradient(y, w, (2, 3, 6, 5), *_WINDOWS),
         "asymmetric",
     ),
     Sample(
         Conv2dWeight,
-        Conv2dWeight((4, 3, 2, 2), *_WINDOWS),
+        Conv2dWeight((4, 3, 2, 2), _WINDOW, 1),
         (_normal(2, 3, 6, 5), _normal(2, 4, 3, 4)),
         lambda x, y: loops.conv2d_weight_gradient(x, y, (4, 3, 2, 2), *_WINDOWS),
         "asymmetric",

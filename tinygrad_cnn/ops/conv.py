@@ -18,6 +18,7 @@ import numpy as np
 
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.conv import convolution as kernels
+from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import pair, single
 from tinygrad_cnn.ops.elementwise import add
@@ -31,24 +32,17 @@ __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 
 
-class _Windows(Op):
-    """What the three share: how windows lie over the image."""
+class _Convolution(Op):
+    """What the three share: how windows lie over the input, and in how many groups channels are."""
 
-    __slots__ = ("dilation", "groups", "padding", "stride")
+    __slots__ = ("groups", "window")
 
-    def __init__(self, stride: Pair, padding: Pads, dilation: Pair, groups: int) -> None:
-        self.stride = stride
-        self.padding = padding
-        self.dilation = dilation
+    def __init__(self, window: Window, groups: int) -> None:
+        self.window = window
         self.groups = groups
 
-    @property
-    def windows(self) -> tuple[Pair, Pads, Pair, int]:
-        """The arguments of the kernels."""
-        return self.stride, self.padding, self.dilation, self.groups
 
-
-class Conv2d(_Windows):
+class Conv2d(_Convolution):
     """y = conv2d(x, w) + b."""
 
     __slots__ = ()
@@ -57,76 +51,62 @@ class Conv2d(_Windows):
 
     def forward(self, x: Any, w: Any, b: Any) -> Any:
         x, w, b = same_dtype(x, w, b)
-        return kernels.conv2d(x, w, b, self.stride, self.padding, self.dilation, self.groups)
+        return kernels.convolve(x, w, b, self.window, self.groups)
 
     def backward(self, g: Any, out: Any, x: Any, w: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
-        windows = self.windows
+        settings = self.window, self.groups
         if needs[1] and type(g) is np.ndarray:  # nothing is recorded: threads start once for all
             g, x, filters = same_dtype(g, x, w if needs[0] else None)
-            return kernels.conv2d_gradients(g, x, filters, w.shape, *windows, bias=needs[2])
+            return kernels.gradients(g, x, filters, w.shape, *settings, bias=needs[2])
         return (
-            ConvTranspose2d(x.shape[1:], *windows)(g, w) if needs[0] else None,
-            Conv2dWeight(w.shape, *windows)(x, g) if needs[1] else None,
+            ConvTranspose2d(x.shape[1:], *settings)(g, w) if needs[0] else None,
+            Conv2dWeight(w.shape, *settings)(x, g) if needs[1] else None,
             sum_over(g, (0, 2, 3)) if needs[2] else None,
         )
 
 
-class ConvTranspose2d(_Windows):
+class ConvTranspose2d(_Convolution):
     """x = the adjoint of conv2d in its input, applied to y: the input gradient of conv2d."""
 
     __slots__ = ("image_shape",)
     saves = {"y": ("w",), "w": ("y",)}
 
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        stride: Pair,
-        padding: Pads,
-        dilation: Pair,
-        groups: int,
-    ) -> None:
-        super().__init__(stride, padding, dilation, groups)
+    def __init__(self, image_shape: tuple[int, ...], window: Window, groups: int) -> None:
+        super().__init__(window, groups)
         self.image_shape = image_shape  # (C, H, W) of the result
 
     def forward(self, y: Any, w: Any) -> Any:
         y, w = same_dtype(y, w)
         shape = (len(y), *self.image_shape)
-        return kernels.conv2d_input_gradient(y, w, shape, *self.windows)
+        return kernels.input_gradient(y, w, shape, self.window, self.groups)
 
     def backward(self, g: Any, out: Any, y: Any, w: Any, *, needs: Any) -> tuple[Any, ...]:
-        windows = self.windows
+        settings = self.window, self.groups
         return (
-            Conv2d(*windows)(g, w, None) if needs[0] else None,
-            Conv2dWeight(w.shape, *windows)(g, y) if needs[1] else None,
+            Conv2d(*settings)(g, w, None) if needs[0] else None,
+            Conv2dWeight(w.shape, *settings)(g, y) if needs[1] else None,
         )
 
 
-class Conv2dWeight(_Windows):
+class Conv2dWeight(_Convolution):
     """w = the adjoint of conv2d in its weight, applied to y: the weight gradient of conv2d."""
 
     __slots__ = ("weight_shape",)
     saves = {"x": ("y",), "y": ("x",)}
 
-    def __init__(
-        self,
-        weight_shape: tuple[int, int, int, int],
-        stride: Pair,
-        padding: Pads,
-        dilation: Pair,
-        groups: int,
-    ) -> None:
-        super().__init__(stride, padding, dilation, groups)
+    def __init__(self, weight_shape: tuple[int, ...], window: Window, groups: int) -> None:
+        super().__init__(window, groups)
         self.weight_shape = weight_shape
 
     def forward(self, x: Any, y: Any) -> Any:
         x, y = same_dtype(x, y)
-        return kernels.conv2d_weight_gradient(x, y, self.weight_shape, *self.windows)
+        return kernels.weight_gradient(x, y, self.weight_shape, self.window, self.groups)
 
     def backward(self, g: Any, out: Any, x: Any, y: Any, *, needs: Any) -> tuple[Any, ...]:
-        windows = self.windows
+        settings = self.window, self.groups
         return (
-            ConvTranspose2d(x.shape[1:], *windows)(y, g) if needs[0] else None,
-            Conv2d(*windows)(x, g, None) if needs[1] else None,
+            ConvTranspose2d(x.shape[1:], *settings)(y, g) if needs[0] else None,
+            Conv2d(*settings)(x, g, None) if needs[1] else None,
         )
 
 
@@ -229,7 +209,7 @@ def checked_conv2d(
                 f"conv2d: a window of {extent} pixels does not fit the padded input's {size} "
                 f"(input {image}, weight {weight})"
             )
-    return Conv2d(steps, pads, taps, groups)
+    return Conv2d(Window((weight[2], weight[3]), steps, pads, taps), groups)
 
 
 def conv1d(
@@ -346,7 +326,8 @@ def conv_transpose2d(
     if bias is not None and tuple(bias.shape) != (O,):
         raise ValueError(f"{name}: bias expects shape ({O},), got {tuple(bias.shape)}")
     both_sides = ((pads[0], pads[0]), (pads[1], pads[1]))
-    op = ConvTranspose2d((O, sizes[0], sizes[1]), steps, both_sides, taps, groups)
+    window = Window((weight.shape[2], weight.shape[3]), steps, both_sides, taps)
+    op = ConvTranspose2d((O, sizes[0], sizes[1]), window, groups)
     y = op(input, weight)
     return y if bias is None else add(y, reshape(bias, 1, O, 1, 1))
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.conv import convolution as kernels
-from tinygrad_cnn.kernels.fused.pooled_conv import conv2d_max_pool2d
 from tinygrad_cnn.kernels.fused.pooled_norm import normalize_max_pool2d
 from tinygrad_cnn.kernels.norm import batch_norm as norm_kernels
+from tinygrad_cnn.kernels.pool.max_pool import pool_and_rectify
 from tinygrad_cnn.kernels.reduce.moments import Moments, batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import Relu
@@ -121,8 +121,8 @@ def _planned(
     after: After,
 ) -> _Plan:
     op = checked_conv2d(image, weight, steps, pads, taps, groups)
-    (N, OH, OW, out_channels), _ = kernels.conv2d_geometry(image, weight, *op.windows[:3])
-    return _plan(op, scope, (N, out_channels, OH, OW), dtype, after)
+    shape = image[0], weight[0], *op.window.out_size(image[2:])
+    return _plan(op, scope, shape, dtype, after)
 
 
 def conv2d_then(
@@ -299,6 +299,10 @@ def _convolve(
     """Return the result of all steps, and the pool's taps if they are wanted."""
     op = plan.steps[0].op
     assert isinstance(op, Conv2d)
+    settings = op.window, op.groups
     if plan.pool is None:
-        return kernels.conv2d(x, w, b, *op.windows, plan.relu, moments, addend), None
-    return conv2d_max_pool2d(x, w, b, *op.windows, plan.pool.kernel_size, plan.relu, taps)
+        return kernels.convolve(x, w, b, *settings, plan.relu, moments, addend), None
+    block = plan.pool.kernel_size
+    if not taps:
+        return kernels.convolve_and_pool(x, w, b, *settings, block, plan.relu), None
+    return pool_and_rectify(kernels.convolve(x, w, b, *settings), block, plan.relu, taps)

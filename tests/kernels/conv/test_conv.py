@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
-from tinygrad_cnn.kernels.conv import convolution as conv
-from tinygrad_cnn.kernels.conv import jobs, layouts, windows, winograd
-from tinygrad_cnn.kernels.conv.convolution import (
+from tests.kernels.conv.calls import (
     conv2d,
     conv2d_gradients,
     conv2d_input_gradient,
     conv2d_weight_gradient,
 )
+from tinygrad_cnn.kernels.conv import jobs, windows
 from tinygrad_cnn.kernels.reduce.sums import sum_over
+from tinygrad_cnn.kernels.runtime import plans, tuning
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 
@@ -31,17 +31,15 @@ def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
     """Let even a small convolution be cut into tiles and threads."""
     before = get_num_threads()
     set_num_threads(threads)
-    forget_plans()
+    plans.clear()
     try:
-        with (
-            mock.patch.object(windows, "_TILE_BYTES", tile_bytes),
-            mock.patch.object(winograd, "_TILE_BYTES", tile_bytes),
-            mock.patch.object(jobs, "_GRAIN", 1),
+        with mock.patch.multiple(
+            tuning, TILE_BYTES=tile_bytes, WINOGRAD_TILE_BYTES=tile_bytes, JOB_GRAIN=1
         ):
             yield
     finally:
         set_num_threads(before)
-        forget_plans()
+        plans.clear()
 
 
 def cut_or_whole(threads: int, tile_bytes: int | None) -> AbstractContextManager[None]:
@@ -49,18 +47,11 @@ def cut_or_whole(threads: int, tile_bytes: int | None) -> AbstractContextManager
     return cut_small(threads, tile_bytes) if tile_bytes else nullcontext()
 
 
-def forget_plans() -> None:
-    """Forget what was made for the settings of before."""
-    windows.plan_for.cache_clear()
-    winograd.quicker_plan.cache_clear()
-    conv._single.cache_clear()
-
-
 def test_a_small_convolution_is_one_tile_unless_it_is_cut(monkeypatch):
     tiles = []
-    columns = windows.Gatherer.columns
+    rows = windows.Gatherer.rows
     monkeypatch.setattr(
-        windows.Gatherer, "columns", lambda self, tile: tiles.append(tile) or columns(self, tile)
+        windows.Gatherer, "rows", lambda self, tile: tiles.append(tile) or rows(self, tile)
     )
     x, w = np.ones((2, 1, 8, 8)), np.ones((3, 1, 3, 3))
     arguments = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
@@ -153,20 +144,14 @@ SAMPLES = {
 def layout_number(number: int) -> Iterator[None]:
     """Let convolutions use that one of their possible layouts instead of the cheapest."""
 
-    def choose(*geometry, by_window):
-        possible = layouts.possible_layouts(*geometry)
-        if by_window:
-            possible = [layout for layout in possible if layout.span == 1 and not layout.by_row]
+    def choose(*problem):
+        possible = windows.possible_matrices(*problem)
         return possible[number % len(possible)]
 
-    before = windows.choose_layout
-    windows.choose_layout = choose
-    forget_plans()
-    try:
+    plans.clear()
+    with mock.patch.object(windows, "choose_matrix", choose):
         yield
-    finally:
-        windows.choose_layout = before
-        forget_plans()
+    plans.clear()
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
@@ -209,8 +194,8 @@ def test_gradients_are_computed_in_one_go(monkeypatch):
     goes = []
     monkeypatch.setattr(
         jobs,
-        "parallel_prepared",
-        lambda prepare, n, grain: goes.append(n) or prepare(0, n)(),
+        "parallel",
+        lambda work, n, grain: goes.append(n) or work(0, n),
     )
     problem = (8, 4, 6, 6), (8, 4, 3, 3), ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
     x, w, _, g = arrays(*problem, np.float32)
@@ -238,7 +223,7 @@ MANY_LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", range(-4, 4))
+@pytest.mark.parametrize("layout", range(-5, 5))
 @pytest.mark.parametrize("tile_bytes", [1 << 21, 4000, 300, None])
 @pytest.mark.parametrize("sample", MANY_LAYOUTS)
 def test_every_layout_equals_the_loops(sample, tile_bytes, layout):
@@ -371,7 +356,7 @@ def test_memory_stays_near_the_result(kernel):
     x, w, bias, g = arrays(x_shape, w_shape, arguments, np.float32)
     x, g = channels_last(x), channels_last(g)
     out_bytes = x.nbytes
-    tiles = 3 * windows._TILE_BYTES
+    tiles = 3 * tuning.TILE_BYTES
     for call, result_bytes, a_thread in (
         (lambda: conv2d(x, w, bias, *arguments), out_bytes, tiles),
         (lambda: conv2d_input_gradient(g, w, x_shape, *arguments), out_bytes, tiles),

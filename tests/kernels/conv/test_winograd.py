@@ -13,17 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
-from tests.kernels.conv.test_conv import LAYOUTS, arrays, channels_last, cut_small
-from tests.kernels.fused.test_pooled_conv import in_the_tile, one_by_one
-from tinygrad_cnn.kernels.conv import winograd, winograd_conv
-from tinygrad_cnn.kernels.conv.convolution import (
+from tests.kernels.conv.calls import (
     conv2d,
     conv2d_gradients,
     conv2d_input_gradient,
+    conv2d_pooled,
     conv2d_weight_gradient,
 )
-from tinygrad_cnn.kernels.conv.layouts import Window
-from tinygrad_cnn.kernels.fused import pooled_conv
+from tests.kernels.conv.test_conv import LAYOUTS, arrays, channels_last, cut_small
+from tests.kernels.conv.test_pooled import one_by_one
+from tinygrad_cnn.kernels.conv import winograd, winograd_conv
+from tinygrad_cnn.kernels.conv.tiles import Geometry
+from tinygrad_cnn.kernels.runtime import plans, tuning
+from tinygrad_cnn.kernels.runtime.window import Window
 
 ONE = (1, 1)
 SAME = (ONE, (ONE, ONE), ONE, 1)
@@ -35,7 +37,7 @@ def always(threads: int = 1, tile_bytes: int = 1 << 22) -> Iterator[mock.Mock]:
     tiles = mock.Mock(side_effect=winograd_conv._transformation)
     with (
         cut_small(threads, tile_bytes),
-        mock.patch.object(winograd, "_START", -np.inf),
+        mock.patch.object(tuning, "WINOGRAD_START", -np.inf),
         mock.patch.object(winograd_conv, "_transformation", tiles),
     ):
         yield tiles
@@ -140,21 +142,12 @@ def test_pooled_in_the_tile(problem, block, relu, threads, tile_bytes):
     if size[0] < block[0] or size[1] < block[1]:
         return
     x, w, bias, _ = arrays(x_shape, w_shape, arguments)
-    expected, _ = one_by_one(x, w, bias, arguments, block, relu)
+    expected = one_by_one(x, w, bias, arguments, block, relu)
     with always(threads, tile_bytes) as tiles:
-        out, chosen = in_the_tile(x, w, bias, arguments, block, relu)
-        late, _ = in_the_tile(x, w, bias, arguments, block, relu, taps=False)
+        out = conv2d_pooled(x, w, bias, *arguments, block, relu)
         # Four outputs of three taps are two blocks of two rows; three of four taps are none.
         assert tiles.called == ((7 - w_shape[2]) % block[0] == 0)
-    # Rounding decides between outputs that are equal, so taps are checked by the value there.
-    y = conv_oracle.conv2d(x, w, bias, *arguments)
-    N, out_channels, PH, PW = expected.shape
-    blocks = y[:, :, : PH * block[0], : PW * block[1]]
-    blocks = blocks.reshape(N, out_channels, PH, block[0], PW, block[1]).swapaxes(3, 4)
-    values = blocks.reshape(*expected.shape, -1)
-    at_taps = np.take_along_axis(values, chosen[..., None].astype(int), -1)[..., 0]
-    for result in (out, late, np.maximum(at_taps, 0) if relu else at_taps):
-        np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(out, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_many_weights_are_multiplied_in_few_products():
@@ -163,10 +156,10 @@ def test_many_weights_are_multiplied_in_few_products():
     with always() as tiles:
         results = conv2d(x, w, bias, *SAME), conv2d_weight_gradient(x, g, w.shape, *SAME)
         assert tiles.called
-    with mock.patch.object(winograd, "_START", np.inf):
-        winograd.quicker_plan.cache_clear()
+    with mock.patch.object(tuning, "WINOGRAD_START", np.inf):
+        plans.clear()
         expected = conv2d(x, w, bias, *SAME), conv2d_weight_gradient(x, g, w.shape, *SAME)
-    winograd.quicker_plan.cache_clear()
+    plans.clear()
     for result, direct in zip(results, expected, strict=True):
         np.testing.assert_allclose(result, direct, rtol=1e-9, atol=1e-9)
 
@@ -178,7 +171,7 @@ def test_rounding_errors_are_a_few_times_those_of_direct_sums(taps):
     single = [a.astype(np.float32) for a in (x, w, g)]
     errors = []
     for start in (np.inf, -np.inf):
-        with cut_small(1, 1 << 22), mock.patch.object(winograd, "_START", start):
+        with cut_small(1, 1 << 22), mock.patch.object(tuning, "WINOGRAD_START", start):
             exact, rounded = (
                 (
                     conv2d(x, w, None, *problem[2]),
@@ -204,16 +197,16 @@ def test_nan_and_infinity_reach_every_window_they_are_in_and_no_other_image():
         assert np.isfinite(y[1, :, :, [0, 1, 2, 3, 7, 8, 9, 10, 11]]).all()
 
 
-def plan_of(x_shape=(64, 32, 32, 32), out_channels=32, sums=True, dtype=np.float32, **changes):
+def plan_of(x_shape=(64, 32, 32, 32), out_channels=32, sums=False, dtype=np.float32, **changes):
     """Ask for the plan of a 3×3 convolution with padding 1, but for what is changed."""
-    window = Window((3, 3), ONE, ONE, ONE)._replace(**changes)
-    out_shape = *x_shape[:3], out_channels
-    return winograd.quicker_plan(x_shape, np.dtype(dtype), True, out_shape, window, sums)
+    window = Window((3, 3), ONE, (ONE, ONE), ONE)._replace(**changes)
+    geometry = Geometry(x_shape, True, np.dtype(dtype), (*x_shape[:3], out_channels), window)
+    return winograd.quicker_plan(geometry, sums)
 
 
 def test_it_is_chosen_where_it_saves_time():
     assert plan_of() is not None
-    assert plan_of(sums=False) is not None
+    assert plan_of(sums=True) is not None
     assert plan_of(dtype=np.float64) is not None
     # One channel and one small image: transforms take longer than what they save.
     assert plan_of((64, 32, 32, 1)) is None
@@ -222,21 +215,13 @@ def test_it_is_chosen_where_it_saves_time():
     assert plan_of(dilation=(2, 1)) is None
     assert plan_of(kernel=(1, 3)) is None
     assert plan_of(kernel=(6, 3)) is None
-    assert plan_of(origin=(1, -1)) is None
+    assert plan_of(padding=((1, 1), (-1, 3))) is None
     assert plan_of(dtype=np.float16) is None
 
 
 def test_half_of_the_multiplications():
-    shape, out_shape, window = (64, 26, 26, 32), (64, 24, 24, 64), Window((3, 3), ONE, ONE, (0, 0))
-    plan = winograd.quicker_plan(shape, np.dtype(np.float32), True, out_shape, window, True)
+    window = Window((3, 3), ONE, ((0, 0), (0, 0)), ONE)
+    sizes = (64, 26, 26, 32), True, np.dtype(np.float32), (64, 24, 24, 64)
+    plan = winograd.quicker_plan(Geometry(*sizes, window), False)
     direct = 64 * 24 * 24 * 9 * 32 * 64
     assert plan.multiplications == direct // 2 * 26 // 24
-
-
-def test_pooled_convolutions_are_planned_once():
-    x, w, _, _ = arrays((64, 32, 26, 26), (64, 32, 3, 3), (ONE, ((0, 0), (0, 0)), ONE, 1), "f")
-    arguments = ONE, ((0, 0), (0, 0)), ONE, 1
-    pooled_conv._way.cache_clear()
-    for _ in range(2):
-        pooled_conv.conv2d_max_pool2d(x, w, None, *arguments, (2, 2))
-    assert pooled_conv._way.cache_info().misses == 1

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn
+from tests.kernels.conv.calls import conv2d
 from tests.kernels.conv.test_conv import arrays, cut_small
 from tests.kernels.conv.test_winograd import SAME, always
 from tinygrad_cnn import models, nn
-from tinygrad_cnn.kernels.conv.convolution import conv2d
 from tinygrad_cnn.kernels.reduce import moments
 from tinygrad_cnn.kernels.reduce.moments import Moments, batch_statistics
 

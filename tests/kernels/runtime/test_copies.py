@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from tinygrad_cnn.kernels.conv import convolution as conv
-from tinygrad_cnn.kernels.conv.layouts import Layout, Window
-from tinygrad_cnn.kernels.conv.windows import Plan
+from tests.kernels.conv import calls as conv
+from tinygrad_cnn.kernels.conv.tiles import Geometry, Tiling, as_blocks
+from tinygrad_cnn.kernels.conv.windows import WindowMatrix
 from tinygrad_cnn.kernels.runtime import copies
+from tinygrad_cnn.kernels.runtime.window import Window
 
 
 def numbers(shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -82,12 +83,13 @@ def test_a_copy_that_is_one_piece_is_left_to_numpy():
 )
 def test_rows_of_windows_are_gathered_as_one(stride, dilation, channels, values):
     size = (20 - 2 * dilation - 1) // stride + 1
-    window = Window((3, 3), (stride, stride), (dilation, dilation), (0, 0))
-    layout = Layout(span=1, length=3, step=dilation, by_row=False, cost=0.0)
-    plan = Plan((2, 20, 20, channels), True, 4, (2, size, size, 5), window, layout, 1 << 21)
-    (tile,) = plan.cut((0, 2), (0, size)).tiles
-    assert tile.blocks.dtype.itemsize == 4 * values
-    assert np.prod(tile.blocks.shape) * values == np.prod(tile.windows.shape)
+    window = Window((3, 3), (stride, stride), ((0, 0), (0, 0)), (dilation, dilation))
+    shapes = (2, 20, 20, channels), True, np.dtype(np.float32), (2, size, size, 5)
+    geometry = Geometry(*shapes, window)
+    strides = Tiling(geometry, 1, 1 << 21).input_strides(size)
+    blocks = as_blocks(WindowMatrix(geometry).view(2, size, strides), 4)
+    assert blocks.dtype.itemsize == 4 * values
+    assert np.prod(blocks.shape) * values == np.prod(blocks.whole)
 
 
 def test_objects_are_copied_one_by_one():

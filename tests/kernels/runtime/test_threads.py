@@ -14,7 +14,7 @@ import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels.runtime import threads
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import (
     get_num_threads,
     matmul,
@@ -227,7 +227,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), total())
     "shape", [(300, 200, 150), (90, 400, 300), (2, 3, 4), (0, 3, 2), (3, 0, 2)]
 )
 def test_matmul_equals_numpy_for_every_layout(shape, count, monkeypatch):
-    monkeypatch.setattr(threads, "_MATMUL_GRAIN", 1 << 16)
+    monkeypatch.setattr(tuning, "MATMUL_GRAIN", 1 << 16)
     set_num_threads(count)
     m, k, n = shape
     rng = np.random.default_rng(0)

@@ -6,114 +6,116 @@ ns a multiplication on one core, where `multiply` and then `add` take 0.26.
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.conv.correlation import add_and_rectify
+from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job, sum_in_order
-from tinygrad_cnn.kernels.conv.layouts import Window, repeated_bias
-from tinygrad_cnn.kernels.conv.program import Scratch, do
-from tinygrad_cnn.kernels.conv.windows import InputTiles, Plan
+from tinygrad_cnn.kernels.conv.tiles import Geometry, Tile, TileInput, Tiling
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.window import Pair
 
 __all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]
 
 Array = npt.NDArray[Any]
-Pair = tuple[int, int]
-
-# A tile's input is read once a tap and has to stay in the cache: (64, 64, 28, 28), 3×3, takes
-# 7.0 ms in tiles of 2 MB and 5.6 in these; its weight gradient, tap by tap, 6.4 instead of 11.
-_TILE_BYTES = 1 << 20
 
 
-def _plan(x: Array, out: Array, window: Window) -> Plan:
-    return Plan(x.shape, x.flags.c_contiguous, x.itemsize, out.shape, window, None, _TILE_BYTES)
+class _Lines:
+    """Windows, tile by tile, as (n, *out sizes but the last, *kernel, line).
+
+    A line is the last axis with its channels, OW·C values that adjoin, so that `einsum` runs over
+    all at once; with a stride it is two axes, (OW, C).
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self.geometry, self.window = geometry, geometry.window
+        row_values = geometry.out_shape[-2] * geometry.out_shape[-1]
+        for size in geometry.out_shape[2:-2]:
+            row_values *= size
+        self.tiling = Tiling(geometry, row_values, tuning.DEPTHWISE_TILE_BYTES)
+        width, channels = geometry.out_shape[-2:]
+        merged = self.window.stride[-1] == 1
+        self.line = (width * channels,) if merged else (width, channels)
+
+    def tiles(self, x: Array, images: Pair, rows: Pair) -> Any:
+        """Yield each tile of these images and rows, with its windows."""
+        n, height = self.tiling.sizes(images, rows)
+        largest = slice(images[0], images[0] + n), slice(rows[0], rows[0] + height)
+        source = TileInput(x, self.tiling, self.tiling.place(largest))
+        for tile in self.tiling.tiles(images, rows):
+            source.load(self.tiling.place(tile))
+            yield tile, self._view(source, tile)
+
+    def _view(self, source: TileInput, tile: Tile) -> Array:
+        images, rows = tile
+        n, height = images.stop - images.start, rows.stop - rows.start
+        image, *axes, channel = self.tiling.input_strides(height)
+        steps = [a * b for a, b in zip(self.window.stride, axes, strict=True)]
+        taps = [a * b for a, b in zip(self.window.dilation, axes, strict=True)]
+        line = (channel,) if len(self.line) == 1 else (steps[-1], channel)
+        shape = (n, height, *self.geometry.out_shape[2:-2], *self.window.kernel, *self.line)
+        return source.view(shape, (image, *steps[:-1], *taps, *line))
 
 
-def _lines(windows: Array, window: Window) -> Array:
-    """Merge width and channels where they adjoin: `einsum` then runs over OW·C values at once."""
-    if window.stride[1] > 1:
-        return windows
-    *outer, OW, C = windows.shape
-    strides = (*windows.strides[:-2], windows.itemsize)
-    return np.lib.stride_tricks.as_strided(windows, (*outer, OW * C), strides, writeable=False)
+def _subscripts(axes: int) -> tuple[str, str]:
+    """Name the axes of outputs but the last, with the images, and those of taps."""
+    return ascii_lowercase[:axes], ascii_lowercase[axes : 2 * axes]
 
 
 class DepthwiseCorrelation(Job):
-    """Windows of `x` (N, H, W, C) times `w` (KH, KW, C), into `out` (N, OH, OW, C).
+    """Windows of `x` times `w` (*kernel, C), with what the epilogue does, into its `out`."""
 
-    Bias, ReLU and addend as in `Correlation`.
-    """
-
-    def __init__(
-        self,
-        x: Array,
-        w: Array,
-        out: Array,
-        window: Window,
-        bias: Array | None = None,
-        relu: bool = False,
-        addend: Array | None = None,
-    ) -> None:
-        self.x, self.out, self.window, self.relu, self.addend = x, out, window, relu, addend
-        _, self.rows, OW, C = out.shape
+    def __init__(self, geometry: Geometry, x: Array, w: Array, epilogue: Epilogue) -> None:
+        self.lines, self.x, self.epilogue = _Lines(geometry), x, epilogue
+        self.rows = geometry.out_shape[1]
         self.multiplications = 0  # by BLAS
-        self.cost = 0.13 * out.size * window.kernel[0] * window.kernel[1]
-        self.weights = np.repeat(w[:, :, None], OW, axis=2)  # (KH, KW, OW, C)
-        if window.stride[1] == 1:
-            self.weights = self.weights.reshape(*window.kernel, OW * C)
-        self.bias = None if bias is None else repeated_bias(bias, out.shape)
+        self.cost = 0.13 * geometry.positions * geometry.out_shape[-1] * geometry.window.taps
+        width = geometry.out_shape[-2]
+        # (*kernel, OW, C), or merged
+        self.weights = np.repeat(w[..., None, :], width, axis=-2).reshape(
+            *geometry.window.kernel, *self.lines.line
+        )
 
     def run(self, images: Pair, rows: Pair) -> None:
-        """Fill the output of these images, these output rows."""
-        cut = _plan(self.x, self.out, self.window).cut(images, rows)
-        tiles = InputTiles(self.x, cut, Scratch())
-        do(tiles.clearing())
-        for tile in cut.tiles:
-            do(tiles.padding(tile))
-            target = self.out[tile.outputs]
-            lines = _lines(tiles.windows(tile), self.window)
-            if target.flags.c_contiguous:
-                shape = (*target.shape[:2], *self.weights.shape[2:])
-                np.einsum("nhkl...,kl...->nh...", lines, self.weights, out=target.reshape(shape))
-            else:
-                product = np.einsum("nhkl...,kl...->nh...", lines, self.weights)
-                target[...] = product.reshape(target.shape)
-            addend = None if self.addend is None else self.addend[tile.outputs]
-            add_and_rectify(target, self.bias, self.relu, addend)
+        """Do these images, these output rows."""
+        outputs = self.epilogue.begin(images, rows)
+        outer, taps = _subscripts(len(self.lines.window.kernel))
+        for tile, windows in self.lines.tiles(self.x, images, rows):
+            made = outputs.room(tile)
+            target = made.reshape(*windows.shape[: len(outer)], *self.lines.line)
+            sums = f"{outer}{taps}...,{taps}...->{outer}..."
+            np.einsum(sums, windows, self.weights, out=target)
+            outputs.finish(made, tile)
 
 
 class DepthwiseWeightGradient(Job):
-    """The sum over positions of windows of `x` times `g` (N, OH, OW, C)."""
+    """The sum over positions of windows of `x` times `g` (N, *out sizes, C)."""
 
-    def __init__(self, x: Array, g: Array, window: Window) -> None:
-        self.x, self.g, self.window = x, g, window
+    def __init__(self, geometry: Geometry, x: Array, g: Array) -> None:
+        self.lines, self.x, self.g = _Lines(geometry), x, g
         self.rows = g.shape[1]
         self.multiplications = 0  # by BLAS
-        self.cost = 0.2 * g.size * window.kernel[0] * window.kernel[1]
+        self.cost = 0.2 * g.size * geometry.window.taps
         self.parts: dict[tuple[Pair, Pair], Array] = {}
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Sum over these images, these output rows."""
-        _, _, OW, C = self.g.shape
-        cut = _plan(self.x, self.g, self.window).cut(images, rows)
-        tiles = InputTiles(self.x, cut, Scratch())
-        do(tiles.clearing())
-        total = np.zeros((*self.window.kernel, OW * C), self.g.dtype)
-        for tile in cut.tiles:
-            do(tiles.padding(tile))
-            lines = _lines(tiles.windows(tile), self.window)
-            g = self.g[tile.outputs]
-            lines_of_g = g.reshape(*g.shape[:2], *lines.shape[4:])
-            for tap in np.ndindex(*self.window.kernel):
-                part = np.einsum("nh...,nh...->...", lines[:, :, *tap], lines_of_g)
-                total[tap] += part.reshape(-1)
+        window = self.lines.window
+        outer, _ = _subscripts(len(window.kernel))
+        total = np.zeros((*window.kernel, *self.lines.line), self.g.dtype)
+        for tile, windows in self.lines.tiles(self.x, images, rows):
+            lines_of_g = self.g[tile].reshape(*windows.shape[: len(outer)], *self.lines.line)
+            for tap in np.ndindex(*window.kernel):
+                of_tap = windows[(slice(None),) * len(outer) + tap]
+                total[tap] += np.einsum(f"{outer}...,{outer}...->...", of_tap, lines_of_g)
         self.parts[images, rows] = total
 
     def result(self) -> Array:
-        """Sum the threads' parts in the order of their ranges. Returns (KH, KW, 1, C)."""
-        C = self.g.shape[3]
-        by_column = sum_in_order(self.parts).reshape(*self.window.kernel, -1, C)  # (KH, KW, OW, C)
-        gradient: Array = by_column.sum(axis=2)[:, :, None]
+        """Sum the threads' parts in the order of their ranges. Returns (*kernel, 1, C)."""
+        total, kernel = sum_in_order(self.parts), self.lines.window.kernel
+        by_column = total.reshape(*kernel, -1, self.g.shape[-1])
+        gradient: Array = by_column.sum(axis=-2)[..., None, :]
         return gradient

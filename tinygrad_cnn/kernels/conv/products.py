@@ -8,17 +8,17 @@ multiplications. One core, float32, GFLOP/s (float64 gains up to twice), whole a
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.plans import planned
+
 __all__ = ["multiply_rows", "product_cost", "sum_of_products", "unpacked_parts"]
 
 Array = npt.NDArray[Any]
-
-_UNPACKED = 1_000_000
 
 
 def product_cost(depth: int, columns: int) -> float:
@@ -31,10 +31,10 @@ def product_cost(depth: int, columns: int) -> float:
     return 1.5 + 0.05 * columns + depth * (0.05 + 0.25 * registers)
 
 
-@lru_cache(maxsize=1024)
+@planned
 def _block(rows: int, multiplications_a_row: int, fewest: int) -> int:
     """Return the largest divisor of `rows` that makes a small product, or `rows` if none does."""
-    most = _UNPACKED // max(1, multiplications_a_row)
+    most = tuning.UNPACKED // max(1, multiplications_a_row)
     for block in range(min(most, rows), fewest - 1, -1):
         if rows % block == 0:
             return block
@@ -43,40 +43,38 @@ def _block(rows: int, multiplications_a_row: int, fewest: int) -> int:
 
 def unpacked_parts(multiplications: int) -> int:
     """Return into how many parts a product has to be cut for BLAS not to pack its factors."""
-    return -(-multiplications // _UNPACKED)
+    return -(-multiplications // tuning.UNPACKED)
 
 
 def multiply_rows(a: Array, b: Array, out: Array) -> None:
-    """Write ``a @ b`` to `out`: shapes (S, P, K), (S, K, M) and (S, P, M), a stack of S."""
-    S, P, K = a.shape
-    M = b.shape[2]
-    if S * P * K * M <= _UNPACKED:
+    """Write ``a @ b`` to `out`: shapes (P, K), (K, M) and (P, M)."""
+    P, K = a.shape
+    M = b.shape[1]
+    if P * K * M <= tuning.UNPACKED:
         np.matmul(a, b, out=out)
         return
     block = _block(P, K * M, 8)
-    np.matmul(
-        a.reshape(S, P // block, block, K),
-        b[:, None],
-        out=out.reshape(S, P // block, block, M),
-    )
+    np.matmul(a.reshape(-1, block, K), b, out=out.reshape(-1, block, M))
 
 
-def sum_of_products(a: Array, b: Array) -> Array:
-    """Return ``aᵀ @ b`` for each of a stack: shapes (S, P, K), (P, M) and (S, K, M)."""
-    S, P, K = a.shape
+def sum_of_products(a: Array, b: Array, left_first: bool = False) -> Array:
+    """Return ``aᵀ @ b``: shapes (P, K), (P, M) and (K, M).
+
+    With `left_first` as it stands, otherwise as ``(bᵀ @ a)ᵀ`` where that is quicker.
+    """
+    P, K = a.shape
     M = b.shape[1]
     block, by_columns = _sum_in_blocks(P, K, M)
-    left = a.reshape(S, P // block, block, K)
-    right = b.reshape(P // block, block, M)
-    if by_columns:
-        products = np.matmul(left.transpose(0, 1, 3, 2), right)
+    left, right = a.reshape(-1, block, K), b.reshape(-1, block, M)
+    if by_columns or left_first:
+        products = np.matmul(left.transpose(0, 2, 1), right)
     else:
-        products = np.matmul(right.transpose(0, 2, 1), left).transpose(0, 1, 3, 2)
-    total: Array = products[:, 0] if block == P else products.sum(axis=1)
+        products = np.matmul(right.transpose(0, 2, 1), left).transpose(0, 2, 1)
+    total: Array = products[0] if block == P else products.sum(axis=0)
     return total
 
 
-@lru_cache(maxsize=1024)
+@planned
 def _sum_in_blocks(P: int, K: int, M: int) -> tuple[int, bool]:
     """Return the rows of a block, and whether the factor of M columns should stand right."""
     # Each block makes a matrix that has to be added: it pays where that is half of what the block

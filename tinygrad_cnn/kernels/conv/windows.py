@@ -1,410 +1,412 @@
-"""Tiles: cut a convolution into parts that fit in the cache, and gather the windows of each.
+"""Windows as the rows of a matrix: a convolution is a product once they are copied (im2col).
 
-A convolution is a matrix product once the window of each output position is a row of a matrix.
-That matrix is KH·KW times the input, so it is never made for the whole batch: a `Gatherer`
-makes the part of one tile (some images, or some rows of one image), which stays in the cache
-until the product has read it.
-
-What depends on shapes alone is worked out once, in a `Plan`: a network asks for the same few over
-and over, and with one small image the arithmetic took longer than the product.
-
-Arrays are (N, H, W, C) here.
+That matrix is as many times the input as a window has elements, so it is made tile by tile and
+stays in the cache until the product has read it. There are three ways to lay it out, and a window
+of one element needs no copy; `choose_matrix` compares estimates. Arrays are (N, *sizes, C) here,
+weights (*kernel, C, O).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.conv.layouts import SLACK, Layout, Window, choose_layout
-from tinygrad_cnn.kernels.conv.products import unpacked_parts
-from tinygrad_cnn.kernels.conv.program import Calls, Scratch, clear
-from tinygrad_cnn.kernels.runtime.copies import block_type, blocks_within, copy_into
-from tinygrad_cnn.kernels.runtime.threads import part_size
+from tinygrad_cnn.kernels.conv.products import multiply_rows, product_cost, sum_of_products
+from tinygrad_cnn.kernels.conv.tiles import (
+    Blocks,
+    Geometry,
+    Tile,
+    TileInput,
+    Tiling,
+    View,
+    as_blocks,
+)
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.copies import c_ordered
+from tinygrad_cnn.kernels.runtime.memory import aligned_empty
+from tinygrad_cnn.kernels.runtime.plans import planned
+from tinygrad_cnn.kernels.runtime.window import Pair
 
 __all__ = [
-    "Cut",
+    "BandMatrix",
     "Gatherer",
-    "InputTiles",
-    "Plan",
-    "ProductPlan",
-    "Tile",
-    "View",
-    "matrix_of",
-    "padded_input",
-    "plan_of",
+    "MatrixPlan",
+    "PixelMatrix",
+    "RowMatrix",
+    "TapMatrix",
+    "WindowMatrix",
+    "choose_matrix",
+    "matrix_plan",
+    "possible_matrices",
 ]
 
 Array = npt.NDArray[Any]
-Pair = tuple[int, int]
-Shape = tuple[int, ...]
 
-# Columns, products and padded input of a tile together. Threads wait for the interpreter's lock
-# between tiles: (128, 16, 32, 32) → 16, 3×3, two threads, takes 9.7 ms in tiles of 256 KB and 5.0
-# in tiles of 2 MB. Products have tiles of twice the size: the MNIST example's inference 10.9 ms
-# -> 10.2, ResNet-20's 94 -> 91; with weight gradients too, its step 376 ms -> 386.
-_TILE_BYTES = 1 << 21
-# Tiles of a range that are kept; the many of a large range are cheap beside the work on each.
-_MOST_KEPT = 16
+ONE = 1, 1
 
 
-class View(NamedTuple):
-    """Shape and strides (bytes) of an array in somebody's memory."""
+class WindowMatrix:
+    """One row for each output: its window, (taps · C) values.
 
-    shape: Shape
-    strides: Shape
+    Rows have the order of the outputs; with a `block`, where each block of outputs becomes one
+    number, first that of their places in the block: (height, width, n, rows of blocks, …).
 
-
-class Blocks(NamedTuple):
-    """Windows as they are copied: what lies together in memory is one value of this dtype."""
-
-    shape: Shape
-    strides: Shape
-    dtype: np.dtype[Any]
-
-
-class Tile(NamedTuple):
-    """Some images, and some output rows of theirs."""
-
-    outputs: tuple[slice, slice]
-    """Images and output rows."""
-    inner: tuple[slice, slice, slice]
-    """Images, rows and columns of the input that are copied into the padded buffer."""
-    place: tuple[slice, slice, slice]
-    """Where in the buffer."""
-    edges: tuple[slice, ...]
-    """Rows of the buffer that have to be cleared, for another tile may have written there."""
-    offset: int
-    """Byte at which the tile begins, in the input or in the buffer."""
-    windows: View
-    """The windows in the input or the buffer, uncopied, in the order in which they are copied."""
-    blocks: Blocks
-    """The same for copies."""
-    matrix: View
-    """The windows as rows of a matrix: in the copy, or uncopied."""
-
-
-class Plan:
-    """How a convolution is laid out and cut, for inputs and outputs of these shapes.
-
-    Parameters
+    Attributes
     ----------
-    shape, contiguous, itemsize
-        Of the input: (N, H, W, C), whether it is C-contiguous, bytes an element.
-    out_shape
-        (N, OH, OW, O).
-    window
-        Where the windows lie.
-    layout
-        How windows become rows; None leaves them uncopied, as (n, rows, KH, KW, OW, C).
-    tile_bytes
-        About how large a tile is, its input and what is made of it together.
-    block
-        Rows and columns of a block of outputs: windows are laid out by their place in the block.
+    span
+        Outputs that share a row.
+    depth, columns
+        Values of a row, and results made of it.
+    copied, made
+        Values that are copied for a row, and products of which its results are made.
+    cost
+        An estimate in ns for each output.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        contiguous: bool,
-        itemsize: int,
-        out_shape: Shape,
-        window: Window,
-        layout: Layout | None,
-        tile_bytes: int,
-        block: Pair = (1, 1),
-    ) -> None:
-        self.shape, self.contiguous, self.itemsize = shape, contiguous, itemsize
-        self.out_shape, self.window, self.layout = out_shape, window, layout
-        self.tile_values = tile_bytes // itemsize
-        self.block = block
-        self._cuts: dict[tuple[Pair, Pair], Cut] = {}
+    span = 1
 
-    def cut(self, images: Pair, rows: Pair) -> Cut:
-        """Return how these images and output rows are cut into tiles."""
-        cut = self._cuts.get((images, rows))
-        if cut is None:
-            cut = self._cuts[images, rows] = Cut(self, images, rows)
-        return cut
+    def __init__(self, geometry: Geometry, block: Pair = ONE) -> None:
+        self.geometry, self.window, self.block = geometry, geometry.window, block
+        self.taps = self.window.kernel
+        """Elements of the input that a row covers, along each axis."""
+        self.channels, self.out_channels = geometry.shape[-1], geometry.out_shape[-1]
+        self._known: dict[Pair, Blocks] = {}
+        self._set_sizes()
+
+    def _set_sizes(self) -> None:
+        self.depth = math.prod(self.taps) * self.channels
+        self.columns = self.span * self.out_channels
+        self.copied, self.made = self.depth, self.columns
+        self.cost = self._cost() / self.span
+
+    def _cost(self) -> float:
+        """Estimate the ns of a row."""
+        return self._copy_cost() + product_cost(self.depth, self.columns)
+
+    def _copy_cost(self) -> float:
+        """Estimate the ns to copy a row, in blocks of memory, see `copies`."""
+        blocks, block = math.prod(self.taps[:-1]), self.taps[-1] * self.channels
+        return blocks * (1.5 + 0.115 * block)
+
+    def lines(self, rows: int) -> int:
+        """Count how many times the outputs of a row are copied for so many rows of outputs."""
+        return rows
+
+    def view(self, n: int, rows: int, strides: tuple[int, ...]) -> View:
+        """Lay the windows of n images, so many rows of outputs, over an input of these strides."""
+        places, steps = self._places(n, rows, strides)
+        taps, tap_steps = self._taps(strides)
+        return View(places + taps, steps + tap_steps)
+
+    def _places(self, n: int, rows: int, strides: tuple[int, ...]) -> View:
+        sizes = rows, *self.geometry.out_shape[2:-1]
+        steps = tuple(a * b for a, b in zip(self.window.stride, strides[1:], strict=False))
+        if self.block == ONE:
+            return View((n, *sizes), (strides[0], *steps))
+        height, width = self.block
+        return View(
+            (height, width, n, sizes[0] // height, sizes[1] // width),
+            (*steps, strides[0], height * steps[0], width * steps[1]),
+        )
+
+    def _taps(self, strides: tuple[int, ...]) -> View:
+        steps = (a * b for a, b in zip(self.window.dilation, strides[1:], strict=False))
+        return View((*self.taps, self.channels), (*steps, strides[-1]))
+
+    def gather(self, source: TileInput, n: int, rows: int, buffer: Array) -> Array:
+        """Copy the windows of a tile to the buffer, and return them as a matrix (rows, depth)."""
+        whole, shape, strides, dtype = self._blocks(source.tiling, n, rows)
+        np.copyto(np.ndarray(shape, dtype, buffer), source.view(shape, strides, dtype))
+        return self._as_matrix(np.ndarray(whole, buffer.dtype, buffer))
+
+    def _blocks(self, tiling: Tiling, n: int, rows: int) -> Blocks:
+        # A plan's tiles have two sizes or three.
+        blocks = self._known.get((n, rows))
+        if blocks is None:
+            view = self.view(n, rows, tiling.input_strides(rows))
+            blocks = self._known[n, rows] = as_blocks(view, self.geometry.dtype.itemsize)
+        return blocks
+
+    def _as_matrix(self, copy: Array) -> Array:
+        return copy.reshape(-1, self.depth)
+
+    def spread(self, w: Array) -> Array:
+        """Arrange weights (*kernel, C, O) as the matrix (depth, columns) that rows multiply."""
+        spread = aligned_empty(w.shape, w.dtype)
+        spread[...] = w
+        return spread.reshape(self.depth, self.columns)
+
+    def fold(self, total: Array) -> Array:
+        """Add up what `spread` spread, its adjoint: (depth, columns) to (*kernel, C, O)."""
+        return total.reshape(*self.window.kernel, self.channels, self.out_channels)
+
+    def multiply(self, rows: Array, weights: Array, out: Array) -> None:
+        """Write rows times spread weights to `out` (n, *out sizes, O), C-contiguous."""
+        multiply_rows(rows, weights, out=out.reshape(-1, self.columns))
+
+    def sum(self, rows: Array, g: Array) -> Array:
+        """Sum rows times gradients `g` (n, *out sizes, O) over the positions: (depth, columns)."""
+        return sum_of_products(rows, g.reshape(len(rows), self.columns))
 
 
-class ProductPlan(Plan):
-    """The plan of a convolution that is made of matrix products, in the cheapest layout.
+class PixelMatrix(WindowMatrix):
+    """Windows of one element, side by side: the input is its own matrix."""
 
-    `sums` as for `choose_layout`, `block` as for `Plan`. `cost` is an estimate in ns,
-    `multiplications` counts BLAS's.
+    def _set_sizes(self) -> None:
+        super()._set_sizes()
+        self.copied = 0
+
+    def gather(self, source: TileInput, n: int, rows: int, _: Array) -> Array:
+        """View the input as a matrix (rows, depth)."""
+        positions = n * rows * math.prod(self.geometry.out_shape[2:-1])
+        return source.view((positions, self.depth))
+
+    @staticmethod
+    def serves(geometry: Geometry) -> bool:
+        """Whether the pixels of the input, cropped or padded, are the windows in order."""
+        return geometry.window.taps == 1 == math.prod(geometry.window.stride)
+
+
+class BandMatrix(WindowMatrix):
+    """One row for several outputs side by side: what their windows cover, times a band of weights.
+
+    The weights of each output stand in columns of their own, in the rows that its window covers,
+    among zeros. Few channels make short rows and narrow products, which this makes longer.
     """
 
-    layout: Layout
+    def __init__(self, geometry: Geometry, span: int) -> None:
+        self.span = span
+        super().__init__(geometry)
 
-    def __init__(
-        self,
-        shape: Shape,
-        contiguous: bool,
-        itemsize: int,
-        out_shape: Shape,
-        window: Window,
-        sums: bool,
-        block: Pair = (1, 1),
-    ) -> None:
-        N, OH, OW, out_channels = out_shape
-        geometry = shape[2], (N, OH, OW), (shape[3], out_channels), window, sums
-        layout = choose_layout(*geometry, by_window=block != (1, 1))
-        tile_bytes = 2 * _TILE_BYTES if sums else _TILE_BYTES
-        super().__init__(
-            shape, contiguous, itemsize, out_shape, window, layout, tile_bytes, block=block
-        )
-        self.cost = layout.cost * N * OH * OW
-        values = window.kernel[0] * layout.length * shape[3]
-        self.multiplications = N * OH * OW * out_channels * values
+    def _set_sizes(self) -> None:
+        if self.span > 1:
+            axis = len(self.window.kernel) - 1
+            self.taps = (*self.window.kernel[:-1], self.window.extent(axis, self.span))
+        super()._set_sizes()
 
+    def _cost(self) -> float:
+        once = tuning.SPREAD_WEIGHTS * self.span / self.geometry.positions
+        return once + super()._cost()
 
-plan_for = lru_cache(maxsize=1024)(ProductPlan)
+    def _places(self, n: int, rows: int, strides: tuple[int, ...]) -> View:
+        shape, steps = super()._places(n, rows, strides)
+        return View((*shape[:-1], shape[-1] // self.span), (*steps[:-1], self.span * steps[-1]))
 
+    def _taps(self, strides: tuple[int, ...]) -> View:
+        shape, steps = super()._taps(strides)
+        return View(shape, (*steps[:-2], strides[-2], steps[-1]) if self.span > 1 else steps)
 
-def plan_of(
-    x: Array, out_shape: Shape, window: Window, sums: bool, block: Pair = (1, 1)
-) -> ProductPlan:
-    """Return the plan for an input (N, H, W, C), made once for each geometry."""
-    return plan_for(x.shape, x.flags.c_contiguous, x.itemsize, out_shape, window, sums, block)
-
-
-class Cut:
-    """How a range of images and of output rows is cut into tiles."""
-
-    def __init__(self, plan: Plan, images: Pair, rows: Pair) -> None:
-        self.plan, self.images, self.rows = plan, images, rows
-        _, H, W, C = plan.shape
-        window, layout = plan.window, plan.layout
-        OH, OW, out_channels = plan.out_shape[1:]
-        top, left = window.origin
-        height, width = window.extent(0, OH), window.extent(1, OW)
-        inside = top <= 0 and left <= 0 and height - top <= H and width - left <= W
-        ones = window.kernel == window.stride == plan.block == (1, 1)
-        is_pointwise = layout is not None and ones
-        if is_pointwise:
-            # Pixels are read as the rows of one matrix: the input must have no others between.
-            inside = inside and (height, width) == (H, W)
-        pitch = layout.pitch if layout else 0
-        self.reads_input = inside and plan.contiguous and not pitch
-        self.width = pitch or width
-        self.copies = layout is not None and not is_pointwise and not pitch
-
-        # Values that a row of outputs needs: windows, products, padded input.
-        KH = window.kernel[0]
-        line, lines, products = 0, 1, 1
-        if layout is not None:
-            line = OW // layout.span * layout.length * C if self.copies else 0
-            lines, products = (1, KH) if layout.by_row else (KH, 1)
-        row_values = lines * line + products * OW * out_channels
-        if not self.reads_input:
-            row_values += window.stride[0] * self.width * C
-        # Part of the rows of several images is not one block of memory: take one image a tile.
-        most_images = images[1] - images[0] if rows == (0, OH) else 1
-        most_rows = rows[1] - rows[0]
-        values = max(1, row_values)
-        unit = plan.block[0]
-        self.tile_rows = min(most_rows, max(1, plan.tile_values // (values * unit)) * unit)
-        self.tile_images = part_size(most_images, plan.tile_values / (values * most_rows))
-        self.tile_height = window.extent(0, self.tile_rows)
-
-        by_row = layout is not None and layout.by_row
-        self.buffer = (
-            self.tile_images * line * (self.tile_height if by_row else KH * self.tile_rows)
-        )
-        pixels = self.tile_height * self.width + (SLACK if pitch else 0)
-        self.room = self.tile_images, pixels, C
-        self.padded = View(
-            (self.tile_images, self.tile_height, self.width, C),
-            self._bytes(pixels * C, self.width * C, C, 1),
-        )
-        self._kept: tuple[Tile, ...] | None = None
-
-    @property
-    def tiles(self) -> Iterable[Tile]:
-        """The tiles, in order."""
-        if self._kept is not None:
-            return self._kept
-        count = -(-(self.images[1] - self.images[0]) // self.tile_images)
-        count *= -(-(self.rows[1] - self.rows[0]) // self.tile_rows)
-        if count > _MOST_KEPT:
-            return self._tiles()
-        self._kept = tuple(self._tiles())
-        return self._kept
-
-    def _tiles(self) -> Iterator[Tile]:
-        for i in range(*self.images, self.tile_images):
-            j = min(i + self.tile_images, self.images[1])
-            for start in range(*self.rows, self.tile_rows):
-                yield self._tile(i, j, start, min(start + self.tile_rows, self.rows[1]))
-
-    def _bytes(self, *values: int) -> Shape:
-        return tuple(self.plan.itemsize * value for value in values)
-
-    def _tile(self, i: int, j: int, start: int, stop: int) -> Tile:
-        _, H, W, C = self.plan.shape
-        window = self.plan.window
-        top, left = window.origin
-        first = start * window.stride[0] - top
-        height = window.extent(0, stop - start)
-        row, column = max(0, first), max(0, -left)
-        row_stop = max(row, min(H, first + height))
-        column_stop = max(column, min(W, column + max(0, self.width - max(0, left))))
-        above, before = max(0, -first), max(0, left)
-        below = above + row_stop - row
-        is_part = self.tile_rows < self.rows[1] - self.rows[0]
-        edges = (slice(0, min(above, height)), slice(below, height)) if is_part else ()
-        windows = self._windows(j - i, stop - start)
-        return Tile(
-            (slice(i, j), slice(start, stop)),
-            (slice(i, j), slice(row, row_stop), slice(column, column_stop)),
-            (slice(0, j - i), slice(above, below), slice(before, before + column_stop - column)),
-            tuple(edge for edge in edges if edge.start < edge.stop),
-            ((i * H + first) * W - left) * C * self.plan.itemsize if self.reads_input else 0,
-            windows,
-            self._blocks(windows),
-            self._matrix(j - i, stop - start, windows),
+    def _band(self, spread: Array) -> Array:
+        """View the places in (*taps, C, span, O) that hold weights: (span, *kernel, C, O)."""
+        *rows, column, channel, output, _ = spread.strides
+        steps = (*rows, self.window.dilation[-1] * column, channel, spread.itemsize)
+        return np.ndarray(
+            (self.span, *self.window.kernel, self.channels, self.out_channels),
+            spread.dtype,
+            spread,
+            strides=(output + self.window.stride[-1] * column, *steps),
         )
 
-    def _windows(self, n: int, rows: int) -> View:
-        """Lay the windows of n images, so many output rows, over the input or the buffer."""
-        _, H, W, C = self.plan.shape
-        strides = self._bytes(H * W * C, W * C, C, 1) if self.reads_input else self.padded.strides
-        image, row, column, channel = strides
-        (KH, KW), (stride_h, stride_w), (dilation_h, dilation_w), _ = self.plan.window
-        OW, layout = self.plan.out_shape[2], self.plan.layout
-        down, across = stride_h * row, stride_w * column
-        taps = dilation_h * row, dilation_w * column
-        if layout is None:
-            shape: Shape = (n, rows, KH, KW, OW, C)
-            return View(shape, (image, down, *taps, across, channel))
-        span, length, step, by_row, _, pitch, by_tap = layout
-        if pitch:
-            multiplications = self._positions(self.tile_rows) * KW * C * self.plan.out_shape[3]
-            m = min(SLACK // 2, max(KW, unpacked_parts(multiplications)))
-            shape = (KH, n, m, -(-self._positions(rows) // m), length * C)
-            return View(shape, (dilation_h * row, image, column, m * column, channel))
-        spans, step_bytes = OW // span, step * column
-        tap, tap_strides = (KH, length, C), (dilation_h * row, step_bytes, channel)
-        height, width = self.plan.block
-        if by_tap or (height, width) != (1, 1):
-            places = (height, width, n, rows // height, OW // width)
-            strides = down, across, image, height * down, width * across
-            if by_tap:
-                return View(tap + places, tap_strides + strides)
-            return View(places + tap, strides + tap_strides)
-        if by_row:
-            shape = (self.plan.window.extent(0, rows), n, spans, length, C)
-            return View(shape, (row, image, span * across, step_bytes, channel))
-        return View((n, rows, spans, *tap), (image, down, span * across, *tap_strides))
+    def spread(self, w: Array) -> Array:
+        """Arrange weights (*kernel, C, O) as a band matrix (depth, span · O)."""
+        spread = np.zeros((*self.taps, self.channels, self.span, self.out_channels), w.dtype)
+        self._band(spread)[...] = w
+        return spread.reshape(-1, self.columns)
 
-    def _blocks(self, windows: View) -> Blocks:
-        # Their copy has no gaps, so what lies together in the input does there.
-        shape, strides = windows
-        axes, size = blocks_within(shape, self.plan.itemsize, strides, strides)
-        is_number = axes == len(shape) and size <= 8
-        dtype = np.dtype(f"u{size}") if is_number else block_type(size)
-        return Blocks(shape[:axes], strides[:axes], dtype)
+    def fold(self, total: Array) -> Array:
+        """Add up what `spread` spread, its adjoint: (depth, span · O) to (*kernel, C, O)."""
+        if self.span == 1:
+            return super().fold(total)
+        shape = *self.taps, self.channels, self.span, self.out_channels
+        spread = np.ascontiguousarray(total).reshape(shape)
+        folded: Array = self._band(spread).sum(axis=0)
+        return folded
 
-    def _positions(self, rows: int) -> int:
-        """Count the positions of `rows` output rows of one image, those between rows too."""
-        return (rows - 1) * self.width + self.plan.out_shape[2]
-
-    def _matrix(self, n: int, rows: int, windows: View) -> View:
-        """Lay the matrix of windows over their copy; uncopied windows are their own matrix."""
-        layout, C = self.plan.layout, self.plan.shape[3]
-        if layout is None or layout.pitch:
-            return windows
-        KH, spans = self.plan.window.kernel[0], self.plan.out_shape[2] // layout.span
-        positions, depth = n * rows * spans, layout.length * C
-        if layout.by_row:
-            line = n * spans * depth
-            strides = (self.plan.window.dilation[0] * line, depth, 1)
-            return View((KH, positions, depth), self._bytes(*strides))
-        depth *= KH
-        strides = (1, 1, positions) if layout.by_tap else (1, depth, 1)
-        return View((1, positions, depth), self._bytes(*strides))
+    def sum(self, rows: Array, g: Array) -> Array:
+        """Sum rows times gradients, the channels of a row's outputs side by side."""
+        return super().sum(rows, c_ordered(g))
 
 
-class InputTiles:
-    """The windows of one tile after another, the input of each padded in a buffer used again.
+class RowMatrix(BandMatrix):
+    """What windows cover of one row of the input at a time: KH products, which are added up.
 
-    Each thread needs one of its own. What lays the input out is returned as calls.
+    Each row is copied once, where windows that overlap by rows copy it KH times. The matrix of a
+    tile is a stack (KH, rows, depth) of views that overlap, its rows in the order of (row of
+    outputs, image, …). The span may be 1.
     """
 
-    def __init__(self, x: Array, cut: Cut, scratch: Scratch) -> None:
-        self.x, self.cut = x, cut
-        # What holds a tile's input, from byte `Tile.offset` on.
-        self.source = x
-        if not cut.reads_input:
-            self.source = scratch.empty(cut.room, x.dtype)
-            self.padded: Array = np.ndarray(
-                cut.padded.shape, x.dtype, self.source, 0, cut.padded.strides
-            )
+    def __init__(self, geometry: Geometry, span: int, sums: bool) -> None:
+        self.sums = sums
+        super().__init__(geometry, span)
 
-    def clearing(self) -> Calls:
-        """Return what has to be done before the first tile."""
-        return [] if self.cut.reads_input else [clear(self.source)]
+    def _set_sizes(self) -> None:
+        super()._set_sizes()
+        self.height = self.taps[0]
+        self.depth = self.copied = self.depth // self.height
+        self.made = self.height * self.columns
+        self.cost = self._cost() / self.span
 
-    def padding(self, tile: Tile) -> Calls:
-        """Return what copies a tile's input to the buffer, if it needs one."""
-        if self.cut.reads_input:
-            return []
-        copy = copy_into, (self.padded[tile.place], self.x[tile.inner])
-        return [*(clear(self.padded[:, edge]) for edge in tile.edges), copy]
+    def _cost(self) -> float:
+        rows = self.geometry.out_shape[1]
+        copies = self.lines(rows) / rows * self._copy_cost() / self.taps[0]
+        product = product_cost(self.depth, self.columns)
+        # For gradients of weights nothing is added: each product belongs to weights of its own.
+        product += 0.0 if self.sums else tuning.ADD_PRODUCT * self.columns
+        once = (1 if self.span == 1 else 2) * tuning.SPREAD_WEIGHTS
+        return once * self.span / self.geometry.positions + copies + self.taps[0] * product
 
-    def windows(self, tile: Tile) -> Array:
-        """View the windows of a tile, uncopied, in the shape of `tile.windows`."""
-        # `as_strided` takes 4 µs, the constructor 0.5: a small convolution takes 6 in all.
-        shape, strides = tile.windows
-        return np.ndarray(shape, self.x.dtype, self.source, tile.offset, strides)
+    def lines(self, rows: int) -> int:
+        """Count the rows of the input that so many rows of outputs read."""
+        return self.window.extent(0, rows)
 
+    def view(self, n: int, rows: int, strides: tuple[int, ...]) -> View:
+        """Lay what is copied over an input: of each of its rows what rows of the matrix cover."""
+        (_, _, *across), (image, _, *steps) = self._places(n, rows, strides)
+        (_, *taps), (_, *tap_steps) = self._taps(strides)
+        shape = self.lines(rows), n, *across, *taps
+        return View(shape, (strides[1], image, *steps, *tap_steps))
 
-class Gatherer(InputTiles):
-    """Makes the matrix of windows of one tile after another, in a buffer that it uses again."""
+    def _as_matrix(self, copy: Array) -> Array:
+        line = copy[0].size
+        rows = (len(copy) + 1 - self.window.extent(0)) * line // self.depth
+        steps = self.window.dilation[0] * line, self.depth, 1
+        strides = [copy.itemsize * values for values in steps]
+        return np.ndarray((self.height, rows, self.depth), copy.dtype, copy, strides=strides)
 
-    def __init__(self, x: Array, cut: Cut, scratch: Scratch) -> None:
-        super().__init__(x, cut, scratch)
-        self.buffer = scratch.empty((cut.buffer,), x.dtype) if cut.copies else None
+    def spread(self, w: Array) -> Array:
+        """Arrange weights (*kernel, C, O) as one matrix for each product: (KH, depth, columns)."""
+        spread = c_ordered(w) if self.span == 1 else super().spread(w)
+        return spread.reshape(self.height, self.depth, self.columns)
 
-    def gathering(self, tile: Tile) -> Calls:
-        """Return what makes the matrix of a tile, which is there until the next one's."""
-        calls = self.padding(tile)
-        if self.buffer is not None:
-            shape, strides, dtype = tile.blocks
-            gathered: Array = np.ndarray(shape, dtype, self.buffer)
-            windows: Array = np.ndarray(shape, dtype, self.source, tile.offset, strides)
-            calls.append((np.copyto, (gathered, windows)))
-        return calls
+    def multiply(self, rows: Array, weights: Array, out: Array) -> None:
+        """Write the sum of KH products to `out` (n, *out sizes, O), C-contiguous."""
+        parts = np.empty((*rows.shape[:2], self.columns), out.dtype)
+        for some, factor, part in zip(rows, weights, parts, strict=True):
+            multiply_rows(some, factor, out=part)
+        by_row = out.swapaxes(0, 1)
+        total, *others, last = parts.reshape(self.height, *by_row.shape)
+        for other in others:
+            total += other
+        np.add(total, last, out=by_row)
 
-    def columns(self, tile: Tile) -> Array:
-        """View the matrix of a tile: (products, positions / span, depth).
-
-        Positions run over (image, row, column), in a layout by row over (row, image, column), with
-        a `Plan.block` over (row and column in the block, image, row and column of the block).
-        Ungathered: (products, n, m, q, depth), the positions of image and phase
-        ``phase + m * arange(q)``, which run over (row, column) in rows of `Layout.pitch`.
-        """
-        return matrix_of(tile, self.source, self.buffer, self.x.dtype)
-
-
-def padded_input(x: Array, cut: Cut, tile: Tile) -> Array:
-    """Return the memory in which a first tile's windows lie: the input, or a padded copy of it."""
-    if cut.reads_input:
-        return x
-    room: Array = np.zeros(cut.room, x.dtype)
-    padded: Array = np.ndarray(cut.padded.shape, x.dtype, room, 0, cut.padded.strides)
-    copy_into(padded[tile.place], x[tile.inner])
-    return room
+    def sum(self, rows: Array, g: Array) -> Array:
+        """Sum rows times gradients over the positions: (KH, depth, columns)."""
+        factor = c_ordered(g.swapaxes(0, 1)).reshape(-1, self.columns)
+        total = np.empty((self.height, self.depth, self.columns), g.dtype)
+        for some, product in zip(rows, total, strict=True):
+            product[...] = sum_of_products(some, factor)
+        return total
 
 
-def matrix_of(tile: Tile, source: Array, buffer: Array | None, dtype: np.dtype[Any]) -> Array:
-    """View the matrix of a tile in the source, or in the buffer that has a copy."""
-    shape, strides = tile.matrix
-    if buffer is None:
-        return np.ndarray(shape, dtype, source, tile.offset, strides)
-    return np.ndarray(shape, dtype, buffer, 0, strides)
+class TapMatrix(WindowMatrix):
+    """The matrix of windows of one channel, stored transposed: a line of memory for each tap.
+
+    Lines of many outputs are copied quickly, windows of a few values are not.
+    """
+
+    def _cost(self) -> float:
+        product = product_cost(self.depth, self.columns)
+        if self.out_channels < tuning.NARROW:
+            product = 0.035 * self.depth * self.columns
+        return 6.5 * self.depth / self.geometry.out_shape[-2] + product
+
+    def view(self, n: int, rows: int, strides: tuple[int, ...]) -> View:
+        """Lay the windows over an input: tap by tap, all positions of each."""
+        places, steps = self._places(n, rows, strides)
+        taps, tap_steps = self._taps(strides)
+        return View(taps + places, tap_steps + steps)
+
+    def _as_matrix(self, copy: Array) -> Array:
+        return copy.reshape(self.depth, -1).T
+
+    def sum(self, rows: Array, g: Array) -> Array:
+        """Sum rows times gradients: the lines of taps stand left, as they lie in memory."""
+        return sum_of_products(rows, g.reshape(len(rows), self.columns), left_first=True)
+
+    def spread(self, w: Array) -> Array:
+        """Arrange weights: BLAS reads a few columns as quickly where they are transposed."""
+        if self.out_channels < tuning.NARROW:
+            return w.reshape(self.depth, self.columns)
+        return super().spread(w)
+
+
+def choose_matrix(geometry: Geometry, sums: bool, block: Pair) -> WindowMatrix:
+    """Choose the cheapest layout: the numbers of channels and the sizes decide.
+
+    With `sums` for the gradient of the weights.
+    """
+    return min(possible_matrices(geometry, sums, block), key=lambda matrix: matrix.cost)
+
+
+def possible_matrices(geometry: Geometry, sums: bool, block: Pair) -> list[WindowMatrix]:
+    """Return the layouts that `choose_matrix` chooses from."""
+    if PixelMatrix.serves(geometry) and block == ONE:
+        return [PixelMatrix(geometry)]
+    choices = [WindowMatrix(geometry, block)]
+    if geometry.shape[-1] == 1:
+        choices.append(TapMatrix(geometry, block))
+    if block != ONE:
+        return choices
+    width = geometry.out_shape[-2]
+    spans = [span for span in range(1, min(width, 16) + 1) if width % span == 0]
+    choices += [BandMatrix(geometry, span) for span in spans[1:]]
+    if geometry.window.kernel[0] > 1 and geometry.window.stride[0] == 1:
+        choices += [RowMatrix(geometry, span, sums) for span in spans]
+    return choices
+
+
+class MatrixPlan:
+    """A convolution as products of matrices: the layout of the windows, and the tiles.
+
+    `cost` is an estimate in ns, `multiplications` counts BLAS's.
+    """
+
+    def __init__(self, geometry: Geometry, sums: bool, block: Pair) -> None:
+        self.geometry = geometry
+        self.matrix = matrix = choose_matrix(geometry, sums, block)
+        tile_bytes = tuning.TILE_BYTES if sums else 2 * tuning.TILE_BYTES
+        across = math.prod(geometry.out_shape[2:-1]) // matrix.span
+        self.row_copies = across * matrix.copied
+        row_values = self.row_copies + across * matrix.made
+        gapless = isinstance(matrix, PixelMatrix)
+        self.tiling = Tiling(geometry, row_values, tile_bytes, block[0], gapless)
+        self.cost = matrix.cost * geometry.positions
+        products = matrix.depth * matrix.columns * matrix.made // matrix.columns
+        self.multiplications = geometry.positions // matrix.span * products
+
+    def buffer_size(self, n: int, rows: int) -> int:
+        """Return how many values are copied for n images, so many rows of outputs."""
+        return n * self.matrix.lines(rows) * self.row_copies
+
+
+@planned
+def matrix_plan(geometry: Geometry, sums: bool, block: Pair = ONE) -> MatrixPlan:
+    """Plan a convolution, or with `sums` the gradient of its weights.
+
+    `block` is the height and width of blocks of outputs that become one number each.
+    """
+    return MatrixPlan(geometry, sums, block)
+
+
+class Gatherer:
+    """Makes the matrix of windows of one tile after another, in a buffer that it uses again.
+
+    Each thread needs one of its own, for the images and rows that it does.
+    """
+
+    def __init__(self, x: Array, plan: MatrixPlan, images: Pair, rows: Pair) -> None:
+        n, tile_rows = plan.tiling.sizes(images, rows)
+        largest = slice(images[0], images[0] + n), slice(rows[0], rows[0] + tile_rows)
+        self.plan = plan
+        self.input = TileInput(x, plan.tiling, plan.tiling.place(largest))
+        self.buffer = aligned_empty((plan.buffer_size(n, tile_rows),), x.dtype)
+
+    def rows(self, tile: Tile) -> Array:
+        """Return the matrix (rows, depth) of a tile, which is there until the next one's."""
+        self.input.load(self.plan.tiling.place(tile))
+        images, rows = tile
+        sizes = images.stop - images.start, rows.stop - rows.start
+        return self.plan.matrix.gather(self.input, *sizes, self.buffer)

@@ -28,31 +28,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.conv.layouts import Window
 from tinygrad_cnn.kernels.conv.products import product_cost, unpacked_parts
-from tinygrad_cnn.kernels.conv.windows import plan_for
+from tinygrad_cnn.kernels.conv.tiles import Geometry
+from tinygrad_cnn.kernels.conv.windows import matrix_plan
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.threads import part_size
+from tinygrad_cnn.kernels.runtime.window import Pair
 
-__all__ = ["Transforms", "WinogradPlan", "quicker_plan", "rounded_up", "transforms"]
+__all__ = ["Transforms", "WinogradPlan", "quicker_plan", "transforms"]
 
 Array = npt.NDArray[Any]
-Pair = tuple[int, int]
-Shape = tuple[int, ...]
 
 # And infinity, the sixth: where a polynomial's leading coefficient is its value.
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
-# Transformed rows and products of a tile together. A step of ResNet-20, batch 128, two threads with
-# 0.5 MB of second-level cache each, tiles of 1, 1.5, 2 and 4 MB: 550, 554, 539 and 594 ms.
-_TILE_BYTES = 3 << 19
-# Multiplications a row of a product above which it is not cut: parts of 16 rows gain nothing.
-_MOST_A_ROW = 30_000
-
-
-# ns: to transform a value of the input, of products or of their gradient; to pack a weight, to add
-# a product's sum for it, in the cache and from memory; to start.
-_TRANSFORM_INPUT, _TRANSFORM_OUTPUT = 0.36, 0.5
-_PACK, _ADD_UNPACKED, _ADD = 0.4, 0.2, 1.0
-_START = 20_000.0
 
 
 class Transforms(NamedTuple):
@@ -102,7 +91,7 @@ def _values(points: Array, coefficients: int) -> Array:
 
 
 class WinogradPlan:
-    """How a correlation of these shapes is made of transformed rows.
+    """How a correlation is made of transformed rows.
 
     A transformed row stands for m rows of outputs. At each point such rows follow each other
     `pitch` positions apart, the zeros between them being the padding of both neighbours, and the
@@ -112,48 +101,41 @@ class WinogradPlan:
     `cost` is an estimate in ns, `multiplications` counts BLAS's for the products.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        dtype: np.dtype[Any],
-        out_shape: Shape,
-        window: Window,
-        sums: bool = True,
-        block: Pair = (1, 1),
-    ) -> None:
-        self.shape, self.dtype, self.out_shape = shape, dtype, out_shape
-        self.window, self.block = window, block
-        _, _, W, C = shape
-        _, _, OW, out_channels = out_shape
-        KH, KW = window.kernel
-        self.transforms = transforms(KH, dtype)
+    def __init__(self, geometry: Geometry, sums: bool) -> None:
+        self.geometry = geometry
+        itemsize = geometry.dtype.itemsize
+        _, _, W, C = geometry.shape
+        _, _, OW, self.out_channels = geometry.out_shape
+        KH, KW = geometry.window.kernel
+        self.transforms = transforms(KH, geometry.dtype)
         self.outputs: int = self.transforms.outputs.shape[0]
         self.points: int = self.transforms.outputs.shape[1]
-        left = window.origin[1]
-        right = OW + KW - 1 - W - left
-        self.pitch = rounded_up(max(OW, W + max(left, right)), block[1])
+        (self.top, _), (self.left, _) = geometry.window.padding
+        right = OW + KW - 1 - W - self.left
+        self.pitch = max(OW, W + max(self.left, right))
         self.depth = KW * C
-        self.is_unpacked = self.depth * out_channels <= _MOST_A_ROW
-        tile_bytes = _TILE_BYTES if self.is_unpacked else 2 * _TILE_BYTES
-        row_bytes = self.points * self.pitch * (C + out_channels) * dtype.itemsize
+        self.is_unpacked = self.depth * self.out_channels <= tuning.MOST_A_ROW
+        tile_bytes = tuning.WINOGRAD_TILE_BYTES * (1 if self.is_unpacked else 2)
+        row_bytes = self.points * self.pitch * (C + self.out_channels) * itemsize
         self.most_lines = max(1, tile_bytes // row_bytes)
         self.cost, self.multiplications = self._estimates(sums)
 
     def _estimates(self, sums: bool) -> tuple[float, int]:
-        _, _, W, C = self.shape
-        N, OH, OW, out_channels = self.out_shape
+        _, _, W, C = self.geometry.shape
+        N, OH, OW, out_channels = self.geometry.out_shape
         lines = N * self.lines(OH)
         line = self.pitch * product_cost(self.depth, out_channels)
-        line += _TRANSFORM_INPUT * W * C + _TRANSFORM_OUTPUT * OW * out_channels
+        line += tuning.TRANSFORM_INPUT * W * C + tuning.TRANSFORM_OUTPUT * OW * out_channels
         cost = lines * line
         # Products pack all weights; for gradients each makes a sum for every weight.
-        a_weight = 0.0 if self.is_unpacked else _PACK
-        a_weight += 0.0 if sums else _ADD_UNPACKED if self.is_unpacked else _ADD
+        a_weight = 0.0 if self.is_unpacked else tuning.PACK_WEIGHT
+        if sums:
+            a_weight += tuning.ADD_CACHED if self.is_unpacked else tuning.ADD_FROM_MEMORY
         phases, _ = self.phases(min(lines, self.most_lines))
         products = -(-lines // self.most_lines) * phases
         cost += a_weight * products * self.depth * out_channels
         multiplications = lines * self.pitch * self.depth * out_channels
-        return _START + self.points * cost, self.points * multiplications
+        return tuning.WINOGRAD_START + self.points * cost, self.points * multiplications
 
     def bands(self, images: Pair, rows: Pair) -> Iterator[tuple[slice, int]]:
         """Cut output rows into bands, and say how many images' bands fit in the cache together."""
@@ -170,37 +152,26 @@ class WinogradPlan:
     def phases(self, lines: int) -> Pair:
         """Return how many products take turns at the positions of lines, how many each takes."""
         positions = lines * self.pitch
-        parts = unpacked_parts(positions * self.depth * self.out_shape[3])
-        least = self.window.kernel[1]
-        phases = rounded_up(max(least, parts) if self.is_unpacked else least, self.block[1])
+        parts = unpacked_parts(positions * self.depth * self.out_channels)
+        least = self.geometry.window.kernel[1]
+        phases = max(least, parts) if self.is_unpacked else least
         return phases, -(-positions // phases)
 
 
-def rounded_up(number: int, multiple: int) -> int:
-    """Return the least multiple that is no less."""
-    return -(-number // multiple) * multiple
+@planned
+def quicker_plan(geometry: Geometry, sums: bool, block: Pair = (1, 1)) -> WinogradPlan | None:
+    """Return a plan, or None where filtering does not apply or a matrix of windows is as quick.
 
-
-@lru_cache(maxsize=1024)
-def quicker_plan(
-    shape: Shape,
-    dtype: np.dtype[Any],
-    contiguous: bool,
-    out_shape: Shape,
-    window: Window,
-    sums: bool,
-    block: Pair = (1, 1),
-) -> WinogradPlan | None:
-    """Return a plan, or None where filtering does not apply or a plan of windows is as quick.
-
-    Arguments as for `windows.plan_for`.
+    Arguments as for `matrix_plan`.
     """
-    if dtype.type not in (np.float32, np.float64) or window.origin[1] < 0:
+    window = geometry.window
+    if geometry.dtype.type not in (np.float32, np.float64) or len(window.kernel) != 2:
         return None
     if window.stride != (1, 1) or window.dilation != (1, 1) or not 2 <= window.kernel[0] <= 5:
         return None
-    plan = WinogradPlan(shape, dtype, out_shape, window, sums, block)
+    if window.padding[1][0] < 0 or 0 in geometry.out_shape:
+        return None
+    plan = WinogradPlan(geometry, sums)
     if plan.outputs % block[0] != 0:
         return None
-    other = plan_for(shape, contiguous, dtype.itemsize, out_shape, window, sums, block)
-    return plan if plan.cost < other.cost else None
+    return plan if plan.cost < matrix_plan(geometry, sums, block).cost else None

@@ -12,119 +12,78 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.conv.correlation import CorrelationJob, add_and_rectify
-from tinygrad_cnn.kernels.conv.jobs import ListedJob, sum_in_order
-from tinygrad_cnn.kernels.conv.layouts import repeated_bias
-from tinygrad_cnn.kernels.conv.program import Calls, Scratch, clear
-from tinygrad_cnn.kernels.conv.winograd import WinogradPlan, rounded_up
-from tinygrad_cnn.kernels.reduce.moments import Moments, Part
+from tinygrad_cnn.kernels.conv.epilogue import Epilogue
+from tinygrad_cnn.kernels.conv.jobs import Job, sum_in_order
+from tinygrad_cnn.kernels.conv.winograd import WinogradPlan
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.threads import matmul
+from tinygrad_cnn.kernels.runtime.window import Pair
 
-__all__ = ["PointRows", "WinogradCorrelation", "WinogradWeightGradient", "untransformation"]
+__all__ = ["PointRows", "WinogradCorrelation", "WinogradWeightGradient"]
 
 Array = npt.NDArray[Any]
-Pair = tuple[int, int]
 
 
 class PointRows:
     """Rows at the n points for one tile after another, in a buffer that is used again.
 
-    A tile has up to `images` images, `lines` rows each. Columns that belong to different places of
-    the plan's block, if `apart`, are kept apart, so that they become pixels of different arrays.
+    A tile has up to `images` images, `lines` rows each.
     """
 
-    def __init__(
-        self,
-        plan: WinogradPlan,
-        images: int,
-        lines: int,
-        channels: int,
-        scratch: Scratch,
-        apart: bool = False,
-    ) -> None:
+    def __init__(self, plan: WinogradPlan, images: int, lines: int, channels: int) -> None:
         self.plan, self.images, self.lines, self.channels = plan, images, lines, channels
-        self.places = plan.block[1] if apart else 1
         phases, each = plan.phases(images * lines)
         # Each phase ends in a window, and begins a position later than the one before.
-        length = rounded_up(phases * (each + 1) + plan.window.kernel[1], self.places)
-        shape = plan.points, self.places, length // self.places, channels
-        self.room = scratch.empty(shape, plan.dtype)
+        length = phases * (each + 1) + plan.geometry.window.kernel[1]
+        self.memory = aligned_empty((plan.points, length, channels), plan.geometry.dtype)
 
-    def clearing(self, first: int, columns: int) -> Calls:
-        """Return what sets to 0 what `rows` leaves out, once for all tiles."""
+    def clear_around(self, first: int, columns: int) -> None:
+        """Set to 0 what `rows` leaves out, once for all tiles."""
         positions = self.images * self.lines * self.plan.pitch
-        used = self.room[:, 0, :positions]
+        used = self.memory[:, :positions]
         used = used.reshape(len(used), -1, self.plan.pitch, self.channels)
-        parts = used[:, :, :first], used[:, :, first + columns :], self.room[:, 0, positions:]
-        return [clear(part) for part in parts if part.size]
+        used[:, :, :first] = 0
+        used[:, :, first + columns :] = 0
+        self.memory[:, positions:] = 0
+
+    def clear_behind(self, images: int) -> None:
+        """Set to 0 what a tile of fewer images leaves out."""
+        self.memory[:, images * self.lines * self.plan.pitch :] = 0
 
     def rows(self, first: int, columns: int) -> Array:
-        """View `columns` positions of each row, from `first` on.
-
-        Returns (places, images, lines, n, columns / places · channels).
-        """
-        point, place, position, channel = self.room.strides
-        pitch = self.plan.pitch // self.places * position
-        values = columns // self.places * self.channels
+        """View `columns` positions of each row, from `first` on: (images, lines, n, columns·C)."""
+        point, position, channel = self.memory.strides
+        row = self.plan.pitch * position
         return np.ndarray(
-            (self.places, self.images, self.lines, self.plan.points, values),
-            self.room.dtype,
-            self.room,
+            (self.images, self.lines, self.plan.points, columns * self.channels),
+            self.memory.dtype,
+            self.memory,
             first * position,
-            (place, self.lines * pitch, pitch, point, channel),
+            (self.lines * row, row, point, channel),
         )
 
     def phases(self, images: int, width: int) -> Array:
         """View `width` values from every so-many-th position of so many images on.
 
-        Returns (n, phases / places, places, each, width), see `WinogradPlan.phases`.
+        Returns (n, phases, each, width), see `WinogradPlan.phases`.
         """
         phases, each = self.plan.phases(images * self.lines)
-        point, place, position, channel = self.room.strides
-        turns = phases // self.places
+        point, position, channel = self.memory.strides
         return np.ndarray(
-            (self.plan.points, turns, self.places, each, width),
-            self.room.dtype,
-            self.room,
+            (self.plan.points, phases, each, width),
+            self.memory.dtype,
+            self.memory,
             0,
-            (point, position, place, turns * position, channel),
+            (point, position, phases * position, channel),
         )
 
 
 class _Product(NamedTuple):
-    """``target = matrix @ source`` for all images: (…, P, n), (N, T, n, W) and (N, T, P, W)."""
+    """``target = matrix @ source`` for all images: (P, n), (N, T, n, W) and (N, T, P, W)."""
 
     matrix: Array
     source: Array
     target: Array
-
-
-def _transformation(
-    matrix: Array, x: Array, first: int, step: int, target: Array
-) -> list[_Product]:
-    """Return what writes ``target[i, t] = matrix @ x[i, first + t·step : first + t·step + n]``.
-
-    Rows outside of `x` are zeros. Shapes: matrix (P, n), x (N, H, W, C) C-contiguous, target
-    (N, T, P, W·C).
-    """
-    N, H, W, C = x.shape
-    row = W * C * x.itemsize  # strides of axes of length 1 may be any
-    n, lines = matrix.shape[1], target.shape[1]
-    products = []
-    t = 0
-    while t < lines:
-        start = first + t * step
-        low, high = max(0, -start), max(0, min(n, H - start))
-        # The same product serves all that lie inside.
-        same = min(lines - t, (H - n - start) // step + 1) if high - low == n else 1
-        if low >= high:  # a product of no columns is 0
-            low = high = start = 0
-        shape, strides = (N, same, high - low, W * C), (H * row, step * row, row, x.itemsize)
-        rows: Array = np.ndarray(shape, x.dtype, x, (start + low) * row, strides)
-        products.append(_Product(matrix[:, low:high], rows, target[:, t : t + same]))
-        t += same
-    return products
 
 
 class _Transformed(PointRows):
@@ -142,121 +101,96 @@ class _Transformed(PointRows):
         lines: int,
         first: int,
         left: int,
-        scratch: Scratch,
     ) -> None:
         _, H, W, C = x.shape
-        super().__init__(plan, images, lines, C, scratch)
+        super().__init__(plan, images, lines, C)
+        self.clear_around(left, W)
         self.x = x
         # In one piece of memory: the images themselves, or copies of a tile's.
-        contiguous = x.flags.c_contiguous
-        self.source = x if contiguous else scratch.empty((images, H, W, C), x.dtype)
-        rows = self.rows(left, W)[0]
-        self.products = _transformation(matrix, self.source, first, plan.outputs, rows)
+        self.is_copied = not x.flags.c_contiguous
+        self.source = aligned_empty((images, H, W, C), x.dtype) if self.is_copied else x
+        rows = self.rows(left, W)
+        self.products = list(_transformation(matrix, self.source, first, plan.outputs, rows))
 
-    def loading(self, some: slice, here: slice) -> Calls:
-        """Return what transforms some of the images, which become those of the tile."""
-        calls: Calls = []
-        if self.source is not self.x:
-            calls.append((np.copyto, (self.source[here], self.x[some])))
+    def load(self, some: slice, here: slice) -> None:
+        """Transform some of the images, which become those of the tile."""
+        if self.is_copied:
+            np.copyto(self.source[here], self.x[some])
             some = here
         for matrix, source, target in self.products:
-            calls.append((np.matmul, (matrix, source[some], target[here])))
-        return calls
+            np.matmul(matrix, source[some], out=target[here])
 
 
-def untransformation(matrix: Array, source: Array, out: Array) -> list[_Product]:
-    """Return what writes ``out = matrix @ source``, row by row.
+def _transformation(
+    matrix: Array, x: Array, first: int, step: int, target: Array
+) -> Iterator[_Product]:
+    """Yield what writes ``target[i, t] = matrix @ x[i, first + t·step : first + t·step + n]``.
 
-    Shapes: matrix (m, n), source (…, N, T, n, W·O), out (…, N, H, W, O), its pixel rows in one
-    piece; the last of the T rows may stand for fewer than m of H.
+    Rows outside of `x` are zeros. Shapes: matrix (P, n), x (N, H, W, C) C-contiguous, target
+    (N, T, P, W·C).
     """
-    *places, H, W, out_channels = out.shape
+    N, H, W, C = x.shape
+    row = W * C * x.itemsize  # strides of axes of length 1 may be any
+    n, lines = matrix.shape[1], target.shape[1]
+    t = 0
+    while t < lines:
+        start = first + t * step
+        low, high = max(0, -start), max(0, min(n, H - start))
+        # The same product serves all that lie inside.
+        same = min(lines - t, (H - n - start) // step + 1) if high - low == n else 1
+        if low >= high:  # a product of no columns is 0
+            low = high = start = 0
+        shape, strides = (N, same, high - low, W * C), (H * row, step * row, row, x.itemsize)
+        rows: Array = np.ndarray(shape, x.dtype, x, (start + low) * row, strides)
+        yield _Product(matrix[:, low:high], rows, target[:, t : t + same])
+        t += same
+
+
+def _transform_back(matrix: Array, source: Array, out: Array) -> None:
+    """Write ``out = matrix @ source``, row by row.
+
+    Shapes: matrix (m, n), source (N, T, n, W·O), out (N, H, W, O), C-contiguous; the last of the T
+    rows may stand for fewer than m of H.
+    """
+    N, H, W, out_channels = out.shape
     m = len(matrix)
-    products = []
     for first, height in ((0, H // m * m), (H // m * m, H % m)):
         if height:
             lines, each = max(1, height // m), min(m, height)
-            rows = out[..., first : first + height, :, :]
-            target = rows.reshape(*places, lines, each, W * out_channels)
-            products.append(
-                _Product(matrix[:each], source[..., first // m : first // m + lines, :, :], target)
-            )
-    return products
+            target = out[:, first : first + height].reshape(N, lines, each, W * out_channels)
+            np.matmul(matrix[:each], source[:, first // m : first // m + lines], out=target)
 
 
-class WinogradCorrelation(CorrelationJob):
-    """Windows of `x` (N, H, W, C) times `w` (KH, KW, C, O), into `out` (N, OH, OW, O).
+class WinogradCorrelation(Job):
+    """Windows of `x` times `w` (KH, KW, C, O), with what the epilogue does, into its `out`."""
 
-    `x` and `out` have any strides; bias, ReLU, moments and addend as in `Correlation`.
-    """
-
-    def __init__(
-        self,
-        plan: WinogradPlan,
-        x: Array,
-        w: Array,
-        out: Array,
-        bias: Array | None = None,
-        relu: bool = False,
-        moments: Moments | None = None,
-        addend: Array | None = None,
-    ) -> None:
-        self.plan, self.x, self.out, self.relu, self.moments = plan, x, out, relu, moments
-        self.addend = addend
-        self.rows, self.cost, self.multiplications = out.shape[1], plan.cost, plan.multiplications
+    def __init__(self, plan: WinogradPlan, x: Array, w: Array, epilogue: Epilogue) -> None:
+        self.plan, self.x, self.epilogue = plan, x, epilogue
+        self.rows = plan.geometry.out_shape[1] // epilogue.block[0]
+        self.cost, self.multiplications = plan.cost, plan.multiplications
         taps = np.ascontiguousarray(w).reshape(len(w), -1)
-        self.weights = aligned_empty((plan.points, 1, 1, plan.depth, w.shape[3]), x.dtype)
+        self.weights = aligned_empty((plan.points, 1, plan.depth, w.shape[3]), x.dtype)
         matmul(plan.transforms.weights, taps, out=self.weights.reshape(plan.points, -1))
-        self.bias = None if bias is None else repeated_bias(bias, out.shape)
 
-    def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
-        """List the calls that do these images, these output rows."""
-        plan, part = self.plan, things[5]
-        calls: Calls = []
-        for band, most in plan.bands(images, rows):
-            scratch.begin_again()
-            out = self.out[:, band]
-            _, height, columns, out_channels = out.shape
-            pixel = out.itemsize * out_channels
-            in_place = out.strides[2:] == (pixel, out.itemsize)
-            made = out if in_place else scratch.empty((most, *out.shape[1:]), out.dtype)
-            outputs = PointRows(plan, most, plan.lines(height), out_channels, scratch)
-            back = untransformation(plan.transforms.outputs, outputs.rows(0, columns)[0], made)
-            for some, here in self.products(images, band, outputs, scratch, calls):
-                there = some if in_place else here
-                for matrix, source, target in back:
-                    calls.append((np.matmul, (matrix, source[here], target[there])))
-                tile = made[there]
-                addend = None if self.addend is None else self.addend[some, band]
-                calls.append((add_and_rectify, (tile, self.bias, self.relu, addend)))
-                if part is not None:
-                    calls.append((Part.collect, (part, tile)))
-                if not in_place:
-                    calls.append((np.copyto, (out[some], tile)))
-        return calls
-
-    def products(
-        self, images: Pair, band: slice, outputs: PointRows, scratch: Scratch, calls: Calls
-    ) -> Iterator[tuple[slice, slice]]:
-        """Add the calls that multiply one tile after another into `outputs`.
-
-        Yields where its images are in the batch, and in the tile.
-        """
-        plan = self.plan
-        top, left = plan.window.origin
-        size, first = (outputs.images, outputs.lines), band.start - top
-        matrix = plan.transforms.inputs
-        inputs = _Transformed(plan, matrix, self.x, *size, first, left, scratch)
-        calls += inputs.clearing(left, self.x.shape[2])
-        count = 0
-        for some, here in _tiles(images, outputs.images):
-            calls += inputs.loading(some, here)
-            if here.stop != count:
-                count = here.stop
-                made = outputs.phases(count, outputs.channels)
-                windows = inputs.phases(count, plan.depth).reshape(*made.shape[:4], plan.depth)
-            calls.append((np.matmul, (windows, self.weights, made)))
-            yield some, here
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Do these images, these rows of results."""
+        plan, matrices = self.plan, self.plan.transforms
+        outputs = self.epilogue.begin(images, rows)
+        for band, most in plan.bands(images, outputs.rows):
+            size = most, plan.lines(band.stop - band.start)
+            first = band.start - plan.top
+            inputs = _Transformed(plan, matrices.inputs, self.x, *size, first, plan.left)
+            products = PointRows(plan, *size, plan.out_channels)
+            results = products.rows(0, plan.geometry.out_shape[2])
+            for some, here in _tiles(images, most):
+                inputs.load(some, here)
+                windows = inputs.phases(here.stop, plan.depth)
+                made = products.phases(here.stop, plan.out_channels)
+                np.matmul(windows, self.weights, out=made)
+                tile = some, band
+                room = outputs.room(tile)
+                _transform_back(matrices.outputs, results[here], room)
+                outputs.finish(room, tile)
 
 
 def _tiles(images: Pair, most: int) -> Iterator[tuple[slice, slice]]:
@@ -266,7 +200,7 @@ def _tiles(images: Pair, most: int) -> Iterator[tuple[slice, slice]]:
         yield slice(i, j), slice(0, j - i)
 
 
-class WinogradWeightGradient(ListedJob):
+class WinogradWeightGradient(Job):
     """The sum over positions of windows of `x` times `g` (N, OH, OW, O)."""
 
     def __init__(self, plan: WinogradPlan, x: Array, g: Array) -> None:
@@ -274,61 +208,44 @@ class WinogradWeightGradient(ListedJob):
         self.cost, self.multiplications = plan.cost, plan.multiplications
         self.parts: dict[tuple[Pair, Pair], Array] = {}
 
-    def things(self, images: Pair, rows: Pair) -> list[Any]:
-        """Return the arrays, and one for the sum (n, O, KW·C) of these images and rows."""
-        shape = self.plan.points, self.g.shape[3], self.plan.depth
-        total: Array = np.empty(shape, self.x.dtype)
-        self.parts[images, rows] = total
-        return [self.x, self.g, total]
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Sum over these images, these output rows."""
+        total, more = None, None
+        for products in self._products(images, rows):
+            if total is None:
+                total = np.add.reduce(products, 1)  # (n, O, KW·C)
+            else:
+                more = np.add.reduce(products, 1, out=more)
+                total += more
+        if total is not None:
+            self.parts[images, rows] = total
 
-    def calls(self, images: Pair, rows: Pair, things: list[Any], scratch: Scratch) -> Calls:
-        """List the calls that do these images, these output rows."""
-        total: Array = things[2]
-        calls: Calls = []
-        is_first = True
-        for band, most in self.plan.bands(images, rows):
-            scratch.begin_again()
-            more = scratch.empty(total.shape, total.dtype)
-            for products in self.products(images, band, most, scratch, calls):
-                calls.append((np.add.reduce, (products, 1, None, total if is_first else more)))
-                if not is_first:
-                    calls.append((np.add, (total, more, total)))
-                is_first = False
-        return calls
-
-    def products(
-        self, images: Pair, band: slice, most: int, scratch: Scratch, calls: Calls
-    ) -> Iterator[Array]:
-        """Add the calls that make the products (n, phases, O, KW·C) of one tile after another."""
-        plan, matrices, out_channels = self.plan, self.plan.transforms, self.g.shape[3]
-        top, left = plan.window.origin
-        size, first = (most, plan.lines(band.stop - band.start)), band.start - top
-        inputs = _Transformed(plan, matrices.inputs, self.x, *size, first, left, scratch)
-        g = self.g[:, band]
-        gradients = _Transformed(plan, matrices.outputs.T, g, *size, 0, 0, scratch)
-        calls += inputs.clearing(left, self.x.shape[2])
-        calls += gradients.clearing(0, g.shape[2])
-        count, room = 0, None
-        for some, here in _tiles(images, most):
-            calls += [*inputs.loading(some, here), *gradients.loading(some, here)]
-            if here.stop != count:
-                count = here.stop
-                if count < most:  # a larger tile may have written behind
-                    rest = gradients.room[:, 0, count * gradients.lines * plan.pitch :]
-                    calls.append(clear(rest))
-                windows = inputs.phases(count, plan.depth)[:, :, 0]
-                factors = gradients.phases(count, out_channels)[:, :, 0].swapaxes(2, 3)
+    def _products(self, images: Pair, rows: Pair) -> Iterator[Array]:
+        """Yield the products (n, phases, O, KW·C) of one tile after another."""
+        plan, matrices = self.plan, self.plan.transforms
+        for band, most in plan.bands(images, rows):
+            size = most, plan.lines(band.stop - band.start)
+            first = band.start - plan.top
+            inputs = _Transformed(plan, matrices.inputs, self.x, *size, first, plan.left)
+            gradients = _Transformed(plan, matrices.outputs.T, self.g[:, band], *size, 0, 0)
+            buffer = None
+            for some, here in _tiles(images, most):
+                inputs.load(some, here)
+                gradients.load(some, here)
+                if here.stop < most:
+                    gradients.clear_behind(here.stop)
+                windows = inputs.phases(here.stop, plan.depth)
+                factors = gradients.phases(here.stop, plan.out_channels).swapaxes(2, 3)
                 shape = (*factors.shape[:3], plan.depth)
-                # The tiles behind the first are no larger.
-                room = scratch.empty(shape, self.x.dtype) if room is None else room
-                products: Array = np.ndarray(shape, self.x.dtype, room)
-            calls.append((np.matmul, (factors, windows, products)))
-            yield products
+                if buffer is None:  # the tiles behind the first are no larger
+                    buffer = aligned_empty(shape, self.x.dtype)
+                made: Array = np.ndarray(shape, self.x.dtype, buffer)
+                yield np.matmul(factors, windows, out=made)
 
     def result(self) -> Array:
         """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
         total = sum_in_order(self.parts).reshape(self.plan.points, -1)  # (n, O·KW·C)
         taps = matmul(self.plan.transforms.weights.T, total)
-        KH, KW = self.plan.window.kernel
+        KH, KW = self.plan.geometry.window.kernel
         taps = taps.reshape(KH, self.g.shape[3], KW, self.x.shape[3])
         return taps.transpose(0, 2, 3, 1)

@@ -1,5 +1,6 @@
 """Two steps in one sweep, so that what stands between them never leaves the cache.
 
-Begin with `pooled_norm`: batch normalisation and a max-pool, forward and backward. `pooled_conv` is
-a convolution with a max-pool. What is recorded stays the two operations; see `ops.fused`.
+`pooled_norm` is batch normalisation and a max-pool, forward and backward. What is recorded stays
+the two operations; see `ops.fused`. A convolution with what follows it is in `conv`: see
+`conv.epilogue`.
 """

@@ -20,9 +20,9 @@ from tinygrad_cnn.kernels.norm.batch_norm import (
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.pool.max_pool import copy_by_place, pool_and_rectify, write_maxima
 from tinygrad_cnn.kernels.pool.taps import write_blocks
-from tinygrad_cnn.kernels.pool.windows import channels_first, channels_last
 from tinygrad_cnn.kernels.reduce.moments import FEW_ROWS
 from tinygrad_cnn.kernels.reduce.sums import positions
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.rows import ROW, apply_row, rectify, repeated
 from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
 

@@ -7,13 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.windows import (
-    Pair,
-    Windows,
-    channels_first,
-    channels_last,
-    sweep_images,
-)
+from tinygrad_cnn.kernels.pool.windows import Pair, Windows, sweep_images
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -14,17 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.planes import as_planes, from_planes
-from tinygrad_cnn.kernels.pool.windows import (
-    Index,
-    Pair,
-    Tap,
-    Windows,
-    channels_first,
-    channels_last,
-    sweep_images,
-)
-from tinygrad_cnn.kernels.runtime.copies import copy_into
+from tinygrad_cnn.kernels.pool.windows import Index, Pair, Tap, Windows, sweep_images
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
 from tinygrad_cnn.kernels.runtime.rows import rectify
 
 __all__ = ["copy_by_place", "max_pool2d", "max_pool2d_values", "pool_and_rectify", "write_maxima"]
@@ -59,8 +50,8 @@ def max_pool2d(
     Returns
     -------
     tuple of arrays
-        Maxima and taps i·KW + j, both (N, C, OH, OW) in channels-last memory, where few channels
-        come first in `x` in its own; taps in the smallest unsigned integer that holds them.
+        Maxima and taps i·KW + j, both (N, C, OH, OW) in channels-last memory; taps in the smallest
+        unsigned integer that holds them.
 
     Examples
     --------
@@ -69,10 +60,6 @@ def max_pool2d(
     >>> print(out.item(), taps.item())
     5.0 1
     """
-    planes = as_planes(x)
-    if planes is not None:
-        of_planes = max_pool2d(planes, kernel_size, stride, padding, dilation, ceil_mode)
-        return from_planes(of_planes[0], x), from_planes(of_planes[1], x)
     windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
     (height, width), rows, columns, tiled = _separable(*windows)
     shape = (x.shape[0], height, width, x.shape[1])
@@ -173,9 +160,6 @@ def max_pool2d_values(
     3.0
     """
     settings = kernel_size, stride, padding, dilation, ceil_mode
-    planes = as_planes(x)
-    if planes is not None:
-        return from_planes(max_pool2d_values(planes, *settings), x)
     N, C, H, W = x.shape
     (height, width), rows, columns, _ = _separable((H, W), *settings)
     out = np.empty((N, height, width, C), x.dtype)

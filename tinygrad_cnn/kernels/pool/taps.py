@@ -11,16 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.planes import as_planes, from_planes, to_planes
-from tinygrad_cnn.kernels.pool.windows import (
-    Pair,
-    Tap,
-    Windows,
-    channels_first,
-    channels_last,
-    sweep_images,
-)
-from tinygrad_cnn.kernels.runtime.copies import copy_into
+from tinygrad_cnn.kernels.pool.windows import Pair, Tap, Windows, sweep_images
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
 
 __all__ = ["flat_indices", "gather_taps", "scatter_taps", "write_blocks"]
 
@@ -107,7 +99,7 @@ def scatter_taps(
     Returns
     -------
     array
-        Shape `input_shape`, in the taps' memory order (see `planes`).
+        Shape `input_shape`, channels-last memory.
 
     Examples
     --------
@@ -118,10 +110,6 @@ def scatter_taps(
            [7., 0.]])
     """
     N, C, H, W = input_shape
-    planes = as_planes(taps)
-    if planes is not None:
-        shape, settings = (N * C, 1, H, W), (kernel_size, stride, padding, dilation)
-        return from_planes(scatter_taps(to_planes(g, taps), planes, shape, *settings), taps)
     out = np.empty((N, H, W, C), g.dtype)
     windows = Windows((H, W), kernel_size, stride, padding, dilation)
     places, disjoint, fill, blocks = _places(windows, taps.shape[2:])

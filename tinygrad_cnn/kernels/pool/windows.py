@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from operator import methodcaller
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +20,6 @@ __all__ = [
     "Pair",
     "Tap",
     "Windows",
-    "channels_first",
-    "channels_last",
     "pool_output_size",
     "sweep_images",
 ]
@@ -156,13 +153,6 @@ def _taps(windows: Windows, output_size: tuple[int, ...]) -> tuple[Tap, ...]:
         for i, (rows, in_rows) in enumerate(windows.along(0, height))
         for j, (cols, in_cols) in enumerate(columns)
     )
-
-
-channels_last: Callable[[Array], Array] = methodcaller("transpose", 0, 2, 3, 1)
-"""View (N, C, H, W) as (N, H, W, C)."""
-
-channels_first: Callable[[Array], Array] = methodcaller("transpose", 0, 3, 1, 2)
-"""View (N, H, W, C) as (N, C, H, W)."""
 
 
 def sweep_images(

@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime.threads import parallel
 
-__all__ = ["GRAIN", "block_type", "blocks_within", "c_ordered", "contiguous", "copy_into"]
+__all__ = [
+    "block_type",
+    "blocks_within",
+    "c_ordered",
+    "channels_first",
+    "channels_last",
+    "contiguous",
+    "copy_into",
+]
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
@@ -21,6 +29,21 @@ GRAIN = 1 << 16
 _FEW = 6
 # Positions from which that is so, and blocks from which it is worth 3 µs to look for them.
 _MANY = 1 << 10
+
+
+# The axes of (N, C, *sizes) in the order (N, *sizes, C), and back.
+_TO_LAST = [(0, *range(2, ndim), 1) for ndim in range(8)]
+_TO_FIRST = [(0, ndim - 1, *range(1, ndim - 1)) for ndim in range(8)]
+
+
+def channels_last(x: Array) -> Array:
+    """View (N, C, *sizes) as (N, *sizes, C)."""
+    return x.transpose(_TO_LAST[x.ndim])
+
+
+def channels_first(x: Array) -> Array:
+    """View (N, *sizes, C) as (N, C, *sizes)."""
+    return x.transpose(_TO_FIRST[x.ndim])
 
 
 # NumPy starts a loop for each run of values that lie together in both memories; a block is one

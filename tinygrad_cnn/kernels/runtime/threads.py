@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
+
 __all__ = [
-    "BLAS_ALONE",
-    "Task",
     "get_num_threads",
     "matmul",
     "parallel",
-    "parallel_prepared",
     "part_size",
     "set_num_threads",
     "single_threaded_blas",
@@ -39,11 +38,6 @@ Ask = Callable[[], int | None]
 Set = Callable[[int], object]
 
 _ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_NUM_THREADS"
-
-# OpenBLAS itself stays on one thread up to this many multiplications, so limiting it is needless.
-BLAS_ALONE = 1 << 18
-# A product of 2 million multiplications takes one thread about 30 µs.
-_MATMUL_GRAIN = 1 << 21
 
 
 class _State:
@@ -212,34 +206,11 @@ def parallel(work: Work, length: int, *, grain: int = 1) -> None:
     >>> bool(np.all(y == np.exp(x)))
     True
     """
-    cuts = _cuts(length, grain, lead=grain)
+    cuts = _cuts(length, grain)
     if cuts is not None:
-        _run_chunks(partial(partial, work), cuts)
+        _run_chunks(work, cuts)
     elif length:
         work(0, length)
-
-
-def parallel_prepared(prepare: Callable[[int, int], Task], length: int, *, grain: int = 1) -> None:
-    """Do like `parallel` what ``prepare(start, stop)`` returns for each chunk.
-
-    The calling thread prepares all chunks, the others' before its own. Python that a thread runs
-    among its NumPy calls makes all others wait for the interpreter; besides, code that has just run
-    is in the cache.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, y = np.arange(6.0), np.empty(6)
-    >>> parallel_prepared(lambda i, j: partial(np.exp, x[i:j], y[i:j]), 6)
-    >>> bool(np.all(y == np.exp(x)))
-    True
-    """
-    # The caller begins but 50 µs earlier than the others, for it prepares its own part last.
-    cuts = _cuts(length, grain, lead=-(-grain // 2))
-    if cuts is not None:
-        _run_chunks(prepare, cuts)
-    elif length:
-        prepare(0, length)()
 
 
 # A rest takes as much Python as a whole tile: 65 images in tiles of 20 make 20, 20, 20, 5, in tiles
@@ -258,21 +229,21 @@ def part_size(count: int, most: float) -> int:
     return max(1, -(-count // parts))
 
 
-def _cuts(length: int, grain: int, lead: int) -> list[int] | None:
+def _cuts(length: int, grain: int) -> list[int] | None:
     """Return where the chunks of a range begin and end, None where one thread does all.
 
-    The first has `lead` items more than the others.
+    The first has a `grain` more than the others.
     """
     chunks = min(get_num_threads(), length // grain)
     if chunks <= 1 or getattr(_state.local, "busy", False):
         return None
     # The caller works while the others wake, and should be the last to end, for being woken itself
     # takes 30 µs again: 27 µs of work took 79 on two threads with chunks alike.
-    rest = length - lead
-    return [0, *(lead + rest * i // chunks for i in range(1, chunks + 1))]
+    rest = length - grain
+    return [0, *(grain + rest * i // chunks for i in range(1, chunks + 1))]
 
 
-def _run_chunks(prepare: Callable[[int, int], Task], cuts: list[int]) -> None:
+def _run_chunks(work: Work, cuts: list[int]) -> None:
     """Hand all chunks but the first to the workers, do the first here, and wait for the rest."""
     if _state.workers < len(cuts) - 2:
         _start_workers(len(cuts) - 2)
@@ -283,9 +254,9 @@ def _run_chunks(prepare: Callable[[int, int], Task], cuts: list[int]) -> None:
         local.busy = True
         try:
             for start, stop in pairwise(cuts[1:]):
-                _state.tasks.put((prepare(start, stop), done))
+                _state.tasks.put((partial(work, start, stop), done))
                 others += 1
-            prepare(cuts[0], cuts[1])()
+            work(cuts[0], cuts[1])
         finally:
             local.busy = False
             failures = [done.get() for _ in range(others)]
@@ -355,15 +326,15 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     """
     rows, columns = a.shape[0], b.shape[1]
     multiplications = rows * columns * a.shape[1]
-    if multiplications <= BLAS_ALONE:
+    if multiplications <= tuning.BLAS_ALONE:
         return np.matmul(a, b, out=out)
-    if multiplications < 2 * _MATMUL_GRAIN:  # for one thread
+    if multiplications < 2 * tuning.MATMUL_GRAIN:  # for one thread
         with single_threaded_blas:
             return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty((rows, columns), np.result_type(a, b))
     longer = max(rows, columns)
-    grain = -(-_MATMUL_GRAIN * longer // multiplications)
+    grain = -(-tuning.MATMUL_GRAIN * longer // multiplications)
     target = out
 
     def by_rows(start: int, stop: int) -> None:

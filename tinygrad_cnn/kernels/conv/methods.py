@@ -1,6 +1,6 @@
-"""Which jobs a convolution is made of: by groups, and in the quicker of two ways.
+"""Which jobs a convolution is made of: by groups, and by the method that is quickest.
 
-Arrays are (N, H, W, C) here, weights (KH, KW, C // G, O).
+Arrays are (N, *sizes, C) here, weights (*kernel, C // G, O).
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.correlation import Correlation, WeightGradient
 from tinygrad_cnn.kernels.conv.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
+from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job
-from tinygrad_cnn.kernels.conv.layouts import Window
+from tinygrad_cnn.kernels.conv.tiles import Geometry
+from tinygrad_cnn.kernels.conv.windows import matrix_plan
 from tinygrad_cnn.kernels.conv.winograd import quicker_plan
 from tinygrad_cnn.kernels.conv.winograd_conv import WinogradCorrelation, WinogradWeightGradient
-from tinygrad_cnn.kernels.reduce.moments import Moments
+from tinygrad_cnn.kernels.runtime.window import Window
 
-__all__ = ["WeightGradientJob", "correlations", "weight_gradients"]
+__all__ = ["WeightGradientJob", "correlation", "correlations", "weight_gradients"]
 
 Array = npt.NDArray[Any]
 WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGradient
@@ -31,42 +33,35 @@ def correlations(
     groups: int,
     bias: Array | None = None,
     relu: bool = False,
-    moments: Moments | None = None,
     addend: Array | None = None,
 ) -> list[Job]:
-    """Return the jobs that correlate `x` with `w` (KH, KW, C // G, O) into `out`.
-
-    Moments are collected for a single group.
-    """
-    C, out_channels = x.shape[3], out.shape[3]
+    """Return the jobs that correlate `x` with `w` (*kernel, C // G, O) into `out`."""
+    C, out_channels = x.shape[-1], out.shape[-1]
     if groups == 1:
-        return [_correlation(x, w, out, window, bias, relu, moments, addend)]
+        return [correlation(_geometry(x, out, window), x, w, Epilogue(out, bias, relu, addend))]
     if _is_depthwise(C, out_channels, groups):
-        return [DepthwiseCorrelation(x, w[:, :, 0], out, window, bias, relu, addend)]
+        epilogue = Epilogue(out, bias, relu, addend)
+        return [DepthwiseCorrelation(_geometry(x, out, window), x, w[..., 0, :], epilogue)]
     jobs: list[Job] = []
     for index in range(groups):
         c, o = _group(C, groups, index), _group(out_channels, groups, index)
         parts = [None if a is None else a[..., o] for a in (bias, addend)]
-        arrays = x[..., c], w[..., o], out[..., o]
-        jobs.append(_correlation(*arrays, window, parts[0], relu, addend=parts[1]))
+        part, target = x[..., c], out[..., o]
+        epilogue = Epilogue(target, parts[0], relu, parts[1])
+        jobs.append(correlation(_geometry(part, target, window), part, w[..., o], epilogue))
     return jobs
 
 
-def _correlation(
-    x: Array,
-    w: Array,
-    out: Array,
-    window: Window,
-    bias: Array | None,
-    relu: bool,
-    moments: Moments | None = None,
-    addend: Array | None = None,
-) -> Job:
-    """Return the job that correlates `x` with `w` (KH, KW, C, O) into `out`, in the quicker way."""
-    plan = quicker_plan(x.shape, x.dtype, x.flags.c_contiguous, out.shape, window, True)
+def correlation(geometry: Geometry, x: Array, w: Array, epilogue: Epilogue) -> Job:
+    """Return the job that correlates `x` with `w` (*kernel, C, O), by the quicker method."""
+    plan = quicker_plan(geometry, False, epilogue.block)
     if plan is not None:
-        return WinogradCorrelation(plan, x, w, out, bias, relu, moments, addend)
-    return Correlation(x, w, out, window, bias, relu, moments=moments, addend=addend)
+        return WinogradCorrelation(plan, x, w, epilogue)
+    return Correlation(matrix_plan(geometry, False, epilogue.block), x, w, epilogue)
+
+
+def _geometry(x: Array, out: Array, window: Window) -> Geometry:
+    return Geometry(x.shape, x.flags.c_contiguous, x.dtype, out.shape, window)
 
 
 def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:
@@ -80,18 +75,19 @@ def _group(channels: int, groups: int, index: int) -> slice:
 
 def weight_gradients(x: Array, g: Array, window: Window, groups: int) -> list[WeightGradientJob]:
     """Return the jobs that sum over positions: one a group, or one for all channels."""
-    C, out_channels = x.shape[3], g.shape[3]
+    C, out_channels = x.shape[-1], g.shape[-1]
     if groups == 1:
         return [_weight_gradient(x, g, window)]
     if _is_depthwise(C, out_channels, groups):
-        return [DepthwiseWeightGradient(x, g, window)]
+        return [DepthwiseWeightGradient(_geometry(x, g, window), x, g)]
     slices = [(_group(C, groups, i), _group(out_channels, groups, i)) for i in range(groups)]
     return [_weight_gradient(x[..., c], g[..., o], window) for c, o in slices]
 
 
 def _weight_gradient(x: Array, g: Array, window: Window) -> WeightGradientJob:
-    """Return the job that sums windows of `x` times `g`, in the quicker way."""
-    plan = quicker_plan(x.shape, x.dtype, x.flags.c_contiguous, g.shape, window, False)
+    """Return the job that sums windows of `x` times `g`, by the quicker method."""
+    geometry = _geometry(x, g, window)
+    plan = quicker_plan(geometry, True)
     if plan is not None:
         return WinogradWeightGradient(plan, x, g)
-    return WeightGradient(x, g, window)
+    return WeightGradient(matrix_plan(geometry, True), x, g)

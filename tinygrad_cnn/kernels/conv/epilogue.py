@@ -1,0 +1,146 @@
+"""Epilogues: what becomes of a tile of a convolution's results while it is in the cache."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.conv.tiles import Shape, Tile
+from tinygrad_cnn.kernels.pool.max_pool import write_maxima
+from tinygrad_cnn.kernels.reduce.moments import Moments
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.rows import ROW, apply_row, rectify, repeated
+from tinygrad_cnn.kernels.runtime.window import Pair
+
+__all__ = ["Epilogue", "Finish", "add_and_rectify", "along_a_row"]
+
+Array = npt.NDArray[Any]
+
+ONE = 1, 1
+
+
+class Epilogue:
+    """What is done to results, and where they go.
+
+    Parameters
+    ----------
+    out
+        Where they go: (N, *sizes, O), any strides.
+    bias, addend
+        (O,) and the shape of `out`: what is added, in this order.
+    relu
+        Whether to write max(…, 0), after that.
+    moments
+        Collects those of what is written.
+    block
+        Height and width of blocks of results of which only the maximum is written.
+    """
+
+    def __init__(
+        self,
+        out: Array,
+        bias: Array | None = None,
+        relu: bool = False,
+        addend: Array | None = None,
+        moments: Moments | None = None,
+        block: Pair = ONE,
+    ) -> None:
+        self.out, self.relu, self.addend, self.moments = out, relu, addend, moments
+        self.bias = None if bias is None else along_a_row(bias, out.shape)
+        self.block = block
+
+    def begin(self, images: Pair, rows: Pair) -> Finish:
+        """Return what finishes the tiles of these images, these rows of `out`."""
+        return Finish(self, images, rows)
+
+
+class Finish:
+    """Finishes one tile after another. Each thread needs one of its own."""
+
+    def __init__(self, epilogue: Epilogue, images: Pair, rows: Pair) -> None:
+        self.epilogue = epilogue
+        height = epilogue.block[0]
+        self.rows = rows[0] * height, rows[1] * height
+        """Rows of results."""
+        moments = epilogue.moments
+        self.part = None if moments is None else moments.part(images, rows)
+        self._buffer: Array | None = None
+
+    def room(self, tile: Tile) -> Array:
+        """Return an array, C-contiguous, for the results of a tile: where they go if it may be."""
+        target, (height, width) = self._target(tile), self.epilogue.block
+        if height * width > 1:
+            n, rows, columns, out_channels = target.shape
+            return self._made((n, rows * height, columns * width, out_channels))
+        # Part of the channels, or every other pixel: made apart, where loops are long.
+        return target if target.flags.c_contiguous else self._made(target.shape)
+
+    def _target(self, tile: Tile) -> Array:
+        (images, rows), height = tile, self.epilogue.block[0]
+        return self.epilogue.out[images, rows.start // height : rows.stop // height]
+
+    def _made(self, shape: Shape) -> Array:
+        size = math.prod(shape)
+        if self._buffer is None or self._buffer.size < size:
+            self._buffer = np.empty(size, self.epilogue.out.dtype)
+        return self._buffer[:size].reshape(shape)
+
+    def finish(self, made: Array, tile: Tile, by_place: bool = False) -> None:
+        """Write the results of a tile, which stand in its `room`, with all that is done to them.
+
+        Results `by_place` have the order of their places in blocks, see `WindowMatrix`.
+        """
+        epilogue, target = self.epilogue, self._target(tile)
+        is_pooled = epilogue.block != ONE
+        if is_pooled:
+            # The bias comes after the maximum, where it has fewer numbers to be added to: rounded
+            # sums grow with what is added up, so the bits are the same.
+            if by_place:
+                write_maxima(made.reshape(-1, *target.shape), target, None)
+            else:
+                _write_block_maxima(made, epilogue.block, target)
+            made = target
+        addend = None if epilogue.addend is None else epilogue.addend[tile]
+        add_and_rectify(made, epilogue.bias, epilogue.relu, addend)
+        if self.part is not None:
+            self.part.collect(made)
+        if not is_pooled and not target.flags.c_contiguous:
+            target[...] = made
+
+
+def _write_block_maxima(made: Array, block: Pair, out: Array) -> None:
+    """Write the maximum of each block of rows and columns of `made`, which is overwritten."""
+    n, rows, columns, channels = made.shape
+    height, width = block
+    lines = made.reshape(n, rows // height, height, columns * channels)
+    highest = lines[:, :, 0]
+    for row in range(1, height):  # of whole rows first, where loops are long
+        np.maximum(highest, lines[:, :, row], out=highest)
+    places = highest.reshape(n, rows // height, columns // width, width, channels)
+    if width == 1:
+        out[...] = places[:, :, :, 0]
+    else:
+        np.maximum(places[:, :, :, 0], places[:, :, :, 1], out=out)
+    for column in range(2, width):
+        np.maximum(out, places[:, :, :, column], out=out)
+
+
+def add_and_rectify(out: Array, bias: Array | None, relu: bool, addend: Array | None) -> None:
+    """Add a bias that is repeated along a row to `out` (…, O), and the addend; then max(out, 0)."""
+    if bias is not None:
+        apply_row(np.add, out, bias, out)
+    if addend is not None:
+        out += addend
+    if relu:
+        rectify(out, out)
+
+
+def along_a_row(bias: Array, out_shape: Shape) -> Array:
+    """Repeat a bias (O,) along a row, for outputs (N, …, O), where there are many."""
+    positions = math.prod(out_shape[:-1])
+    if positions <= tuning.FEW_POSITIONS or bias.size == 1:
+        return bias
+    return repeated(bias, min(positions, -(-ROW // bias.size)), bias.dtype)

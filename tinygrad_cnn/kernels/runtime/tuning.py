@@ -1,0 +1,77 @@
+"""Tuning: the numbers that decide how work is cut, and what they were measured on.
+
+None of them changes a result by more than rounding. Unless another machine is named, figures are
+from two cores of a processor with AVX-512 and 0.5 MB of second-level cache each, OpenBLAS, float32,
+the smallest of many times. After a change call `plans.clear()`: plans remember what they were
+made with.
+"""
+
+from __future__ import annotations
+
+# ------------------------------------------------------------------------------- threads
+
+BLAS_ALONE = 1 << 18
+"""Multiplications up to which OpenBLAS itself stays on one thread: limiting it is needless."""
+
+MATMUL_GRAIN = 1 << 21
+"""Multiplications of a product worth a thread: one takes about 30 µs for them."""
+
+JOB_GRAIN = 100_000.0
+"""Estimated ns of a convolution worth a thread: each spends 50 µs in Python for its part, in turn.
+
+At 30 µs a step of the momentum network, batch 32, took 2.3 ms, from 60 on 1.3."""
+
+# ------------------------------------------------------------------------------- convolution
+
+TILE_BYTES = 1 << 21
+"""Windows, products and padded input of a tile of a weight gradient; other tiles have twice that.
+
+Threads wait for the interpreter's lock between tiles: (128, 16, 32, 32) → 16, 3×3, two threads,
+takes 9.7 ms in tiles of 256 KB and 5.0 in tiles of 2 MB. Products in tiles of 4 MB: the MNIST
+example's inference 10.9 ms -> 10.2, ResNet-20's 94 -> 91; weight gradients too: its step
+376 ms -> 386.
+"""
+
+DEPTHWISE_TILE_BYTES = 1 << 20
+"""A depthwise tile's input is read once a tap and has to stay in the cache.
+
+(64, 64, 28, 28), 3×3, takes 7.0 ms in tiles of 2 MB and 5.6 in these; its weight gradient, tap by
+tap, 6.4 instead of 11."""
+
+WINOGRAD_TILE_BYTES = 3 << 19
+"""Transformed rows and products of a tile together.
+
+A step of ResNet-20, batch 128, in tiles of 1, 1.5, 2 and 4 MB: 550, 554, 539 and 594 ms."""
+
+UNPACKED = 1_000_000
+"""Multiplications up to which OpenBLAS reads the factors of a product where they lie."""
+
+MOST_A_ROW = 30_000
+"""Multiplications a row above which products at points are not cut: 16 rows a part gain nothing."""
+
+FEW_POSITIONS = 512
+"""Positions up to which a bias is added as it is: 512 of 8 channels take 5 µs, along a row 8."""
+
+NARROW = 16
+"""Output channels below which BLAS reads transposed weights at least as quickly.
+
+8192 windows of 9 values, 4 channels: 20 µs -> 11; 6272 windows, 16 channels: 19 -> 25."""
+
+# Estimates, in ns, by which plans are compared.
+
+SPREAD_WEIGHTS = 5_000.0
+"""To spread the weights over a band, or to fold them.
+
+One image, 32×32, 1 → 1 channel, 5×5, by bands of 16 outputs 49 µs, by taps 27."""
+
+ADD_PRODUCT = 0.2
+"""To add one value of a further product: rows of 64 values, in the cache."""
+
+TRANSFORM_INPUT, TRANSFORM_OUTPUT = 0.36, 0.5
+"""Winograd: to transform a value of the input, and of products or of their gradient."""
+
+PACK_WEIGHT, ADD_CACHED, ADD_FROM_MEMORY = 0.4, 0.2, 1.0
+"""Winograd: to pack a weight, to add a product's sum for it in the cache and from memory."""
+
+WINOGRAD_START = 20_000.0
+"""Winograd: to begin."""
