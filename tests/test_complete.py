@@ -222,6 +222,23 @@ def test_every_function_with_a_layer_in_pytorch_has_one() -> None:
     )
 
 
+def test_plain_layers_call_their_function() -> None:
+    """A layer without arguments, of a function without any but the input, is that function."""
+    others = {"dropout", "flatten"}  # random; the layer leaves the batch, the function does not
+    wrong, plain = [], 0
+    x = np.random.default_rng(0).uniform(-3, 3, (2, 3, 4))
+    for name, function in functions().items():
+        first, *rest = inspect.signature(function).parameters.values()
+        for layer in [getattr(nn, n) for n in table.layers_of(name) if hasattr(nn, n)]:
+            settings = [*rest, *inspect.signature(layer).parameters.values()]
+            if first.name == "input" and all(p.default is not p.empty for p in settings):
+                plain += 1
+                if name not in others and not np.array_equal(layer()(x), function(x)):
+                    wrong.append(f"nn.{layer.__name__}() is not what functional.{name} is: call it")
+    assert plain > 5
+    complain(wrong)
+
+
 def test_every_function_has_a_line_in_the_table_of_names() -> None:
     names = table.torch_names()
     known = set().union(*(found for module, found in names.items() if "optim" not in module))

@@ -274,6 +274,7 @@ def test_layer_norm():
         (nn.Softmax(1), lambda x: F.softmax(x, 1)),
         (nn.LogSoftmax(1), lambda x: F.log_softmax(x, 1)),
         (nn.Flatten(), lambda x: F.flatten(x, 1)),
+        (nn.Unflatten(1, (1, 3)), lambda x: F.unflatten(x, 1, (1, 3))),
         (nn.Flatten(0, 1), lambda x: F.flatten(x, 0, 1)),
         (nn.Identity(), lambda x: x),
         (nn.MaxPool2d(3, 2, 1, 2, ceil_mode=True), lambda x: F.max_pool2d(x, 3, 2, 1, 2, True)),

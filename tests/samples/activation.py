@@ -21,6 +21,7 @@ from tinygrad_cnn.ops.activation import (
     Sigmoid,
     Silu,
     Softplus,
+    Softsign,
     Tanh,
 )
 
@@ -181,6 +182,7 @@ SAMPLES = [
         lambda v: v * _normal_by_tanh(v),
         _signs,
     ),
+    *_kinds(Softsign, ops.softsign, lambda v: v / (1 + abs(v)), 1 / (1 + abs(_far)) ** 2),
     *_smooth(Silu, ops.silu, lambda v: v * _logistic(v), _signs),
 ]
 

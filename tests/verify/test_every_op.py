@@ -33,12 +33,18 @@ def smallest_samples() -> dict[type[Op], Sample]:
     return found
 
 
+NEVER_SMOOTH = {"Mode": "the most frequent of equal elements: any step makes others of them"}
+
 SMALLEST = smallest_samples()
 
 
 def test_every_op_has_a_smooth_sample() -> None:
     sampled = {op for sample in SAMPLES for op in sample.ops}
-    missing = sorted(f"{op.__module__}.{op.__name__}" for op in sampled - SMALLEST.keys())
+    missing = sorted(
+        f"{op.__module__}.{op.__name__}"
+        for op in sampled - SMALLEST.keys()
+        if op.__name__ not in NEVER_SMOOTH
+    )
     assert not missing, (
         f"{missing}: no sample is smooth and has elements, so no fault can be tried: add one in "
         "tests/samples"

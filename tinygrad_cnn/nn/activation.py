@@ -16,6 +16,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
 ]
 
@@ -90,6 +91,19 @@ class Softplus(Module):
     def forward(self, input: Any) -> Any:
         """Apply `functional.softplus`."""
         return F.softplus(input)
+
+
+class Softsign(Module):
+    """Apply x / (1 + |x|).
+
+    >>> import numpy as np
+    >>> Softsign()(np.array([-1.0, 3.0]))
+    array([-0.5 ,  0.75])
+    """
+
+    def forward(self, input: Any) -> Any:
+        """Apply `functional.softsign`."""
+        return F.softsign(input)
 
 
 class GELU(Module):

@@ -1,13 +1,14 @@
-"""Modules that pass elements on unchanged: `Flatten` and `Identity`."""
+"""Modules that pass elements on unchanged: `Flatten`, `Unflatten` and `Identity`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
 
-__all__ = ["Flatten", "Identity"]
+__all__ = ["Flatten", "Identity", "Unflatten"]
 
 
 class Flatten(Module):
@@ -31,6 +32,29 @@ class Flatten(Module):
     def extra_repr(self) -> str:
         """Return the settings."""
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Unfold a dimension into several, whose product is its size.
+
+    Input (N, C · H · W), result (N, C, H, W) for ``Unflatten(1, (C, H, W))``.
+
+    >>> import numpy as np
+    >>> Unflatten(1, (3, 4, -1))(np.zeros((2, 48))).shape
+    (2, 3, 4, 4)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, input: Any) -> Any:
+        """Apply `functional.unflatten`."""
+        return F.unflatten(input, self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        """Return the settings."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
 class Identity(Module):

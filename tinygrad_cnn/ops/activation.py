@@ -17,8 +17,8 @@ from tinygrad_cnn.kernels.pointwise import activation as kernels
 from tinygrad_cnn.kernels.pointwise.elementwise import apply
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
-from tinygrad_cnn.ops.elementwise import exp, mul
-from tinygrad_cnn.ops.piecewise import where
+from tinygrad_cnn.ops.elementwise import add, div, exp, mul
+from tinygrad_cnn.ops.piecewise import abs, where
 from tinygrad_cnn.ops.pointwise.ufunc import FloatUnary, unary
 from tinygrad_cnn.types import Operand
 
@@ -30,6 +30,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "softplus",
+    "softsign",
     "tanh",
 ]
 
@@ -304,3 +305,27 @@ class Silu(Op):
 
 
 silu = unary(Silu)
+
+
+class Softsign(Op):
+    """Soft sign: ``input / (1 + |input|)``, between -1 and 1.
+
+    Turian, Bergstra and Bengio, "Quadratic features and deep architectures for chunking" (2009).
+
+    >>> softsign(np.array([-1.0, 0.0, 3.0]))
+    array([-0.5 ,  0.  ,  0.75])
+    """
+
+    __slots__ = ()
+    saves = ("x",)
+
+    def forward(self, x: Any) -> Any:
+        x = as_float(x)
+        return x / (np.abs(x) + 1.0)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        below = add(abs(x), 1.0)
+        return (div(g, mul(below, below)),)
+
+
+softsign = unary(Softsign)
