@@ -52,7 +52,7 @@ FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 ROOMS = ("runtime", "pointwise", "reduce", "pool", "conv", "norm", "fused")
 
 # `data` stands apart: it knows arrays and generators, no tensors.
-ALONE = {"data": {"atomic", "random"}}
+ALONE = {"data": {"atomic", "npz", "random"}}
 
 # Names for annotations that would point up if they were imported at run time.
 UPWARD_TYPES = {("graph", "op"), ("types", "op")}

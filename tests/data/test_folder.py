@@ -53,6 +53,10 @@ def test_no_folder(tmp_path):
     [
         ({"t10k_labels": np.zeros(3, np.uint8)}, r"t10k-labels.*shapes \(2, 5, 4\) and \(3,\)"),
         ({"train_images": np.zeros((6, 5, 4), "f4")}, "train-images.*expected uint8 images"),
+        (
+            {"t10k_labels": np.array([1, 2**31 - 1], "i4")},
+            "t10k-labels.* there is a label 2147483647",
+        ),
         ({"train_labels": np.zeros(6, "f4")}, "train-labels.*expected integers, got float32"),
         ({"train_labels": -np.ones(6, "i4")}, "train-labels.*labels from -1"),
     ],

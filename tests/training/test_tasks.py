@@ -75,7 +75,7 @@ def test_every_network_has_a_whole_recipe():
         ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
         ({"batch_size": -1}, "batch_size must be an integer of at least 1, got -1"),
         ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
-        ({"threads": 0}, "threads must be an integer of at least 1, got 0"),
+        ({"threads": 0}, "threads must be an integer from 1 to 256, got 0"),
         ({"lr": 0.0}, "lr must be a positive number, got 0.0"),
         ({"lr": float("inf")}, "lr must be a positive number, got inf"),
         ({"lr": float("nan")}, "lr must be a positive number, got nan"),

@@ -17,7 +17,10 @@ def add_predict(subparsers: Subparsers) -> None:
         "predict",
         help="let a trained network answer to images",
         description="Print a trained network's answer to each image, with its probability.\n"
-        "Pictures are turned grey, scaled to 28×28, and inverted if they are dark on light.",
+        "Pictures and photographs are laid out as MNIST's digits were: grey, light on dark,\n"
+        "cropped to the ink, scaled to 20 pixels and centred by mass. What holds nothing is\n"
+        "called blank; an answer with a probability below 70 %, or to what looks like more\n"
+        "or less than a digit, is called unsure.",
         epilog="example:\n  tinygrad-cnn predict runs/first three.png t10k-images-idx3-ubyte.gz",
     )
     parser.add_argument("folder", metavar="RUN", type=Path, help="the run's folder")

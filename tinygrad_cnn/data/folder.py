@@ -23,6 +23,9 @@ PARTS = (
     "t10k-labels-idx1-ubyte",
 )
 
+_MOST_CLASSES = 1 << 16
+_MOST_LABELS = 1 << 27  # bytes of a file of labels; as int64, which they become, 1 GiB
+
 
 def existing_files(folder: Path, part: str) -> list[Path]:
     """Return the files in `folder` that bear a usual name of `part`, one of `PARTS`.
@@ -78,8 +81,19 @@ def load_folder(path: str | os.PathLike[str]) -> Splits:
             f"load_folder: {folder} lacks {', '.join(missing)} (each may end in .gz); "
             f"it holds {listing or 'nothing'}"
         )
-    arrays = {part: read_idx(existing_files(folder, part)[0]) for part in PARTS}
-    most = max((int(arrays[part].max(initial=0)) for part in (PARTS[1], PARTS[3])), default=0)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    most = 0
+    for images, labels in (PARTS[:2], PARTS[2:]):
+        arrays[images] = read_idx(existing_files(folder, images)[0])
+        file = existing_files(folder, labels)[0]
+        count = len(arrays[images]) if arrays[images].size else 0
+        arrays[labels] = read_idx(file, max_bytes=min(8 * count, _MOST_LABELS))
+        most = max(most, int(arrays[labels].max(initial=0)))
+        if most >= _MOST_CLASSES:
+            raise IdxError(
+                f"load_folder: {file}: there is a label {most}; labels are numbers of classes, "
+                f"and at most {_MOST_CLASSES:,} are read"
+            )
     return splits_from_arrays(arrays, tuple(map(str, range(most + 1))), f"load_folder: {folder}")
 
 

@@ -24,8 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.atomic import atomic_file
+from tinygrad_cnn.npz import require_file
 
-__all__ = ["IdxError", "idx_digest", "read_idx", "write_idx"]
+__all__ = ["MOST_BYTES", "IdxError", "idx_digest", "read_idx", "write_idx"]
 
 _DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(np.uint8),
@@ -42,6 +43,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 # DEFLATE cannot do better than 258 bytes out of two bits, which is 1032 to 1.
 _MAX_GZIP_RATIO = 1032
 _CHUNK = 1 << 20
+MOST_BYTES = 1 << 30
+"""The most bytes of values that are read unless the caller says otherwise: 1 GiB."""
 
 
 class _Readable(Protocol):
@@ -52,7 +55,7 @@ class IdxError(ValueError):
     """A file is not a whole, sound idx file; the message names the file and what is wrong."""
 
 
-def read_idx(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> npt.NDArray[Any]:
+def read_idx(path: str | os.PathLike[str], *, max_bytes: int = MOST_BYTES) -> npt.NDArray[Any]:
     """Read an idx file, gzip-compressed or not, into an array of its own shape and type.
 
     Parameters
@@ -60,7 +63,8 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> n
     path
         The file. Whether it is compressed is seen from its content, never from its name.
     max_bytes
-        Refuse, before reading the values, a file that promises more bytes of them than this.
+        Refuse, before reading the values, a file that promises more bytes of them than this,
+        which is 1 GiB where nothing is said.
 
     Returns
     -------
@@ -72,8 +76,8 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> n
     FileNotFoundError
         If there is no such file.
     IdxError
-        If the file is not idx, is truncated, holds more than its header promises, promises more
-        than `max_bytes`, or is a corrupted gzip file.
+        If it is no file (a folder, a pipe) or not idx, is truncated, holds more than its header
+        promises, promises more than `max_bytes`, or is a corrupted gzip file.
 
     Examples
     --------
@@ -85,9 +89,12 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> n
     """
     path = Path(path)
     try:
+        require_file(path)
         raw = path.open("rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"read_idx: there is no file {path}") from None
+    except ValueError as error:
+        raise IdxError(f"read_idx: {error}") from None
     with raw:
         compressed = raw.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
         raw.seek(0)
@@ -104,16 +111,16 @@ def read_idx(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> n
 
 
 def _read_stream(
-    stream: _Readable, path: Path, most_possible: int, max_bytes: int | None
+    stream: _Readable, path: Path, most_possible: int, max_bytes: int
 ) -> npt.NDArray[Any]:
     """Read header and values; `most_possible` bounds the bytes that the file can contain."""
     dtype, shape = _read_header(stream, path)
     size = math.prod(shape) * dtype.itemsize
     promise = f"the header promises {size:,} bytes of values, shape {shape} of {dtype.name}"
-    if max_bytes is not None and size > max_bytes:
-        raise IdxError(f"read_idx: {path}: {promise}; at most {max_bytes:,} were expected")
     if size > most_possible:
         raise IdxError(f"read_idx: {path}: truncated: {promise}, more than the file can contain")
+    if size > max_bytes:
+        raise IdxError(f"read_idx: {path}: {promise}; at most {max_bytes:,} were expected")
     # One byte more than promised: it shows trailing bytes, and takes gzip to its checksum.
     values = _read_at_most(stream, size + 1)
     if len(values) < size:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tinygrad_cnn.nn.weights import read_arrays, write_arrays
 from tinygrad_cnn.training.errors import RunError, SettingsError, one_line
 from tinygrad_cnn.training.recipes import Settings
+from tinygrad_cnn.training.trainer import Position
 
 __all__ = ["Checkpoint", "check_about"]
 
@@ -76,6 +77,7 @@ class Checkpoint:
             settings = Settings.of(**content["settings"])
             about, values = content["about"], content["state"]
             check_about(about)
+            Position.from_json(values["position"])
         except OSError:
             raise
         except SettingsError as error:

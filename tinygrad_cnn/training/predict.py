@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,11 @@ class Predictor:
         self.model: nn.Module = network.build()
         try:
             self.model.load_state_dict(weights)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise RunError(f"the weights in {folder} do not fit: {error}") from error
         self.model.eval()
+        if not all(np.isfinite(array).all() for array in weights.values()):
+            raise RunError(f"the weights in {folder} are not finite: training diverged")
 
     def _read(self, folder: Path) -> tuple[Settings, Sequence[str], dict[str, Array]]:
         """Return settings, classes and weights; of a run that is not finished, the checkpoint's."""
@@ -101,12 +104,16 @@ class Predictor:
         """
         for file in files:
             pictures = read_pictures(file)
-            answers = self.answers(np.stack([picture.pixels for picture in pictures]))
-            words = self.task.words(answers, self.classes)
-            for picture, text in zip(pictures, words, strict=True):
-                yield _line(picture, text)
+            while some := list(islice(pictures, _BATCH)):
+                answers = self.answers(np.stack([picture.pixels for picture in some]))
+                words = self.task.words(answers, self.classes)
+                sure = self.task.sure(answers)
+                yield from map(_line, some, words, sure.tolist())
 
 
-def _line(picture: Picture, text: str) -> str:
-    changes = f"   [{'; '.join(picture.changes)}]" if picture.changes else ""
-    return f"{picture.name}: {text}{changes}"
+def _line(picture: Picture, text: str, sure: bool) -> str:
+    if picture.doubt == "blank":
+        return f"{picture.name}: blank"
+    notes = [*picture.changes, *([picture.doubt] if picture.doubt else [])]
+    doubt = "" if sure and not picture.doubt else "unsure, "
+    return f"{picture.name}: {doubt}{text}" + (f"   [{'; '.join(notes)}]" if notes else "")

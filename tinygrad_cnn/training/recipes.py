@@ -143,6 +143,16 @@ RECIPES: dict[str, Recipe] = {
 """The five recipes by the networks' names."""
 
 
+_ENDLESS = 10**12
+_INTEGERS = {
+    "epochs": (1, _ENDLESS),
+    "batch_size": (1, _ENDLESS),
+    "seed": (0, 2**128),
+    "threads": (1, 256),  # more than processors only wait for each other
+    "shift": (0, 28),
+}
+
+
 @dataclass(frozen=True)
 class Settings:
     """All that determines a run besides its data: the same settings give the same weights.
@@ -220,13 +230,21 @@ class Settings:
 
     def _check(self) -> None:
         _check_name("schedule", self.schedule, SCHEDULES)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("seed", 0), ("threads", 1)):
-            if getattr(self, name) < least:
-                raise SettingsError(
-                    f"{name} must be an integer of at least {least}, got {getattr(self, name)}"
-                )
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise SettingsError(f"lr must be a positive number, got {self.lr}")
+        if not isinstance(self.data, str):
+            raise SettingsError(f"data must be a name or a folder, got {self.data!r}")
+        for name, (least, most) in _INTEGERS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                limit = f"from {least} to {most}" if most < _ENDLESS else f"of at least {least}"
+                raise SettingsError(f"{name} must be an integer {limit}, got {value!r}")
+        for name in ("lr", "momentum", "mean", "std"):
+            value = getattr(self, name)
+            number = type(value) in (int, float) and math.isfinite(value)
+            if not number or (name in ("lr", "std") and value <= 0):
+                kind = "a positive number" if name in ("lr", "std") else "a number"
+                raise SettingsError(f"{name} must be {kind}, got {value!r}")
+        if not 0 <= self.momentum < 1:
+            raise SettingsError(f"momentum must be at least 0 and below 1, got {self.momentum}")
 
     def asdict(self) -> dict[str, Any]:
         """Return the settings by name, ready for JSON."""
@@ -244,7 +262,7 @@ class Settings:
 
 
 def _check_name(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise SettingsError(f"{what} must be one of {', '.join(known)}, got {name!r}")
 
 

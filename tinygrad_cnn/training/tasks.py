@@ -18,6 +18,7 @@ __all__ = ["DIGIT", "Classify", "Detect", "Estimate", "Task", "task_of"]
 
 Array = npt.NDArray[Any]
 
+_SURE = 0.7  # the least probability that an answer is given with, not only guessed
 DIGIT = 0
 """The digit that a network with the target "is_digit" looks for."""
 
@@ -39,6 +40,9 @@ class Task(Protocol):
 
     def words(self, answers: Array, classes: Sequence[str]) -> list[str]:
         """Say each answer in words."""
+
+    def sure(self, answers: Array) -> Array:
+        """Return whether each answer is one to rely on, (N,) of bool."""
 
 
 class Classify:
@@ -67,10 +71,12 @@ class Classify:
         >>> Classify().words(np.array([[0.0, np.log(3.0)]]), ["cat", "dog"])
         ['dog (75.0 %)']
         """
-        scaled = np.exp(answers - answers.max(1, keepdims=True))
-        probabilities = scaled / scaled.sum(1, keepdims=True)  # (N, K)
         names = _every_name(classes, answers.shape[1])
-        return [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in probabilities]
+        return [f"{names[row.argmax()]} ({100 * row.max():.1f} %)" for row in _softmax(answers)]
+
+    def sure(self, answers: Array) -> Array:
+        """Tell whether the likeliest class has a probability of 70 % or more."""
+        return np.asarray(_softmax(answers).max(1) >= _SURE)
 
 
 class Detect:
@@ -106,6 +112,10 @@ class Detect:
             for p in answers[:, 0].tolist()
         ]
 
+    def sure(self, answers: Array) -> Array:
+        """Tell whether one of the two has a probability of 70 % or more."""
+        return np.asarray(np.abs(answers[:, 0] - 0.5) >= _SURE - 0.5)
+
 
 class Estimate:
     """The class's number as a real number: answers are numbers (N, 1)."""
@@ -138,6 +148,16 @@ class Estimate:
         ['6.94']
         """
         return [f"{value:.2f}" for value in answers[:, 0].tolist()]
+
+    def sure(self, answers: Array) -> Array:
+        """Tell whether the number is near an integer, as all classes are."""
+        return np.asarray(np.abs(answers[:, 0] - np.rint(answers[:, 0])) <= 1 - _SURE)
+
+
+def _softmax(answers: Array) -> Array:
+    scaled = np.exp(answers - answers.max(1, keepdims=True))
+    probabilities: Array = scaled / scaled.sum(1, keepdims=True)  # (N, K)
+    return probabilities
 
 
 _TASKS: dict[str, Task] = {"class": Classify(), "is_digit": Detect(), "value": Estimate()}

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_cnn.report.gradients import GradientLog
 from tinygrad_cnn.tensor import tensor
-from tinygrad_cnn.training.errors import RunError, SettingsError
+from tinygrad_cnn.training.errors import RunError, SettingsError, one_line
 from tinygrad_cnn.training.images import ToNetwork, check_splits
 from tinygrad_cnn.training.recipes import Settings, make_optimizer, make_schedule
 from tinygrad_cnn.training.tasks import task_of
@@ -117,14 +117,36 @@ class Position:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Position:
-        """Return what `to_json` was called on."""
-        rows = {
-            "epoch_rows": [EpochRow(*row) for row in values["epoch_rows"]],
-            "step_rows": [StepRow(*row) for row in values["step_rows"]],
-        }
-        means = {name: Mean(**values[name]) for name in ("epoch", "window")}
-        return cls(**{**values, **rows, **means})
+    def from_json(cls, values: Any) -> Position:
+        """Return what `to_json` was called on.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        try:
+            position = cls(
+                **{
+                    **values,
+                    "epoch_rows": [EpochRow(*row) for row in values["epoch_rows"]],
+                    "step_rows": [StepRow(*row) for row in values["step_rows"]],
+                    "epoch": Mean(**values["epoch"]),
+                    "window": Mean(**values["window"]),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no position in a run: {one_line(error)}") from error
+        means = (vars(position.epoch).values(), vars(position.window).values())
+        numbers = (position.epochs, position.steps, position.seconds)
+        for value in chain(numbers, *means, *position.epoch_rows, *position.step_rows):
+            if type(value) not in (int, float) or not math.isfinite(value):
+                raise ValueError(f"no position in a run: {value!r:.40} is no number")
+        if type(position.epochs) is not int or type(position.steps) is not int:
+            raise ValueError("no position in a run: epochs and steps are integers")
+        if len(position.epoch_rows) != position.epochs or min(numbers) < 0:
+            raise ValueError("no position in a run: epochs and rows do not fit")
+        return position
 
 
 class Trainer:
@@ -322,21 +344,43 @@ class Trainer:
             If the state is not one of this network and optimiser.
         """
         try:
+            self._load_position(Position.from_json(values["position"]))
             self.model.load_state_dict(_part(arrays, "model/"))
-            self.optimizer.load_state_dict(
-                {
-                    "param_groups": values["param_groups"],
-                    "state": _by_parameter(_part(arrays, "optimizer/")),
-                }
-            )
-            self.schedule.load_state_dict(values["schedule"])
+            self._load_optimizer(values, _part(arrays, "optimizer/"))
             self.gradients.load_state(_part(arrays, "gradients/"))
-            self.position = Position.from_json(values["position"])
             set_rng_state(values["generator"])
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # of a state that was edited there are all kinds
             raise RunError(
-                f"the checkpoint does not fit {self.settings.network}: {error}"
+                f"the checkpoint does not fit {self.settings.network}: {one_line(error)}"
             ) from error
+
+    def _load_position(self, position: Position) -> None:
+        whole = position.epochs == self.settings.epochs
+        if position.epochs > self.settings.epochs or not (
+            0 <= position.steps < (1 if whole else self.steps_per_epoch)
+        ):
+            raise ValueError(
+                f"it stands at step {position.steps} of {self.steps_per_epoch} after "
+                f"{position.epochs} of {self.settings.epochs} epochs"
+            )
+        self.position = position
+
+    def _load_optimizer(self, values: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Take over the optimiser's state, whose options follow from settings and position."""
+        options = _without_rates(self.optimizer.state_dict()["param_groups"])
+        if _without_rates(values["param_groups"]) != options:
+            raise ValueError("the optimiser has other options")
+        schedule = {**self.schedule.state_dict(), "last_epoch": self.total_steps}
+        if values["schedule"] != schedule:
+            raise ValueError("the schedule is another, or stands elsewhere")
+        state = _by_parameter(arrays)
+        self.optimizer.load_state_dict({"param_groups": values["param_groups"], "state": state})
+        self.schedule.load_state_dict(schedule)
+
+
+def _without_rates(groups: Any) -> list[dict[str, Any]]:
+    """Return options of an optimiser but the learning rates, which a schedule sets."""
+    return [{name: value for name, value in dict(g).items() if name != "lr"} for g in groups]
 
 
 def evaluate(model: nn.Module, settings: Settings, dataset: ImageDataset) -> Tested:
