@@ -372,7 +372,7 @@ class Optimizer:
         if name == "step":
             slot.step = int(array)
             if slot.step < 0:
-                raise ValueError(f"{self._name}: load_state_dict: {key} is {slot.step}")
+                raise ValueError(f"{where} is {slot.step}")
         elif name in self.number_names:
             slot.numbers[name] = float(array)
         else:

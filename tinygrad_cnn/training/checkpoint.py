@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from tinygrad_cnn.nn.weights import read_arrays, write_arrays
 from tinygrad_cnn.training.errors import RunError, SettingsError, one_line
+from tinygrad_cnn.training.position import Position
 from tinygrad_cnn.training.recipes import Settings
-from tinygrad_cnn.training.trainer import Position
 
 __all__ = ["Checkpoint", "check_about"]
 

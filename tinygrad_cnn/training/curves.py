@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinygrad_cnn.atomic import atomic_file
-from tinygrad_cnn.training.trainer import EpochRow, StepRow
+from tinygrad_cnn.training.position import EpochRow, StepRow
 
 __all__ = ["draw_curves"]
 

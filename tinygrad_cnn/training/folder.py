@@ -39,9 +39,10 @@ from tinygrad_cnn.data import Splits
 from tinygrad_cnn.npz import require_file
 from tinygrad_cnn.training.checkpoint import Checkpoint, check_about
 from tinygrad_cnn.training.errors import RunError, one_line
+from tinygrad_cnn.training.position import EpochRow, StepRow
 from tinygrad_cnn.training.recipes import Settings
 from tinygrad_cnn.training.tasks import DIGIT
-from tinygrad_cnn.training.trainer import EpochRow, StepRow, Trainer
+from tinygrad_cnn.training.trainer import Trainer
 
 __all__ = ["RunFolder", "holding", "make_folder"]
 

@@ -6,7 +6,8 @@ import sys
 import time
 from typing import Any
 
-from tinygrad_cnn.training.trainer import EpochRow, Step
+from tinygrad_cnn.training.position import EpochRow
+from tinygrad_cnn.training.trainer import Step
 
 __all__ = ["Terminal", "score_text"]
 

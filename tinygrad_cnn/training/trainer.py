@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,60 +26,17 @@ from tinygrad_cnn.report.gradients import GradientLog
 from tinygrad_cnn.tensor import tensor
 from tinygrad_cnn.training.errors import RunError, SettingsError, one_line
 from tinygrad_cnn.training.images import ToNetwork, check_splits
+from tinygrad_cnn.training.position import EpochRow, Mean, Position, StepRow
 from tinygrad_cnn.training.recipes import Settings, make_optimizer, make_schedule
 from tinygrad_cnn.training.tasks import task_of
 
-__all__ = ["EpochRow", "Mean", "Position", "Step", "StepRow", "Tested", "Trainer"]
+__all__ = ["Step", "Tested", "Trainer", "evaluate"]
 
 Array = npt.NDArray[Any]
 
 # Rows of the training loss in an epoch: enough for a curve, whatever the batch.
 _ROWS = 20
 _TEST_BATCH = 250
-
-
-@dataclass
-class Mean:
-    """Loss and score added up over images."""
-
-    loss: float = 0.0
-    score: float = 0.0
-    images: int = 0
-
-    def add(self, loss: float, score: float, images: int) -> None:
-        """Add a batch, of its mean loss and the sum of its scores."""
-        self.loss += loss * images
-        self.score += score
-        self.images += images
-
-    def means(self) -> tuple[float, float]:
-        """Return mean loss and mean score, NaN of no images."""
-        if not self.images:
-            return math.nan, math.nan
-        return self.loss / self.images, self.score / self.images
-
-
-class StepRow(NamedTuple):
-    """Training loss and score since the row before, with the rate of the last of these steps."""
-
-    step: int
-    epoch: float
-    train_loss: float
-    train_score: float
-    lr: float
-
-
-class EpochRow(NamedTuple):
-    """An epoch: means over its training images as they went by, and the test after it."""
-
-    epoch: int
-    step: int
-    train_loss: float
-    train_score: float
-    test_loss: float
-    test_score: float
-    lr: float
-    seconds: float
 
 
 class Tested(NamedTuple):
@@ -98,55 +54,6 @@ class Step(NamedTuple):
     in_epoch: int
     running: Mean
     epoch_row: EpochRow | None
-
-
-@dataclass
-class Position:
-    """Where a run stands: whole epochs, steps in the next, the means under way, the rows so far."""
-
-    epochs: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-    epoch: Mean = field(default_factory=Mean)
-    window: Mean = field(default_factory=Mean)
-    epoch_rows: list[EpochRow] = field(default_factory=list)
-    step_rows: list[StepRow] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return dicts, lists and numbers; JSON keeps each bit of a float."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Any) -> Position:
-        """Return what `to_json` was called on.
-
-        Raises
-        ------
-        ValueError
-            If it is something else.
-        """
-        try:
-            position = cls(
-                **{
-                    **values,
-                    "epoch_rows": [EpochRow(*row) for row in values["epoch_rows"]],
-                    "step_rows": [StepRow(*row) for row in values["step_rows"]],
-                    "epoch": Mean(**values["epoch"]),
-                    "window": Mean(**values["window"]),
-                }
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"no position in a run: {one_line(error)}") from error
-        means = (vars(position.epoch).values(), vars(position.window).values())
-        numbers = (position.epochs, position.steps, position.seconds)
-        for value in chain(numbers, *means, *position.epoch_rows, *position.step_rows):
-            if type(value) not in (int, float) or not math.isfinite(value):
-                raise ValueError(f"no position in a run: {value!r:.40} is no number")
-        if type(position.epochs) is not int or type(position.steps) is not int:
-            raise ValueError("no position in a run: epochs and steps are integers")
-        if len(position.epoch_rows) != position.epochs or min(numbers) < 0:
-            raise ValueError("no position in a run: epochs and rows do not fit")
-        return position
 
 
 class Trainer:
