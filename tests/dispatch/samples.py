@@ -88,6 +88,55 @@ UFUNCS = [
     call("fmod", np.fmod, V, [1.9, 0.6, -0.7]),
     call("divmod", np.divmod, V, P),
     call("conjugate", np.conjugate, V),
+    call("exp2", np.exp2, V),
+    call("expm1", np.expm1, V),
+    call("log2", np.log2, P),
+    call("log10", np.log10, P),
+    call("cbrt", np.cbrt, V),
+    call("logaddexp", np.logaddexp, V, W),
+    call("logaddexp2", np.logaddexp2, V, W),
+    call("sin", np.sin, V),
+    call("cos", np.cos, V),
+    call("tan", np.tan, V),
+    call("arcsin", np.arcsin, [0.3, -0.8]),
+    call("arccos", np.arccos, [0.3, -0.8]),
+    call("arctan", np.arctan, V),
+    call("arctan2", np.arctan2, V, W),
+    call("hypot", np.hypot, V, W),
+    call("sinh", np.sinh, V),
+    call("cosh", np.cosh, V),
+    call("arcsinh", np.arcsinh, V),
+    call("arccosh", np.arccosh, [1.4, 2.5]),
+    call("arctanh", np.arctanh, [0.3, -0.8]),
+    call("fmax", np.fmax, V, W),
+    call("fmin", np.fmin, V, W),
+    call("copysign", np.copysign, V, W),
+    call("heaviside", lambda x: np.heaviside(x, 0.5), V),
+    call("modf", np.modf, V),
+    call("frexp", lambda x: np.frexp(x)[0], V),
+    call("ldexp", lambda x: np.ldexp(x, np.array([1, -2, 3])), V),
+    call("vecdot", np.vecdot, M, N),
+    call("matvec", np.matvec, M, V),
+    call("vecmat", np.vecmat, [0.5, -1.5], M),
+]
+
+# Steps of the last digit: no differences can be taken.
+TINY = [call("nextafter", np.nextafter, V, W)]
+
+METHODS = [
+    call("add", lambda x: np.add.reduce(x), M),
+    call("add", lambda x: np.add.reduce(x, axis=1, keepdims=True), M),
+    call("multiply", lambda x: np.multiply.reduce(x, 1), M),
+    call("maximum", lambda x: np.maximum.reduce(x, axis=None), M),
+    call("minimum", lambda x: np.minimum.reduce(x), M),
+    call("logaddexp", lambda x: np.logaddexp.reduce(x, axis=1), M),
+    call("add", lambda x: np.add.accumulate(x, axis=1), M),
+    call("multiply", lambda x: np.multiply.accumulate(x), M),
+    call("maximum", lambda x: np.maximum.accumulate(x, axis=1), M),
+    call("minimum", lambda x: np.minimum.accumulate(x), M),
+    call("multiply", lambda x, y: np.multiply.outer(x, y), M, V),
+    call("subtract", lambda x, y: np.subtract.outer(x, y), V, W),
+    call("exp", lambda x: np.exp(x, dtype=np.float64), V),
 ]
 
 REDUCTIONS = [
@@ -262,6 +311,12 @@ CURVES = [
     call("corrcoef", lambda x: np.corrcoef(x), M),
     call("corrcoef", lambda x, y: np.corrcoef(x, y), V, W),
     call("polyval", lambda p, x: np.polyval(p, x), [3.0, 0.0, 1.0], [5.0, 0.3]),
+    call("polyadd", lambda p, q: np.polyadd(p, q), [1.0, 2.0], [9.0, 5.0, 4.0]),
+    call("polysub", lambda p, q: np.polysub(p, q), [2.0, 10.0, -2.0], [3.0, 10.0]),
+    call("polymul", lambda p, q: np.polymul(p, q), [1.0, 2.0, 3.0], [9.0, 5.0, 1.0]),
+    call("polyder", lambda p: np.polyder(p, 2), [1.0, 1.0, 1.0, 1.0]),
+    call("polyint", lambda p: np.polyint(p, 2), [1.0, 1.0, 1.0]),
+    call("sinc", lambda x: np.sinc(x), V),
     call("vander", lambda x: np.vander(x, 3), [1.0, 2.0, 3.0, 5.0]),
     call("vander", lambda x: np.vander(x, increasing=True), V),
     call(
@@ -291,6 +346,63 @@ CURVES = [
     call("real_if_close", lambda x: np.real_if_close(x), V),
     call("imag", lambda x: np.imag(x), V),
     call("angle", lambda x: np.angle(x), V),
+]
+
+REARRANGING = [
+    call("flip", lambda x: np.flip(x), T3),
+    call("flip", lambda x: np.flip(x, (0, 2)), T3),
+    call("fliplr", lambda x: np.fliplr(x), M),
+    call("flipud", lambda x: np.flipud(x), M),
+    call("roll", lambda x: np.roll(x, 2), M),
+    call("roll", lambda x: np.roll(x, (1, -1), axis=(1, 0)), M),
+    call("roll", lambda x: np.roll(x, 1, axis=(1, 0)), M),
+    call("rot90", lambda x: np.rot90(x), M),
+    call("rot90", lambda x: np.rot90(x, 2, (1, 2)), T3),
+    call("fft.fftshift", lambda x: np.fft.fftshift(x), [0.0, 1.0, 2.0, -2.0, -1.0]),
+    call("fft.ifftshift", lambda x: np.fft.ifftshift(x, axes=1), M),
+    call("repeat", lambda x: np.repeat(x, 2), M),
+    call("repeat", lambda x: np.repeat(x, [1, 2], axis=0), M),
+    call("repeat", lambda x: np.repeat(x, 3, axis=1), M),
+    call("tril", lambda x: np.tril(x, -1), np.ones((4, 3))),
+    call("triu", lambda x: np.triu(x), T3),
+    call("diag", lambda x: np.diag(x), M),
+    call("diag", lambda x: np.diag(x, k=1), V),
+    call("diagflat", lambda x: np.diagflat(x, 1), S),
+    call("diagonal", lambda x: np.diagonal(x, 0, 0, 1), T3),
+    call("trace", lambda x: np.trace(x), T3),
+    call("linalg.diagonal", lambda x: np.linalg.diagonal(x), T3),
+    call("linalg.trace", lambda x: np.linalg.trace(x, offset=1), T3),
+    call("pad", lambda x: np.pad(x, (2, 3), "constant", constant_values=(4, 6)), V),
+    call("pad", lambda x: np.pad(x, ((1, 0), (0, 2))), M),
+    call("pad", lambda x: np.pad(x, 2, "edge"), M),
+    call("pad", lambda x: np.pad(x, (2, 3), "reflect"), [1.0, 2.0, 3.0, 4.0, 5.0]),
+    call("pad", lambda x: np.pad(x, (2, 3), mode="symmetric"), V),
+    call("pad", lambda x: np.pad(x, 1, mode="wrap"), M),
+]
+
+ORDERING = [
+    call("cumsum", lambda x: np.cumsum(x), M),
+    call("cumsum", lambda x: np.cumsum(x, axis=0), M),
+    call("cumprod", lambda x: np.cumprod(x, axis=1), M),
+    call("cumulative_sum", lambda x: np.cumulative_sum(x, axis=1, include_initial=True), M),
+    call("cumulative_prod", lambda x: np.cumulative_prod(x), V),
+    call("nancumsum", lambda x: np.nancumsum(_with_nan(x), axis=1), M),
+    call("nancumprod", lambda x: np.nancumprod(_with_nan(x), axis=1), M),
+    call("diff", lambda x: np.diff(x, n=2), [1.0, 2.0, 4.0, 7.0, 0.0]),
+    call("diff", lambda x: np.diff(x, axis=0), M),
+    call("diff", lambda x: np.diff(x, prepend=0.0, append=[[9.0], [8.0]]), M),
+    call("sort", lambda x: np.sort(x), M),
+    call("sort", lambda x: np.sort(x, axis=None), M),
+    call("sort", lambda x: np.sort(x, axis=0), M),
+    call("partition", lambda x: np.partition(x, 3), [7.0, 1.0, 7.7, 2.0, 6.0, 2.5, 3.0, 0.0]),
+    call("median", lambda x: np.median(x), M),
+    call("median", lambda x: np.median(x, axis=0, keepdims=True), M),
+    call("quantile", lambda x: np.quantile(x, 0.3), M),
+    call("quantile", lambda x: np.quantile(x, [0.1, 0.6], axis=1), M),
+    call("quantile", lambda x: np.quantile(x, 0.5, axis=(0, 2), keepdims=True), T3),
+    call("quantile", lambda x: np.quantile(x, 0.3, method="nearest"), M),
+    call("quantile", lambda x: np.quantile(x, [[0.2], [0.7]], method="median_unbiased"), M),
+    call("percentile", lambda x: np.percentile(x, 50, axis=1), [[10.0, 7.0, 4.0], [3.0, 2.0, 1.0]]),
 ]
 
 LINEAR = [
@@ -327,6 +439,8 @@ def _written(write: Callable[..., Any]) -> Callable[..., Any]:
 
 
 WRITES = [
+    call("log", lambda x: np.log(x, where=x > 0, out=np.zeros_like(x)), V),
+    call("add", lambda x, y: np.add(x, y, where=MASK, out=np.ones_like(x)), M, V),
     call("copyto", _written(lambda x, y: np.copyto(x, y)), M, V),
     call("copyto", _written(lambda x, y: np.copyto(x, y, where=MASK)), M, V),
     call("put", _written(lambda x, y: np.put(x, [0, 2], y)), M, [-44.0, -55.0]),
@@ -342,4 +456,14 @@ WRITES = [
     call("fill_diagonal", _written(lambda x, y: np.fill_diagonal(x, y)), np.ones((3, 3)), 5.0),
 ]
 
-CALLS = [*UFUNCS, *REDUCTIONS, *SHAPES, *SELECTIONS, *CURVES, *LINEAR]
+CALLS = [
+    *UFUNCS,
+    *METHODS,
+    *REDUCTIONS,
+    *SHAPES,
+    *SELECTIONS,
+    *CURVES,
+    *REARRANGING,
+    *ORDERING,
+    *LINEAR,
+]

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.dispatch.samples import CALLS, WRITES, Array, Call
+from tests.dispatch.samples import CALLS, TINY, WRITES, Array, Call
 from tinygrad_cnn import Tensor, grad, no_grad, tensor
 from tinygrad_cnn.dispatch import RECORDED
 from tinygrad_cnn.dispatch.protocol import named
 
 per_call = pytest.mark.parametrize("sample", CALLS, ids=lambda s: s.id)
+per_value = pytest.mark.parametrize("sample", [*CALLS, *TINY], ids=lambda s: s.id)
 
 
 def leaves(sample: Call) -> list[Tensor]:
@@ -30,7 +31,7 @@ def parts(result: Any) -> Iterator[Any]:
         yield result
 
 
-@per_call
+@per_value
 def test_values_are_numpys(sample: Call) -> None:
     expected = list(parts(sample.function(*[x.copy() for x in sample.inputs])))
     found = list(parts(sample.function(*leaves(sample))))
@@ -85,7 +86,7 @@ def test_gradients_are_those_of_differences(sample: Call) -> None:
 
 
 def test_every_recorded_function_has_a_call() -> None:
-    called = {named(sample.name) for sample in [*CALLS, *WRITES]}
+    called = {named(sample.name) for sample in [*CALLS, *TINY, *WRITES]}
     missing = [name for name in RECORDED if named(name) not in {None, *called}]
     assert not missing, f"no call for {missing}"
     unknown = [sample.name for sample in CALLS if sample.name not in RECORDED]

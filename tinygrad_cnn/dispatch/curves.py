@@ -12,6 +12,7 @@ from tinygrad_cnn.dispatch.shapes import array_of, concatenate, moveaxis, plain_
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops import curves, elementwise, nans, piecewise, rounding
 from tinygrad_cnn.ops.index import ScatterAdd, getitem, plain_key
+from tinygrad_cnn.ops.pointwise import trigonometry
 from tinygrad_cnn.ops.shape import reshape
 
 Dim = Any
@@ -125,6 +126,36 @@ def polyval(p: Any, x: Any) -> Any:
     return curves.polyval(array_of(p), array_of(x))
 
 
+def _poly(name: str, joined: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Make a function of two polynomials, the shorter one filled up with zeros in front."""
+
+    def function(a1: Any, a2: Any) -> Any:
+        one, two = ravel(array_of(a1)), ravel(array_of(a2))
+        size = max(one.shape[0], two.shape[0])
+        one, two = (concatenate([np.zeros(size - x.shape[0], x.dtype), x]) for x in (one, two))
+        return joined(one, two)
+
+    function.__name__ = name
+    return function
+
+
+def polyder(p: Any, m: int = 1) -> Any:
+    """Differentiate a polynomial, as ``numpy.polyder``."""
+    for _ in range(m):
+        powers = np.arange(p.shape[0] - 1, 0, -1, dtype=p.dtype)
+        p = p[:-1] * powers
+    return p
+
+
+def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
+    """Integrate a polynomial, as ``numpy.polyint``."""
+    constants = [0.0] * m if k is None else k if isinstance(k, (list, tuple)) else [k] * m
+    for constant in constants:
+        powers = np.arange(p.shape[0], 0, -1, dtype=p.dtype)
+        p = concatenate([p / powers, np.full(1, constant, p.dtype)])
+    return p
+
+
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """Make the matrix of powers, as ``numpy.vander``."""
     count = x.shape[0] if N is None else N
@@ -224,6 +255,11 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "cov": cov,
     "corrcoef": corrcoef,
     "polyval": polyval,
+    "polyadd": _poly("polyadd", lambda a, b: a + b),
+    "polysub": _poly("polysub", lambda a, b: a - b),
+    "polymul": lambda a1, a2: curves.convolve(ravel(array_of(a1)), ravel(array_of(a2))),
+    "polyder": polyder,
+    "polyint": polyint,
     "vander": vander,
     "ediff1d": ediff1d,
     "unwrap": unwrap,
@@ -232,6 +268,7 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "geomspace": geomspace,
     "bincount": bincount,
     "histogram": histogram,
+    "sinc": trigonometry.sinc,
     # Real numbers have no imaginary part.
     "real": lambda val: +val,
     "real_if_close": lambda a, tol=100: +a,

@@ -10,6 +10,8 @@ import numpy as np
 from tinygrad_cnn.dispatch import (
     curves,
     linear,
+    ordering,
+    rearranging,
     reductions,
     selections,
     shapes,
@@ -40,6 +42,8 @@ RECORDED: dict[str, Callable[..., Any]] = {
     **selections.RECORDED,
     **linear.RECORDED,
     **curves.RECORDED,
+    **ordering.RECORDED,
+    **rearranging.RECORDED,
     **writing.RECORDED,
 }
 """NumPy's functions that are recorded, by name: adapters of NumPy's signature."""

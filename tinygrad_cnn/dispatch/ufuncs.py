@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.dispatch import reductions
+from tinygrad_cnn.dispatch import ordering, reductions
 from tinygrad_cnn.dispatch.out import into, typed
 from tinygrad_cnn.dispatch.without import tensors_in
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.ops import activation, elementwise, linalg, piecewise, rounding
+from tinygrad_cnn.ops import activation, elementwise, linalg, piecewise, reduce, rounding
 from tinygrad_cnn.ops.arguments import shape_of
 from tinygrad_cnn.ops.index import ScatterAdd, plain_key
-from tinygrad_cnn.ops.shape import broadcast_to, reshape
+from tinygrad_cnn.ops.ordering import scan
+from tinygrad_cnn.ops.pointwise import combining, powers, trigonometry
+from tinygrad_cnn.ops.shape import broadcast_to, reshape, squeeze, unsqueeze
 
 RECORDED: dict[str, Callable[..., Any]] = {
     # arithmetic
@@ -33,23 +35,54 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "sqrt": elementwise.sqrt,
     "reciprocal": lambda x: elementwise.div(1.0, x),
     "matmul": linalg.matmul,
+    "vecdot": lambda a, b: reduce.sum(elementwise.mul(a, b), -1),
+    "matvec": lambda a, b: squeeze(linalg.matmul(a, unsqueeze(b, -1)), -1),
+    "vecmat": lambda a, b: squeeze(linalg.matmul(unsqueeze(a, -2), b), -2),
     # exponentials and logarithms
     "exp": elementwise.exp,
     "log": elementwise.log,
     "log1p": elementwise.log1p,
-    "tanh": activation.tanh,
+    "exp2": powers.exp2,
+    "expm1": powers.expm1,
+    "log2": powers.log2,
+    "log10": powers.log10,
+    "cbrt": powers.cbrt,
+    "logaddexp": combining.logaddexp,
+    "logaddexp2": combining.logaddexp2,
     # angles
-    "deg2rad": lambda x: elementwise.mul(x, np.pi / 180),
-    "radians": lambda x: elementwise.mul(x, np.pi / 180),
-    "rad2deg": lambda x: elementwise.mul(x, 180 / np.pi),
-    "degrees": lambda x: elementwise.mul(x, 180 / np.pi),
+    "sin": trigonometry.sin,
+    "cos": trigonometry.cos,
+    "tan": trigonometry.tan,
+    "arcsin": trigonometry.asin,
+    "arccos": trigonometry.acos,
+    "arctan": trigonometry.atan,
+    "arctan2": trigonometry.atan2,
+    "hypot": trigonometry.hypot,
+    "sinh": trigonometry.sinh,
+    "cosh": trigonometry.cosh,
+    "tanh": activation.tanh,
+    "arcsinh": trigonometry.asinh,
+    "arccosh": trigonometry.acosh,
+    "arctanh": trigonometry.atanh,
+    "deg2rad": trigonometry.deg2rad,
+    "radians": trigonometry.deg2rad,
+    "rad2deg": trigonometry.rad2deg,
+    "degrees": trigonometry.rad2deg,
     # choices
     "absolute": piecewise.abs,
     "fabs": piecewise.abs,
     "sign": piecewise.sign,
     "maximum": piecewise.maximum,
     "minimum": piecewise.minimum,
-    # steps
+    "fmax": combining.fmax,
+    "fmin": combining.fmin,
+    "copysign": rounding.copysign,
+    "heaviside": rounding.heaviside,
+    # steps and neighbours
+    "nextafter": rounding.nextafter,
+    "modf": lambda x: (rounding.frac(x), rounding.trunc(x)),
+    "frexp": powers.frexp,
+    "ldexp": powers.ldexp,
     "floor": rounding.floor,
     "ceil": rounding.ceil,
     "trunc": rounding.trunc,
@@ -73,8 +106,16 @@ _REDUCE: dict[np.ufunc, Callable[..., Any]] = {
     np.multiply: reductions.prod,
     np.maximum: reductions.amax,
     np.minimum: reductions.amin,
+    np.logaddexp: lambda x, axis, out=None, keepdims=False: into(
+        out, reduce.logsumexp(x, axis, keepdims), "numpy.logaddexp"
+    ),
 }
-_ACCUMULATE: dict[np.ufunc, Callable[..., Any]] = {}
+_ACCUMULATE: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: ordering.RECORDED["cumsum"],
+    np.multiply: ordering.RECORDED["cumprod"],
+    np.maximum: lambda x, axis, out=None: into(out, scan.cummax(x, axis)[0], "numpy.maximum"),
+    np.minimum: lambda x, axis, out=None: into(out, scan.cummin(x, axis)[0], "numpy.minimum"),
+}
 
 _PLACES = {"reduce": ("axis", "dtype", "out", "keepdims"), "accumulate": ("axis", "dtype", "out")}
 

@@ -35,8 +35,8 @@ def nan_to_num(
     return where(np.isneginf(x), float(limits.min) if neginf is None else neginf, result)
 
 
-def _without(input: Operand, other: float) -> Any:
-    """Replace NaNs by what changes nothing."""
+def filled(input: Operand, other: float) -> Any:
+    """Replace NaNs by a number."""
     return where(np.isnan(values_of(input)), other, input)
 
 
@@ -47,7 +47,7 @@ def nansum(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     >>> nansum(np.array([1.0, np.nan, 2.0]))
     array(3.)
     """
-    return sum(_without(input, 0.0), dim, keepdim)
+    return sum(filled(input, 0.0), dim, keepdim)
 
 
 @numpy_words
@@ -57,7 +57,7 @@ def nanprod(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     >>> nanprod(np.array([2.0, np.nan, 3.0]))
     array(6.)
     """
-    return prod(_without(input, 1.0), dim, keepdim)
+    return prod(filled(input, 1.0), dim, keepdim)
 
 
 def _count(input: Operand, dim: Dim, keepdim: bool) -> Any:
@@ -85,7 +85,7 @@ def nanvar(input: Operand, dim: Dim = None, correction: float = 1, keepdim: bool
     >>> nanvar(np.array([1.0, np.nan, 3.0]))
     array(2.)
     """
-    away = _without(input - nanmean(input, dim, True), 0.0)
+    away = filled(input - nanmean(input, dim, True), 0.0)
     divisor = _count(input, dim, keepdim) - correction
     divisor = np.where(divisor > 0, divisor, np.nan).astype(divisor.dtype)
     return div(sum(away * away, dim, keepdim), divisor)
@@ -112,7 +112,7 @@ def nanmax(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     >>> nanmax(np.array([1.0, np.nan, 3.0]))
     array(3.)
     """
-    return _or_nan(input, amax(_without(input, -np.inf), dim, keepdim), dim, keepdim)
+    return _or_nan(input, amax(filled(input, -np.inf), dim, keepdim), dim, keepdim)
 
 
 @numpy_words
@@ -122,7 +122,7 @@ def nanmin(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     >>> nanmin(np.array([1.0, np.nan, 3.0]))
     array(1.)
     """
-    return _or_nan(input, amin(_without(input, np.inf), dim, keepdim), dim, keepdim)
+    return _or_nan(input, amin(filled(input, np.inf), dim, keepdim), dim, keepdim)
 
 
 def _or_nan(input: Operand, result: Any, dim: Dim, keepdim: bool) -> Any:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import as_float
-from tinygrad_cnn.ops.elementwise import log, pow
+from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.arguments import as_float, values_of, without_graph
+from tinygrad_cnn.ops.elementwise import log, mul, pow
 from tinygrad_cnn.ops.piecewise import clip
 from tinygrad_cnn.ops.pointwise.ufunc import FloatUnary, unary
 from tinygrad_cnn.types import Operand
@@ -21,6 +21,8 @@ __all__ = [
     "cbrt",
     "exp2",
     "expm1",
+    "frexp",
+    "ldexp",
     "log2",
     "log10",
     "logit",
@@ -175,3 +177,25 @@ def logit(input: Operand | float, eps: float | None = None) -> Any:
     """
     p: Any = input if eps is None else clip(input, eps, 1.0 - eps)
     return log(p / (1.0 - p))
+
+
+def ldexp(input: Operand | float, other: Any) -> Any:
+    """Multiply by a power of two: ``input · 2^other`` for whole numbers.
+
+    >>> ldexp(np.array([5.0]), np.array([1]))
+    array([10.])
+    """
+    powers = np.ldexp(1.0, other._data if isinstance(other, TensorBase) else other)
+    return mul(input, powers if np.ndim(powers) else float(powers))
+
+
+def frexp(input: Operand) -> tuple[Any, Any]:
+    """Take numbers apart: ``input = fraction · 2^exponent``, fractions from 0.5 to 1.
+
+    The exponents are whole numbers without a gradient.
+
+    >>> frexp(np.array([10.0]))
+    (array([0.625]), array([4], dtype=int32))
+    """
+    exponent = np.frexp(values_of(input))[1]
+    return ldexp(input, -exponent), without_graph(input, exponent)
