@@ -158,7 +158,7 @@ def test_tied_parameters_stay_tied(way: Callable[[Any], Any]) -> None:
     assert twin[0].weight is not model[0].weight
 
 
-@pytest.mark.parametrize("way", [*WAYS, copy.copy], ids=["deepcopy", "pickle", "copy"])
+@every_way
 def test_a_result_of_the_graph_is_refused(way: Callable[[Any], Any]) -> None:
     x = tensor([1.0], requires_grad=True)
     y = x * 2

@@ -34,7 +34,7 @@ def test_a_hook_of_a_leaf_sees_the_complete_gradient_once() -> None:
     x.register_hook(lambda g: seen.append(g))
     (x * x + x).backward()
     assert len(seen) == 1
-    assert type(seen[0]) is Tensor
+    assert isinstance(seen[0], Tensor)
     assert seen[0].item() == 5.0
     np.testing.assert_array_equal(grad_of(x), [5.0])
 

@@ -161,7 +161,7 @@ def test_forward_of_arrays(sample: Sample) -> None:
 @per_sample
 def test_forward_of_tensors(sample: Sample) -> None:
     out = sample.function(*tensors(sample.inputs))
-    assert type(out) is Tensor
+    assert isinstance(out, Tensor)
     assert_close(out.detach().numpy(), sample.oracle(*sample.inputs), sample.rtol, sample.atol)
 
 
@@ -170,7 +170,7 @@ def test_no_grad_gives_the_same_without_a_graph(sample: Sample) -> None:
     recorded = sample.function(*tensors(sample.inputs))
     with no_grad():
         out = sample.function(*tensors(sample.inputs))
-    assert type(out) is Tensor
+    assert isinstance(out, Tensor)
     assert not out.requires_grad
     assert out.grad_fn is None
     assert out.dtype == recorded.dtype

@@ -25,15 +25,15 @@ FLOORS: list[tuple[str, ...]] = [
     ("types",),
     ("atomic", "npz", "pt", "kernels", "random"),
     ("graph",),
-    ("inplace",),
+    ("inplace", "saving"),
     ("op",),
-    ("ops",),
+    ("ops", "rules"),
     ("functional",),
     ("ownership",),
     ("engine",),
-    ("autograd", "conversion", "copying"),
+    ("autograd", "conversion", "copying", "views", "writing"),
     ("dispatch",),
-    ("arithmetic", "operators"),
+    ("arithmetic", "operators", "protocols", "assigning"),
     ("tensor",),
     ("capturing",),
     ("nn",),
@@ -55,7 +55,7 @@ ROOMS = ("runtime", "pointwise", "reduce", "pool", "conv", "norm", "fused")
 ALONE = {"data": {"atomic", "npz", "random"}}
 
 # Names for annotations that would point up if they were imported at run time.
-UPWARD_TYPES = {("graph", "op"), ("types", "op")}
+UPWARD_TYPES = {("graph", "op"), ("saving", "op"), ("types", "op")}
 
 # What is imported where it is used: it is optional, or slow to load and seldom needed.
 LATE = {"graphviz", "graphviz_pure", "matplotlib", "PIL", "safetensors", "threadpoolctl", "tqdm"}

@@ -354,7 +354,7 @@ def test_methods(index: int) -> None:
     method, expected = METHODS[index]
     a = np.array([[1.5, 0.5, 1.2], [0.7, 1.9, 1.1]])
     out = method(tensor(a, requires_grad=True))
-    assert type(out) is Tensor
+    assert isinstance(out, Tensor)
     assert out.requires_grad == (out.dtype.kind == "f")
     np.testing.assert_allclose(out.detach().numpy(), expected(a), rtol=1e-12)
     assert out.shape == np.shape(expected(a))

@@ -43,7 +43,7 @@ def test_operators_on_either_side(op: Any, other: Any) -> None:
     right = op(x, other)
     left = op(other, x)
     for out, expected in ((right, op(A, plain)), (left, op(plain, A))):
-        assert type(out) is Tensor
+        assert isinstance(out, Tensor)
         assert out.requires_grad
         np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-6)
     right.sum().backward()
@@ -63,11 +63,11 @@ def test_matrix_products_on_either_side() -> None:
     m, v = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 3.0])
     x = tensor(v, requires_grad=True)
     out = m @ x
-    assert type(out) is Tensor
+    assert isinstance(out, Tensor)
     np.testing.assert_array_equal(out.detach().numpy(), m @ v)
     out.sum().backward()
     np.testing.assert_array_equal(grad_of(x), m.sum(0))
-    assert type(x @ m.T) is Tensor
+    assert isinstance(x @ m.T, Tensor)
 
 
 def test_unknown_operands_fail() -> None:
@@ -87,7 +87,7 @@ def test_comparisons_have_no_graph(op: Any, other: Any) -> None:
     plain = B if isinstance(other, Tensor) else other
     x = leaf(*A)
     for out, expected in ((op(x, other), op(A, plain)), (op(other, x), op(plain, A))):
-        assert type(out) is Tensor
+        assert isinstance(out, Tensor)
         assert out.dtype == np.bool_
         assert not out.requires_grad
         np.testing.assert_array_equal(out.numpy(), expected)
@@ -117,7 +117,7 @@ BITS = [operator.and_, operator.or_, operator.xor]
 def test_truth_values_are_combined(op: Any) -> None:
     x = leaf(*A)
     for out in (op(x > 1, x < 2), op(A > 1, x < 2), op(x > 1, A < 2)):
-        assert type(out) is Tensor
+        assert isinstance(out, Tensor)
         assert out.dtype == np.bool_
         np.testing.assert_array_equal(out.numpy(), op(A > 1, A < 2))
     np.testing.assert_array_equal(op(True, x < 2).numpy(), op(True, A < 2))
@@ -130,7 +130,7 @@ def test_truth_values_are_combined(op: Any) -> None:
 def test_whole_numbers_have_bits(op: Any) -> None:
     a, b = np.array([1, 2, 12]), np.array([3, 1, 2])
     for out in (op(tensor(a), tensor(b)), op(tensor(a), b), op(a, tensor(b))):
-        assert type(out) is Tensor
+        assert isinstance(out, Tensor)
         np.testing.assert_array_equal(out.numpy(), op(a, b))
     np.testing.assert_array_equal(op(tensor(a), 2).numpy(), op(a, 2))
     np.testing.assert_array_equal(op(2, tensor(b)).numpy(), op(2, b))
@@ -158,7 +158,7 @@ def test_floor_division_and_remainder_on_either_side(op: Any, other: Any) -> Non
     plain = B if isinstance(other, Tensor) else other
     x = leaf(*A)
     for out, expected in ((op(x, other), op(A, plain)), (op(other, x), op(plain, A))):
-        assert type(out) is Tensor
+        assert isinstance(out, Tensor)
         assert out.requires_grad
         np.testing.assert_array_equal(out.detach().numpy(), expected)
     for pair, expected in ((divmod(x, other), divmod(A, plain)), (divmod(2, x), divmod(2, A))):
@@ -229,7 +229,7 @@ TRUTH = tensor([True, False])
 )
 def test_dtype_of_results(make: Callable[[], Tensor], dtype: Any) -> None:
     out = make()
-    assert type(out) is Tensor
+    assert isinstance(out, Tensor)
     assert out.dtype == dtype
 
 
@@ -262,7 +262,7 @@ def test_float64_precision_is_kept_in_scalars() -> None:
 def test_numpys_functions_are_recorded(function: Any, slope: Any) -> None:
     x = leaf(*A)
     out = function(x)
-    assert type(out) is Tensor
+    assert isinstance(out, Tensor)
     np.testing.assert_allclose(out.detach().numpy(), function(A))
     out.sum().backward()
     np.testing.assert_allclose(grad_of(x), slope)
@@ -273,7 +273,7 @@ def test_numpys_functions_are_recorded(function: Any, slope: Any) -> None:
 )
 def test_numpys_functions_of_two_are_recorded(function: Any) -> None:
     for out in (function(B, leaf(*A)), function(leaf(*A), B), function(leaf(*A), 2.0)):
-        assert type(out) is Tensor
+        assert isinstance(out, Tensor)
         assert out.requires_grad
     np.testing.assert_allclose(function(B, leaf(*A)).detach().numpy(), function(B, A))
 
@@ -282,17 +282,17 @@ def test_numpys_scalar_times_a_tensor_is_a_tensor() -> None:
     x = leaf(1.0, 2.0)
     for number in (np.float64(2), np.float32(2), np.int64(2), np.array(2.0), np.array([2.0, 2.0])):
         out = number * x
-        assert type(out) is Tensor
+        assert isinstance(out, Tensor)
         assert out.requires_grad
         np.testing.assert_array_equal(out.detach().numpy(), [2.0, 4.0])
     array = np.ones(2)
     array = array + x
-    assert type(array) is Tensor
+    assert isinstance(array, Tensor)
 
 
 def test_comparisons_of_numpy() -> None:
     out = np.greater(leaf(*A), 1.0)
-    assert type(out) is Tensor
+    assert isinstance(out, Tensor)
     assert out.dtype == np.bool_
     assert not out.requires_grad
 
@@ -319,7 +319,7 @@ def test_what_would_lose_a_gradient_fails_loudly(call: Any, message: str) -> Non
 
 def test_what_has_no_rule_works_on_constants() -> None:
     out = np.nextafter(tensor([1.0]), tensor([2.0]))
-    assert type(out) is Tensor
+    assert isinstance(out, Tensor)
     np.testing.assert_array_equal(out.numpy(), np.nextafter(np.float32([1]), np.float32([2])))
     with no_grad():
         assert not np.nextafter(leaf(1.0), 2.0).requires_grad

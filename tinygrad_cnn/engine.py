@@ -9,47 +9,23 @@ the way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import GraphError, Node, mode
-from tinygrad_cnn.inplace import changes, exposed, was_changed
+from tinygrad_cnn.graph import Array, GraphError, Node, discover, mode
+from tinygrad_cnn.inplace import changes, exposed
 from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
-from tinygrad_cnn.op import TensorBase, edge_of, held_arrays, needed_by
-from tinygrad_cnn.ops.elementwise import cast
-from tinygrad_cnn.ops.reduce import sum as sum_over
+from tinygrad_cnn.op import TensorBase, adapters, edge_of
 from tinygrad_cnn.ownership import held_elsewhere, own
+from tinygrad_cnn.rules import check_unchanged, wrong_count
 
 Edge = Node | TensorBase
 
 _ndarray = np.ndarray
 
-_seq = attrgetter("seq")
-
-
-def _discover(roots: list[TensorBase], stop: set[Edge]) -> tuple[list[Node], dict[TensorBase, int]]:
-    """Return the nodes below the roots, newest first, and how many edges lead to each leaf."""
-    order: list[Node] = []
-    uses: dict[TensorBase, int] = {}
-    stack = list(dict.fromkeys(t._node for t in roots if t._node is not None))
-    seen = set(stack)
-    while stack:
-        node = stack.pop()
-        order.append(node)
-        if node in stop:
-            continue
-        for edge in node.edges:
-            if type(edge) is Node:
-                if edge not in seen:
-                    seen.add(edge)
-                    stack.append(edge)
-            elif edge is not None:
-                uses[edge] = uses.get(edge, 0) + 1  # type: ignore[index,arg-type]  # a leaf
-    order.sort(key=_seq, reverse=True)
-    return order, uses
+_DEEP = 8  # views of views, at most, that a gradient goes through at once
 
 
 class BackwardPass:
@@ -92,7 +68,7 @@ class BackwardPass:
 
     def run(self, starts: Sequence[tuple[TensorBase, Any]]) -> dict[Edge, Any]:
         """Walk the graph below the starting tensors; return the gradients of the targets."""
-        order, uses = _discover([tensor for tensor, _ in starts], self.stop)
+        order, uses = discover([tensor for tensor, _ in starts], self.stop)
         if self.targets is not None:
             self._find_leading(order, self.targets)
         for tensor, g in starts:
@@ -109,7 +85,10 @@ class BackwardPass:
             for node in order:
                 g = self.grads.pop(node, None)
                 if g is not None and (node.notes is not None or self.targets is not None):
-                    g = self._show(node, _computed(g))
+                    shown = self._show(node, _computed(g))
+                    if shown is not g:
+                        self.owned.discard(node)
+                    g = shown
                 if g is not None and (self.targets is None or node in self.leading):
                     self._through(node, g, uses)
                 elif node not in self.stop:
@@ -142,10 +121,13 @@ class BackwardPass:
     def _through(self, node: Node, g: Any, uses: dict[TensorBase, int]) -> None:
         """Run the rule of a node and pass the gradients of its inputs on."""
         edges = node.edges
-        results = self._apply_rule(node, g)
-        if type(results) is not tuple or len(results) != len(edges):
-            raise _wrong_count(node, results)
         everything, plain = self.targets is None, not self.create_graph
+        if node.op._in_parts and plain and not node.released:
+            results = self._in_parts(node, _computed(g))
+        else:
+            results = self._apply_rule(node, g)
+        if type(results) is not tuple or len(results) != len(edges):
+            raise wrong_count(node, results)
         grads = self.grads
         for index, edge in enumerate(edges):
             if edge is not None:
@@ -168,6 +150,60 @@ class BackwardPass:
         if not self.retain:
             node.release()
 
+    def _in_parts(self, node: Node, g: Array) -> Any:
+        """Write the gradient of a part into that of the whole, instead of making whole arrays.
+
+        So n reads and writes of elements take O(n). Whoever read what a write overwrote was
+        recorded before it, so that its gradient is still to come: there is nothing to add yet where
+        a write hands its array on.
+        """
+        op, edge = node.op, node.edges[0]
+        if op.backward_owned is None:
+            if self._add_part(node, g):
+                return (None,)
+            results = self._apply_rule(node, g)
+            if edge.__class__ is Node and edge not in self.grads:
+                self.owned.add(edge)  # the rule made the array
+            return results
+        if node in self.owned:
+            self.owned.discard(node)
+        else:
+            g = op.laid_out(g)
+        results = op.backward_owned(g, self._needs(node))
+        if results[0] is g and edge.__class__ is Node and edge not in self.grads:
+            self.owned.add(edge)
+        return results
+
+    def _add_part(self, node: Node, g: Array) -> bool:
+        """Add the gradient of a part to that of the whole in place, if there is one already."""
+        edge: Any = node.edges[0]
+        path: list[Any] = []
+        # A view of a view: nobody asks for the gradient of the one between.
+        while (
+            edge.__class__ is Node
+            and edge not in self.grads
+            and edge.op.views
+            and edge.notes is None
+            and not edge.released
+            and self.targets is None
+            and len(path) < _DEEP
+        ):
+            path.append(edge.op)
+            edge = edge.edges[0]
+        whole = self.grads.get(edge)
+        if whole.__class__ is not _ndarray or not self._wants(edge):
+            return False
+        if edge not in self.owned:
+            whole = self.grads[edge] = np.array(whole)
+            self.owned.add(edge)
+        part = whole
+        for step in reversed(path):
+            part = step.forward(part)
+        if path and not (part.flags.writeable and np.may_share_memory(part, whole)):
+            return False  # repeated, or copied to be reshaped
+        node.op.add_into(part, g)
+        return True
+
     def _apply_rule(self, node: Node, g: Any) -> Any:
         """Call the rule on arrays, or on tensors where the backward pass itself is recorded."""
         op, inputs = node.op, node.inputs
@@ -177,7 +213,7 @@ class BackwardPass:
                 "pass retain_graph=True to the earlier one to go through it again"
             )
         if changes.latest > node.seq or exposed:
-            _check_unchanged(node)
+            check_unchanged(node)
         out = node.out
         if op._outside:
             self._compute_pending()
@@ -257,11 +293,11 @@ class BackwardPass:
                     f"input {index} of shape {shape}"
                 )
             if extra:
-                result = sum_over(result, tuple(range(extra)))
+                result = adapters["sum"](result, tuple(range(extra)))
             stretched = [i for i, s in enumerate(shape) if s == 1 and result.shape[i] != 1]
             if stretched:
-                result = sum_over(result, tuple(stretched), keepdim=True)
-        return result if result.dtype == edge.dtype else cast(result, edge.dtype)
+                result = adapters["sum"](result, tuple(stretched), keepdim=True)
+        return result if result.dtype == edge.dtype else adapters["cast"](result, edge.dtype)
 
     def _add(self, edge: Edge, g: Any) -> None:
         """Add to the gradient at an edge that has one already."""
@@ -323,7 +359,7 @@ class BackwardPass:
                     f"{name}: a hook returned shape {answer.shape} for a gradient of {g.shape}"
                 )
             if answer.dtype != g.dtype:
-                answer = cast(answer, g.dtype)
+                answer = adapters["cast"](answer, g.dtype)
             if not self.create_graph and isinstance(answer, TensorBase):
                 answer = np.array(answer._data)  # the hook may keep its own
             g = answer
@@ -359,35 +395,3 @@ def _computed(g: Any) -> Any:
 
 def _accumulate(tensor: TensorBase, g: Any) -> None:
     tensor._grad = g if tensor._grad is None else tensor._grad + g
-
-
-def _wrong_count(node: Node, results: Any) -> GraphError:
-    many = f" of {len(results)}" if isinstance(results, (tuple, list)) else ""
-    return GraphError(
-        f"{node.op.name}: the rule must return a tuple of {len(node.edges)} gradients, "
-        f"got {type(results).__name__}{many}"
-    )
-
-
-def _check_unchanged(node: Node) -> None:
-    """Raise if an array that the rule reads was written to after the forward pass."""
-    kept = [*node.inputs, node.out]
-    found = [index for index, array in enumerate(kept) if was_changed(array, node.seq)]
-    op = node.op
-    if not found and not op._outside:
-        return
-    needed = needed_by(op.saves, op._arguments, [edge is not None for edge in node.edges])
-    names = [*op._arguments, "out"] if op._arguments else [""] * len(node.edges) + ["out"]
-    what = next((names[index] for index in found if names[index] in needed), None)
-    if what is None and op._outside:
-        what = next((n for n, a in held_arrays(op, node.aux) if was_changed(a, node.seq)), None)
-    if what is not None:  # a constant that the rule does not read may change
-        where = f" (in {node.scope})" if node.scope else ""
-        subject = (
-            "result" if what == "out" else f"input {what}" if what in names else f"setting {what}"
-        )
-        raise GraphError(
-            f"{op.name}{where}: its {subject} was changed in place after the forward pass, and the "
-            "backward rule needs the value from before; compute with a copy, or run the forward "
-            "pass again"
-        )

@@ -259,6 +259,28 @@ def _caller() -> tuple[FrameType | None, int]:
     return frame, depth
 
 
+def discover(roots: list[TensorBase], stop: set[Any]) -> tuple[list[Node], dict[TensorBase, int]]:
+    """Return the nodes below the roots, newest first, and how many edges lead to each leaf."""
+    order: list[Node] = []
+    uses: dict[TensorBase, int] = {}
+    stack = list(dict.fromkeys(t._node for t in roots if t._node is not None))
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        order.append(node)
+        if node in stop:
+            continue
+        for edge in node.edges:
+            if type(edge) is Node:
+                if edge not in seen:
+                    seen.add(edge)
+                    stack.append(edge)
+            elif edge is not None:
+                uses[edge] = uses.get(edge, 0) + 1  # type: ignore[index,arg-type]  # a leaf
+    order.sort(key=attrgetter("seq"), reverse=True)
+    return order, uses
+
+
 def nodes_below(root: TensorBase) -> list[Node]:
     """Return the nodes of a tensor's graph, oldest first."""
     if root._node is None:
@@ -271,3 +293,19 @@ def nodes_below(root: TensorBase) -> list[Node]:
                 seen.add(edge)
                 stack.append(edge)
     return sorted(seen, key=attrgetter("seq"))
+
+
+def nodes_since(node: Node, when: int) -> list[Node]:
+    """Return a node and those it was made of that were recorded after a time."""
+    found: list[Node] = []
+    stack = [node]
+    seen = {node}
+    while stack:
+        node = stack.pop()
+        if node.seq > when:
+            found.append(node)
+            for edge in node.edges:
+                if isinstance(edge, Node) and edge not in seen:
+                    seen.add(edge)
+                    stack.append(edge)
+    return found

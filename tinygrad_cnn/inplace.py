@@ -10,22 +10,54 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from tinygrad_cnn.graph import Array, tick
+
+
+class _Stamps:
+    """When each element of an array was last written to, and when the rest of its memory was."""
+
+    __slots__ = ("array", "flat", "itemsize", "rest", "start", "times")
+
+    def __init__(self, array: Array, rest: int) -> None:
+        self.array = weakref.ref(array)
+        self.start, end = byte_bounds(array)
+        self.itemsize = array.itemsize
+        self.flat = np.zeros((end - self.start) // self.itemsize, np.int64)
+        self.rest = rest
+        self.times = self._over(array)  # shaped as the array, and as it lies in memory
+
+    def _over(self, array: Array) -> Array:
+        """Return the times of the elements of an array that lies inside."""
+        address = array.__array_interface__["data"][0]
+        offset = (address - self.start) // self.itemsize * 8
+        strides = [stride // self.itemsize * 8 for stride in array.strides]
+        return np.ndarray(array.shape, np.int64, self.flat, offset, strides)
+
+    def latest(self, array: Array) -> int:
+        """When an array that shares memory was last written to."""
+        start, end = byte_bounds(array)
+        inside = self.start <= start and end <= self.start + self.flat.size * self.itemsize
+        if not inside or array.itemsize != self.itemsize:
+            return max(self.rest, int(self.flat.max(initial=0)))
+        return max(self.rest, int(self._over(array).max(initial=0)))
 
 
 class _Watch:
     """What is known of one array: when it last changed, its bytes if a user holds it, its name."""
 
-    __slots__ = ("checksum", "name", "ref", "when")
+    __slots__ = ("by", "checksum", "name", "ref", "stamps", "when")
 
     def __init__(self, ref: weakref.ref[Array]) -> None:
         self.ref = ref
         self.when = 0
+        self.by: str | None = None
+        self.stamps: _Stamps | None = None  # made when a part of the array is first written to
         self.checksum = 0
         self.name: str | None = None
 
@@ -71,11 +103,33 @@ def _watch(array: Array) -> _Watch:
     return watch
 
 
-def changed(array: Array) -> None:
-    """Say that the array was written to: a node that kept it before cannot use it any more."""
+def changed(
+    array: Array,
+    view: Callable[[Array], Array] | None = None,
+    key: Any = ...,
+    by: str | None = None,
+) -> None:
+    """Say that the array was written to: a node that kept it before cannot use it any more.
+
+    With ``view``, only ``view(array)[key]`` was: nodes that kept other parts of the memory are not
+    concerned. ``by`` is the name of what wrote, for errors.
+    """
     owner = array if array.base is None else owner_of(array)
     watch = _watched.get(id(owner)) or _watch(owner)
-    watch.when = changes.latest = tick()
+    before, now = watch.when, tick()
+    watch.when = changes.latest = now
+    watch.by = by
+    stamps = watch.stamps
+    if view is None or not array.size:
+        if stamps is not None:
+            stamps.rest = now
+    else:
+        if stamps is None:
+            stamps = watch.stamps = _Stamps(array, before)
+        if stamps.array() is array:
+            view(stamps.times)[key] = now
+        else:  # laid out otherwise
+            stamps.rest = now
     if exposed:
         for a in (owner, array):
             held = exposed.get(id(a))
@@ -96,8 +150,11 @@ def expose(array: Array) -> Array:
     return array
 
 
-def _last_change(array: Array) -> int:
-    """When the array last changed, as far as is known or its bytes tell."""
+def _last_change(array: Array, since: int = 0) -> int:
+    """When the array last changed, as far as is known or its bytes tell.
+
+    Where that was after ``since``, it is looked at element by element, if that is known.
+    """
     when = 0
     owner = owner_of(array)
     for a in (array,) if owner is array else (array, owner):
@@ -109,7 +166,13 @@ def _last_change(array: Array) -> int:
             if checksum != watch.checksum:
                 watch.checksum = checksum
                 watch.when = changes.latest = tick()
-        when = max(when, watch.when)
+                watch.by = None
+                if watch.stamps is not None:
+                    watch.stamps.rest = watch.when
+        latest = watch.when
+        if latest > since and watch.stamps is not None:
+            latest = watch.stamps.latest(array)
+        when = max(when, latest)
     return when
 
 
@@ -124,7 +187,13 @@ def refresh(arrays: Iterable[Any]) -> None:
 
 def was_changed(array: Any, seq: int) -> bool:
     """Whether what a node kept at that time was written to since."""
-    return isinstance(array, np.ndarray) and _last_change(array) > seq
+    return isinstance(array, np.ndarray) and _last_change(array, seq) > seq
+
+
+def writer_of(array: Array) -> str | None:
+    """Return the name of what wrote to the memory of an array last, if it is known."""
+    watch = _watched.get(id(owner_of(array)))
+    return None if watch is None else watch.by
 
 
 def give_name(array: Array, name: str | None) -> None:

@@ -22,9 +22,9 @@ one text serves every order of derivative.
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,6 +32,7 @@ import numpy as np
 
 from tinygrad_cnn.graph import Array, Node, mode, record
 from tinygrad_cnn.inplace import exposed, refresh, watch_bytes
+from tinygrad_cnn.saving import Plan, plan_of, plan_saving
 
 _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
@@ -40,7 +41,24 @@ _ndarray = np.ndarray
 class TensorBase:
     """What an operation needs to know of a tensor: its array, its node, and how to make one."""
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_hooks", "_name", "_node", "_requires_grad")
+    __slots__ = (
+        "__weakref__",
+        "_base",
+        "_data",
+        "_grad",
+        "_hooks",
+        "_name",
+        "_node",
+        "_origins",
+        "_requires_grad",
+        "_seen",
+        "_source",
+        "_step",
+    )
+
+    # A tensor of a subclass that follows another works its node out when it is read; see
+    # `tensor.View`, which alone fills the slots _base, _source, _step and _seen.
+    follows: ClassVar[bool] = False
 
     _data: Array
     _grad: Any
@@ -48,6 +66,11 @@ class TensorBase:
     _name: str | None
     _node: Node | None
     _requires_grad: bool
+    _base: TensorBase  # whose memory a view lies in
+    _source: TensorBase  # what the view was taken of: the base, or another view
+    _step: Op  # the operation that takes it
+    _seen: Node | TensorBase | None  # edge of the base when the view's node was recorded
+    _origins: tuple[weakref.ref[TensorBase], ...]  # the tensors that a detached one shares with
 
     floating: ClassVar[np.dtype[Any]] = np.dtype(np.float32)  # what whole numbers become
 
@@ -55,6 +78,10 @@ class TensorBase:
     def _wrap(data: Array, node: Node | None) -> Any:
         """Make a tensor around an array, the result of the node if there is one."""
         raise TypeError(f"TensorBase is abstract: Tensor wraps {type(data)} and {type(node)}")
+
+    def _view(self, step: Op, data: Array, node: Node | None) -> Any:
+        """Make the tensor that an operation took of this one's memory, a view if it shares it."""
+        raise TypeError(f"TensorBase is abstract: Tensor makes views by {step}, {data}, {node}")
 
     # An edge of the graph is a node or a leaf tensor: both have shape, dtype and ndim. Asked for
     # everywhere, so they are written without a Python function: half the time.
@@ -80,7 +107,8 @@ class TensorBase:
 
 _PACKAGE = __name__.partition(".")[0] + "."
 
-Plan = tuple[tuple[int, ...], bool]
+adapters: dict[str, Any] = {}
+"""Operations that the engine fits gradients with: "sum" and "cast", entered where they stand."""
 
 registry: dict[str, type[Op]] = {}
 """Every operation class by its qualified name, in order of definition."""
@@ -112,6 +140,13 @@ class Op:
     ``takes_pending``
         ``backward`` can do with a large gradient that is not computed yet, a `Pending`, and may
         return one.
+    ``views``
+        The result lies in the memory of the only input, unless NumPy had to copy. No other
+        operation may return memory of an input: what is written to one would show in the other.
+    ``add_into(whole, g)``
+        For the gradient of a part: add it in place to ``whole``, the gradient of the only input.
+    ``backward_owned(g, needs)``
+        `backward` for an array that may be written to and handed on; ``laid_out(array)`` makes it.
     ``choice(*inputs)``
         The discrete choice made at a point (a mask, indices): gradients jump where it changes.
 
@@ -132,6 +167,10 @@ class Op:
     reference: ClassVar[Any] = None
     choice: ClassVar[Any] = None
     infer: ClassVar[Any] = None
+    views: ClassVar[bool] = False
+    add_into: ClassVar[Any] = None
+    backward_owned: ClassVar[Any] = None
+    laid_out: ClassVar[Any] = None
 
     name: ClassVar[str] = "op"
     _arguments: ClassVar[tuple[str, ...]] = ()  # names of the inputs; ("*xs",) for any number
@@ -139,16 +178,17 @@ class Op:
     _takes_aux: ClassVar[bool] = False
     _outside: ClassVar[bool] = False  # whether it was written outside of this package
     _needs: ClassVar[tuple[tuple[bool, ...], ...]] = ()  # the needs, by the bits of Node.wanted
-    # What to keep, by wanted gradients (empty for any number of inputs); and whether there is an
-    # aux or an infer.
-    _traits: ClassVar[tuple[tuple[Plan, ...], bool]] = ((), False)
+    # What to keep, by wanted gradients (empty for any number of inputs); whether there is an aux
+    # or an infer; and whether it makes views.
+    _traits: ClassVar[tuple[tuple[Plan, ...], bool, bool]] = ((), False, False)
+    _in_parts: ClassVar[bool] = False  # whether the engine can write to a gradient instead
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "name" not in cls.__dict__:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         cls._outside = not cls.__module__.startswith(_PACKAGE)
-        _plan_saving(cls)
+        plan_saving(cls)
         registry[f"{cls.__module__}.{cls.__qualname__}"] = cls
 
     def forward(self, *inputs: Any) -> Any:
@@ -211,7 +251,7 @@ class Op:
             _check_real(self, arrays)
         now = mode.__dict__  # one look-up of this thread's state instead of three
         recording = wanted and now["recording"]
-        plans, special = self._traits
+        plans, special, views = self._traits
         aux = None
         if special:
             out, aux = self._forward(arrays, recording)
@@ -225,7 +265,7 @@ class Op:
             out = out.astype(np.float32 if tensor is None else tensor.floating, copy=False)
             dtype = out.dtype
         if recording and tensor is not None:
-            drops, keeps_out = plans[wanted] if plans else _plan(self.saves, (), edges)
+            drops, keeps_out = plans[wanted] if plans else plan_of(self.saves, (), edges)
             for index in drops:
                 arrays[index] = edges[index]
             kept = out if keeps_out else None
@@ -236,9 +276,9 @@ class Op:
             scope, source = now["scope"], now["source"]
             shape = out.shape
             node = record(self, edges, arrays, kept, aux, shape, dtype, wanted, scope, source)
-            out = tensor._wrap(out, node)
+            out = tensor._view(self, out, node) if views else tensor._wrap(out, node)
         elif tensor is not None:
-            out = tensor._wrap(out, None)
+            out = tensor._view(self, out, None) if views else tensor._wrap(out, None)
         return (out, aux) if with_aux else out
 
     def _forward(self, arrays: list[Any], recording: Any) -> tuple[Any, Any]:
@@ -323,65 +363,3 @@ def _has_float64(arrays: list[Any]) -> bool:
     found = [a for a in arrays if isinstance(a, np.ndarray)]
     floats = [a for a in found if a.dtype.kind == "f"]
     return not found or any(a.dtype == _FLOAT64 for a in [a for a in floats if a.ndim] or floats)
-
-
-def _plan_saving(cls: type[Op]) -> None:
-    """Work out, once a class, what to keep for each combination of wanted gradients."""
-    parameters = list(inspect.signature(cls.backward).parameters.values())[3:]
-    positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in positional)
-    keywords = frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-    names = tuple(p.name for p in positional)
-    if keywords - {"needs", "aux"}:
-        raise TypeError(f"{cls.__name__}.backward: keywords may be needs and aux, got {keywords}")
-    if "backward" in cls.__dict__ and "takes_pending" not in cls.__dict__:
-        cls.takes_pending = False  # it is the rule that can, not those derived from it
-    saves = cls.saves
-    listed = [saves] if isinstance(saves, tuple) else [tuple(saves), *saves.values()]
-    unknown = {name for group in listed for name in group} - {*names, "out"}
-    if unknown:
-        raise TypeError(
-            f"{cls.__name__}.saves: {sorted(unknown)} are not among the rule's {[*names, 'out']}"
-        )
-    if variadic and saves not in ((), ("out",)):
-        raise TypeError(f"{cls.__name__}.saves: an op of any number of inputs saves none of them")
-    if cls.reference is not None and not {*names} <= set(saves):
-        raise TypeError(f"{cls.__name__}: reference needs every input in saves, {names}")
-    cls._arguments = () if variadic else names
-    cls._takes_needs, cls._takes_aux = "needs" in keywords, "aux" in keywords
-    plans: tuple[Plan, ...] = ()
-    cls._needs = ()
-    if not variadic:
-        cls._needs = tuple(
-            tuple(bool(bits >> i & 1) for i in range(len(names))) for bits in range(1 << len(names))
-        )
-        plans = tuple(_plan(saves, names, needs) for needs in cls._needs)
-    cls._traits = plans, cls.has_aux or cls.infer is not None
-
-
-def needed_by(
-    saves: tuple[str, ...] | dict[str, tuple[str, ...]],
-    names: tuple[str, ...],
-    needs: Sequence[bool],
-) -> set[str]:
-    """Return the names of what the rule reads, given which gradients are wanted."""
-    if isinstance(saves, tuple):
-        return set(saves)
-    readers = [name for name, wanted in zip(names, needs, strict=True) if wanted]
-    return {name for reader in readers for name in saves.get(reader, ())}
-
-
-def _plan(
-    saves: tuple[str, ...] | dict[str, tuple[str, ...]],
-    names: tuple[str, ...],
-    needs: Sequence[Any],
-) -> Plan:
-    """Return which inputs to drop and whether to keep the result.
-
-    Constants are kept in any case: they cannot be computed again from the leaves, which is what
-    the verification does with inputs that no rule kept.
-    """
-    wanted = [bool(need) for need in needs] if names else [edge is not None for edge in needs]
-    kept = needed_by(saves, names, wanted)
-    drops = tuple(i for i, w in enumerate(wanted) if w and not (names and names[i] in kept))
-    return drops, "out" in kept

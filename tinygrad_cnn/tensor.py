@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn import autograd, copying, dispatch
+from tinygrad_cnn.assigning import Assigning
 from tinygrad_cnn.conversion import array_from
-from tinygrad_cnn.graph import Array, GraphError, Node, warn_left
+from tinygrad_cnn.graph import Array, GraphError, Node
 from tinygrad_cnn.inplace import changed, expose, give_name
-from tinygrad_cnn.op import refuse_masked
-from tinygrad_cnn.operators import Operators
-from tinygrad_cnn.ops.index import plain_key
+from tinygrad_cnn.op import Op, refuse_masked
+from tinygrad_cnn.views import Following
 
 _hook_ids = itertools.count()
 
 
-class Tensor(Operators):
+class Tensor(Assigning):
     """An array that remembers how it was computed, so that gradients can flow back through it.
 
     Parameters
@@ -83,6 +83,36 @@ class Tensor(Operators):
         self._name = None
         return self
 
+    def _view(self, step: Op, data: Array, node: Node | None) -> Tensor:
+        memory, mine = data.base, self._data
+        if memory is not mine and (memory is None or memory is not mine.base):
+            return self._wrap(data, node)  # NumPy had to copy
+        if node is None and self._requires_grad:  # under no_grad
+            return self._sharing(data)
+        view = self._new_view()
+        view._data = data
+        view._base = base = self._base if self.follows else self
+        view._source = self
+        view._step = step
+        view._kept = node
+        view._seen = base._node or (base if base._requires_grad else None)
+        view._grad = None
+        view._hooks = None
+        view._name = None
+        return view  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _new_view() -> Any:
+        """Make a view with nothing in it yet."""
+        return _new(View)
+
+    def _sharing(self, data: Array) -> Tensor:
+        """Make a tensor outside of the graph that shares memory with this one."""
+        base = self._base if self.follows else self
+        other = self._wrap(data, None)
+        other._origins = (*getattr(base, "_origins", ()), weakref.ref(base))
+        return other
+
     # ------------------------------------------------------------------ what a tensor holds
 
     @property
@@ -100,6 +130,8 @@ class Tensor(Operators):
             return
         if self._node is not None:
             raise GraphError("data: only a leaf's data can be replaced; detach() the tensor first")
+        if isinstance(self, Following):
+            self.leave_base()
         self._data = np.array(array, dtype=self._data.dtype)
 
     @property
@@ -131,6 +163,10 @@ class Tensor(Operators):
             )
         if not value and self._node is not None:
             raise GraphError("requires_grad: a result keeps its graph; use detach()")
+        if isinstance(self, Following):
+            if value == self._requires_grad:
+                return
+            self.leave_base()
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
@@ -184,23 +220,13 @@ class Tensor(Operators):
 
     # ------------------------------------------------------------------ out of the graph
 
-    def item(self) -> Any:
-        """Return the only element as a Python number."""
-        if self._data.size != 1:
-            raise ValueError(f"item: expects a single element, got shape {self.shape}")
-        return self._data.item()
-
-    def tolist(self) -> Any:
-        """Return nested lists of Python numbers."""
-        return self._data.tolist()
-
     def numpy(self) -> Array:
         """Return the array itself, outside of any graph (shared memory)."""
         return expose(self._data)
 
     def detach(self) -> Tensor:
         """Return a tensor of the same memory that is not connected to the graph."""
-        return Tensor._wrap(self._data, None)
+        return self._sharing(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self._requires_grad:
@@ -260,15 +286,12 @@ class Tensor(Operators):
         hooks[key] = hook
         return RemovableHook(hooks, key)
 
-    def copy_(self, other: Any) -> Self:
-        """Overwrite the elements in place; outside of the graph, so only on leaves or constants."""
-        if self._node is not None or (self._requires_grad and autograd.is_grad_enabled()):
-            raise GraphError("copy_: a tensor in the graph is not written to outside of no_grad()")
-        self._data[...] = other._data if isinstance(other, Tensor) else other
-        changed(self._data)
-        return self
-
-    # ------------------------------------------------------------------ Python's protocols
+    def __copy__(self) -> Tensor:
+        """Return another tensor of the same memory: a view, so that it follows what is written."""
+        if self._node is None and self._requires_grad:
+            return type(self)._wrap(self._data, None).requires_grad_()
+        view: Tensor = self[...]
+        return view
 
     def __reduce_ex__(self, _: Any) -> Any:
         return copying.reduced(self)
@@ -276,72 +299,18 @@ class Tensor(Operators):
     def __setstate__(self, state: Any) -> None:
         copying.set_state(self, state)
 
-    def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=1000)
-        parts = [text]
-        if self._data.dtype not in (np.float32, np.int64, np.bool_):
-            parts.append(f"dtype={self._data.dtype.name}")
-        if self._name is not None:
-            parts.append(f"name={self._name!r}")
-        if self._node is not None:
-            parts.append(f"grad_fn={self._node.op.name}")
-        elif self._requires_grad:
-            parts.append("requires_grad=True")
-        return f"tensor({', '.join(parts)})"
-
-    def __len__(self) -> int:
-        if not self._data.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return len(self._data)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if not self._data.ndim:
-            raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self._data)))
-
-    def __bool__(self) -> bool:
-        if self._data.size != 1:
-            raise ValueError(f"the truth of a tensor of shape {self.shape} is ambiguous")
-        return bool(self._data)
-
-    def __float__(self) -> float:
-        if self._requires_grad:
-            warn_left("float()", "item() or detach() says so on purpose, F.stack() keeps it")
-        return float(self.item())
-
-    def __int__(self) -> int:
-        if self._requires_grad:
-            warn_left("int()", "item() or detach() says so on purpose")
-        return int(self.item())
-
-    def __complex__(self) -> complex:
-        return complex(float(self))
-
-    def __index__(self) -> int:
-        if self._data.dtype.kind not in "iu" or self._data.size != 1:
-            raise TypeError("only a single integer can be used as an index")
-        return int(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item() if self._data.size == 1 and spec else str(self), spec)
-
-    def __contains__(self, value: Any) -> bool:
-        return bool((self._data == (value._data if isinstance(value, Tensor) else value)).any())
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if self._node is not None or (self._requires_grad and autograd.is_grad_enabled()):
-            raise GraphError(
-                "a tensor in the graph is not written to: compute a new one with where(), or "
-                "assign under no_grad() to a leaf"
-            )
-        key = plain_key(key)
-        self._data[key] = value._data if isinstance(value, Tensor) else value
-        changed(self._data)
-
     __hash__ = object.__hash__
 
 
 _new: Callable[[type[Tensor]], Tensor] = object.__new__
+
+
+class View(Following, Tensor):
+    """A tensor in the memory of another: what is written to one shows in the other."""
+
+    __slots__ = ()
+
+    alone = Tensor
 
 
 class RemovableHook:

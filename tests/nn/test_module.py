@@ -138,8 +138,9 @@ def test_parameter():
     assert p.requires_grad
     assert p.name == "w"
     assert p.dtype == np.float32
-    assert type(p * 2) is Tensor
-    assert type(p.clone()) is Tensor
+    assert isinstance(p * 2, Tensor)
+    assert not isinstance(p * 2, Parameter)
+    assert not isinstance(p.clone(), Parameter)
     assert not Parameter([1.0], requires_grad=False).requires_grad
     assert Parameter(np.ones(2)).dtype == np.float64
     with pytest.raises(TypeError, match="only floating-point"):

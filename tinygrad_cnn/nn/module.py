@@ -19,6 +19,7 @@ from tinygrad_cnn.graph import Array, mode
 from tinygrad_cnn.nn.parameter import Parameter
 from tinygrad_cnn.nn.weights import read_arrays, write_arrays
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.views import Following
 
 __all__ = ["Module"]
 
@@ -261,6 +262,8 @@ class Module:
             raise TypeError(f"to: expected a floating-point dtype, got {wanted}")
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor._data.dtype.kind == "f":
+                if isinstance(tensor, Following):
+                    tensor.leave_base()
                 tensor._data = tensor._data.astype(wanted, copy=False)
                 if tensor._grad is not None:
                     tensor._grad = tensor._grad.detach().astype(wanted)

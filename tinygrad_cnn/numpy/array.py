@@ -12,6 +12,7 @@ from tinygrad_cnn.graph import Array, Node
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops import shape
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.views import Following
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -171,6 +172,10 @@ class ndarray(Methods, Tensor, metaclass=_Kind):  # noqa: N801  # NumPy's name
         self._name = None
         return self
 
+    @staticmethod
+    def _new_view() -> Any:
+        return _new(View)
+
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
         whole = part._data.dtype.kind in "iub" and not part._data.ndim
@@ -183,3 +188,11 @@ class ndarray(Methods, Tensor, metaclass=_Kind):  # noqa: N801  # NumPy's name
 
 
 _new: Callable[[type[ndarray]], ndarray] = object.__new__
+
+
+class View(Following, ndarray):
+    """An array in the memory of another, as a slice of it is."""
+
+    __slots__ = ()
+
+    alone = ndarray

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
-from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.op import Op, TensorBase, adapters
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.pointwise.ufunc import Binary, FloatUnary, Unary, binary, unary
 from tinygrad_cnn.types import Operand
@@ -279,6 +279,9 @@ def cast(input: Operand | float, dtype: Any) -> Any:
     dtype('float32')
     """
     return Cast(np.dtype(dtype))(input)
+
+
+adapters["cast"] = cast
 
 
 class Clone(Op):

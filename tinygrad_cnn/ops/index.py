@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.elementwise import embed
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.types import Operand
+from tinygrad_cnn.types import Array, Operand
 
 __all__ = ["getitem"]
 
@@ -43,15 +43,21 @@ class Slice(Op):
     """x[key] for ints, slices, None and Ellipsis; a view."""
 
     __slots__ = ("key",)
+    views = True
 
     def __init__(self, key: Key) -> None:
         self.key = key
 
     def forward(self, x: Any) -> Any:
-        return x[self.key]
+        out = x[self.key]
+        return out if type(out) is np.ndarray else x[(*self.key, ...)]  # no number: it is a view
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (Unslice(self.key, x.shape)(g),)
+
+    def add_into(self, whole: Array, g: Array) -> None:
+        """Add a gradient to the part of an array that was picked."""
+        whole[self.key] += g
 
 
 class Unslice(Op):
@@ -84,6 +90,10 @@ class Gather(Op):
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (ScatterAdd(self.key, x.shape)(g),)
 
+    def add_into(self, whole: Array, g: Array) -> None:
+        """Add a gradient to the elements of an array that were picked, repeats adding up."""
+        add_at(whole, self.key, g)
+
 
 class ScatterAdd(Op):
     """Zeros of a shape with y added at [key], repeats adding up: the adjoint of `Gather`."""
@@ -97,8 +107,8 @@ class ScatterAdd(Op):
     def forward(self, y: Any) -> Any:
         key, shape = self.key, self.shape
         x = np.zeros(shape, y.dtype)
-        if all(part.dtype == np.bool_ for part in key if isinstance(part, np.ndarray)):
-            x[key] = y  # masks alone repeat nothing
+        if not repeats(key):
+            x[key] = y
         elif len(shape) == 1 or _SPARSE * y.size < x.size:
             np.add.at(x, key, y)
         else:
@@ -108,6 +118,25 @@ class ScatterAdd(Op):
 
     def backward(self, g: Any, out: Any, y: Any) -> tuple[Any, ...]:
         return (Gather(self.key)(g),)
+
+
+def repeats(key: Key) -> bool:
+    """Whether a key may name an element several times; masks alone do not."""
+    return any(isinstance(part, np.ndarray) and part.dtype != np.bool_ for part in key)
+
+
+def add_at(x: Array, key: Key, value: Any) -> None:
+    """Add to x[key] in place, repeats adding up."""
+    if repeats(key):
+        np.add.at(x, key, value)
+    else:
+        x[key] += value
+
+
+def picking(key: Key) -> Slice | Gather:
+    """Return the operation that picks by a plain key."""
+    arrays = any(isinstance(part, np.ndarray) for part in key)
+    return Gather(key) if arrays else Slice(key)
 
 
 def getitem(input: Operand, key: Any) -> Any:
@@ -133,9 +162,8 @@ def getitem(input: Operand, key: Any) -> Any:
            [3., 3., 5.]])
     """
     plain = plain_key(key, "getitem")
-    op = Slice if not any(isinstance(part, np.ndarray) for part in plain) else Gather
     try:
-        return op(plain)(input)
+        return picking(plain)(input)
     except (IndexError, ValueError) as error:
         raise type(error)(f"getitem: {error}; the shape is {np.shape(input)}") from None
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_cnn.kernels.reduce.sums import sum_over
-from tinygrad_cnn.op import Op
+from tinygrad_cnn.op import Op, adapters
 from tinygrad_cnn.ops.arguments import as_float, axes_of, numpy_words
 from tinygrad_cnn.ops.elementwise import cast, div, exp, mul
 from tinygrad_cnn.ops.piecewise import where
@@ -85,6 +85,9 @@ def sum(input: Operand, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     if dtype is not None:
         input = cast(input, dtype)
     return Sum(axes_of("sum", input.ndim, dim), keepdim)(input)
+
+
+adapters["sum"] = sum
 
 
 class Mean(Reduce):

@@ -40,9 +40,10 @@ _ALL = slice(None)
 
 
 class Reshape(Op):
-    """The same elements in row-major order under another shape."""
+    """The same elements in row-major order under another shape; a view where that is possible."""
 
     __slots__ = ("shape",)
+    views = True
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -152,6 +153,7 @@ class Permute(Op):
     """The dimensions in another order; a view."""
 
     __slots__ = ("dims",)
+    views = True
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         self.dims = dims
@@ -209,9 +211,10 @@ def transpose(input: Operand, dim0: int, dim1: int) -> Any:
 
 
 class BroadcastTo(Op):
-    """The same elements repeated along new or size-1 dimensions."""
+    """The same elements repeated along new or size-1 dimensions; a view that is not written to."""
 
     __slots__ = ("shape",)
+    views = True
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape

@@ -1,0 +1,516 @@
+"""Writing to tensors: leaves, results, constants and views of them.
+
+The random programs stand in test_random_programs.py.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn import GraphError, Tensor, enable_grad, grad, nn, no_grad, optim, tensor
+from tinygrad_cnn.graph import nodes_below
+from tinygrad_cnn.verify import check_graph
+
+
+def leaf(*values: float) -> Tensor:
+    return tensor(np.array(values), requires_grad=True)
+
+
+def grad_of(t: Tensor) -> Any:
+    assert t.grad is not None
+    return t.grad.numpy()
+
+
+# ------------------------------------------------------------------------------- leaves
+
+
+def test_a_leaf_is_updated_in_place_under_no_grad() -> None:
+    model = nn.Linear(3, 2)
+    before = [(p, p._data) for p in model.parameters()]
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    (model(tensor(np.ones((4, 3), np.float32))) ** 2).sum().backward()
+    with no_grad():
+        for p in model.parameters():
+            p -= 0.1 * p.grad
+        model.weight *= 0.5
+        model.bias[0] = 7.0
+        model.bias[1] += 1
+    assert [(p, p._data) for p in model.parameters()] == [
+        (p, data) for p, data in before if p._data is data
+    ]
+    assert isinstance(model.weight, nn.Parameter)
+    assert model.bias.tolist()[0] == 7.0
+    optimizer.step()
+    assert model.bias.tolist()[0] != 7.0
+
+
+WRITES = {
+    "+=": lambda t: t.__iadd__(1.0),
+    "setitem": lambda t: t.__setitem__(0, 1.0),
+    "add_": lambda t: t.add_(1.0),
+    "copy_": lambda t: t.copy_(t * 2),
+    "fill_": lambda t: t.zero_(),
+    "masked_fill_": lambda t: t.masked_fill_(t > 0, 1.0),
+}
+
+
+@pytest.mark.parametrize(("name", "write"), WRITES.items(), ids=WRITES)
+def test_a_leaf_is_not_written_to_while_recording(name: str, write: Any) -> None:
+    for t in (leaf(1.0, 2.0), leaf(0.0, 1.0, 2.0)[1:], leaf(1.0, 2.0).reshape(2, 1)):
+        with pytest.raises(GraphError) as caught:
+            write(t)
+        assert str(caught.value).startswith(f"{name}: a leaf that requires a gradient")
+        assert "no_grad()" in str(caught.value)
+        np.testing.assert_array_equal(t.detach().numpy().reshape(-1), [1.0, 2.0])
+
+
+def test_a_write_to_a_leaf_is_told_to_the_graph() -> None:
+    x = leaf(1.0, 2.0)
+    y = (x * x).sum()
+    with no_grad():
+        x += 1.0
+    with pytest.raises(GraphError, match=r"^mul: its input [ab] was changed .* write was \+="):
+        y.backward()
+
+
+# ------------------------------------------------------------------------------- recorded writes
+
+
+def test_a_loop_fills_a_constant() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 5))
+    w = tensor(np.ones((3, 3)), requires_grad=True)
+    out = tensor(np.zeros((3, 3)))
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = (x[i : i + 3, j : j + 3] * w).sum()
+    (out * out).sum().backward()
+    expected = sum(
+        2 * x[i : i + 3, j : j + 3].sum() * x[i : i + 3, j : j + 3]
+        for i in range(3)
+        for j in range(3)
+    )
+    np.testing.assert_allclose(grad_of(w), expected)
+
+
+def test_a_write_through_a_view_counts_for_the_whole() -> None:
+    w = leaf(1.0, 2.0, 3.0, 4.0)
+    x = (w * 2).reshape(2, 2)
+    row, column, flat = x[0], x.T[1], x.reshape(-1)
+    row *= w[:2]
+    column[0] = 10.0
+    assert row.tolist() == [2.0, 10.0]
+    assert column.tolist() == [10.0, 8.0]
+    assert flat.tolist() == [2.0, 10.0, 6.0, 8.0]
+    assert x.numpy().tolist() == [[2.0, 10.0], [6.0, 8.0]]
+    (flat * flat).sum().backward()  # (2 w0²)² + 10² + (2 w2)² + (2 w3)²
+    np.testing.assert_allclose(grad_of(w), [16.0, 0.0, 24.0, 32.0])
+
+
+def test_every_alias_shows_what_is_written() -> None:
+    w = leaf(3.0)
+    t = tensor(np.zeros((2, 3)))
+    aliases = [t[0], t.reshape(-1), t.T, t.detach(), t.data, t.numpy(), t.unsqueeze(0), t[:, 1]]
+    copied = copy.copy(t)
+    t[0, 1] = w[0]
+    shown = [np.asarray(a.detach() if isinstance(a, Tensor) else a) for a in (*aliases, copied)]
+    assert all(np.any(a == 3.0) for a in shown)
+    (copied.sum() + t.sum()).backward()
+    np.testing.assert_array_equal(grad_of(w), [2.0])
+
+
+def test_what_a_rule_needs_of_the_tensor_is_kept() -> None:
+    w = leaf(1.1, 1.2)
+    y = w * 1.0
+    y *= y
+    y *= w
+    y **= 2
+    y.exp_().log_()
+    y.sum().backward()  # w⁶
+    np.testing.assert_allclose(grad_of(w), 6 * np.array([1.1, 1.2]) ** 5)
+
+
+def test_a_rule_that_lost_its_value_says_so() -> None:
+    w = leaf(2.0, 3.0)
+    x = w * 1.0
+    y = x * x
+    x[1] = 0.0
+    with pytest.raises(GraphError, match=r"^mul: its input [ab] was .* write was setitem\)$"):
+        y.sum().backward()
+
+
+def test_other_parts_of_the_memory_are_not_concerned() -> None:
+    w = leaf(0.5)
+    h = tensor(np.zeros((50, 2)))
+    h[0] = w
+    for t in range(1, 50):
+        h[t] = (h[t - 1] * w).tanh() + 0.1
+    h[-1].sum().backward()
+
+    value, slope = 0.5, 1.0
+    for _ in range(1, 50):
+        tanh = np.tanh(value * 0.5)
+        value, slope = tanh + 0.1, (1 - tanh**2) * (slope * 0.5 + value)
+    np.testing.assert_allclose(grad_of(w), [2 * slope])
+
+
+def test_an_overwritten_value_gets_no_gradient() -> None:
+    w, v = leaf(1.0, 2.0), leaf(5.0)
+    y = w * 2
+    y[0] = v[0]
+    y[0] = v[0] * 3
+    y[[1, 1]] = tensor(np.array([7.0, 8.0]), requires_grad=True)
+    y.sum().backward()
+    np.testing.assert_array_equal(grad_of(w), [0.0, 0.0])
+    np.testing.assert_array_equal(grad_of(v), [3.0])
+
+
+def test_of_repeated_indices_the_last_one_wins() -> None:
+    v = leaf(1.0, 2.0, 3.0)
+    y = tensor(np.zeros(2))
+    y[[1, 0, 1]] = v
+    assert y.tolist() == [2.0, 3.0]
+    y.sum().backward()
+    np.testing.assert_array_equal(grad_of(v), [0.0, 1.0, 1.0])
+    z = tensor(np.zeros(2)).index_add_(0, [1, 0, 1], v * 2)
+    z.sum().backward()
+    np.testing.assert_array_equal(grad_of(v), [2.0, 3.0, 3.0])
+
+
+def test_a_part_of_an_array_key_is_added_to() -> None:
+    w = leaf(1.0, 2.0, 3.0)
+    y = w * 1.0
+    y[[0, 2]] *= 2
+    y[y > 5] += 1
+    assert y.tolist() == [2.0, 2.0, 7.0]
+    y.sum().backward()
+    np.testing.assert_array_equal(grad_of(w), [2.0, 1.0, 2.0])
+
+
+def test_overlapping_parts() -> None:
+    w = leaf(1.0, 2.0, 3.0, 4.0)
+    y = w * 1.0
+    y[1:] = y[:-1]
+    y[:2] += y[2:]
+    assert y.tolist() == [3.0, 4.0, 2.0, 3.0]
+    (y * y).sum().backward()
+    np.testing.assert_array_equal(grad_of(w), [14.0, 10.0, 14.0, 0.0])
+
+
+def test_leading_dimensions_of_size_one_are_taken() -> None:
+    w = leaf(1.0, 2.0)
+    y = tensor(np.zeros((3, 2)))
+    y[1] = (w * 2).reshape(1, 1, 2)
+    y.sum().backward()
+    np.testing.assert_array_equal(grad_of(w), [2.0, 2.0])
+
+
+def test_the_dtype_stays() -> None:
+    w = tensor(np.array([1.0, 2.0], np.float32), requires_grad=True)
+    y = w * 1
+    y *= np.array([3.0, 4.0])
+    y[0] = tensor(np.float64(2.0), requires_grad=True)
+    assert y.dtype == np.float32
+    y.sum().backward()
+    assert grad_of(w).dtype == np.float32
+    np.testing.assert_array_equal(grad_of(w), [0.0, 4.0])
+
+
+def test_integers_and_booleans() -> None:
+    counts, mask = tensor([1, 7]), tensor([True, False])
+    same = counts
+    counts += 1
+    counts //= 2
+    counts %= 3
+    counts <<= 1
+    mask |= tensor([False, True])
+    mask &= [True, False]
+    mask ^= True
+    assert same.tolist() == [2, 2]
+    assert mask.tolist() == [False, True]
+    with pytest.raises(TypeError, match=r"^/=: the result is float32; .* stays int64"):
+        counts /= 2
+
+
+# ------------------------------------------------------------------------------- no_grad, detach
+
+
+def test_views_taken_under_no_grad_are_outside() -> None:
+    w = leaf(1.0, 2.0)
+    x = w * 1.0
+    with no_grad():
+        view = x[0]
+        view += 1.0
+    assert not view.requires_grad
+    assert x.tolist() == [2.0, 2.0]
+    with pytest.raises(GraphError, match=r"^\+=: .* shares memory with another"):
+        view += w[1]
+    x.sum().backward()
+    np.testing.assert_array_equal(grad_of(w), [1.0, 1.0])
+
+
+def test_a_detached_tensor_whose_original_is_gone_is_written_to() -> None:
+    w = leaf(2.0)
+    h = w * 1.0
+    for _ in range(3):
+        h = h.detach()
+        h *= w
+    h.sum().backward()
+    np.testing.assert_array_equal(grad_of(w), [8.0])
+    kept = w * 1.0
+    h = kept.detach()
+    with pytest.raises(GraphError, match=r"^\*=: .* clone\(\)"):
+        h *= w
+
+
+# ------------------------------------------------------------------------------- methods
+
+
+METHODS: dict[str, Any] = {
+    "add_": lambda t: t.add_(2.0, alpha=3),
+    "sub_": lambda t: t.sub_(2.0, alpha=3),
+    "mul_": lambda t: t.mul_(2.0),
+    "div_": lambda t: t.div_(2.0),
+    "pow_": lambda t: t.pow_(3),
+    "square_": lambda t: t.square_(),
+    "neg_": lambda t: t.neg_(),
+    "abs_": lambda t: t.abs_(),
+    "exp_": lambda t: t.exp_(),
+    "log_": lambda t: t.log_(),
+    "log1p_": lambda t: t.log1p_(),
+    "sqrt_": lambda t: t.sqrt_(),
+    "sign_": lambda t: t.sign_(),
+    "floor_": lambda t: t.floor_(),
+    "ceil_": lambda t: t.ceil_(),
+    "trunc_": lambda t: t.trunc_(),
+    "round_": lambda t: t.round_(),
+    "floor_divide_": lambda t: t.floor_divide_(0.7),
+    "remainder_": lambda t: t.remainder_(0.7),
+    "clip_": lambda t: t.clip_(0.5, 1.5),
+    "clamp_": lambda t: t.clamp_(min=0.5),
+    "relu_": lambda t: t.relu_(),
+    "sigmoid_": lambda t: t.sigmoid_(),
+    "tanh_": lambda t: t.tanh_(),
+    "lerp_": lambda t: t.lerp_(3.0, 0.25),
+    "addcmul_": lambda t: t.addcmul_(t, t, value=2),
+    "addcdiv_": lambda t: t.addcdiv_(2.0, t, value=2),
+    "fill_": lambda t: t.fill_(4.0),
+    "zero_": lambda t: t.zero_(),
+    "copy_": lambda t: t.copy_(np.array([3.0, 4.0, 5.0])),
+    "masked_fill_": lambda t: t.masked_fill_(np.array([True, False, True]), 9.0),
+    "index_fill_": lambda t: t.index_fill_(0, [0, 2], 9.0),
+    "index_copy_": lambda t: t.index_copy_(0, [2, 0], np.array([7.0, 8.0])),
+    "index_add_": lambda t: t.index_add_(0, [2, 2], np.array([7.0, 8.0]), alpha=2),
+    "index_put_": lambda t: t.index_put_(([0, 1],), 3.0, accumulate=True),
+    "scatter_": lambda t: t.scatter_(0, [1, 2], [7.0, 8.0]),
+    "scatter_add_": lambda t: t.scatter_add_(0, [1, 1], [7.0, 8.0]),
+    "normal_": lambda t: t.normal_(2.0, 0.5, generator=np.random.default_rng(1)),
+    "uniform_": lambda t: t.uniform_(1.0, 2.0, generator=np.random.default_rng(1)),
+    "bernoulli_": lambda t: t.bernoulli_(0.5, generator=np.random.default_rng(1)),
+}
+
+RESULTS: dict[str, Any] = {
+    "add_": lambda x: x + 6,
+    "sub_": lambda x: x - 6,
+    "mul_": lambda x: x * 2,
+    "div_": lambda x: x / 2,
+    "pow_": lambda x: x**3,
+    "square_": np.square,
+    "neg_": np.negative,
+    "abs_": np.abs,
+    "exp_": np.exp,
+    "log_": np.log,
+    "log1p_": np.log1p,
+    "sqrt_": np.sqrt,
+    "sign_": np.sign,
+    "floor_": np.floor,
+    "ceil_": np.ceil,
+    "trunc_": np.trunc,
+    "round_": np.round,
+    "floor_divide_": lambda x: x // 0.7,
+    "remainder_": lambda x: x % 0.7,
+    "clip_": lambda x: np.clip(x, 0.5, 1.5),
+    "clamp_": lambda x: np.maximum(x, 0.5),
+    "relu_": lambda x: np.maximum(x, 0),
+    "sigmoid_": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh_": np.tanh,
+    "lerp_": lambda x: 0.75 * x + 0.75,
+    "addcmul_": lambda x: x + 2 * x * x,
+    "addcdiv_": lambda x: x + 4 / x,
+    "fill_": lambda x: np.full(3, 4.0),
+    "zero_": np.zeros_like,
+    "copy_": lambda x: np.array([3.0, 4.0, 5.0]),
+    "masked_fill_": lambda x: np.array([9.0, x[1], 9.0]),
+    "index_fill_": lambda x: np.array([9.0, x[1], 9.0]),
+    "index_copy_": lambda x: np.array([8.0, x[1], 7.0]),
+    "index_add_": lambda x: x + np.array([0, 0, 30]),
+    "index_put_": lambda x: x + np.array([3, 3, 0]),
+    "scatter_": lambda x: np.array([x[0], 7.0, 8.0]),
+    "scatter_add_": lambda x: x + np.array([0, 15, 0]),
+    "normal_": lambda x: np.random.default_rng(1).normal(2.0, 0.5, 3),
+    "uniform_": lambda x: np.random.default_rng(1).uniform(1.0, 2.0, 3),
+    "bernoulli_": lambda x: np.random.default_rng(1).random(3) < 0.5,
+}
+
+
+def test_every_method_is_tested() -> None:
+    found = {n for n in dir(Tensor) if n.endswith("_") and not n.startswith("_")}
+    assert found == METHODS.keys() | {"requires_grad_"}
+    assert METHODS.keys() == RESULTS.keys()
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("through", [lambda t: t, lambda t: t.reshape(3, 1)[:, 0]])
+def test_a_method_writes_and_its_gradient_is_numeric(name: str, through: Any) -> None:
+    start = np.array([0.4, 1.3, 2.2])
+
+    def run(array: Any) -> tuple[Tensor, Tensor]:
+        x = tensor(array, requires_grad=True)
+        y = x * 1.0
+        t = through(y)
+        memory = y._data
+        assert METHODS[name](t) is t
+        assert y._data is memory
+        return x, y
+
+    x, y = run(start)
+    np.testing.assert_allclose(y.detach().numpy(), RESULTS[name](start), rtol=1e-12)
+    direction, h = np.array([0.3, -0.2, 0.5]), 1e-6
+    (y * y).sum().backward()
+    ends = [(run(start + s * h * direction)[1].detach().numpy() ** 2).sum() for s in (1, -1)]
+    np.testing.assert_allclose(
+        (grad_of(x) * direction).sum(), (ends[0] - ends[1]) / (2 * h), rtol=1e-6, atol=1e-6
+    )
+
+
+# ------------------------------------------------------------------------------- the rest knows
+
+
+def written() -> tuple[Tensor, Tensor, Tensor]:
+    w, v = leaf(1.0, 2.0, 3.0), leaf(0.5, 1.5)
+    y = w * w
+    view = y[1:]
+    view *= v
+    y[0] = v[0] * w[2]
+    y.exp_().log_()
+    y += y
+    return w, v, y
+
+
+def test_derivatives_of_higher_order_go_through_writes() -> None:
+    w, v, y = written()  # 2 v0 w2, 2 w1² v0, 2 w2² v1
+    gw, gv = grad((y * y).sum(), [w, v], create_graph=True)
+    np.testing.assert_allclose(gw.detach().numpy(), [0.0, 32.0, 978.0])
+    (hw,) = grad(gw[2] + gv[1], w, create_graph=True)
+    # d/dw2 of 8 v0² w2 + 16 w2³ v1², and of 8 w2⁴ v1
+    np.testing.assert_allclose(
+        hw.detach().numpy(), [0.0, 0.0, 8 * 0.25 + 48 * 9 * 2.25 + 32 * 27 * 1.5]
+    )
+
+
+def test_the_verification_knows_writes() -> None:
+    _, _, y = written()
+    assert check_graph(y.sum())
+
+
+def test_nodes_stand_as_written() -> None:
+    names = [node.op.name for node in nodes_below(written()[2])]
+    assert names.count("write") == 2
+    assert names[-1] == "add"
+    text = repr(next(n for n in nodes_below(written()[2]) if n.op.name == "write"))
+    assert "path=" in text
+    assert "key=[...]" in text
+
+
+def test_hooks_see_the_value_they_were_given_for_and_retain_grad_the_last_one() -> None:
+    w = leaf(2.0, 3.0)
+    y = w * 1.0
+    seen: list[Any] = []
+    y.register_hook(lambda g: seen.append(g.numpy().tolist()))
+    y.retain_grad()
+    y *= 5
+    y.sum().backward()
+    assert seen == [[5.0, 5.0]]
+    np.testing.assert_array_equal(grad_of(y), [1.0, 1.0])
+
+
+def test_a_name_follows_the_tensor() -> None:
+    y = leaf(2.0) * 1.0
+    y.name = "hidden"
+    y *= 2
+    assert y.grad_fn is not None
+    assert y.grad_fn.label == "hidden"
+
+
+def test_the_graph_is_released_and_says_so() -> None:
+    w = leaf(1.0, 2.0)
+    y = w * 1.0
+    y[0] = w[1] * w[0]
+    loss = y.sum()
+    loss.backward(retain_graph=True)
+    loss.backward()
+    np.testing.assert_array_equal(grad_of(w), [4.0, 4.0])
+    with pytest.raises(GraphError, match="released"):
+        loss.backward()
+
+
+def test_copies_of_views_are_views_of_copies() -> None:
+    t = tensor(np.arange(6.0))
+    view = t[1:3]
+    other, deep, pickled = copy.copy(view), copy.deepcopy(view), pickle.loads(pickle.dumps(view))
+    twin, part = copy.deepcopy((t, view))
+    view += 1
+    assert other.tolist() == [2.0, 3.0]
+    assert deep.tolist() == pickled.tolist() == part.tolist() == [1.0, 2.0]
+    w = leaf(5.0)
+    twin[1] = w[0]
+    part.sum().backward()
+    np.testing.assert_array_equal(grad_of(w), [1.0])
+    with pytest.raises(GraphError, match=r"^copy: "):
+        copy.deepcopy((w * 2)[0])
+
+
+def test_requires_grad_and_data_of_a_view() -> None:
+    t = tensor(np.zeros((2, 2)))
+    view = t[0]
+    view.requires_grad = True
+    (view * 2).sum().backward()
+    np.testing.assert_array_equal(grad_of(view), [2.0, 2.0])
+    other = t[1]
+    other.data = np.ones(2)
+    t[1] = leaf(5.0)[0]
+    assert other.tolist() == [1.0, 1.0]
+    assert not other.requires_grad
+
+
+def test_a_view_of_data_that_were_replaced_is_not_followed() -> None:
+    t = tensor(np.zeros(3))
+    view = t[1:]
+    t.data = np.ones(3)
+    assert view.tolist() == [0.0, 0.0]
+    t[0] = leaf(5.0)[0]
+    for use in (lambda: view * 2, lambda: view.fill_(1.0)):
+        with pytest.raises(GraphError, match="take the view again"):
+            use()
+
+
+def test_a_leaf_whose_gradient_is_wanted_later_is_followed() -> None:
+    t = tensor(np.array([1.0, 2.0]))
+    view = t[1]
+    t.requires_grad = True
+    (view * 3).backward()
+    np.testing.assert_array_equal(grad_of(t), [0.0, 3.0])
+
+
+def test_the_layout_of_images_stays() -> None:
+    x = tensor(np.zeros((2, 4, 4, 3), np.float32)).permute(0, 3, 1, 2)
+    y = x.clone()
+    y[:, 1] = tensor(np.float32(2.0), requires_grad=True)
+    strides = y.data.strides
+    with enable_grad():
+        y *= 2
+    assert y.data.strides == strides

@@ -1,0 +1,45 @@
+"""What is asked of a rule and of what it reads, before and after the engine calls it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_cnn.graph import GraphError, Node
+from tinygrad_cnn.inplace import was_changed, writer_of
+from tinygrad_cnn.op import held_arrays
+from tinygrad_cnn.saving import needed_by
+
+
+def wrong_count(node: Node, results: Any) -> GraphError:
+    """Return the error for a rule that returned something else than its gradients."""
+    many = f" of {len(results)}" if isinstance(results, (tuple, list)) else ""
+    return GraphError(
+        f"{node.op.name}: the rule must return a tuple of {len(node.edges)} gradients, "
+        f"got {type(results).__name__}{many}"
+    )
+
+
+def check_unchanged(node: Node) -> None:
+    """Raise if an array that the rule reads was written to after the forward pass."""
+    kept = [*node.inputs, node.out]
+    found = [index for index, array in enumerate(kept) if was_changed(array, node.seq)]
+    op = node.op
+    if not found and not op._outside:
+        return
+    needed = needed_by(op.saves, op._arguments, [edge is not None for edge in node.edges])
+    names = [*op._arguments, "out"] if op._arguments else [""] * len(node.edges) + ["out"]
+    what = next((names[index] for index in found if names[index] in needed), None)
+    if what is None and op._outside:
+        what = next((n for n, a in held_arrays(op, node.aux) if was_changed(a, node.seq)), None)
+    if what is not None:  # a constant that the rule does not read may change
+        where = f" (in {node.scope})" if node.scope else ""
+        subject = (
+            "result" if what == "out" else f"input {what}" if what in names else f"setting {what}"
+        )
+        writer = writer_of(kept[found[0]]) if found else None
+        by = "" if writer is None else f" (the last write was {writer})"
+        raise GraphError(
+            f"{op.name}{where}: its {subject} was changed in place after the forward pass, and the "
+            "backward rule needs the value from before; compute with a copy, or run the forward "
+            f"pass again{by}"
+        )
