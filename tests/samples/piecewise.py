@@ -12,7 +12,7 @@ from tests.samples.base import Array, ErrorSample, Sample
 from tests.samples.elementwise import by_hand, signed
 from tinygrad_cnn import Tensor
 from tinygrad_cnn.ops import piecewise as ops
-from tinygrad_cnn.ops.piecewise import Abs, Clip, Maximum, Minimum, Sign, Where
+from tinygrad_cnn.ops.piecewise import Abs, Clip, ClipBetween, Maximum, Minimum, Sign, Where
 
 _rng = np.random.default_rng(2)
 
@@ -184,7 +184,38 @@ SAMPLES = [
         gradients=(None,),
     ),
     Sample(
-        (Maximum, Minimum),
+        ClipBetween,
+        lambda x, low: ops.clip(x, low),
+        (np.array([-2.0, 0.2, 3.0]), np.array([[-1.0], [1.0]])),
+        by_hand(builtins.max),
+        "a lower limit, broadcast",
+    ),
+    Sample(
+        ClipBetween,
+        lambda x, high: ops.clip(x, max=high),
+        (np.array([-2.0, 0.2, 3.0]), np.array([1.0])),
+        by_hand(builtins.min),
+        "an upper limit",
+    ),
+    Sample(
+        ClipBetween,
+        ops.clip,
+        (
+            np.array([1.0, 1.0, 1.0, 0.0, 3.0, 1.0]),
+            np.array([1.0, 0.0, 1.0, 1.0, 1.0, 2.0]),
+            np.array([2.0, 1.0, 1.0, 2.0, 2.0, 0.0]),
+        ),
+        by_hand(lambda v, low, high: min(max(v, low), high)),
+        "at ties as PyTorch's",
+        smooth=False,
+        gradients=(
+            np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
+            np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0]),
+            np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0]),
+        ),
+    ),
+    Sample(
+        ClipBetween,
         ops.clip,
         (np.array([-2.0, 0.2, 3.0]), np.array([-1.0, -0.5, 0.0]), np.array([1.0])),
         by_hand(lambda v, low, high: min(max(v, low), high)),

@@ -156,9 +156,15 @@ class PowTensor(Binary):
     def backward(self, g: Any, out: Any, a: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
         if isinstance(a, (int, float)):
             a = np.asarray(a, g.dtype)  # alone among numbers, its logarithm would be float32
-        # 0⁰ is constant in its base, and 0ᵇ in its exponent: without the masks both give NaN.
-        ga = where(b == 0, 0.0, g * b * a ** where(b == 0, 1.0, b - 1)) if needs[0] else None
-        gb = where(a == 0, 0.0, g * out * log(where(a == 0, 1.0, a))) if needs[1] else None
+        ga = gb = None
+        # 0⁰ is constant in its base, and 0ᵇ in its exponent for b ≥ 0: without the masks both give
+        # NaN. For b < 0 it is infinite, and falls without bound.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if needs[0]:
+                ga = where(b == 0, 0.0, g * b * a ** where(b == 0, 1.0, b - 1))
+            if needs[1]:
+                constant = (a == 0) * (b >= 0)
+                gb = where(constant, 0.0, g * out * log(where(constant, 1.0, a)))
         return ga, gb
 
 
@@ -168,18 +174,17 @@ _pow_tensor = PowTensor()
 def pow(input: Operand | float, exponent: Operand | float) -> Any:
     """Raise to a power: ``input ** exponent``, broadcast against each other.
 
-    The derivative by the base at ``0 ** 0`` and by the exponent at base 0 is 0.
+    Integers stay integers under a whole number, such as 2, and give float32 under 2.0 or -1. The
+    derivative by the base at ``0 ** 0`` is 0, and so is that by the exponent at base 0, for
+    exponents of 0 or more; below it is -inf.
 
     >>> pow(np.array([1.0, 3.0]), 2)
     array([1., 9.])
     """
     if isinstance(exponent, (int, float)):
-        if (
-            exponent < 0
-            and isinstance(input, (np.ndarray, TensorBase))
-            and input.dtype.kind in "iu"
-        ):
-            return Pow(exponent)(mul(input, 1.0))  # NumPy refuses integers to negative powers
+        real = exponent < 0 or isinstance(exponent, float)
+        if real and isinstance(input, (np.ndarray, TensorBase)) and input.dtype.kind != "f":
+            return Pow(exponent)(mul(input, 1.0))
         return Pow(exponent)(input)
     return _pow_tensor(input, exponent)
 

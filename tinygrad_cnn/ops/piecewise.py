@@ -158,10 +158,46 @@ class Clip(Op):
         return (g,)
 
 
+class ClipBetween(Op):
+    """min(max(x, low), high) for arrays, either of which may be None."""
+
+    __slots__ = ()
+    name = "clip"
+    saves = {"x": ("x", "low", "high"), "low": ("x", "low", "high"), "high": ("x", "low", "high")}
+    optional = True
+
+    def forward(self, x: Any, low: Any, high: Any) -> Any:
+        return np.clip(x, low, high)
+
+    def choice(self, x: Any, low: Any, high: Any) -> Any:
+        none = np.zeros(np.shape(x), np.int8)
+        sides = [none if limit is None else np.sign(x - limit) for limit in (low, high)]
+        return np.stack(np.broadcast_arrays(*sides))
+
+    def backward(
+        self, g: Any, out: Any, x: Any, low: Any, high: Any, *, needs: Any
+    ) -> tuple[Any, ...]:
+        gx = glow = ghigh = None
+        if needs[0]:
+            gx = g if low is None else where(x < low, 0.0, g)
+            gx = gx if high is None else where(x > high, 0.0, gx)
+        if needs[1]:  # where it binds, and the upper limit does not lie below it
+            glow = where(x < low, g, 0.0)
+            glow = glow if high is None else where(low < high, glow, 0.0)
+        if needs[2]:
+            ghigh = where(x > high, g, 0.0)
+            ghigh = ghigh if low is None else where(high < low, g, ghigh)
+        return gx, glow, ghigh
+
+
+_clip_between = ClipBetween()
+
+
 def clip(input: Operand | float, min: Any = None, max: Any = None) -> Any:
     """Limit to the range ``[min, max]``; the gradient passes inside and at the limits.
 
-    ``min`` and ``max`` are numbers, or arrays broadcast against the input.
+    ``min`` and ``max`` are numbers, or arrays broadcast against the input; a limit that is a tensor
+    gets the gradient where it binds: ``input < min``, ``input > max``.
 
     >>> clip(np.array([-2.0, 0.5, 2.0]), 0.0, 1.0)
     array([0. , 0.5, 1. ])
@@ -171,9 +207,7 @@ def clip(input: Operand | float, min: Any = None, max: Any = None) -> Any:
     numbers = (int, float, type(None))
     if isinstance(min, numbers) and isinstance(max, numbers):
         return Clip(min, max)(input)
-    if min is not None:
-        input = maximum(input, min)
-    return input if max is None else minimum(input, max)
+    return _clip_between(input, min, max)
 
 
 clamp = clip

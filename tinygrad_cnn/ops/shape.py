@@ -124,7 +124,7 @@ def squeeze(input: Operand, dim: Dim = None) -> Any:
     if dim is None:
         dims = set(range(len(old)))
     else:
-        dims = {axis_of("squeeze", len(old), d) for d in sizes_of("squeeze", (dim,))}
+        dims = {axis_of("squeeze", len(old) or 1, d) for d in sizes_of("squeeze", (dim,))}
     return Reshape(tuple([s for i, s in enumerate(old) if s != 1 or i not in dims]))(input)
 
 
@@ -200,7 +200,9 @@ def transpose(input: Operand, dim0: int, dim1: int) -> Any:
     (4, 3, 2)
     """
     ndim = len(shape_of("transpose", input))
-    first, second = axis_of("transpose", ndim, dim0), axis_of("transpose", ndim, dim1)
+    first, second = (axis_of("transpose", ndim or 1, d) for d in (dim0, dim1))
+    if not ndim:  # a single number is a vector of one
+        return Permute(())(input)
     order = list(range(ndim))
     order[first], order[second] = second, first
     return Permute(tuple(order))(input)

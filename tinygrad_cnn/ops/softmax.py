@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float, axis_of, numpy_words
 from tinygrad_cnn.ops.elementwise import exp
 from tinygrad_cnn.ops.reduce import sum
+from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Operand
 
 __all__ = ["log_softmax", "softmax"]
@@ -84,7 +86,7 @@ def softmax(input: Operand, dim: int) -> Any:
     >>> softmax(np.array([1e4, 1e4]), 0)
     array([0.5, 0.5])
     """
-    return Softmax(axis_of("softmax", input.ndim, dim))(input)
+    return _along("softmax", Softmax, input, dim)
 
 
 @numpy_words
@@ -96,4 +98,11 @@ def log_softmax(input: Operand, dim: int) -> Any:
     >>> log_softmax(np.array([0.0, -1e4]), 0)
     array([     0., -10000.])
     """
-    return LogSoftmax(axis_of("log_softmax", input.ndim, dim))(input)
+    return _along("log_softmax", LogSoftmax, input, dim)
+
+
+def _along(function: str, op: Callable[[int], Op], input: Operand, dim: int) -> Any:
+    axis = axis_of(function, input.ndim or 1, dim)
+    if not input.ndim:  # a single number is a vector of one
+        return reshape(op(axis)(reshape(input, 1)), ())
+    return op(axis)(input)
