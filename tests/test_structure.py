@@ -28,7 +28,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("inplace", "saving"),
     ("op",),
     ("ops", "rules"),
-    ("functional",),
+    ("functional", "linalg"),
     ("ownership",),
     ("engine",),
     ("autograd", "conversion", "copying", "views", "writing"),

@@ -11,7 +11,7 @@ tensor([2., 4., 6.])
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_cnn import nn, optim
+from tinygrad_cnn import linalg, nn, optim
 from tinygrad_cnn.autograd import (
     enable_grad,
     grad,
@@ -48,6 +48,7 @@ __all__ = [
     "get_num_threads",
     "grad",
     "is_grad_enabled",
+    "linalg",
     "manual_seed",
     "nn",
     "no_grad",

@@ -7,10 +7,10 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from tests.verify import fault_arrays, fault_layers, fault_sites
+from tests.verify import fault_arrays, fault_layers, fault_matrices, fault_sites
 from tests.verify.faults import Pair, Setting, Site, false_alarms, try_pair
 
-SITES = [*fault_sites.SITES, *fault_layers.SITES, *fault_arrays.SITES]
+SITES = [*fault_sites.SITES, *fault_layers.SITES, *fault_arrays.SITES, *fault_matrices.SITES]
 PAIRS = [Pair(site, fault) for site in SITES for fault in site.faults]
 
 # Every pair meets random numbers and digits, one of the two in float32.
@@ -21,6 +21,7 @@ TRIED = list(zip(PAIRS, cycle(zip(RANDOM, DIGITS, strict=True)), strict=False))
 FAMILIES = {
     *("elementwise", "piecewise", "activation", "reduce", "extreme", "softmax", "shape", "join"),
     *("index", "linalg", "conv", "pool", "norm", "loss", "pointwise", "ordering", "rearranging"),
+    *("indexing", "matrices"),
 }
 HINTS = {
     *("sign", "times 2", "times 1/2", "times N", "times 1/N", "transposed", "flipped", "shifted"),

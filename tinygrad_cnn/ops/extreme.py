@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_cnn.kernels.reduce.scatter import add_along
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import axes_of, numpy_words, values_of, without_graph
 from tinygrad_cnn.ops.elementwise import div
@@ -56,9 +57,7 @@ class PutAlong(Op):
         if x.shape[self.axis] == 1:  # no place is named twice
             np.put_along_axis(out, indices, x, self.axis)
         else:
-            places = list(np.indices(x.shape, sparse=True))
-            places[self.axis] = indices
-            np.add.at(out, tuple(places), x)
+            add_along(out, self.axis, indices, x)
         return out
 
     def backward(self, g: Any, out: Any, x: Any, indices: Any) -> tuple[Any, ...]:

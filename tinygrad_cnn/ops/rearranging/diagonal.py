@@ -68,9 +68,10 @@ def triu(input: Operand, diagonal: int = 0) -> Any:
 
 
 class Diagonal(Op):
-    """Elements where the index of one dimension is another's plus an offset; a read-only view."""
+    """Elements where the index of one dimension is another's plus an offset; a view."""
 
     __slots__ = ("dim1", "dim2", "offset")
+    views = True
 
     def __init__(self, offset: int, dim1: int, dim2: int) -> None:
         self.offset = offset
@@ -78,7 +79,10 @@ class Diagonal(Op):
         self.dim2 = dim2
 
     def forward(self, x: Any) -> Any:
-        return np.diagonal(x, self.offset, self.dim1, self.dim2)
+        found = np.diagonal(x, self.offset, self.dim1, self.dim2)
+        if x.flags.writeable:  # NumPy's own answer is not written to
+            found.flags.writeable = True
+        return found
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (DiagonalEmbed(self.offset, self.dim1, self.dim2, x.shape)(g),)
