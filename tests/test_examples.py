@@ -166,3 +166,14 @@ def test_wrong_operation(tmp_path: Path) -> None:
         picture = (tmp_path / "wrong.svg").read_text(encoding="utf-8")
         assert picture.count(">FAIL<") == 1
         assert "WrongConv2d" in picture
+
+
+def test_numpy_loops(tmp_path: Path) -> None:
+    printed = run("numpy_loops", tmp_path, "--steps", "3", "--size", "14")
+    assert re.search(r"^check_graph: (PASS|KINK) \(", printed, re.MULTILINE)
+    assert "FAIL" not in printed
+    assert number("differ by at most #", printed) < 1e-12
+    assert number("^image 3: loss #", printed) < number("^image 1: loss #", printed)
+    text = (tmp_path / "numpy_loops.svg").read_text(encoding="utf-8")
+    assert "mul × 144" in text
+    assert "write × 36" in text

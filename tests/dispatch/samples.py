@@ -466,4 +466,5 @@ CALLS = [
     *REARRANGING,
     *ORDERING,
     *LINEAR,
+    *WRITES,
 ]

@@ -87,7 +87,7 @@ def test_what_a_turn_hands_to_the_next_is_told_in_words() -> None:
     drawn = graph(y.sum())
     assert boxes(drawn) == [("x", 1), ("mul", 7), ("tanh", 7), ("sum", 1)]
     (mul,) = [n for n in drawn.nodes if n.name == "mul"]
-    assert mul.settings[-1] == ("each turn reads, of the one before", "tanh")
+    assert mul.settings[-1] == ("from the turn before", "tanh")
     order = {node.id: place for place, node in enumerate(drawn.nodes)}
     assert all(order[edge.source] < order[edge.target] for edge in drawn.edges)
 

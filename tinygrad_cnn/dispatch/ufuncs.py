@@ -133,6 +133,9 @@ def call(ufunc: np.ufunc, rule: Callable[..., Any], inputs: tuple[Any, ...], kwa
         raise TypeError(f"{name}: out= is not known with tensors, leave it away")
     if dtype is not None:
         inputs = tuple([typed(x, dtype) if hasattr(x, "dtype") else x for x in inputs])
+    target = out[0] if isinstance(out, tuple) else out
+    if isinstance(target, TensorBase):
+        inputs = tuple([_kept(x, target) for x in inputs])
     if mask is True:
         return into(out, rule(*inputs), name)
     if out is None:
@@ -140,10 +143,15 @@ def call(ufunc: np.ufunc, rule: Callable[..., Any], inputs: tuple[Any, ...], kwa
             f"{name}: where= leaves the other elements undefined: give out= as well, or use "
             f"`functional.where`"
         )
-    target = out[0] if isinstance(out, tuple) else out
     harmless = _HARMLESS.get(ufunc.__name__, 0.5)
     inputs = tuple([piecewise.where(mask, x, harmless) if _is_float(x) else x for x in inputs])
     return into(target, piecewise.where(mask, rule(*inputs), target), name)
+
+
+def _kept(x: Any, target: TensorBase) -> Any:
+    """Copy an input that is written over, for the rule may need what it was."""
+    overlaps = isinstance(x, TensorBase) and np.may_share_memory(x._data, target._data)
+    return elementwise.clone(x) if overlaps else x
 
 
 def _is_float(x: Any) -> bool:

@@ -7,7 +7,9 @@ nothing more.
 >>> import tinygrad_cnn.numpy as np
 >>> w = np.array([1.0, 2.0])
 >>> w.requires_grad = True
->>> np.max([np.sum(w * w), w[0]]).backward()
+>>> out = np.zeros(2)
+>>> out[0] = np.sum(w * w)
+>>> np.max(out).backward()
 >>> w.grad
 tensor([2., 4.], dtype=float64)
 

@@ -198,14 +198,15 @@ def _box(members: list[GraphNode], carried: list[str]) -> GraphNode:
         for (name, text), (_, last) in zip(first.settings, members[-1].settings, strict=False)
     ]
     if carried:
-        settings.append(("each turn reads, of the one before", ", ".join(carried)))
+        settings.append(("from the turn before", ", ".join(carried)))
     return replace(
         first,
         kind=shown.kind,
         output=shown.output,
         times=len(members),
         settings=tuple(settings),
-        nbytes=sum(node.nbytes for node in members),
+        # Writes of all turns go to one array.
+        nbytes=first.nbytes if first.name == "write" else sum(node.nbytes for node in members),
         saved_nbytes=sum(node.saved_nbytes for node in members),
         multiply_adds=sum(costs) if costs else None,
         operations=sum(node.operations for node in members),
