@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.op_samples import SAMPLES
+from tests.samples.base import Sample
 from tinygrad_cnn import GraphError, Tensor, enable_grad, grad, nn, no_grad, optim, tensor
 from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.verify import check_graph
@@ -514,3 +516,25 @@ def test_the_layout_of_images_stays() -> None:
     with enable_grad():
         y *= 2
     assert y.data.strides == strides
+
+
+def test_out_of_numpys_functions_is_a_write() -> None:
+    w = leaf(2.0, 3.0)
+    t = w * 1.0
+    assert np.multiply(t, t, out=t) is t
+    np.add(t, w, out=t)
+    np.multiply(t[0], w[1], out=t[1])
+    assert t.tolist() == [6.0, 18.0]
+    t.sum().backward()  # (w0² + w0)(1 + w1)
+    np.testing.assert_array_equal(grad_of(w), [20.0, 6.0])
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.id)
+def test_only_views_share_memory_with_what_they_are_made_of(sample: Sample) -> None:
+    inputs = [tensor(array) for array in sample.inputs]
+    found = sample.function(*inputs)
+    for out in found if isinstance(found, (tuple, list)) else (found,):
+        if isinstance(out, Tensor) and not any(out is x for x in inputs):
+            shares = any(np.may_share_memory(out._data, x._data) for x in inputs)
+            assert out.follows or not shares
+            assert out.follows or out._data.flags.writeable or not out.size

@@ -1,9 +1,9 @@
 """Writing to tensors: recorded, so that gradients are those of a program that writes nothing.
 
 Whatever writes to a tensor ends in one of three functions: `write` (values into the elements that a
-key names), `add_to` (values added there), `update` (the result of an operation in place of the
-tensor). A write through a view is a write to the tensor in whose memory the view lies, its base:
-the base then has a new node, and the views of it look for theirs when they are next read.
+key names), `add_to` (values added there), `update` or `put` (the result of an operation in place of
+the tensor). A write through a view is a write to the tensor in whose memory the view lies, its
+base: the base then has a new node, and views of it look for theirs when they are next read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinygrad_cnn.graph import Array, GraphError, Node, mode, nodes_since, record, tick
-from tinygrad_cnn.inplace import changed, owner_of
+from tinygrad_cnn.inplace import changed, owner_of, was_changed
 from tinygrad_cnn.op import TensorBase, edge_of
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.index import Key, Slice, add_at
@@ -75,7 +75,22 @@ def update(name: str, target: T, function: Callable[..., Any], *args: Any, **opt
         If the result has another shape.
     """
     before = tick()
-    result = function(*args, **options)
+    return _put(name, target, function(*args, **options), before)
+
+
+def put(name: str, target: T, result: Any) -> T:
+    """Write a result that was computed just now, perhaps of the tensor itself, as `update` does."""
+    node = result._node if isinstance(result, TensorBase) else None
+    return _put(name, target, result, 0 if node is None else node.seq - _RECENT)
+
+
+# How many recordings before a result what was made on the way to it may lie, for `put`. A node that
+# keeps a copy of what it would find in memory now is right in any case.
+_RECENT = 64
+
+
+def _put(name: str, target: T, result: Any, since: int) -> T:
+    """Write a result, and keep for what was recorded since then what is about to be overwritten."""
     if result is target:
         return target
     data = target._data
@@ -95,22 +110,24 @@ def update(name: str, target: T, function: Callable[..., Any], *args: Any, **opt
     _check_writable(name, whole_of(target)[0])
     if array.dtype != data.dtype:
         result = cast(result, data.dtype)
-    fresh = nodes_since(result._node, before)
+    fresh = nodes_since(result._node, since)
     owner = owner_of(data)
-    for node in fresh:  # what their rules read is about to be overwritten
-        node.inputs = [_apart(kept, owner) for kept in node.inputs]
-    if not fresh or target.follows:  # somebody else's node, or a part only
+    for node in fresh:
+        if not node.released:
+            node.inputs = [_apart(kept, owner, node) for kept in node.inputs]
+    if result._node.seq <= since or target.follows:  # somebody else's node, or a part only
         _write(Write, name, target, EVERYTHING, result)
         return target
-    data[...] = result._data
+    _assign(Write, name, data, EVERYTHING, result._data)
     changed(data, by=name)
     _take_node(target, result._node)
     return target
 
 
-def _apart(kept: Any, owner: Array) -> Any:
-    """Return what a node keeps, copied if it lies in this memory."""
-    return np.array(kept) if isinstance(kept, np.ndarray) and owner_of(kept) is owner else kept
+def _apart(kept: Any, owner: Array, node: Node) -> Any:
+    """Return what a node keeps, copied if it lies in this memory and is still as it was."""
+    inside = isinstance(kept, np.ndarray) and owner_of(kept) is owner
+    return np.array(kept) if inside and not was_changed(kept, node.seq) else kept
 
 
 def _write(kind: type[Write | AddAt], name: str, target: TensorBase, key: Key, value: Any) -> None:

@@ -76,3 +76,14 @@ def test_values_that_were_detached_are_run_again():
     replay.reuses = True
     assert replay.run(arrays) == whole
     assert whole == 4 * w.numpy().sum()
+
+
+def test_a_detached_value_that_was_written_to_is_no_longer_the_result() -> None:
+    (w,) = leaves((3,))
+    y = (w * w).exp()
+    untouched = replay_of((y * y.detach()).sum())
+    assert untouched.detached
+    y[0] = w[1] * 2.0
+    written = replay_of((y * y.detach()).sum())
+    assert not written.detached
+    assert np.isclose(written.run({})[()], (y.detach() ** 2).sum().item())

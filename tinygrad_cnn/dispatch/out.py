@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops.elementwise import cast
+from tinygrad_cnn.writing import put
 
 
 def into(out: Any, result: Any, name: str) -> Any:
@@ -32,8 +33,7 @@ def into(out: Any, result: Any, name: str) -> Any:
         return out
     if tuple(out.shape) != tuple(np.shape(result)):
         raise ValueError(f"{name}: out= expects shape {np.shape(result)}, got {tuple(out.shape)}")
-    out[...] = result  # type: ignore[index]  # a tensor's; recorded like every write
-    return out
+    return put(name, out, result)
 
 
 def typed(x: Any, dtype: Any) -> Any:

@@ -280,9 +280,13 @@ Widths = tuple[tuple[int, int], ...]
 
 
 class Pad(Op):
-    """Borders of a number around x; a negative width crops. The adjoint has the widths negated."""
+    """Borders of a number around x; a negative width crops. The adjoint has the widths negated.
+
+    What only crops is a view.
+    """
 
     __slots__ = ("value", "widths")
+    views = True
 
     def __init__(self, widths: Widths, value: float = 0.0) -> None:
         self.widths = widths  # (before, after) for each dimension

@@ -190,4 +190,10 @@ def _detached_links(
                     made[id(array)] = edge
         if node.out is not None:
             made[id(node.out)] = node
-    return {(node, i): made[id(array)] for node, i, array in constants if id(array) in made}
+    links = {}
+    for node, index, array in constants:
+        source = made.get(id(array))
+        # What was written to since the source was made is another value in the same memory.
+        if source is not None and not (isinstance(source, Node) and was_changed(array, source.seq)):
+            links[node, index] = source
+    return links
