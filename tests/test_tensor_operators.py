@@ -298,7 +298,7 @@ def test_comparisons_of_numpy() -> None:
 
 
 LEFT_OUT = [
-    (lambda x: np.nextafter(x, x), r"^numpy\.nextafter has no rule"),
+    (lambda x: np.spacing(x), r"^numpy\.spacing has no rule"),
     (lambda x: np.fft.fft(x), r"^numpy\.fft\.fft has no rule"),
     (lambda x: np.hypot.reduce(x), r"^numpy\.hypot"),
     (lambda x: np.multiply.reduceat(x, [0]), r"^numpy\.multiply\.reduceat has no rule"),

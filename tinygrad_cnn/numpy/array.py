@@ -72,9 +72,11 @@ class Methods:
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
         return RECORDED["transpose"](self, order or None)
 
-    def sort(self, axis: int = -1, kind: Any = None, order: Any = None, **_: Any) -> None:
+    def _sort(self, axis: int = -1, kind: Any = None, order: Any = None, **_: Any) -> None:
         """Sort in place, as NumPy's method does; ``numpy.sort`` gives a sorted copy."""
         self[...] = numpy.sort(self, axis)  # type: ignore[index,call-overload]
+
+    sort: Any = _sort  # in place, which a tensor's own is not
 
     def compress(self, condition: Any, axis: int | None = None, out: Any = None) -> Any:
         """Take the parts where a vector holds."""

@@ -39,7 +39,8 @@ def concatenate(tensors: Iterable[Operand], dim: int = 0) -> Any:
     Parameters
     ----------
     tensors
-        Tensors or arrays of the same shape, except for the size of ``dim``.
+        Tensors or arrays of the same shape, except for the size of ``dim``. An empty vector among
+        those of more dimensions is left out, as in PyTorch.
     dim
         The dimension to join along.
 
@@ -55,6 +56,9 @@ def concatenate(tensors: Iterable[Operand], dim: int = 0) -> Any:
     """
     xs = listed("concatenate", "tensors", tensors)
     shapes = [shape_of("concatenate", x) for x in xs]
+    if (0,) in shapes and any(len(shape) > 1 for shape in shapes):
+        xs = [x for x, shape in zip(xs, shapes, strict=True) if shape != (0,)]
+        shapes = [shape for shape in shapes if shape != (0,)]
     index = axis_of("concatenate", len(shapes[0]), dim)
     for shape in shapes:
         if len(shape) != len(shapes[0]) or any(
