@@ -166,6 +166,28 @@ def test_imports_are_absolute(path: Path) -> None:
     assert not relative, [ast.unparse(n) for n in relative]
 
 
+def test_no_private_name_is_imported() -> None:
+    """A family, a layer or a part uses of another what it offers."""
+    private = [
+        f"{path.relative_to(ROOT)} imports {alias.name} of {node.module}: name it without the _"
+        for path in FILES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(NAME)
+        for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    ]
+    assert not private, "\n".join(private)
+
+
+def test_layers_import_no_kernel() -> None:
+    guilty = [
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if top(path) == "nn" and "kernels" in {part for part, _ in own_imports(path)}
+    ]
+    assert not guilty, f"{guilty} import kernels: call functional, or write an operation"
+
+
 @per_file
 def test_no_late_imports(path: Path) -> None:
     late: list[str] = []

@@ -12,11 +12,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinygrad_cnn.arithmetic import _add, _div, _mul, _sub
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.operators import Operators
 from tinygrad_cnn.ops import activation, elementwise, piecewise, rounding
 from tinygrad_cnn.ops.arguments import axis_of
+from tinygrad_cnn.ops.elementwise import add, div, mul, sub
 from tinygrad_cnn.ops.index import Key, plain_key
 from tinygrad_cnn.protocols import Protocols
 from tinygrad_cnn.random import default_generator
@@ -53,16 +53,16 @@ class Assigning(Protocols):
     # ------------------------------------------------------------------ operators
 
     def __iadd__(self, other: Any) -> Self:
-        return update("+=", self, _add, self, other)
+        return update("+=", self, add, self, other)
 
     def __isub__(self, other: Any) -> Self:
-        return update("-=", self, _sub, self, other)
+        return update("-=", self, sub, self, other)
 
     def __imul__(self, other: Any) -> Self:
-        return update("*=", self, _mul, self, other)
+        return update("*=", self, mul, self, other)
 
     def __itruediv__(self, other: Any) -> Self:
-        return update("/=", self, _div, self, other)
+        return update("/=", self, div, self, other)
 
     def __ipow__(self, other: Any) -> Self:
         return update("**=", self, elementwise.pow, self, other)
@@ -197,14 +197,14 @@ class Assigning(Protocols):
 
     def add_(self, other: Any, *, alpha: float = 1) -> Self:
         """Add another, times a number."""
-        return update("add_", self, _add, self, _times(other, alpha))
+        return update("add_", self, add, self, _times(other, alpha))
 
     def sub_(self, other: Any, *, alpha: float = 1) -> Self:
         """Subtract another, times a number."""
-        return update("sub_", self, _sub, self, _times(other, alpha))
+        return update("sub_", self, sub, self, _times(other, alpha))
 
-    mul_ = _in_place("mul_", _mul)
-    div_ = _in_place("div_", _div)
+    mul_ = _in_place("mul_", mul)
+    div_ = _in_place("div_", div)
     pow_ = _in_place("pow_", elementwise.pow)
     square_ = _in_place("square_", Operators.square)
     neg_ = _in_place("neg_", elementwise.neg)
@@ -231,7 +231,7 @@ class Assigning(Protocols):
 
 
 def _times(value: Any, factor: float) -> Any:
-    return value if factor == 1 else _mul(value, factor)
+    return value if factor == 1 else mul(value, factor)
 
 
 def _of_shape(name: str, source: Any, key: Key) -> Any:

@@ -281,18 +281,9 @@ def discover(roots: list[TensorBase], stop: set[Any]) -> tuple[list[Node], dict[
     return order, uses
 
 
-def nodes_below(root: TensorBase) -> list[Node]:
-    """Return the nodes of a tensor's graph, oldest first."""
-    if root._node is None:
-        return []
-    seen = {root._node}
-    stack = [root._node]
-    while stack:
-        for edge in stack.pop().edges:
-            if isinstance(edge, Node) and edge not in seen:
-                seen.add(edge)
-                stack.append(edge)
-    return sorted(seen, key=attrgetter("seq"))
+def nodes_below(*roots: TensorBase) -> list[Node]:
+    """Return the nodes that the tensors were computed from, oldest first."""
+    return discover(list(roots), set())[0][::-1]
 
 
 def nodes_since(node: Node, when: int) -> list[Node]:

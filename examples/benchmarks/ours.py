@@ -13,7 +13,7 @@ from benchmarks.frameworks import CAPTURED, OURS
 from benchmarks.layers import arrays, small_arrays
 from benchmarks.networks import LEARNING_RATE, Network, weights_of
 from tinygrad_cnn import models, optim, tensor
-from tinygrad_cnn.graph import Node
+from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.verify import gradcheck
 from tinygrad_cnn.viz.cost import multiply_adds
 
@@ -78,16 +78,10 @@ def operations(network: Network, size: int) -> tuple[int, int]:
     x, y = network.batch(size)
     loss = LOSSES[network.loss](network.model()(tensor(x)), y)
     forward = step = 0
-    stack, seen = [loss._node], {loss._node}
-    while stack:
-        node = stack.pop()
+    for node in nodes_below(loss):
         count = multiply_adds(node) or 0
         forward += 2 * count
         step += 2 * count * (1 + sum(edge is not None for edge in node.edges[:2]))
-        for edge in node.edges:
-            if isinstance(edge, Node) and edge not in seen:
-                seen.add(edge)
-                stack.append(edge)
     return forward, step
 
 

@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
-from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.nn.linear import draw_weights, positive
 from tinygrad_cnn.nn.module import Module
-from tinygrad_cnn.ops.fused import After, conv2d_batch_norm, conv2d_then
+from tinygrad_cnn.ops.fused import After, Moments, conv2d_batch_norm, conv2d_then
 from tinygrad_cnn.tensor import Tensor
 
 __all__ = ["Conv1d", "Conv2d", "ConvTranspose2d"]

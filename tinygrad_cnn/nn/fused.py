@@ -7,14 +7,13 @@ from typing import Any, TypeGuard, TypeVar
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
-from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.nn.activation import ReLU
 from tinygrad_cnn.nn.conv import Conv2d
 from tinygrad_cnn.nn.module import Module, path_of
 from tinygrad_cnn.nn.norm import BatchNorm2d
 from tinygrad_cnn.nn.pooling import MaxPool2d
 from tinygrad_cnn.ops.arguments import pair
-from tinygrad_cnn.ops.fused import After
+from tinygrad_cnn.ops.fused import After, Moments
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.types import Pair
 

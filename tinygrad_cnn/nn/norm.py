@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
-from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
-from tinygrad_cnn.ops.fused import After, batch_norm_then
+from tinygrad_cnn.ops.fused import After, Moments, batch_norm_then
 from tinygrad_cnn.tensor import Tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]

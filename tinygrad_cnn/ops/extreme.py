@@ -7,6 +7,7 @@ as both the greatest and the smallest.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ class PutAlong(Op):
         return TakeAlong(self.axis)(g, indices), None
 
 
-class _Selection(Op):
+class Selection(Op):
     """The element of an axis that a function such as argmax chooses."""
 
     __slots__ = ("axis", "keepdims")
@@ -74,9 +75,9 @@ class _Selection(Op):
         self.axis = axis
         self.keepdims = keepdims
 
+    @abstractmethod
     def choice(self, x: Any) -> Any:
         """Return the places of the chosen elements, with the axis kept at size 1."""
-        raise NotImplementedError(f"{self.name}: choice is not defined")
 
     def forward(self, x: Any) -> Any:
         indices = self.choice(x)
@@ -88,7 +89,7 @@ class _Selection(Op):
         return (PutAlong(self.axis, x.shape[self.axis])(g, aux),)
 
 
-class Max(_Selection):
+class Max(Selection):
     """max x along an axis, the first among equals."""
 
     __slots__ = ()
@@ -97,7 +98,7 @@ class Max(_Selection):
         return np.argmax(x, axis=self.axis, keepdims=True)
 
 
-class Min(_Selection):
+class Min(Selection):
     """min x along an axis, the first among equals."""
 
     __slots__ = ()
@@ -113,7 +114,7 @@ class Extreme(NamedTuple):
     indices: Any
 
 
-def _select(function: str, op: type[_Selection], input: Operand, dim: Any, keepdim: bool) -> Any:
+def _select(function: str, op: type[Selection], input: Operand, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, (TensorBase, np.ndarray)):
         return (maximum if op is Max else minimum)(input, dim)
     axes = axes_of(function, input.ndim, dim)

@@ -19,7 +19,8 @@ from tinygrad_cnn.kernels.conv import convolution as kernels
 from tinygrad_cnn.kernels.fused.pooled_norm import normalize_max_pool2d
 from tinygrad_cnn.kernels.norm import batch_norm as norm_kernels
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_rectify
-from tinygrad_cnn.kernels.reduce.moments import Moments, batch_statistics
+from tinygrad_cnn.kernels.reduce.moments import Moments as Moments  # for the layers, too
+from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import Relu
 from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, conv2d_settings, same_dtype

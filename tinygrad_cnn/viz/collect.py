@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from typing import Any
 
-from tinygrad_cnn.graph import GraphError, Node
+from tinygrad_cnn.graph import GraphError, Node, nodes_below
 from tinygrad_cnn.inplace import owner_of
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
@@ -137,7 +136,7 @@ class _Collector:
 
     def collect(self, outputs: list[tuple[str, TensorBase]]) -> Graph:
         """Walk from the outputs down and make the boxes in order of execution."""
-        order = _ordered(tensor._node for _, tensor in outputs if tensor._node is not None)
+        order = nodes_below(*[tensor for _, tensor in outputs])
         self.leaves.scopes = {node.scope for node in order}
         for node in order:
             self._add(node)
@@ -240,15 +239,3 @@ class _Collector:
                 kind = type(self.types[path]).__name__ if path in self.types else ""
                 modules.setdefault(path, GraphModule(path, kind, ".".join(parts[: length - 1])))
         return tuple(modules.values())
-
-
-def _ordered(roots: Iterable[Node]) -> list[Node]:
-    """Return all nodes that the roots were computed from, in order of execution."""
-    seen = set(roots)
-    stack = list(seen)
-    while stack:
-        for edge in stack.pop().edges:
-            if isinstance(edge, Node) and edge not in seen:
-                seen.add(edge)
-                stack.append(edge)
-    return sorted(seen, key=attrgetter("seq"))

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float, axis_of, numpy_words, shape_of, without_graph
 from tinygrad_cnn.ops.elementwise import cast, mul
-from tinygrad_cnn.ops.extreme import Extreme, _Selection
+from tinygrad_cnn.ops.extreme import Extreme, Selection
 from tinygrad_cnn.ops.index import Key, Slice
 from tinygrad_cnn.ops.join import concatenate
 from tinygrad_cnn.ops.piecewise import where
@@ -178,7 +178,7 @@ def logcumsumexp(input: Operand, dim: int) -> Any:
     return _scan("logcumsumexp", LogCumSumExp, input, dim)
 
 
-class Cummax(_Selection):
+class Cummax(Selection):
     """Running maximum along an axis, the last among equals."""
 
     __slots__ = ()
