@@ -49,6 +49,7 @@ from tests.verify.faults import (
     spread,
     weight,
 )
+from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops import conv, cross_entropy, linalg, norm, pool
 
@@ -160,7 +161,7 @@ CONV = [
         "conv",
         "weight gradient",
         conv.Conv2dWeight,
-        conv.Conv2dWeight((3, 2, 3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+        conv.Conv2dWeight((3, 2, 3, 3), Window((3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)), 1),
         (image(2, 2, 5, 5), weight(2, 3, 3, 3)),
         *(double(), element(1), shifted(), permille(1)),
     ),

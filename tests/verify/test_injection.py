@@ -11,6 +11,7 @@ import tinygrad_cnn.functional as F
 from tests.verify import injection as inject
 from tests.verify.injection import EVERYWHERE, SPATIAL, Fault, faulty
 from tinygrad_cnn.data import digits
+from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.activation import Relu
 from tinygrad_cnn.ops.conv import Conv2d
@@ -27,7 +28,7 @@ _normal = _rng.standard_normal
 
 DIGITS = digits()[0].images[:4].reshape(4, 1, 28, 28) / 255.0
 FEATURES = np.maximum(F.conv2d(DIGITS, _normal((3, 1, 3, 3)), None, 1, 1), 0)  # zeros tie
-CONV = Conv2d((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+CONV = Conv2d(Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 1)
 POOL = MaxPool2d((2, 2), (2, 2), (0, 0), (1, 1), False)
 TRANSPOSED: dict[Fault, str | None] = {inject.transposed: "transposed"}
 
