@@ -41,6 +41,13 @@ class _Convolution(Op):
         self.window = window
         self.groups = groups
 
+    def settings(self) -> dict[str, Any]:
+        """Return the settings by name, those of the window that the weights do not show."""
+        _, stride, padding, dilation = self.window
+        own = super().settings()
+        del own["window"]
+        return {"dilation": dilation, **own, "padding": padding, "stride": stride}
+
 
 class Conv2d(_Convolution):
     """y = conv2d(x, w) + b."""
