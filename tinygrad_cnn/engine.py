@@ -8,6 +8,7 @@ the way.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from tinygrad_cnn.graph import Array, GraphError, Node, discover, mode
 from tinygrad_cnn.inplace import changes, exposed
 from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
-from tinygrad_cnn.op import TensorBase, adapters, edge_of
+from tinygrad_cnn.op import TensorBase, adapters, edge_of, widened
 from tinygrad_cnn.ownership import held_elsewhere, own
 from tinygrad_cnn.rules import check_unchanged, wrong_count
 
@@ -225,10 +226,14 @@ class BackwardPass:
         if self.create_graph:
             mode.scope = node.scope  # what a rule records belongs to the module of its operation
             inputs = [self._input(node, a, e) for a, e in zip(inputs, node.edges, strict=True)]
-            if op.reference is not None:
-                return self._differentiate_reference(node, g, inputs)
-            if out is not None:
+            if op.reference is None and out is not None:
                 out = self.wrap(out, node)
+        if op.widens and node.dtype == np.float16:
+            g, out, *inputs = [_widened(x) for x in (g, out, *inputs)]
+            if out is not None and not any(map(operator.is_, node.inputs, node.edges)):
+                out = op(*inputs)  # e to what rounding took from a logarithm is a large factor
+        if self.create_graph and op.reference is not None:
+            return self._differentiate_reference(node, g, inputs)
         if op._takes_needs:
             needs = self._needs(node)
             if op._takes_aux:
@@ -391,6 +396,15 @@ class BackwardPass:
 def _computed(g: Any) -> Any:
     """Return a gradient itself, though it may be pending."""
     return g.array() if g.__class__ is Pending else g
+
+
+def _widened(x: Any) -> Any:
+    """Return what a rule reads of half precision in float32, a tensor's conversion recorded."""
+    if isinstance(x, Pending):
+        return _widened(x.array())
+    if not isinstance(x, TensorBase):
+        return widened(x)
+    return adapters["cast"](x, np.float32) if x.dtype == np.float16 else x
 
 
 def _accumulate(tensor: TensorBase, g: Any) -> None:

@@ -35,6 +35,7 @@ from tinygrad_cnn.inplace import exposed, refresh, watch_bytes
 from tinygrad_cnn.saving import Plan, plan_of, plan_saving
 
 _FLOAT64 = np.dtype(np.float64)
+_FLOAT16 = np.dtype(np.float16)
 _ndarray = np.ndarray
 
 
@@ -133,6 +134,9 @@ class Op:
     ``sets_dtype``
         The dtype of the result is the op's own business. Otherwise float64 appears only where an
         input has it.
+    ``widens``
+        Half precision is computed in float32, forward and backward, and rounded at the end: sums
+        of it would overflow, and constants vanish.
     ``optional``
         Inputs may be None (a bias, a weight).
     ``infer(*inputs)``
@@ -163,6 +167,7 @@ class Op:
     has_aux: ClassVar[bool] = False
     sets_dtype: ClassVar[bool] = False
     optional: ClassVar[bool] = False
+    widens: ClassVar[bool] = False
     takes_pending: ClassVar[bool] = False
     reference: ClassVar[Any] = None
     choice: ClassVar[Any] = None
@@ -283,12 +288,33 @@ class Op:
 
     def _forward(self, arrays: list[Any], recording: Any) -> tuple[Any, Any]:
         """Run the forward of an operation that has an aux, or less to do when not recorded."""
+        if self.widens and is_half(arrays):
+            out, aux = self._forward([widened(a) for a in arrays], recording)
+            with np.errstate(over="ignore"):  # what half precision cannot hold is infinite
+                return np.asarray(out, np.float16), aux
         if self.infer is not None and not recording:
             return self.infer(*arrays), None
         if self.has_aux:
             out, aux = self.forward(*arrays)
             return out, aux
         return self.forward(*arrays), None
+
+
+def is_half(arrays: list[Any]) -> bool:
+    """Whether half precision is the widest of the arrays' floating-point types."""
+    found = False
+    for a in arrays:
+        if isinstance(a, _ndarray) and a.dtype.kind == "f":
+            if a.dtype is not _FLOAT16:
+                return False
+            found = True
+    return found
+
+
+def widened(array: Any) -> Any:
+    """Return an array of half precision in float32, anything else as it is."""
+    is_array = isinstance(array, _ndarray) and array.dtype is _FLOAT16
+    return array.astype(np.float32) if is_array else array
 
 
 def edge_of(tensor: TensorBase) -> Node | TensorBase:

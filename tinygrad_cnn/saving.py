@@ -44,7 +44,7 @@ def plan_saving(cls: type[Op]) -> None:
             tuple(bool(bits >> i & 1) for i in range(len(names))) for bits in range(1 << len(names))
         )
         plans = tuple(plan_of(saves, names, needs) for needs in cls._needs)
-    cls._traits = plans, cls.has_aux or cls.infer is not None, cls.views
+    cls._traits = plans, cls.has_aux or cls.widens or cls.infer is not None, cls.views
     cls._in_parts = cls.add_into is not None or cls.backward_owned is not None
 
 

@@ -167,6 +167,7 @@ class Softplus(Op):
     """ln(1 + e^(beta · x)) / beta, and x where beta · x > threshold."""
 
     __slots__ = ("beta", "threshold")
+    widens = True
     saves = ("x",)
 
     def __init__(self, beta: float, threshold: float) -> None:
@@ -212,6 +213,7 @@ class Erf(Op):
     """
 
     __slots__ = ()
+    widens = True
     saves = ("x",)
 
     def forward(self, x: Any) -> Any:
@@ -228,6 +230,7 @@ class Gelu(Op):
     """x · Φ(x), Φ the normal distribution function."""
 
     __slots__ = ()
+    widens = True
     saves = ("x",)
 
     def forward(self, x: Any) -> Any:
@@ -245,6 +248,7 @@ class GeluTanh(Op):
     """x/2 · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))."""
 
     __slots__ = ()
+    widens = True
     saves = ("x",)
 
     def forward(self, x: Any) -> Any:

@@ -34,6 +34,17 @@ def as_float(x: Any) -> Any:
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
+def as_real(x: Any) -> Any:
+    """Return integers as the default float, where a real result is due; they have no graph.
+
+    >>> as_real(np.array([1, 2]))
+    array([1., 2.], dtype=float32)
+    """
+    if x is None or x.dtype.kind == "f":
+        return x
+    return without_graph(x, values_of(x).astype(np.float32))
+
+
 def as_dtype_of(x: Any, input: Operand) -> Any:
     """Give an array the dtype of the input, so that a float64 target leaves a float32 loss."""
     return x if isinstance(x, TensorBase) else np.asarray(x, dtype=input.dtype)

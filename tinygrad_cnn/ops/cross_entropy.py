@@ -11,6 +11,7 @@ from tinygrad_cnn.ops.arguments import Reduction, as_dtype_of, check_reduction, 
 from tinygrad_cnn.ops.elementwise import div
 from tinygrad_cnn.ops.index import getitem
 from tinygrad_cnn.ops.piecewise import where
+from tinygrad_cnn.ops.precision import in_single_precision
 from tinygrad_cnn.ops.reduce import sum as sum_over
 from tinygrad_cnn.ops.shape import permute, reshape
 from tinygrad_cnn.ops.softmax import log_softmax
@@ -28,6 +29,7 @@ class CrossEntropy(Op):
     """
 
     __slots__ = ("ignore_index", "label_smoothing", "reduction")
+    widens = True
     saves = ("logits", "target", "weight")
     has_aux = True
     optional = True
@@ -132,6 +134,7 @@ class CrossEntropy(Op):
         return total / self._divisor(M, kept, w, logits.dtype)
 
 
+@in_single_precision
 def cross_entropy(
     input: Operand,
     target: Any,
@@ -220,6 +223,7 @@ def _soft_cross_entropy(
     return div(total, max(count, 1)) if reduction == "mean" else total
 
 
+@in_single_precision
 def nll_loss(
     input: Operand,
     target: Operand,

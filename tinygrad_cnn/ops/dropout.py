@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import as_real
 from tinygrad_cnn.random import default_generator
 from tinygrad_cnn.types import Array, Operand
 
@@ -68,4 +69,4 @@ def dropout(
         return input
     generator = generator or default_generator()
     mask = generator.random(input.shape, dtype=np.float32) >= p
-    return Dropout(mask, 0.0 if p == 1.0 else 1.0 / (1.0 - p))(input)
+    return Dropout(mask, 0.0 if p == 1.0 else 1.0 / (1.0 - p))(as_real(input))

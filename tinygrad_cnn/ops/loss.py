@@ -16,6 +16,7 @@ from tinygrad_cnn.ops.arguments import (
 )
 from tinygrad_cnn.ops.elementwise import add, log, mul, neg, pow, sub
 from tinygrad_cnn.ops.piecewise import abs, clip, where
+from tinygrad_cnn.ops.precision import in_single_precision
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.reduce import sum as sum_over
 from tinygrad_cnn.types import Operand
@@ -36,6 +37,7 @@ def reduce_loss(loss: Any, reduction: Reduction) -> Any:
     return mean_over(loss) if reduction == "mean" else sum_over(loss)
 
 
+@in_single_precision
 def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Any:
     """Square the differences: ``(input − target)²``; both of one shape.
 
@@ -47,6 +49,7 @@ def mse_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> 
     return reduce_loss(pow(sub(input, target), 2), reduction)
 
 
+@in_single_precision
 def l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> Any:
     """Take the absolute differences: ``|input − target|``; the derivative at 0 is 0.
 
@@ -58,6 +61,7 @@ def l1_loss(input: Operand, target: Operand, reduction: Reduction = "mean") -> A
     return reduce_loss(abs(sub(input, target)), reduction)
 
 
+@in_single_precision
 def huber_loss(
     input: Operand, target: Operand, reduction: Reduction = "mean", delta: float = 1.0
 ) -> Any:
@@ -80,6 +84,7 @@ def huber_loss(
     return reduce_loss(near * (distance - near * 0.5), reduction)
 
 
+@in_single_precision
 def binary_cross_entropy(
     input: Operand,
     target: Operand,
@@ -116,6 +121,7 @@ def _safe_log(p: Any) -> Any:
     return where(tiny, -100.0, log(where(tiny, 1.0, p)))
 
 
+@in_single_precision
 def binary_cross_entropy_with_logits(
     input: Operand,
     target: Operand,

@@ -15,6 +15,7 @@ from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.ops.arguments import as_real
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.shape import reshape
@@ -30,6 +31,7 @@ class BatchNorm(Op):
     """
 
     __slots__ = ("eps",)
+    widens = True
     saves = ("x", "weight", "bias")
     has_aux = True
     optional = True
@@ -69,6 +71,7 @@ class BatchNormEval(Op):
     """Normalise each channel by a given mean and variance."""
 
     __slots__ = ("eps",)
+    widens = True
     saves = ("x", "mean", "var", "weight", "bias")
     optional = True
 
@@ -161,6 +164,7 @@ def batch_norm(
            [ 1.]])
     """
     check_batch_norm(input, running_mean, running_var, weight, bias, training)
+    input = as_real(input)
     if not training:
         return BatchNormEval(eps)(input, running_mean, running_var, weight, bias)
     y, (mean, var, _) = BatchNorm(eps)(input, weight, bias, with_aux=True)
@@ -231,6 +235,7 @@ class LayerNorm(Op):
     """Normalise over the trailing dimensions of each example; aux: mean, inverse deviation."""
 
     __slots__ = ("eps", "ndim_normalized")
+    widens = True
     saves = ("x", "weight", "bias")
     has_aux = True
     optional = True
@@ -307,4 +312,4 @@ def layer_norm(
     for name, array in {"weight": weight, "bias": bias}.items():
         if array is not None and tuple(array.shape) != shape:
             raise ValueError(f"layer_norm: {name} expects shape {shape}, got {tuple(array.shape)}")
-    return LayerNorm(len(shape), eps)(input, weight, bias)
+    return LayerNorm(len(shape), eps)(as_real(input), weight, bias)

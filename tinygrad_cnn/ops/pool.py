@@ -189,6 +189,7 @@ class AvgPool2d(Op):
     """The mean of each window."""
 
     __slots__ = ("ceil_mode", "count_include_pad", "kernel_size", "padding", "stride")
+    widens = True
 
     def __init__(
         self, kernel_size: Pair, stride: Pair, padding: Pair, ceil_mode: bool, include: bool
@@ -280,6 +281,7 @@ class AdaptiveAvgPool2d(Op):
     """The means of OH × OW regions that cover the image as evenly as they can."""
 
     __slots__ = ("output_size",)
+    widens = True
 
     def __init__(self, output_size: Pair) -> None:
         self.output_size = output_size
@@ -295,6 +297,7 @@ class AdaptiveAvgPool2dInput(Op):
     """Spread each region's value evenly over the region: the adjoint."""
 
     __slots__ = ("image_shape",)
+    widens = True
 
     def __init__(self, image_shape: tuple[int, ...]) -> None:
         self.image_shape = image_shape

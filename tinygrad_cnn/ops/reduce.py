@@ -49,6 +49,7 @@ class Sum(Reduce):
     """Σ x."""
 
     __slots__ = ()
+    widens = True
 
     def forward(self, x: Any) -> Any:
         return sum_over(np.asarray(x), self.axes, self.keepdims)
@@ -94,6 +95,7 @@ class Mean(Reduce):
     """Σ x / n."""
 
     __slots__ = ()
+    widens = True
 
     def forward(self, x: Any) -> Any:
         x = np.asarray(x)
@@ -123,6 +125,7 @@ class Prod(Reduce):
     """∏ x."""
 
     __slots__ = ()
+    widens = True
     saves = ("x",)
 
     def forward(self, x: Any) -> Any:
@@ -184,6 +187,7 @@ class Var(Reduce):
     """Σ (x - mean)² / (n - correction)."""
 
     __slots__ = ("correction",)
+    widens = True
     saves: ClassVar[tuple[str, ...]] = ("x",)
 
     def __init__(self, axes: tuple[int, ...], keepdims: bool, correction: float) -> None:
@@ -283,6 +287,7 @@ class LogSumExp(Reduce):
     """ln Σ eˣ."""
 
     __slots__ = ()
+    widens = True
     saves = ("x", "out")
 
     def forward(self, x: Any) -> Any:

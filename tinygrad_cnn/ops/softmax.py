@@ -21,6 +21,7 @@ class Softmax(Op):
     """eˣ / Σ eˣ along an axis."""
 
     __slots__ = ("axis",)
+    widens = True
     saves = ("out",)
 
     def __init__(self, axis: int) -> None:
@@ -40,6 +41,7 @@ class LogSoftmax(Op):
     """x - ln Σ eˣ along an axis."""
 
     __slots__ = ("axis",)
+    widens = True
     saves = ("out",)
 
     def __init__(self, axis: int) -> None:

@@ -37,6 +37,7 @@ Array = npt.NDArray[Any]
 # For a single step, where only a mask has to stay in the cache.
 _LARGE_BLOCK = 1 << 20
 # Up to here one plain call is quicker than laying out memory.
+_WIDEST = 8  # bytes of the widest integers: none is as wide as a long double
 _SMALL = 1 << 11
 
 
@@ -76,6 +77,8 @@ def relu_gradient(g: Array, out: Array) -> Array:
     >>> relu_gradient(np.array([np.inf, 5.0]), np.array([0.0, 2.0]))
     array([0., 5.])
     """
+    if g.itemsize > _WIDEST:
+        return np.where(out > 0, g, 0)
     if g.size <= _SMALL:
         bits = np.dtype(f"i{g.itemsize}")
         return np.asarray(np.multiply(g.view(bits), out > 0)).view(g.dtype)
@@ -87,6 +90,9 @@ def write_where_positive(result: Array, out: Array, g: Array) -> None:
 
     All three are C-contiguous and of one shape and dtype.
     """
+    if g.itemsize > _WIDEST:
+        result[...] = np.where(out > 0, g, 0)
+        return
     bits = np.dtype(f"i{g.itemsize}")
     masked = result.view(bits)
     # The mask is cast apart: a ufunc casts 8192 values at a time. One thread, (64, 64, 24, 24):

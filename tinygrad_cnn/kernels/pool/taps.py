@@ -19,6 +19,7 @@ __all__ = ["flat_indices", "gather_taps", "scatter_taps", "write_blocks"]
 Array = npt.NDArray[Any]
 
 # Up to so many elements a mask is cast within the product, in the first cache.
+_WIDEST = 8  # bytes of the widest integers
 _FEW = 1 << 15
 # Elements a block whose gradients are made apart, 2 MB of float32.
 _BLOCK = 1 << 19
@@ -62,13 +63,14 @@ def gather_taps(
     places = windows.taps(taps.shape[2:])
     chosen = channels_last(taps)
     out = np.empty(chosen.shape, x.dtype)
+    join = np.add if x.dtype.itemsize > _WIDEST else np.bitwise_or
 
     def step(source: Array, chosen: Array, out: Array) -> None:
         out.fill(0)
         for tap in places:
             # Every window has one tap, so the masked bits of all taps together are its value.
-            picked = np.multiply(source[tap.inputs], chosen[tap.outputs] == tap.number)
-            np.bitwise_or(out[tap.outputs], picked, out=out[tap.outputs])
+            picked = _picked(source[tap.inputs], chosen[tap.outputs] == tap.number)
+            join(out[tap.outputs], picked, out=out[tap.outputs])
 
     sweep_images(step, x.size, _bits(channels_last(x)), chosen, _bits(out))
     return channels_first(out)
@@ -127,9 +129,9 @@ def scatter_taps(
             # Times 0 or 1 as integers: an infinite gradient leaves zeros elsewhere, not NaNs.
             mask = chosen[tap.outputs] == tap.number
             if disjoint:
-                np.multiply(g_bits[tap.outputs], mask, out=out_bits[tap.inputs])
+                _picked(g_bits[tap.outputs], mask, out_bits[tap.inputs])
             else:
-                part = np.multiply(g_bits[tap.outputs], mask).view(out.dtype)
+                part = _picked(g_bits[tap.outputs], mask).view(out.dtype)
                 np.add(out[tap.inputs], part, out=out[tap.inputs])
 
     sweep_images(step, out.size, _bits(channels_last(g)), channels_last(taps), out)
@@ -180,8 +182,8 @@ def write_blocks(g: Array, taps: Array, blocks: Array) -> None:
     # Behind a fully connected layer it is channels-first: read once, not once a tap.
     bits = np.ascontiguousarray(_bits(g))
     mask = taps == _tap_numbers(KH, KW, taps.dtype)
-    if blocks.size <= _FEW:
-        np.multiply(bits, mask, out=by_tap)
+    if blocks.size <= _FEW or bits.dtype.itemsize > _WIDEST:
+        _picked(bits, mask, by_tap)
     else:  # the mask is cast apart, as in `relu_gradient`
         parts = mask.astype(bits.dtype)
         np.multiply(bits, parts, out=parts)
@@ -194,7 +196,18 @@ def _tap_numbers(KH: int, KW: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _bits(x: Array) -> Array:
-    return x.view(np.dtype(f"i{x.itemsize}"))
+    """View numbers as integers of their size; long doubles, for which there are none, stay."""
+    return x if x.itemsize > _WIDEST else x.view(np.dtype(f"i{x.itemsize}"))
+
+
+def _picked(bits: Array, mask: Array, out: Array | None = None) -> Array:
+    """Return the numbers where the mask holds, and 0 elsewhere, whatever stands there."""
+    if bits.itemsize <= _WIDEST:
+        return np.multiply(bits, mask, out=out)
+    picked = np.where(mask, bits, 0)
+    if out is not None:
+        out[...] = picked
+    return picked
 
 
 def flat_indices(

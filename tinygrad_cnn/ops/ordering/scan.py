@@ -39,6 +39,7 @@ class _Scan(Op):
     """A running result along an axis."""
 
     __slots__ = ("axis",)
+    widens = True
 
     def __init__(self, axis: int) -> None:
         self.axis = axis

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.activation import sigmoid
+from tinygrad_cnn.ops.arguments import as_real
 from tinygrad_cnn.ops.elementwise import add, div, log, log1p, mul
 from tinygrad_cnn.ops.piecewise import abs, where
 from tinygrad_cnn.types import Operand
@@ -141,7 +142,7 @@ def lerp(input: Operand, end: Operand, weight: Operand | float) -> Any:
     >>> lerp(np.array([0.0]), np.array([10.0]), 0.25)
     array([2.5])
     """
-    return Lerp()(input, end, weight)
+    return Lerp()(as_real(input), as_real(end), weight)
 
 
 def addcmul(input: Operand, tensor1: Operand, tensor2: Operand, *, value: float = 1) -> Any:

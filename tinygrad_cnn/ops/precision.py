@@ -1,0 +1,32 @@
+"""Losses of integers and of half precision: computed in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+from typing import cast as typed
+
+import numpy as np
+
+from tinygrad_cnn.ops.arguments import as_real
+from tinygrad_cnn.ops.elementwise import cast
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def in_single_precision(loss: _F) -> _F:
+    """Make a loss take integers as float32, and compute half precision in float32.
+
+    The sum of many losses is no number of half precision, though their mean is: the conversions
+    stand in the graph.
+    """
+
+    @wraps(loss)
+    def call(input: Any, *args: Any, **kwargs: Any) -> Any:
+        if input.dtype != np.float16:
+            return loss(as_real(input), *args, **kwargs)
+        with np.errstate(over="ignore"):  # what half precision cannot hold is infinite
+            return cast(loss(cast(input, np.float32), *args, **kwargs), np.float16)
+
+    return typed(_F, call)
