@@ -20,7 +20,7 @@ from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
 from tinygrad_cnn.op import TensorBase, adapters, edge_of, widened
 from tinygrad_cnn.ownership import held_elsewhere, own
-from tinygrad_cnn.rules import check_unchanged, wrong_count
+from tinygrad_cnn.rules import check_unchanged, not_saved, wrong_count
 
 Edge = Node | TensorBase
 
@@ -123,10 +123,13 @@ class BackwardPass:
         """Run the rule of a node and pass the gradients of its inputs on."""
         edges = node.edges
         everything, plain = self.targets is None, not self.create_graph
-        if node.op._in_parts and plain and not node.released:
-            results = self._in_parts(node, _computed(g))
-        else:
-            results = self._apply_rule(node, g)
+        try:
+            if node.op._in_parts and plain and not node.released:
+                results = self._in_parts(node, _computed(g))
+            else:
+                results = self._apply_rule(node, g)
+        except (TypeError, AttributeError) as error:
+            raise not_saved(node, error) or error from None
         if type(results) is not tuple or len(results) != len(edges):
             raise wrong_count(node, results)
         grads = self.grads
@@ -281,7 +284,7 @@ class BackwardPass:
             result = result.array() if inner else np.array(result.array())
         if not self.create_graph:
             if isinstance(result, (TensorBase, Node)):
-                raise GraphError(
+                raise not_saved(node) or GraphError(
                     f"{node.op.name}: the rule computed with input {index} or another input that "
                     "is not listed in saves"
                 )

@@ -369,7 +369,17 @@ def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
         array = np.asarray(x)
         if array.dtype.kind in "fiub":
             return array.astype(np.float32) if array.dtype == _FLOAT64 else array
-    raise TypeError(f"{op.name}: expects tensors, arrays or numbers, got {type(x).__name__}")
+    raise TypeError(
+        f"{op.name}: expects tensors, arrays or numbers, got {type(x).__name__}{_hint(x)}"
+    )
+
+
+def _hint(x: Any) -> str:
+    """Return what to write instead of something that is no operand."""
+    library = type(x).__module__.partition(".")[0]
+    if x is None:
+        return " (a function that returns nothing?)"
+    return f" of {library}: give its detach().numpy()" if library == "torch" else ""
 
 
 def refuse_masked(function: str, array: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dis
+import inspect
+import re
 from typing import Any
 
 from tinygrad_cnn.graph import GraphError, Node
@@ -16,6 +19,28 @@ def wrong_count(node: Node, results: Any) -> GraphError:
     return GraphError(
         f"{node.op.name}: the rule must return a tuple of {len(node.edges)} gradients, "
         f"got {type(results).__name__}{many}"
+    )
+
+
+def not_saved(node: Node, error: BaseException | None = None) -> GraphError | None:
+    """Return the error for a rule that computes with what `saves` does not name, if it is that."""
+    op = node.op
+    inputs = zip(op._arguments, node.inputs, node.edges, strict=False)
+    missing = {name for name, item, edge in inputs if edge is not None and item is edge}
+    if node.out is None:
+        missing.add("out")
+    parameters = list(inspect.signature(op.backward).parameters)[1:]  # without g
+    words = dict(zip(parameters, ["out", *op._arguments], strict=False))
+    read = [i.argval for i in dis.get_instructions(op.backward) if i.opname.startswith("LOAD_FAST")]
+    named = [words[name] for name in dict.fromkeys(read) if words.get(name) in missing]
+    if not named or (
+        error is not None and not re.search(r"Node|NoneType|Tensor|Param", str(error))
+    ):
+        return None
+    saves = tuple(dict.fromkeys([*op.saves, *named]))
+    return GraphError(
+        f"{op.name}: the rule reads {', '.join(named)}, which saves does not name; write "
+        f"saves = {saves}"
     )
 
 

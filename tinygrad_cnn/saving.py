@@ -15,6 +15,13 @@ Plan = tuple[tuple[int, ...], bool]
 
 def plan_saving(cls: type[Op]) -> None:
     """Work out, once a class, what to keep for each combination of wanted gradients."""
+    for name in ("forward", "backward"):
+        if isinstance(inspect.getattr_static(cls, name), (staticmethod, classmethod)):
+            raise TypeError(
+                f"{cls.__name__}.{name}: expects self and arrays, not PyTorch's ctx; write "
+                'forward(self, x) and backward(self, g, out, x), and saves = ("x",) for what the '
+                "rule reads"
+            )
     parameters = list(inspect.signature(cls.backward).parameters.values())[3:]
     positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
     variadic = any(p.kind is p.VAR_POSITIONAL for p in positional)

@@ -34,6 +34,16 @@ class _Loss(Module):
             )
         self.reduction = reduction
 
+    def extra_repr(self) -> str:
+        """Return the settings that are not the usual ones."""
+        usual = {"reduction": "mean", "ignore_index": -100, "label_smoothing": 0.0, "delta": 1.0}
+        values = ((n, getattr(self, n, usual[n])) for n in usual)
+        shown = [f"{name}={value!r}" for name, value in values if value != usual[name]]
+        for name in ("weight", "pos_weight"):
+            tensor = getattr(self, name, None)
+            shown += [] if tensor is None else [f"{name}={tuple(tensor.shape)}"]
+        return ", ".join(shown)
+
     def _keep(self, name: str, weight: Any) -> None:
         """Keep weights as a buffer."""
         constant = weight is None or isinstance(weight, Tensor)

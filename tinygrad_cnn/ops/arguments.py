@@ -261,6 +261,21 @@ def listed(function: str, what: str, values: Any, kind: type | None = None) -> l
     return found
 
 
+def channels_last_hint(shape: Shape, channels: int) -> str:
+    """Return what to write where images come with their channels last.
+
+    >>> channels_last_hint((2, 28, 28, 3), 3)
+    '; its channels come last: give x.permute(0, 3, 1, 2), of an array transpose(0, 3, 1, 2)'
+    >>> channels_last_hint((2, 1, 28, 28), 3)
+    ''
+    """
+    if len(shape) != 4 or shape[3] != channels:
+        return ""
+    if shape[0] == 1:  # perhaps one image that was given its batch dimension here
+        return "; its channels come last: put them before height and width"
+    return "; its channels come last: give x.permute(0, 3, 1, 2), of an array transpose(0, 3, 1, 2)"
+
+
 def check_reduction(function: str, reduction: str) -> None:
     """Raise unless the reduction is one of the three."""
     if reduction not in ("mean", "sum", "none"):

@@ -20,7 +20,7 @@ from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.conv import convolution as kernels
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.arguments import pair, single
+from tinygrad_cnn.ops.arguments import channels_last_hint, pair, single
 from tinygrad_cnn.ops.elementwise import add
 from tinygrad_cnn.ops.reduce import sum as sum_over
 from tinygrad_cnn.ops.shape import reshape
@@ -317,6 +317,7 @@ def conv_transpose2d(
         raise ValueError(
             f"{name}: weight of shape {tuple(weight.shape)} with groups={groups} expects "
             f"{weight.shape[0]} input channels, got input of shape {tuple(input.shape)}"
+            + channels_last_hint(tuple(input.shape), weight.shape[0])
         )
     sizes = []
     for axis in range(2):
@@ -374,6 +375,7 @@ def _check_channels(
     if image[1] != I * groups:
         raise ValueError(
             f"{function}: weight expects {I * groups} input channels, got input of shape {image}"
+            + channels_last_hint(image, I * groups)
         )
     if 0 in weight:
         raise ValueError(f"{function}: weight of shape {weight} is empty")

@@ -204,6 +204,11 @@ def _soft_cross_entropy(
 ) -> Any:
     """Cross-entropy with probabilities as targets."""
     if tuple(target.shape) != tuple(input.shape):
+        if tuple(target.shape) == tuple(input.shape[:1] + input.shape[2:]):
+            raise TypeError(
+                f"cross_entropy: classes are integers, got {target.dtype} of shape "
+                f"{tuple(target.shape)}: give target.astype(int)"
+            )
         raise ValueError(
             f"cross_entropy: probabilities expect the logits' shape {tuple(input.shape)}, "
             f"got {tuple(target.shape)}"
@@ -278,7 +283,10 @@ def _classes(function: str, input: Operand, target: Any, ignore_index: int) -> A
     expected = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
     C = input.shape[0 if input.ndim == 1 else 1]
     if classes.dtype.kind not in "iu":
-        raise TypeError(f"{function}: expects integer class numbers, got {classes.dtype}")
+        raise TypeError(
+            f"{function}: expects integer class numbers, got {classes.dtype}: give "
+            "target.astype(int)"
+        )
     if tuple(classes.shape) != tuple(expected):
         raise ValueError(
             f"{function}: target expects shape {tuple(expected)} for input of shape "

@@ -15,7 +15,7 @@ from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.arguments import as_real
+from tinygrad_cnn.ops.arguments import as_real, channels_last_hint
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.shape import reshape
@@ -197,6 +197,7 @@ def check_batch_norm(
             raise ValueError(
                 f"batch_norm: {name} expects shape ({C},) for input of shape "
                 f"{tuple(input.shape)}, got {tuple(array.shape)}"
+                + channels_last_hint(tuple(input.shape), math.prod(array.shape))
             )
     if training:
         if math.prod(input.shape) // max(C, 1) <= 1:

@@ -245,12 +245,15 @@ class Report:
         return self.text()
 
     def __repr__(self) -> str:
-        return f"<Report {self.function}: {self.verdict.value}, {len(self.results)} gradients>"
+        return f"<Report {self._headline()}>"
+
+    def _headline(self) -> str:
+        counted = ", ".join(f"{n} {name}" for name, n in self.counts.items() if n)
+        return f"{self.function}: {self.verdict.value} ({counted or 'nothing to check'})"
 
     def text(self, all: bool = False) -> str:
         """Return the report in words: what is wrong or undecided, or with ``all`` every line."""
-        counted = ", ".join(f"{n} {name}" for name, n in self.counts.items() if n)
-        lines = [f"{self.function}: {self.verdict.value} ({counted or 'nothing to check'})"]
+        lines = [self._headline()]
         shown = [r for r in self.results if all or not r.ok or r.verdict is Verdict.SKIPPED]
         lines += [result.text() for result in shown]
         lines += [f"note: {note}" for note in self.notes]
