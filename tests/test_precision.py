@@ -51,7 +51,13 @@ def test_every_sample_in_other_precisions(sample: Sample, dtype: np.dtype[Any]) 
             wanted = computed(sample, rounded)
         except (ValueError, ZeroDivisionError):
             pytest.skip("rounded to this type the sample is not legal")
-        for found, value in zip(computed(sample, arrays), wanted, strict=True):
+        try:
+            results = computed(sample, arrays)
+        except TypeError as error:
+            assert dtype == LONG
+            assert "takes no long doubles" in str(error)  # noqa: PT017  # refused by name
+            return
+        for found, value in zip(results, wanted, strict=True):
             assert found.shape == value.shape
             expected = value.astype(found.dtype).astype(np.float64)
             largest = np.abs(value[np.isfinite(value)]).max(initial=1.0)

@@ -41,6 +41,8 @@ def square(function: str, A: Any) -> None:
 def lapack(function: str, call: Callable[..., Any], *arrays: Any) -> Any:
     """Call NumPy's linear algebra, which takes no half floats; its errors in our words."""
     held = [as_float(x) for x in arrays]
+    if any(x.dtype == np.longdouble != np.float64 for x in held):
+        raise TypeError(f"{function}: takes no long doubles, for LAPACK does not: astype(float64)")
     half = all(x.dtype == np.float16 for x in held)
     try:
         found = call(*[x.astype(np.float32) if x.dtype == np.float16 else x for x in held])

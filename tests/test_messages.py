@@ -1,0 +1,137 @@
+"""Messages say what to write instead."""
+
+# ruff: noqa: ARG002  # rules take every input: the protocol
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_cnn import Tensor, nn, tensor
+from tinygrad_cnn import functional as F
+from tinygrad_cnn.graph import GraphError
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.verify import gradcheck
+
+
+class Squared(Op):
+    """Reads x and does not say so."""
+
+    def forward(self, x: Any) -> Any:
+        return x * x
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (g * 2.0 * x,)
+
+
+class Rooted(Op):
+    """Reads its result and does not say so."""
+
+    def forward(self, x: Any) -> Any:
+        return np.sqrt(x)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (0.5 / out * g,)
+
+
+class Curved(Op):
+    """Reads both with a function of NumPy's, and names one."""
+
+    saves = ("out",)
+
+    def forward(self, x: Any) -> Any:
+        return np.exp(x)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (g * out * np.cos(x),)
+
+
+@pytest.mark.parametrize("inner", [True, False])
+@pytest.mark.parametrize(
+    ("op", "missing", "saves"),
+    [
+        (Squared(), "x", r"\('x',\)"),
+        (Rooted(), "out", r"\('out',\)"),
+        (Curved(), "x", r"\('out', 'x'\)"),
+    ],
+)
+def test_a_rule_that_reads_what_is_not_saved(op: Op, missing: str, saves: str, inner: bool) -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    y = op(x * 1.0 if inner else x).sum()
+    message = (
+        rf"^{op.name}: the rule reads {missing}, which saves does not name; write saves = {saves}"
+    )
+    with pytest.raises(GraphError, match=message):
+        y.backward()
+
+
+class Mistaken(Op):
+    """Has a mistake of another kind."""
+
+    saves = ("x",)
+
+    def forward(self, x: Any) -> Any:
+        return x * 2.0
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (g.no_such_thing,)
+
+
+def test_other_mistakes_in_rules_stay_what_they_are() -> None:
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        Mistaken()(tensor([1.0], requires_grad=True)).backward()
+
+
+def test_an_operation_written_as_pytorchs() -> None:
+    with pytest.raises(
+        TypeError, match=r"^Doubled.forward: expects self and arrays, not PyTorch's"
+    ):
+
+        class Doubled(Op):
+            @staticmethod
+            def forward(_ctx: Any, x: Any) -> Any:  # type: ignore[override]
+                return x * 2
+
+
+LOGITS = tensor(np.ones((4, 3)), requires_grad=True)
+IMAGES = tensor(np.ones((2, 28, 28, 3), np.float32))
+
+
+class Foreign:
+    """As another library's tensor."""
+
+    shape, ndim = (4, 3), 2
+
+
+Foreign.__module__ = "torch"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: F.cross_entropy(LOGITS, np.zeros(4)), TypeError, "classes are integers, got"),
+        (lambda: F.nll_loss(LOGITS, np.zeros(4)), TypeError, r"give target.astype\(int\)"),
+        (lambda: nn.Conv2d(3, 4, 3)(IMAGES), ValueError, r"last: give x.permute\(0, 3, 1, 2\)"),
+        (lambda: nn.BatchNorm2d(3)(IMAGES), ValueError, r"of an array transpose\(0, 3, 1, 2\)"),
+        (lambda: nn.Conv2d(3, 4, 3)(IMAGES[0]), ValueError, "put them before height and width"),
+        (lambda: LOGITS + None, TypeError, "a function that returns nothing"),  # type: ignore[operator]
+        (lambda: LOGITS * Foreign(), TypeError, r"of torch: give its detach\(\).numpy\(\)"),
+    ],
+)
+def test_what_to_write_instead(
+    call: Callable[[], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_representations() -> None:
+    report = gradcheck(lambda x: F.relu(x), (np.array([0.0, 1.0]),))
+    assert repr(report) == f"<Report {str(report).splitlines()[0]}>"
+    assert repr(nn.MSELoss(reduction="sum")) == "MSELoss(reduction='sum')"
+    assert repr(nn.CrossEntropyLoss(label_smoothing=0.1)) == "CrossEntropyLoss(label_smoothing=0.1)"
+    assert repr(nn.HuberLoss()) == "HuberLoss()"
+    assert isinstance(LOGITS, Tensor)
