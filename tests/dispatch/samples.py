@@ -49,6 +49,7 @@ P = [0.5, 1.5, 2.5]  # positive
 M = [[0.9, 2.1, -1.2], [3.3, -0.4, 1.6]]
 N = [[1.1, -2.2, 0.3], [0.8, 1.7, -1.9]]
 S = [[2.0, 0.3], [-0.7, 1.4]]
+_HEAVY = np.eye(4) * 3 + np.sin(np.arange(16.0).reshape(4, 4))
 T3 = np.arange(24.0).reshape(2, 3, 4) * 0.1 - 1.1
 MASK = np.array([[True, False, True], [True, True, False]])
 
@@ -426,6 +427,57 @@ LINEAR = [
     call("linalg.matmul", lambda x, y: np.linalg.matmul(x, y), M, np.transpose(N)),
 ]
 
+SYMMETRIC = [[2.0, 0.3, -0.1], [0.3, 1.5, 0.4], [-0.1, 0.4, 3.0]]
+
+
+def _symmetric(x: Any) -> Any:
+    return (x + np.matrix_transpose(x)) / 2
+
+
+MATRICES = [
+    call("einsum", lambda x: np.einsum("ii", x), S),
+    call("einsum", lambda x: np.einsum("ij->ji", x), M),
+    call("einsum", lambda x, y: np.einsum("ij,j", x, y), M, V),
+    call("einsum", lambda x, y: np.einsum("...j, ...j -> ...", x, y), M, N),
+    call("kron", lambda x, y: np.kron(x, y), [1.0, 10.0, 100.0], [5.0, 6.0, 7.0]),
+    call("cross", lambda x, y: np.cross(x, y), [1.0, 2.0, 3.0], [4.0, 5.0, 6.0]),
+    call("cross", lambda x, y: np.cross(x, y, axis=0), np.transpose(M), V),
+    call("linalg.cross", lambda x, y: np.linalg.cross(x, y), M, N),
+    call("linalg.norm", lambda x: np.linalg.norm(x), T3),
+    call("linalg.norm", lambda x: np.linalg.norm(x, axis=0), M),
+    call("linalg.norm", lambda x: np.linalg.norm(x, 1, axis=1, keepdims=True), M),
+    call("linalg.norm", lambda x: np.linalg.norm(x, np.inf), M),
+    call("linalg.norm", lambda x: np.linalg.norm(x, 2), S),
+    call("linalg.norm", lambda x: np.linalg.norm(x, "nuc"), S),
+    call("linalg.norm", lambda x: np.linalg.norm(x, axis=(1, 2)), T3),
+    call("linalg.norm", lambda x: np.linalg.norm(x, 3), V),
+    call("linalg.norm", lambda x: np.linalg.norm(x, keepdims=True), M),
+    call("linalg.vector_norm", lambda x: np.linalg.vector_norm(x, ord=3, axis=1), M),
+    call("linalg.matrix_norm", lambda x: np.linalg.matrix_norm(x), T3),
+    call("linalg.inv", lambda x: np.linalg.inv(x), S),
+    call("linalg.det", lambda x: np.linalg.det(x), S),
+    call("linalg.slogdet", lambda x: np.linalg.slogdet(x), S),
+    call("linalg.solve", lambda x, y: np.linalg.solve(x, y), [[1.0, 2.0], [3.0, 5.0]], [1.0, 2.0]),
+    call("linalg.solve", lambda x, y: np.linalg.solve(x, y), S, M),
+    call("linalg.matrix_power", lambda x: np.linalg.matrix_power(x, 3), S),
+    call("linalg.cholesky", lambda x: np.linalg.cholesky(_symmetric(x)), SYMMETRIC),
+    call("linalg.qr", lambda x: np.linalg.qr(x), np.transpose(M)),
+    call("linalg.eigh", lambda x: np.linalg.eigh(_symmetric(x)), SYMMETRIC),
+    call("linalg.eigvalsh", lambda x: np.linalg.eigvalsh(_symmetric(x)), SYMMETRIC),
+    call("linalg.svd", lambda x: np.linalg.svd(x, full_matrices=False), M),
+    call("linalg.svd", lambda x: np.linalg.svd(x, compute_uv=False), M),
+    call("linalg.svdvals", lambda x: np.linalg.svdvals(x), M),
+    call("linalg.pinv", lambda x: np.linalg.pinv(x), M),
+    call("linalg.cond", lambda x: np.linalg.cond(x), S),
+    call("linalg.cond", lambda x: np.linalg.cond(x, "fro"), S),
+    call("linalg.tensorinv", lambda x: np.linalg.tensorinv(x, ind=1), _HEAVY.reshape(4, 2, 2)),
+    call(
+        "linalg.tensorsolve", lambda x, y: np.linalg.tensorsolve(x, y), _HEAVY.reshape(2, 2, 4), S
+    ),
+    call("linalg.multi_dot", lambda x, y, z: np.linalg.multi_dot([x, y, z]), S, M, np.transpose(N)),
+    call("linalg.vecdot", lambda x, y: np.linalg.vecdot(x, y, axis=0), M, N),
+]
+
 
 def _written(write: Callable[..., Any]) -> Callable[..., Any]:
     """Return what a function that writes to its first argument leaves there."""
@@ -466,5 +518,6 @@ CALLS = [
     *REARRANGING,
     *ORDERING,
     *LINEAR,
+    *MATRICES,
     *WRITES,
 ]

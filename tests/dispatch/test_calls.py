@@ -52,10 +52,7 @@ def weighted(result: Any) -> Any:
     total: Any = 0.0
     for part in parts(result):
         weights = rng.standard_normal(np.shape(part))
-        if isinstance(part, Tensor):
-            total = total + (part * weights).sum()
-        else:
-            total = total + (np.asarray(part) * weights).sum()
+        total = total + (part * weights).sum()
     return total
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_cnn.dispatch import (
     curves,
     linear,
+    matrices,
     ordering,
     rearranging,
     reductions,
@@ -41,6 +42,7 @@ RECORDED: dict[str, Callable[..., Any]] = {
     **shapes.RECORDED,
     **selections.RECORDED,
     **linear.RECORDED,
+    **matrices.RECORDED,
     **curves.RECORDED,
     **ordering.RECORDED,
     **rearranging.RECORDED,

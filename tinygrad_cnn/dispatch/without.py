@@ -34,7 +34,24 @@ PLAIN = frozenset(
 )
 """Names of functions whose results have no derivative."""
 
-INSTEAD: dict[str, str] = {}
+INSTEAD: dict[str, str] = {
+    "nanmedian": "`numpy.median` of what is not NaN",
+    "nanquantile": "`numpy.quantile` of what is not NaN",
+    "nanpercentile": "`numpy.percentile` of what is not NaN",
+    "sort_complex": "`numpy.sort`",
+    "unique_all": "`numpy.unique`",
+    "union1d": "`numpy.unique` of `numpy.concatenate`",
+    "intersect1d": "`numpy.unique` and `numpy.extract`",
+    "setdiff1d": "`numpy.unique` and `numpy.extract`",
+    "setxor1d": "`numpy.unique` and `numpy.extract`",
+    "histogram2d": "`numpy.bincount` with weights",
+    "histogramdd": "`numpy.bincount` with weights",
+    "polyfit": "`numpy.linalg.pinv` of `numpy.vander`",
+    "linalg.lstsq": "`numpy.linalg.pinv`",
+    "linalg.eig": "`numpy.linalg.eigh` for symmetric matrices",
+    "linalg.eigvals": "`numpy.linalg.eigvalsh` for symmetric matrices",
+    "spacing": "`numpy.nextafter`",
+}
 """What to write for a function that has no rule: names of this package in backquotes."""
 
 
