@@ -14,6 +14,9 @@ from tinygrad_cnn.inplace import expose
 from tinygrad_cnn.numpy.array import ndarray
 from tinygrad_cnn.op import TensorBase
 
+_array = numpy.ndarray
+_wrap = ndarray._wrap
+
 
 def tensors_of(result: Any) -> Any:
     """Make tensors of arrays of real numbers, also inside of lists and tuples.
@@ -30,11 +33,13 @@ def tensors_of(result: Any) -> Any:
 def making(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of NumPy that makes arrays make tensors."""
 
-    @functools.wraps(function)
     def made(*args: Any, **kwargs: Any) -> Any:
-        return tensors_of(function(*args, **kwargs))
+        result = function(*args, **kwargs)
+        if type(result) is _array and result.dtype.kind in "fiub":  # most often, at once
+            return _wrap(result, None)
+        return tensors_of(result)
 
-    return made
+    return functools.update_wrapper(made, function)
 
 
 def array(

@@ -27,7 +27,9 @@ class Generator:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._generator, name)
-        return making(value) if callable(value) else value
+        if callable(value):
+            value = self.__dict__[name] = making(value)  # found without a question from now on
+        return value
 
     def permutation(self, x: Any, axis: int = 0) -> Any:
         """Return the parts of x in another order; those of a tensor stay in the graph."""
@@ -96,7 +98,9 @@ def __getattr__(name: str) -> Any:
     value = getattr(plain, name)
     if isinstance(value, type) or name in _KEPT or not callable(value):
         return value
-    return getattr(_global, name) if hasattr(_global, name) else making(value)
+    drawing = getattr(_global, name) if hasattr(_global, name) else making(value)
+    globals()[name] = drawing
+    return drawing
 
 
 def __dir__() -> list[str]:
