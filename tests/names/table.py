@@ -30,6 +30,10 @@ ABSENT: dict[str, str] = {
 """PyTorch's names that are absent on purpose, and what to write instead."""
 
 
+LAYERS_TO_COME = {"Embedding", "EmbeddingBag"}
+"""PyTorch's layers whose functions are here and that are still missing in `nn`."""
+
+
 @cache
 def torch_names() -> dict[str, frozenset[str]]:
     """PyTorch's public names by module."""

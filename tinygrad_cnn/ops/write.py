@@ -17,6 +17,8 @@ from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.elementwise import mul
 from tinygrad_cnn.ops.index import Key, add_at, picking, repeats
 
+__all__: list[str] = []  # what writes to tensors uses them: `inplace` and `assigning`
+
 
 class Path(tuple[Op, ...]):
     """The views that lead to a part, from the whole on; brief in text."""

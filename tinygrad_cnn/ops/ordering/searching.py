@@ -160,6 +160,7 @@ def bincount(input: Operand, weights: Operand | None = None, minlength: int = 0)
     return without_graph(input, np.bincount(x.astype(np.intp), given, minlength))
 
 
+@numpy_words
 def unique(
     input: Operand,
     sorted: bool = True,
@@ -194,6 +195,7 @@ def unique(
     return tuple([without_graph(input, part) for part in parts])
 
 
+@numpy_words
 def unique_consecutive(
     input: Operand,
     return_inverse: bool = False,
