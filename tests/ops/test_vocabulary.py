@@ -19,6 +19,7 @@ from tinygrad_cnn.ops.matrices import factors, inverse, norms, products
 from tinygrad_cnn.ops.ordering import quantiles, scan, searching, sorting
 from tinygrad_cnn.ops.pointwise import combining, gamma, powers, trigonometry
 from tinygrad_cnn.ops.rearranging import cutting, diagonal, repeat
+from tinygrad_cnn.verify import Verdict, check_graph
 
 FAMILIES: list[Any] = [
     *(along, masked, rows, scattering, factors, inverse, norms, products, quantiles, scan),
@@ -154,6 +155,59 @@ def test_topk_equals_sorting_with_ties_and_nan() -> None:
         for largest in (True, False):
             expected = F.sort(x, descending=largest).indices[:, :5]
             assert np.array_equal(F.topk(x, 5, largest=largest).indices, expected)
+
+
+def test_rows_of_a_table_without_a_gradient_and_with_shares_of_one() -> None:
+    words, rows = np.array([[1, 3, 1], [0, 1, 2]]), np.arange(8.0).reshape(4, 2)
+    for words_of, expected in (
+        ({"padding_idx": 1}, [1.0, 0.0, 1.0, 1.0]),
+        ({"padding_idx": -3, "scale_grad_by_freq": True}, [1.0, 0.0, 1.0, 1.0]),
+        ({"scale_grad_by_freq": True}, [1.0, 1.0, 1.0, 1.0]),
+        ({}, [1.0, 3.0, 1.0, 1.0]),
+    ):
+        weight = tensor(rows, requires_grad=True)
+        found = F.embedding(words, weight, **words_of)  # type: ignore[arg-type]
+        assert np.array_equal(found.detach().numpy(), rows[words])
+        found.sum().backward()
+        assert weight.grad is not None
+        assert weight.grad.numpy()[:, 0].tolist() == pytest.approx(expected)
+        assert check_graph(F.embedding(words, weight, **words_of))  # type: ignore[arg-type]
+
+
+def test_equals_keep_their_order_and_ranks_their_conventions() -> None:
+    x = np.array([[2.0, 1.0, 2.0, 1.0], [3.0, 3.0, 0.0, 3.0]])
+    assert F.sort(x).indices.tolist() == [[1, 3, 0, 2], [2, 0, 1, 3]]
+    assert F.sort(x, descending=True).indices.tolist() == [[0, 2, 1, 3], [0, 1, 3, 2]]
+    assert F.argsort(x).tolist() == [[1, 3, 0, 2], [2, 0, 1, 3]]
+    assert F.argsort(np.array(3.0)).shape == ()
+    assert F.cummax(np.array([1.0, 3.0, 3.0, 2.0, 3.0]), 0).indices.tolist() == [0, 1, 2, 2, 4]
+    t = tensor(x, requires_grad=True)
+    values, places = F.mode(t, 1)
+    assert (values.tolist(), places.tolist()) == ([1.0, 3.0], [3, 3])
+    values.sum().backward()
+    assert t.grad is not None
+    assert t.grad.tolist() == [[0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0]]
+    assert F.mode(tensor(2.0)).values.shape == ()
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: F.sort(x).values, lambda x: F.topk(x, 3).values, lambda x: F.median(x)]
+)
+def test_the_verification_leaves_the_order_of_equals_alone(function: Any) -> None:
+    x = tensor([0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0, 1.0], requires_grad=True)
+    assert check_graph(function(x)).verdict is not Verdict.FAIL
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_norms_do_not_overflow(dtype: Any) -> None:
+    large = np.finfo(dtype).max / 100
+    for function in (F.norm, lambda x: F.hypot(x[0], x[1])):
+        x = tensor(np.array([3.0, 4.0], dtype) * large, requires_grad=True)
+        y = function(x)
+        y.backward()
+        assert y.item() == pytest.approx(5 * large)
+        assert x.grad is not None
+        np.testing.assert_allclose(x.grad.numpy(), [0.6, 0.8], rtol=1e-6)
 
 
 # ------------------------------------------------------------------------------- PyTorch

@@ -240,24 +240,6 @@ def _bags(reduce: Callable[[Any], Any]) -> Callable[[Any], Any]:
 _TABLES = [
     Sample(Embedding, lambda w: embedding.embedding(_words, w), (_table,), lambda w: w[_words]),
     Sample(
-        Embedding,
-        lambda w: embedding.embedding(_words, w, padding_idx=1),
-        (_table,),
-        lambda w: w[_words],
-        "padding",
-        smooth=False,
-        gradients=(np.repeat([[1.0], [0.0], [1.0], [1.0]], 3, 1),),
-    ),
-    Sample(
-        Embedding,
-        lambda w: embedding.embedding(_words, w, scale_grad_by_freq=True),
-        (_table,),
-        lambda w: w[_words],
-        "by frequency",
-        smooth=False,
-        gradients=(np.ones((4, 3)),),
-    ),
-    Sample(
         EmbeddingGradient,
         lambda y: EmbeddingGradient(4)(y, _words),
         (signed(2, 3, 3),),

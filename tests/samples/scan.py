@@ -90,13 +90,6 @@ SAMPLES = [
         smooth=False,
         gradients=(np.array([1.0, 2.0, 0.0, 1.0]),),
     ),
-    Sample(
-        ops.Cummax,
-        lambda x: ops.cummax(x, 0).indices,
-        (_tied,),
-        lambda x: np.array([0, 1, 2, 2, 4]),
-        "indices",
-    ),
     Sample(Sub, ops.diff, (signed(2, 4),), np.diff, "diff"),
     Sample(Sub, lambda x: ops.diff(x, 2, 0), (signed(4, 2),), lambda x: np.diff(x, 2, 0), "twice"),
     Sample(

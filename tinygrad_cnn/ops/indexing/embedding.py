@@ -10,8 +10,9 @@ import numpy as np
 from tinygrad_cnn.kernels.reduce.scatter import add_rows
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import shape_of, values_of, without_graph
-from tinygrad_cnn.ops.elementwise import div, mul
+from tinygrad_cnn.ops.elementwise import add, div, mul
 from tinygrad_cnn.ops.indexing.scattering import ScatterExtreme
+from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import reshape, unsqueeze
 from tinygrad_cnn.types import Array, Operand, Shape
 
@@ -53,33 +54,16 @@ def one_hot(tensor: Operand, num_classes: int = -1) -> Any:
 
 
 class Embedding(Op):
-    """Rows of a weight; the gradient of one row, and shares by frequency, as the settings say."""
+    """Rows of a weight."""
 
-    __slots__ = ("by_frequency", "padding")
+    __slots__ = ()
     saves = {"weight": ("index",)}
-
-    def __init__(self, padding: int | None, by_frequency: bool) -> None:
-        self.padding = padding
-        self.by_frequency = by_frequency
 
     def forward(self, weight: Any, index: Any) -> Any:
         return weight[index]
 
     def backward(self, g: Any, out: Any, weight: Any, index: Any) -> tuple[Any, ...]:
-        factor = self.factor(index, weight.shape[0])
-        if factor is not None:
-            g = mul(g, factor[..., None].astype(g.dtype))
         return EmbeddingGradient(weight.shape[0])(g, index), None
-
-    def factor(self, index: Array, rows: int) -> Array | None:
-        """Return what the gradient of each place is multiplied with, None for 1."""
-        factor: Array | None = None
-        if self.by_frequency:
-            factor = 1.0 / np.maximum(np.bincount(index.reshape(-1), minlength=rows), 1)[index]
-        if self.padding is not None:
-            kept = index != self.padding
-            factor = kept.astype(np.float64) if factor is None else factor * kept
-        return factor
 
 
 class EmbeddingGradient(Op):
@@ -96,7 +80,7 @@ class EmbeddingGradient(Op):
         return add_rows(rows, index.reshape(-1), self.rows)
 
     def backward(self, g: Any, out: Any, y: Any, index: Any) -> tuple[Any, ...]:
-        return Embedding(None, by_frequency=False)(g, index), None
+        return Embedding()(g, index), None
 
 
 def embedding(
@@ -145,8 +129,20 @@ def embedding(
     del norm_type, sparse
     rows = _table("embedding", weight, max_norm)[0]
     index = _indices("embedding", input, rows)
+    found = _by_frequency(weight, index, rows) if scale_grad_by_freq else Embedding()(weight, index)
     padding = _padding("embedding", padding_idx, rows)
-    return Embedding(padding, scale_grad_by_freq)(weight, index)
+    if padding is None:
+        return found
+    constant = values_of(weight)[padding].copy()  # a row without a gradient
+    return where((index != padding)[..., None], found, constant)
+
+
+def _by_frequency(weight: Any, index: Array, rows: int) -> Any:
+    """Look up rows whose gradient is divided by how often each is: the rest are constants."""
+    found = Embedding()(weight, index)
+    share = 1.0 / np.maximum(np.bincount(index.reshape(-1), minlength=rows), 1)[index][..., None]
+    constant = values_of(found).copy()
+    return add(found, mul(found - constant, (share - 1.0).astype(constant.dtype)))
 
 
 def _table(function: str, weight: Operand, max_norm: float | None) -> Shape:
@@ -239,7 +235,7 @@ def embedding_bag(
         kept = np.flatnonzero(index != padding)
         index, bag = index[kept], bag[kept]
         factors = None if factors is None else factors[kept]
-    found = Embedding(None, scale_grad_by_freq)(weight, index)  # (n, D)
+    found = _by_frequency(weight, index, rows) if scale_grad_by_freq else Embedding()(weight, index)
     if mode == "max":
         floor = np.full((bags, width), -np.inf, found.dtype)
         floor[np.bincount(bag, minlength=bags) == 0] = 0.0

@@ -214,8 +214,7 @@ def scatter_reduce(
     count = np.zeros(x.shape, np.int64)
     add_along(count, axis, places, np.ones(places.shape, np.int64))
     if not include_self:
-        neutral = {"prod": 1.0, "amax": -np.inf, "amin": np.inf}.get(reduce, 0.0)
-        x = where(count > 0, neutral, x)
+        x = where(count > 0, _neutral(reduce, values_of(source)), x)
     if reduce in ("amax", "amin"):
         result = ScatterExtreme(axis, reduce == "amax")(x, source, places)
     elif reduce == "prod":
@@ -225,6 +224,15 @@ def scatter_reduce(
         if reduce == "mean":
             result = div(result, np.maximum(count + include_self, 1).astype(x.dtype))
     return _shaped_like(input, result)
+
+
+def _neutral(reduce: str, source: Array) -> float:
+    """Return a number that changes nothing: for an extreme, one just beyond all others."""
+    if reduce not in ("amax", "amin") or not source.size:
+        return 1.0 if reduce == "prod" else 0.0
+    below = reduce == "amax"
+    edge = np.nanmin(source) if below else np.nanmax(source)
+    return float(np.nextafter(edge, edge.dtype.type(-np.inf if below else np.inf)))
 
 
 def _products(x: Any, source: Any, places: Array, axis: int, count: Array) -> Any:

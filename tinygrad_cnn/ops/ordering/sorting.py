@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import axis_of, numpy_words, values_of, without_graph
-from tinygrad_cnn.ops.extreme import Amax, PutAlong
+from tinygrad_cnn.ops.extreme import Amax, PutAlong, TakeAlong
 from tinygrad_cnn.ops.index import Key, Slice
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import reshape
@@ -32,6 +32,7 @@ class _Ranking(Op):
     """Elements of an axis that are chosen, and ordered, by rank; aux holds their places."""
 
     __slots__ = ("axis",)
+    permutes = True  # equals may stand in any order: no slope to a side says which
     has_aux = True
 
     def __init__(self, axis: int) -> None:
@@ -153,21 +154,16 @@ class Nanmedian(_Ranking):
         return np.take_along_axis(order, np.maximum(count - 1, 0) // 2, self.axis)
 
 
-class Mode(_Ranking):
-    """The most frequent element of an axis, the smallest of several; it keeps size 1."""
-
-    __slots__ = ()
-
-    def choice(self, x: Any) -> Any:
-        moved = np.moveaxis(x, self.axis, -1)
-        order = order_of(moved, -1, descending=False)
-        ranked = np.take_along_axis(moved, order, -1)
-        places = np.arange(moved.shape[-1])
-        new = np.ones(moved.shape, bool)
-        new[..., 1:] = ranked[..., 1:] != ranked[..., :-1]
-        start = np.maximum.accumulate(np.where(new, places, 0), -1)
-        end = np.argmax(places - start, -1, keepdims=True)  # the first of the longest runs
-        return np.moveaxis(np.take_along_axis(order, end, -1), -1, self.axis)
+def _most_frequent(x: Array) -> Array:
+    """Return the last place of the most frequent element of each row, the smallest of several."""
+    order = order_of(x, -1, descending=False)
+    ranked = np.take_along_axis(x, order, -1)
+    places = np.arange(x.shape[-1])
+    new = np.ones(x.shape, bool)
+    new[..., 1:] = ranked[..., 1:] != ranked[..., :-1]
+    start = np.maximum.accumulate(np.where(new, places, 0), -1)
+    end = np.argmax(places - start, -1, keepdims=True)  # the first of the longest runs
+    return np.asarray(np.take_along_axis(order, end, -1))
 
 
 class MedianOfAll(Amax):
@@ -364,6 +360,7 @@ def nanmedian(input: Operand, dim: int | None = None, keepdim: bool = False) -> 
 def mode(input: Operand, dim: int = -1, keepdim: bool = False) -> Ranked:
     """Most frequent element along a dimension, the smallest of several, and its last index.
 
+    The gradient goes to the element at that index, as if it would stay the most frequent one.
     Results and errors as for `kthvalue`.
 
     >>> mode(np.array([2.0, 1.0, 2.0, 3.0]))
@@ -371,4 +368,10 @@ def mode(input: Operand, dim: int = -1, keepdim: bool = False) -> Ranked:
     """
     axis = _axis("mode", input, dim)
     _some("mode", input, axis)
-    return _ranked(Mode(axis), input, keepdim)
+    x: Any = input if input.ndim else reshape(input, 1)
+    places = np.moveaxis(_most_frequent(np.moveaxis(values_of(x), axis, -1)), -1, axis)
+    values: Any = TakeAlong(axis)(x, places)
+    if not keepdim or not input.ndim:
+        part = Key((slice(None),) * axis + (0,))
+        values, places = Slice(part)(values), np.squeeze(places, axis)
+    return Ranked(values, without_graph(input, places.copy()))

@@ -37,8 +37,10 @@ def at_choice(prober: Prober, miss: Miss, smooth: Array) -> bool:
         sides.append(np.asarray(found))
     if np.array_equal(sides[0], sides[1], equal_nan=sides[0].dtype.kind == "f"):
         return False
-    slopes = prober.measure(miss.direction, prober.h / SHRINK**2)
     prober.counts.kinks += 1
+    if prober.point.subject.permutes():
+        return True
+    slopes = prober.measure(miss.direction, prober.h / SHRINK**2)
     return is_between(prober, miss.direction, slopes, np.where(smooth, miss.g, 0.0)) is None
 
 

@@ -69,6 +69,10 @@ class Subject(Protocol):
         """
         ...
 
+    def permutes(self) -> bool:
+        """Whether the choice is an order: of equals any is right, between slopes or not."""
+        return False
+
     def choice(self, inputs: Sequence[Any]) -> Any:  # noqa: ARG002  # what others override
         """Return the discrete choice made at a point (a mask, indices), None if none is known."""
         return None

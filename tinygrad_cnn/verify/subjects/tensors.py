@@ -106,6 +106,10 @@ class OpSubject(Subject):
             out = self.op(*tensors)
         return out._data, lambda g: go_back([out], [g], tensors, wanted, self.create_graph)
 
+    def permutes(self) -> bool:
+        """Whether the operation orders."""
+        return bool(getattr(self.op, "permutes", False))
+
     def choice(self, inputs: Sequence[Any]) -> Any:
         """Return the operation's choice."""
         return None if self.op.choice is None else self.op.choice(*inputs)
