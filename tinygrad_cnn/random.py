@@ -8,6 +8,7 @@ changes it in place, so that a loader or a layer that holds it follows.
 from __future__ import annotations
 
 import operator
+import os
 from functools import cache
 from typing import Any
 
@@ -38,6 +39,22 @@ def default_generator() -> np.random.Generator:
     True
     """
     return _kind()(np.random.PCG64())
+
+
+# A thread that draws holds the generator's lock. A child that is forked meanwhile would wait for
+# it for ever, so nobody draws while a process forks.
+def _hold_still() -> None:
+    if default_generator.cache_info().currsize:
+        default_generator().bit_generator.lock.acquire()
+
+
+def _go_on() -> None:
+    if default_generator.cache_info().currsize:
+        default_generator().bit_generator.lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_still, after_in_parent=_go_on, after_in_child=_go_on)
 
 
 def manual_seed(seed: int) -> np.random.Generator:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime import threads, tuning
 from tinygrad_cnn.kernels.runtime.threads import (
     get_num_threads,
     matmul,
@@ -119,7 +120,7 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
         parallel(lambda *_: inside.append(_blas_threads()), 2)
         assert inside == [[1] * len(before)] * 2
         assert _blas_threads() == before
-        with single_threaded_blas, single_threaded_blas:
+        with single_threaded_blas(), single_threaded_blas():
             assert set(_blas_threads()) <= {1}
         assert _blas_threads() == before
 
@@ -130,7 +131,7 @@ def test_the_last_thread_to_leave_gives_blas_its_number_back():
         entered, may_leave, has_left, may_end = (threading.Event() for _ in range(4))
 
         def first() -> None:
-            with single_threaded_blas:
+            with single_threaded_blas():
                 entered.set()
                 may_leave.wait(10)
             has_left.set()
@@ -140,7 +141,7 @@ def test_the_last_thread_to_leave_gives_blas_its_number_back():
         thread.start()
         assert entered.wait(10)
         assert set(_blas_threads()) == {1}
-        with single_threaded_blas:
+        with single_threaded_blas():
             may_leave.set()
             assert has_left.wait(10)
             assert set(_blas_threads()) == {1}
@@ -171,6 +172,132 @@ def test_many_threads_may_call_at_once():
         each.join()
     assert totals.tolist() == [500.0] * 8
     assert _blas_threads() == before
+
+
+def test_a_first_worker_leaves_blas_as_it_was():
+    code = """
+import numpy as np, threadpoolctl
+from tinygrad_cnn.kernels.runtime.threads import parallel, set_num_threads
+set_num_threads(3)
+threads = lambda: [c.num_threads for c in threadpoolctl.ThreadpoolController().lib_controllers]
+before = threads()
+x = np.zeros(10)
+parallel(lambda a, b: x.__setitem__(slice(a, b), 1.0), 10)
+print(threads() == before, x.sum())
+"""
+    assert _in_a_new_process(code).stdout.split() == ["True", "10.0"]
+
+
+def test_an_interrupt_anywhere_leaves_blas_as_it_was():
+    """Ctrl-C is raised at each line in turn of what enters and leaves, as a signal would do it."""
+    with single_threaded_blas():
+        pass
+    before = _blas_threads()
+    raised = 0
+    for at in range(1, 60):
+        lines = 0
+
+        def trace(frame: Any, event: str, _: Any, at: int = at) -> Any:
+            nonlocal lines, raised
+            if frame.f_code.co_filename == threads.__file__ and event in ("call", "line"):
+                lines += 1
+                if lines == at:
+                    raised += 1
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            with single_threaded_blas():
+                pass
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert _blas_threads() == before, f"interrupted at line {at}"
+    assert raised > 10
+
+
+@pytest.mark.parametrize("possible", [0, 1])
+def test_threads_that_cannot_start_are_done_without(possible):
+    """Fewer workers give the same bits."""
+    code = f"""
+import threading
+import numpy as np
+from tinygrad_cnn.kernels.runtime.threads import parallel, set_num_threads
+set_num_threads(4)
+start, left = threading.Thread.start, {possible}
+def refuse(self):
+    global left
+    left -= 1
+    if left < 0:
+        raise RuntimeError("can't start new thread")
+    start(self)
+threading.Thread.start = refuse
+chunks = []
+x = np.zeros(1000)
+def work(a, b):
+    chunks.append((a, b))
+    x[a:b] += 1
+for _ in range(3):
+    parallel(work, 1000, grain=10)
+print(x.min(), x.max(), len(set(chunks)), len(chunks), threading.active_count())
+"""
+    done = _in_a_new_process(code)
+    assert done.stdout.split() == ["3.0", "3.0", "4", "12", str(1 + possible)], done.stderr
+
+
+def test_a_worker_that_dies_before_it_is_ready_is_an_error():
+    code = """
+from tinygrad_cnn.kernels.runtime import threads
+class Dying(threads._Blas):
+    def limit_this_thread(self):
+        raise OSError("no such library")
+threads._blas = Dying()
+threads.set_num_threads(2)
+try:
+    threads.parallel(lambda a, b: None, 10)
+except OSError as error:
+    print(error)
+"""
+    assert _in_a_new_process(code).stdout == "no such library\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_children_forked_while_another_thread_draws_and_computes():
+    code = """
+import os, threading, time, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from tinygrad_cnn.kernels.runtime.threads import parallel, set_num_threads
+from tinygrad_cnn.random import default_generator
+set_num_threads(2)
+x = np.zeros(100_000)
+ended = False
+def work():
+    default_generator().standard_normal(100_000, out=x)
+    parallel(lambda a, b: np.exp(x[a:b]), len(x), grain=1000)
+def busy():
+    while not ended:
+        work()
+work()  # what is imported late is: Python's own locks of modules do not survive a fork
+thread = threading.Thread(target=busy)
+thread.start()
+codes = []
+for _ in range(40):
+    time.sleep(0.002)
+    child = os.fork()
+    if child == 0:
+        default_generator().random()
+        parallel(lambda a, b: None, 10)
+        os._exit(0)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+ended = True
+thread.join()
+print(set(codes))
+"""
+    assert _in_a_new_process(code).stdout == "{0}\n"
 
 
 @pytest.mark.parametrize("n", [0, -1])

@@ -47,7 +47,7 @@ def run_jobs(jobs: list[Job], N: int) -> None:
     if is_for_one_thread(cost) and multiplications <= tuning.BLAS_ALONE:
         _run(jobs, (0, N))
         return
-    with single_threaded_blas:
+    with single_threaded_blas():
         threads = get_num_threads()
         if N % threads == 0 or 4 * threads <= N:
             parallel(lambda *images: _run(jobs, images), N, grain=_grain(N, cost))

@@ -41,7 +41,7 @@ class Single:
         self.place = plan.tiling.place((slice(0, n), slice(0, rows)))
         self.buffer_size = plan.buffer_size(n, rows)
         self.is_unlimited = plan.multiplications <= tuning.BLAS_ALONE
-        self.blas = nullcontext() if self.is_unlimited else single_threaded_blas
+        self.blas = nullcontext if self.is_unlimited else single_threaded_blas
 
     def rows(self, x: Array) -> Array:
         """Return the matrix (rows, depth) of the windows of `x` (N, *sizes, C)."""
@@ -66,7 +66,7 @@ class Single:
             out: Array = np.matmul(rows, weights).reshape(self.geometry.out_shape)
         else:
             out = np.empty(self.geometry.out_shape, x.dtype)
-            with self.blas:
+            with self.blas():
                 self.matrix.multiply(rows, weights, out)
         if self.block != ONE:
             (N, OH, OW, out_channels), (height, width) = out.shape, self.block
@@ -81,7 +81,7 @@ class Single:
     def weight_gradient(self, x: Array, g: Array) -> Array:
         """Sum windows of `x` times `g` (N, *out sizes, O) over the positions: (*kernel, C, O)."""
         rows = self.rows(x)
-        with self.blas:
+        with self.blas():
             return self.matrix.fold(self.matrix.sum(rows, g))
 
 

@@ -122,7 +122,7 @@ def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> 
                     cut = slice(i, min(i + _STACKED, stop))
                     formula(out[:, cut], *(stack[cut] for stack in stacks))
 
-        with single_threaded_blas:
+        with single_threaded_blas():
             parallel(work, len(part[0]), grain=-(-_GRAIN // stacks[0][0].size))
         parts.append(part)
     return np.concatenate(parts, axis=1) if parts else np.empty((results, 0, matrices[0].shape[1]))

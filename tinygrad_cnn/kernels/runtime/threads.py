@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -53,11 +54,12 @@ class _State:
         self.tasks: SimpleQueue[tuple[Task, SimpleQueue[BaseException | None]]]
         self.tasks = SimpleQueue()
         self.workers = 0
+        self.most_workers = 1 << 30  # less where no more threads can be started
         self.local = threading.local()
 
 
-class _SingleThreadedBlas:
-    """A context within which BLAS uses one thread; nests, and may be entered by many threads.
+class _Blas:
+    """How many threads BLAS uses: as many as it likes, or one while anybody is inside.
 
     `threadpoolctl.ThreadpoolController.limit` takes 8 µs an entry; asking and setting through a
     controller kept for good takes 2 µs.
@@ -65,12 +67,22 @@ class _SingleThreadedBlas:
 
     def __init__(self) -> None:
         self._libraries: list[tuple[Ask, Set]] | None = None
+        self._limited: list[tuple[Set, int]] = []
         self.start_afresh()
 
+    def hold_still(self) -> None:
+        """Let nobody set a library's threads while the process forks: it holds a lock meanwhile."""
+        self._lock.acquire()
+
+    def go_on(self) -> None:
+        """Go on after a fork, in the process that did it."""
+        self._lock.release()
+
     def start_afresh(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._limited: list[tuple[Set, int]] = []
+        """Be as if nobody had entered; in the child of a fork the other threads are gone."""
+        self._lock = threading.RLock()  # a stay may end by itself in the midst of another's
+        self._inside: dict[int, weakref.ref[_Stay]] = {}
+        self._lift()
 
     def _load(self) -> list[tuple[Ask, Set]]:
         """Return what asks for the number of each library's threads, and what sets it."""
@@ -83,29 +95,64 @@ class _SingleThreadedBlas:
             self._libraries = [_functions(each) for each in blas]
         return self._libraries
 
-    def __enter__(self) -> None:
+    def enter(self, stay: _Stay) -> None:
+        """Let one in; the first sets the limit."""
+        libraries = self._libraries or self._load()
         with self._lock:
-            self._depth += 1
-            if self._depth > 1:
-                return
-            for get_threads, set_threads in self._libraries or self._load():
-                threads = get_threads()
-                if threads is not None and threads > 1:
-                    set_threads(1)
-                    self._limited.append((set_threads, threads))
+            self._inside[id(stay)] = weakref.ref(stay, self._end)
+            if not self._limited:
+                for get_threads, set_threads in libraries:
+                    threads = get_threads()
+                    if threads is not None and threads > 1:
+                        self._limited.append((set_threads, threads))
+                        set_threads(1)
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self, stay: _Stay) -> None:
+        """Let one out; the last lifts the limit."""
         with self._lock:
-            self._depth -= 1
-            if self._depth == 0:
-                while self._limited:
-                    set_threads, threads = self._limited.pop()
-                    set_threads(threads)
+            if len(self._inside) == 1:
+                self._lift()
+            # Last, so that a stay whose end is interrupted before this ends with its object.
+            self._inside.pop(id(stay), None)
+
+    def _end(self, _: object) -> None:
+        """End the stays that an interrupt kept from ending: nothing holds them any more."""
+        with self._lock:
+            if not any(stay() for stay in self._inside.values()):
+                self._lift()
+                self._inside.clear()
+
+    def _lift(self) -> None:
+        while self._limited:
+            set_threads, threads = self._limited[-1]
+            set_threads(threads)
+            self._limited.pop()  # after it: an interrupt in between leaves it to be done again
 
     def limit_this_thread(self) -> None:
         """Limit a new worker for good: BLAS built on OpenMP keeps its number by the thread."""
         for _, set_threads in self._load():
             set_threads(1)
+
+
+class _Stay:
+    """One stay within the limit. It ends with the `with` block, or else with this object.
+
+    Ctrl-C raises between any two lines, also in the first one of `__exit__`, after which nobody
+    calls that again. But the object dies with the block's frame, and that ends its stay.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __enter__(self) -> None:
+        _blas.enter(self)
+
+    def __exit__(self, *_: object) -> None:
+        _blas.leave(self)
+
+
+def single_threaded_blas() -> _Stay:
+    """Return a context within which BLAS uses one thread; nests, and many threads may be inside."""
+    return _Stay()
 
 
 def _functions(library: Any) -> tuple[Ask, Set]:
@@ -124,11 +171,13 @@ def _functions(library: Any) -> tuple[Ask, Set]:
 
 
 _state = _State()
-single_threaded_blas = _SingleThreadedBlas()
+_blas = _Blas()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_state.start_afresh)
-    os.register_at_fork(after_in_child=single_threaded_blas.start_afresh)
+    os.register_at_fork(
+        before=_blas.hold_still, after_in_parent=_blas.go_on, after_in_child=_blas.start_afresh
+    )
 
 
 def get_num_threads() -> int:
@@ -244,18 +293,24 @@ def _cuts(length: int, grain: int) -> list[int] | None:
 
 
 def _run_chunks(work: Work, cuts: list[int]) -> None:
-    """Hand all chunks but the first to the workers, do the first here, and wait for the rest."""
-    if _state.workers < len(cuts) - 2:
-        _start_workers(len(cuts) - 2)
+    """Hand all chunks but the first to the workers, do the first here, and wait for the rest.
+
+    Where no worker can be had all are done here: the cuts stay where they are, and so do the bits.
+    """
     done: SimpleQueue[BaseException | None] = SimpleQueue()
     others = 0
     local = _state.local
-    with single_threaded_blas:
+    with single_threaded_blas():
+        # In here, since a new worker limits BLAS, for some libraries that of the whole process.
+        helped = _state.workers >= len(cuts) - 2 or _start_workers(len(cuts) - 2)
         local.busy = True
         try:
             for start, stop in pairwise(cuts[1:]):
-                _state.tasks.put((partial(work, start, stop), done))
-                others += 1
+                if helped:
+                    _state.tasks.put((partial(work, start, stop), done))
+                    others += 1
+                else:
+                    work(start, stop)
             work(cuts[0], cuts[1])
         finally:
             local.busy = False
@@ -265,26 +320,40 @@ def _run_chunks(work: Work, cuts: list[int]) -> None:
             raise failure
 
 
-def _start_workers(wanted: int) -> None:
-    """Start daemon threads until there are `wanted`.
+def _start_workers(wanted: int) -> bool:
+    """Start daemon threads until there are `wanted`, or no more can be had; tell if there are any.
+
+    Fewer workers do the same tasks one after the other. Browsers have no threads at all, and a
+    process may have a limit.
 
     A `ThreadPoolExecutor` makes a future with a condition for each task: 40 µs an empty call
     of `parallel` where the two bare queues take 12.
     """
     with _state.lock:
-        while _state.workers < wanted:
-            ready: SimpleQueue[None] = SimpleQueue()
-            threading.Thread(
-                target=_serve, args=(ready,), name="tinygrad_cnn-kernels", daemon=True
-            ).start()
-            ready.get()
+        while _state.workers < min(wanted, _state.most_workers):
+            ready: SimpleQueue[BaseException | None] = SimpleQueue()
+            try:
+                threading.Thread(
+                    target=_serve, args=(ready,), name="tinygrad_cnn-kernels", daemon=True
+                ).start()
+            except RuntimeError:  # can't start new thread
+                _state.most_workers = _state.workers
+                break
+            failure = ready.get()
+            if failure is not None:  # it ended before it was ready
+                raise failure
             _state.workers += 1
+        return _state.workers > 0
 
 
-def _serve(ready: SimpleQueue[None]) -> None:
-    single_threaded_blas.limit_this_thread()
-    tasks = _state.tasks
-    _state.local.busy = True
+def _serve(ready: SimpleQueue[BaseException | None]) -> None:
+    try:
+        _blas.limit_this_thread()
+        tasks = _state.tasks
+        _state.local.busy = True
+    except BaseException as error:
+        ready.put(error)
+        return
     ready.put(None)
     while True:
         task, done = tasks.get()
@@ -329,7 +398,7 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     if multiplications <= tuning.BLAS_ALONE:
         return np.matmul(a, b, out=out)
     if multiplications < 2 * tuning.MATMUL_GRAIN:  # for one thread
-        with single_threaded_blas:
+        with single_threaded_blas():
             return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty((rows, columns), np.result_type(a, b))
@@ -343,6 +412,6 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     def by_columns(start: int, stop: int) -> None:
         np.matmul(a, b[:, start:stop], out=target[:, start:stop])
 
-    with single_threaded_blas:
+    with single_threaded_blas():
         parallel(by_rows if rows >= columns else by_columns, longer, grain=grain)
     return out
