@@ -82,3 +82,9 @@ def test_integers_to_powers(exponent: float, dtype: Any) -> None:
     assert y.dtype == dtype
     np.testing.assert_allclose(y.numpy(), np.array([1.0, 2.0, 3.0]) ** exponent, rtol=1e-6)
     assert F.pow(np.array([1, 2, 3]), exponent).dtype == dtype
+
+
+def test_clipping_between_equal_limits_gives_the_gradient_to_the_input() -> None:
+    x, low, high = (tensor(np.array([1.0]), requires_grad=True) for _ in range(3))
+    found = grad(F.clamp(x, low, high), (x, low, high), np.array([5.0]))
+    assert [g.item() for g in found] == [5.0, 0.0, 0.0]  # as PyTorch's

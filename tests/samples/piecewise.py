@@ -201,17 +201,17 @@ SAMPLES = [
         ClipBetween,
         ops.clip,
         (
-            np.array([1.0, 1.0, 1.0, 0.0, 3.0, 1.0]),
-            np.array([1.0, 0.0, 1.0, 1.0, 1.0, 2.0]),
-            np.array([2.0, 1.0, 1.0, 2.0, 2.0, 0.0]),
+            np.array([1.0, 1.0, 0.0, 3.0, 1.0]),
+            np.array([1.0, 0.0, 1.0, 1.0, 2.0]),
+            np.array([2.0, 1.0, 2.0, 2.0, 0.0]),
         ),
         by_hand(lambda v, low, high: min(max(v, low), high)),
         "at ties as PyTorch's",
         smooth=False,
         gradients=(
-            np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
-            np.array([0.0, 0.0, 0.0, 1.0, 0.0, 0.0]),
-            np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0]),
+            np.array([1.0, 1.0, 0.0, 0.0, 0.0]),
+            np.array([0.0, 0.0, 1.0, 0.0, 0.0]),
+            np.array([0.0, 0.0, 0.0, 1.0, 1.0]),
         ),
     ),
     Sample(
