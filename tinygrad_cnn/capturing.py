@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.autograd import enable_grad
-from tinygrad_cnn.graph import Array, Node, nodes_below
+from tinygrad_cnn.graph import Node, nodes_below
 from tinygrad_cnn.ops.norm import BatchNorm
 from tinygrad_cnn.tensor import Tensor, tensor
+from tinygrad_cnn.types import Array
 
 Forward = Callable[..., Any]
 Pick = Callable[[list[Any]], Any]

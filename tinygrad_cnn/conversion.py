@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.graph import Array, warn_left
+from tinygrad_cnn.graph import warn_left
 from tinygrad_cnn.op import TensorBase, refuse_masked
+from tinygrad_cnn.types import Array
 
 
 def array_from(data: Any, dtype: npt.DTypeLike | None) -> Array:

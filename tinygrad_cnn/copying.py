@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, GraphError
+from tinygrad_cnn.graph import GraphError
 from tinygrad_cnn.inplace import expose, exposed, give_name, owner_of
 from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.types import Array
 
 State = tuple[bool, Any, Any, str | None, dict[str, Any] | None]
 

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, GraphError, Node, discover, mode
+from tinygrad_cnn.graph import GraphError, Node, discover, mode
 from tinygrad_cnn.inplace import changes, exposed
 from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
 from tinygrad_cnn.op import TensorBase, adapters, edge_of, widened
 from tinygrad_cnn.ownership import held_elsewhere, own
 from tinygrad_cnn.rules import check_unchanged, not_saved, wrong_count
+from tinygrad_cnn.types import Array
 
 Edge = Node | TensorBase
 

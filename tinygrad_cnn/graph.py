@@ -17,12 +17,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+
+from tinygrad_cnn.types import Array as Array  # parts above take it from here too
 
 if TYPE_CHECKING:
     from tinygrad_cnn.op import Op, TensorBase
 
-Array = npt.NDArray[Any]
 
 # One counter orders everything that happens: nodes being made and arrays being changed. A node's
 # inputs always carry smaller numbers, so descending order is an order for the backward pass.

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-from tinygrad_cnn.graph import Array, tick
+from tinygrad_cnn.graph import tick
+from tinygrad_cnn.types import Array
 
 
 class _Stamps:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
+
+from tinygrad_cnn.types import Array
 
 __all__ = ["MOST_INFLATED", "read_npz", "require_file", "write_npz"]
 
-Array = npt.NDArray[Any]
 
 MOST_INFLATED = 1 << 28
 """The most bytes that the compressed members of one archive may have when unpacked: 256 MiB."""

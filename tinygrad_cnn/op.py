@@ -30,9 +30,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, Node, mode, record
+from tinygrad_cnn.graph import Node, mode, record
 from tinygrad_cnn.inplace import exposed, refresh, watch_bytes
 from tinygrad_cnn.saving import Plan, plan_of, plan_saving
+from tinygrad_cnn.types import Array
 
 _FLOAT64 = np.dtype(np.float64)
 _FLOAT16 = np.dtype(np.float16)

@@ -17,9 +17,10 @@ import numpy.typing as npt
 from tinygrad_cnn import autograd, copying, dispatch
 from tinygrad_cnn.assigning import Assigning
 from tinygrad_cnn.conversion import array_from
-from tinygrad_cnn.graph import Array, GraphError, Node
+from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import changed, expose, give_name
 from tinygrad_cnn.op import Op, refuse_masked
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.views import Following
 
 _hook_ids = itertools.count()

@@ -13,13 +13,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array, GraphError, Node, mode, nodes_since, record, tick
+from tinygrad_cnn.graph import GraphError, Node, mode, nodes_since, record, tick
 from tinygrad_cnn.inplace import changed, owner_of, was_changed
 from tinygrad_cnn.op import TensorBase, edge_of
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.index import Key, Slice, add_at
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.ops.write import AddAt, Path, Write, order_of
+from tinygrad_cnn.types import Array
 
 T = TypeVar("T", bound=TensorBase)
 

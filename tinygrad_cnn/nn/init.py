@@ -15,9 +15,9 @@ from statistics import NormalDist
 import numpy as np
 
 from tinygrad_cnn.autograd import no_grad
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.random import default_generator
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.types import Array
 
 __all__ = [
     "calculate_fan_in_and_fan_out",

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.atomic import atomic_file
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.npz import read_npz, require_file, write_npz
 from tinygrad_cnn.pt import find_state_dict, read_pt
+from tinygrad_cnn.types import Array
 
 __all__ = ["read_arrays", "write_arrays"]
 

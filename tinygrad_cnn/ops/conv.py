@@ -16,17 +16,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.conv import convolution as kernels
 from tinygrad_cnn.kernels.runtime.window import Window
-from tinygrad_cnn.op import Op, TensorBase
+from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import channels_last_hint, pair, single
 from tinygrad_cnn.ops.elementwise import add
 from tinygrad_cnn.ops.reduce import sum as sum_over
 from tinygrad_cnn.ops.shape import reshape
-from tinygrad_cnn.types import Pair
-
-Operand = TensorBase | Array
+from tinygrad_cnn.types import Operand, Pair
 
 __all__ = ["conv1d", "conv2d", "conv_transpose2d"]
 Pads = tuple[Pair, Pair]  # ((top, bottom), (left, right))

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.conv import convolution as kernels
 from tinygrad_cnn.kernels.fused.pooled_norm import normalize_max_pool2d
 from tinygrad_cnn.kernels.norm import batch_norm as norm_kernels
@@ -28,9 +27,8 @@ from tinygrad_cnn.ops.elementwise import Add
 from tinygrad_cnn.ops.norm import BatchNorm, check_batch_norm, move_statistics
 from tinygrad_cnn.ops.pool import MaxPool2d, checked_max_pool2d
 from tinygrad_cnn.ops.together import Step, apply_together
-from tinygrad_cnn.types import Pair
+from tinygrad_cnn.types import Array, Operand, Pair
 
-Operand = TensorBase | Array
 Sizes = int | Sequence[int]
 
 _relu, _add = Relu(), Add()

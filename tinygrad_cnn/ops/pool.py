@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.kernels.norm.pending import Pending, Pooling
 from tinygrad_cnn.kernels.pool import avg_pool as average_kernels
 from tinygrad_cnn.kernels.pool import max_pool as kernels
@@ -17,9 +16,7 @@ from tinygrad_cnn.kernels.pool.windows import pool_output_size
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import pair
 from tinygrad_cnn.ops.shape import reshape
-from tinygrad_cnn.types import Pair
-
-Operand = TensorBase | Array
+from tinygrad_cnn.types import Array, Operand, Pair
 
 __all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
 Size = int | Sequence[int]

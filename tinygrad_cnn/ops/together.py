@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tinygrad_cnn.graph import Array, Node, mode, record
+from tinygrad_cnn.graph import Node, mode, record
 from tinygrad_cnn.inplace import exposed, refresh
 from tinygrad_cnn.op import Op, TensorBase, edge_of, operand, watch_foreign
+from tinygrad_cnn.types import Array
 
 Compute = Callable[[list[Any], bool], tuple[Array, Sequence[Any]]]
 """``compute(arrays, recording)`` returns the last result, and the aux of each operation."""

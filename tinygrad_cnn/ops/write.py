@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Array
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.elementwise import mul
 from tinygrad_cnn.ops.index import Key, add_at, picking, repeats
+from tinygrad_cnn.types import Array
 
 __all__: list[str] = []  # what writes to tensors uses them: `inplace` and `assigning`
 

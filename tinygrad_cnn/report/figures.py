@@ -15,10 +15,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.report.gradients import EDGES, GradientLog
 from tinygrad_cnn.report.run import Confusion, Rows
+from tinygrad_cnn.types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,6 @@ __all__ = [
     "worst_mistakes",
 ]
 
-Array = npt.NDArray[Any]
 P = ParamSpec("P")
 
 TRAINING, TEST = "#0072b2", "#d55e00"

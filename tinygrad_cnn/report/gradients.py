@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.npz import read_npz, write_npz
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.types import Array
 
 __all__ = ["EDGES", "GradientLog"]
 
-Array = npt.NDArray[Any]
 
 EDGES: Array = np.linspace(-12.0, 4.0, 65)
 """Edges (65,) of the bins, as decimal logarithms of a gradient's absolute value."""

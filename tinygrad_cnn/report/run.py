@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn import nn
 from tinygrad_cnn.report.gradients import GradientLog
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.types import Array
 
 __all__ = ["Confusion", "Mistake", "Rows", "Run"]
 
-Array = npt.NDArray[Any]
 Rows = Mapping[str, Sequence[float]]
 """A table by columns."""
 

@@ -19,16 +19,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn import nn
 from tinygrad_cnn.autograd import no_grad
 from tinygrad_cnn.random import get_rng_state, set_rng_state
 from tinygrad_cnn.tensor import tensor
+from tinygrad_cnn.types import Array
 
 __all__ = ["CheckReport", "ParameterCheck", "check_gradients"]
 
-Array = npt.NDArray[Any]
 Loss = Callable[[Any, Any], Any]
 
 _TOLERANCE = 1e-4

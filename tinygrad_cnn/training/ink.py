@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from tinygrad_cnn.types import Array
 
 __all__ = ["Ink", "find_ink", "scale", "shrink"]
 
-Array = npt.NDArray[Any]
 
 _SIDE = 256
 _BLOCKS = 8  # the paper's shade is measured in so many places along each side

@@ -19,16 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.data import IdxError, read_idx
 from tinygrad_cnn.npz import require_file
 from tinygrad_cnn.training.errors import RunError, one_line
 from tinygrad_cnn.training.ink import Ink, find_ink, scale, shrink
+from tinygrad_cnn.types import Array
 
 __all__ = ["FORMATS", "MOST_PIXELS", "Picture", "read_pictures"]
 
-Array = npt.NDArray[Any]
 
 SIDE = 28
 FORMATS = ("PNG", "JPEG")

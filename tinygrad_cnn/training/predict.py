@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn import nn
 from tinygrad_cnn.autograd import no_grad
@@ -21,10 +19,10 @@ from tinygrad_cnn.training.images import ToNetwork
 from tinygrad_cnn.training.pictures import Picture, read_pictures
 from tinygrad_cnn.training.recipes import Settings
 from tinygrad_cnn.training.tasks import task_of
+from tinygrad_cnn.types import Array
 
 __all__ = ["Predictor"]
 
-Array = npt.NDArray[Any]
 
 _BATCH = 250
 

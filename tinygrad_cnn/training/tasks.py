@@ -7,16 +7,16 @@ right, and says both an answer and a whole test in words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.training.errors import RunError
+from tinygrad_cnn.types import Array
 
 __all__ = ["DIGIT", "Classify", "Detect", "Estimate", "Task", "task_of"]
 
-Array = npt.NDArray[Any]
 
 _SURE = 0.7  # the least probability that an answer is given with, not only guessed
 DIGIT = 0

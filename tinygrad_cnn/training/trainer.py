@@ -14,7 +14,6 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn import nn
 from tinygrad_cnn.autograd import no_grad
@@ -29,10 +28,10 @@ from tinygrad_cnn.training.images import ToNetwork, check_splits
 from tinygrad_cnn.training.position import EpochRow, Mean, Position, StepRow
 from tinygrad_cnn.training.recipes import Settings, make_optimizer, make_schedule
 from tinygrad_cnn.training.tasks import task_of
+from tinygrad_cnn.types import Array
 
 __all__ = ["Step", "Tested", "Trainer", "evaluate"]
 
-Array = npt.NDArray[Any]
 
 # Rows of the training loss in an epoch: enough for a curve, whatever the batch.
 _ROWS = 20
