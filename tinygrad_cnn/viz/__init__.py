@@ -10,7 +10,8 @@ x             input                      3       float32  12 B  gradient norm no
 """
 
 from tinygrad_cnn.viz.collect import graph
-from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphModule, GraphNode
+from tinygrad_cnn.viz.data import GraphEdge, GraphModule, GraphNode
+from tinygrad_cnn.viz.model import Graph
 from tinygrad_cnn.viz.render import RendererMissing
 from tinygrad_cnn.viz.statistics import Statistics
 from tinygrad_cnn.viz.summary import Summary, SummaryRow, summary

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphNode
+from tinygrad_cnn.viz.data import G, GraphEdge, GraphNode
 
 _OPERATIONS = ("op", "loss")
 
 
-def add_backward(graph: Graph) -> Graph:
+def add_backward(graph: G) -> G:
     """Return the graph with the rules that a backward pass runs, and the gradients it leaves.
 
     Rules come after the operations, newest operation first; the engine runs them in this order.

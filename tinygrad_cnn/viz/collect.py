@@ -13,9 +13,11 @@ from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.viz import loops
 from tinygrad_cnn.viz.backward import add_backward
+from tinygrad_cnn.viz.calls import separate_calls
 from tinygrad_cnn.viz.cost import multiply_adds
+from tinygrad_cnn.viz.data import GraphEdge, GraphModule, GraphNode
 from tinygrad_cnn.viz.leaves import Leaves
-from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphModule, GraphNode
+from tinygrad_cnn.viz.model import Graph
 from tinygrad_cnn.viz.recorded import constants_of, kept_arrays
 from tinygrad_cnn.viz.statistics import measure
 from tinygrad_cnn.viz.verdicts import judgement_of
@@ -89,13 +91,33 @@ def graph(
     >>> drawn.dot().splitlines()[0]
     'digraph "graph" {'
     """
-    collector = _Collector(model, inputs, verdicts, statistics)
-    collected = collector.collect(_named_outputs(outputs))
+    collected = collect(outputs, model, inputs, verdicts, statistics)
     if fold:
         collected = loops.fold(collected)
+    single = () if model is None else [n for n, m in model.named_modules() if _is_layer(m)]
+    collected = separate_calls(collected, single)
     if backward:
         collected = add_backward(collected)
     return collected.view(depth, show, hide)
+
+
+def collect(
+    outputs: Any,
+    model: Module | None = None,
+    inputs: Any = None,
+    verdicts: Any = None,
+    statistics: bool = False,
+) -> Graph:
+    """Return the graph with one box for each operation, and modules by their paths alone."""
+    collector = _Collector(model, inputs, verdicts, statistics)
+    return collector.collect(_named_outputs(outputs))
+
+
+def _is_layer(module: Module) -> bool:
+    """Whether a module is one of the package's own layers, which do the same at each call."""
+    return type(module).__module__.startswith(Module.__module__.rpartition(".")[0]) and not any(
+        True for _ in module.children()
+    )
 
 
 def _named_outputs(outputs: Any) -> list[tuple[str, TensorBase]]:

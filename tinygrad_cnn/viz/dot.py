@@ -6,14 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from tinygrad_cnn.viz.data import GraphData, GraphEdge, GraphNode
 from tinygrad_cnn.viz.verdicts import VERDICTS
 from tinygrad_cnn.viz.view import prefixes
 from tinygrad_cnn.viz.wording import bytes_text, count_text, counted, norm_text, shape_text
-
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphNode
 
 FONT = "Arial"  # every renderer knows its widths; not those of a list of fonts
 INK, FAINT, LINE = "#1e293b", "#56637a", "#64748b"
@@ -65,7 +62,7 @@ USUAL = {
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
-def dot_text(graph: Graph, dpi: int | None = None) -> str:
+def dot_text(graph: GraphData, dpi: int | None = None) -> str:
     """Return a graph in Graphviz's language; the same graph gives the same text."""
     facts = f"{counted(graph.size, 'parameter')} · {count_text(graph.multiply_adds)} multiply-adds"
     title = f"<b>{_html(graph.title)}</b>  {_small(facts)}"
@@ -105,7 +102,7 @@ class Rows:
     left: set[tuple[str, str]]
 
 
-def _rows(graph: Graph) -> Rows:
+def _rows(graph: GraphData) -> Rows:
     nodes = {node.id: node for node in graph.nodes}
     neighbours: dict[str, dict[str, str]] = {}  # and which way the arrow goes, from the first
     for edge in graph.edges:
@@ -132,7 +129,7 @@ def _rows(graph: Graph) -> Rows:
     return rows
 
 
-def _boxes(graph: Graph, rows: Rows) -> Iterator[str]:
+def _boxes(graph: GraphData, rows: Rows) -> Iterator[str]:
     """Write the boxes, each in the cluster of its module, in order of execution."""
     inside: dict[str, list[GraphNode | str]] = {"": []}
     types = {module.path: module.type for module in graph.modules}
@@ -291,7 +288,7 @@ def _arrow(edge: GraphEdge, rows: Rows) -> str:
     return f"{source} -> {target} [{style}];" if style else f"{source} -> {target};"
 
 
-def _legend(graph: Graph) -> Iterator[str]:
+def _legend(graph: GraphData) -> Iterator[str]:
     """Write what the colours of verdicts mean, with how many boxes have each."""
     judged = [node for node in graph.nodes if node.verdict]
     forward = [node for node in judged if node.kind != "rule"]  # a rule repeats its operation's

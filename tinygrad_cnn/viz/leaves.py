@@ -12,7 +12,7 @@ from tinygrad_cnn.graph import Node
 from tinygrad_cnn.inplace import owner_of
 from tinygrad_cnn.nn import Module, Parameter
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.viz.model import GraphNode
+from tinygrad_cnn.viz.data import GraphNode
 from tinygrad_cnn.viz.recorded import Constant
 
 _UNTELLING = frozenset({"x", "y", "a", "b", "w"})  # arguments that say nothing of what they are

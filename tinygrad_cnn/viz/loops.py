@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.types import Array
+from tinygrad_cnn.viz.data import G, GraphData, GraphEdge, GraphNode
 from tinygrad_cnn.viz.verdicts import VERDICTS
-
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphNode
 
 FEWEST = 5  # turns that are folded: fewer are read at a glance
 LONGEST = 200  # operations of a loop's body
@@ -39,7 +37,7 @@ class _Stretch:
     groups: list[list[int]]
 
 
-def fold(graph: Graph) -> Graph:
+def fold(graph: G) -> G:
     """Return the graph with one box for the equal operations of all turns of a loop."""
     flow = [node for node in graph.nodes if node.operations]
     homes: dict[str, str] = {}
@@ -62,7 +60,7 @@ def fold(graph: Graph) -> Graph:
     return replace(graph, nodes=nodes, edges=edges)
 
 
-def _kinds(graph: Graph, flow: list[GraphNode]) -> list[int]:
+def _kinds(graph: GraphData, flow: list[GraphNode]) -> list[int]:
     """Return a number for each operation: equal ones could stand in one box.
 
     They do the same to results of one shape, in one module. Where such operations have different
@@ -143,7 +141,9 @@ def _loop(
     return _Stretch(kind, groups)
 
 
-def _fold_leaves(graph: Graph, homes: dict[str, str], folded: dict[str, list[GraphNode]]) -> None:
+def _fold_leaves(
+    graph: GraphData, homes: dict[str, str], folded: dict[str, list[GraphNode]]
+) -> None:
     """Fold the constants that only one box uses, each in a turn of its own."""
     uses: dict[str, set[tuple[str, str]]] = {}
     for edge in graph.edges:
@@ -164,7 +164,7 @@ def _fold_leaves(graph: Graph, homes: dict[str, str], folded: dict[str, list[Gra
 
 
 def _edges(
-    graph: Graph, homes: dict[str, str], carried: dict[str, list[str]]
+    graph: GraphData, homes: dict[str, str], carried: dict[str, list[str]]
 ) -> tuple[GraphEdge, ...]:
     """Return the arrows between the boxes, each once; `carried` gets what turns hand on.
 

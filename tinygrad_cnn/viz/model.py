@@ -1,7 +1,4 @@
-"""The graph as plain data: nodes, edges and the tree of modules. Every view is made from this.
-
-A `Graph` holds numbers and strings alone, so it keeps no array and no tensor alive.
-"""
+"""`Graph`: what was recorded, as plain data that shows itself as DOT, picture, page or text."""
 
 from __future__ import annotations
 
@@ -12,131 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_cnn.viz import dot, page, render, text, view
-from tinygrad_cnn.viz.statistics import Statistics
+from tinygrad_cnn.viz.data import GraphData
 
 LARGEST_PICTURE = 1500  # boxes; Graphviz takes minutes for more, a notebook shows text instead
 
 
-@dataclass(frozen=True, slots=True)
-class GraphNode:
-    """One box of the graph.
-
-    Attributes
-    ----------
-    id
-        Its name in edges: a letter and a number, the same each time for the same model.
-    kind
-        "input", "parameter", "buffer" or "constant" (what goes in), "op" (an operation), "loss"
-        (an operation that gives an output of one element), "module" (a collapsed module), and in
-        the backward pass "rule" (the backward rule of an operation), "seed" (the gradient it
-        starts from) or "gradient" (what reaches a leaf).
-    name
-        Of the operation or the leaf; the path of a module.
-    type
-        Class of a module, where the model was given.
-    scope
-        Path of the module it belongs to, "" outside.
-    label
-        A name given by the user to the result.
-    settings
-        Of the operation: names and values, as text.
-    shape, dtype, nbytes
-        Of the result.
-    saved_nbytes
-        Bytes of the arrays kept for the backward rule, without parameters.
-    multiply_adds
-        See `tinygrad_cnn.viz.cost`; None where the operation has none or it is not known.
-    size
-        Number of parameters: of this one, or of all inside a collapsed module.
-    operations
-        How many it stands for.
-    times
-        How many turns of a loop it stands for: their boxes are folded into one.
-    requires_grad, grad_norm
-        Of a leaf: whether a gradient is wanted, and its Euclidean norm; None before it is computed.
-    verdict, report
-        Of the verification, and what it says in words.
-    value, gradient
-        Statistics, where they were asked for and there was something to measure.
-    source
-        File and line of the call, where they were recorded.
-    output
-        The name of the output that this is; "" for the only one; None for what is no output.
-    seq
-        Place in time, as in the recorded graph; 0 for leaves.
-    """
-
-    id: str
-    kind: str
-    name: str
-    type: str = ""
-    scope: str = ""
-    label: str | None = None
-    settings: tuple[tuple[str, str], ...] = ()
-    shape: tuple[int, ...] = ()
-    dtype: str = ""
-    nbytes: int = 0
-    saved_nbytes: int = 0
-    multiply_adds: int | None = None
-    size: int = 0
-    operations: int = 0
-    times: int = 1
-    requires_grad: bool = False
-    grad_norm: float | None = None
-    verdict: str | None = None
-    source: tuple[str, int] | None = None
-    output: str | None = None
-    seq: int = 0
-    report: str = ""
-    value: Statistics | None = None
-    gradient: Statistics | None = None
-
-    @property
-    def often(self) -> str:
-        """How many it stands for, to be put behind its name: nothing for one."""
-        return f" × {self.times:,}" if self.times > 1 else ""
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether it goes in rather than being computed."""
-        return self.kind in ("input", "parameter", "buffer", "constant")
-
-
-@dataclass(frozen=True, slots=True)
-class GraphEdge:
-    """An arrow from what was computed to what uses it.
-
-    Attributes
-    ----------
-    source, target
-        Ids of the boxes.
-    argument
-        Which input of the target it is, by the operation's own names, "" where it has none.
-    kind
-        "value"; in the backward pass "gradient", and "saved" from an operation to its rule;
-        "through" where hidden boxes lie between.
-    differentiable
-        Whether a gradient flows back along it.
-    """
-
-    source: str
-    target: str
-    argument: str = ""
-    kind: str = "value"
-    differentiable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class GraphModule:
-    """A module: its path, its class ("" where the model was not given) and its parent's path."""
-
-    path: str
-    type: str
-    parent: str
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
+@dataclass(frozen=True, slots=True, repr=False)
+class Graph(GraphData):
     """A recorded graph as plain data, which shows itself as DOT, picture or text.
 
     Attributes
@@ -154,23 +33,6 @@ class Graph:
     report
         What the verification said of the whole.
     """
-
-    title: str
-    nodes: tuple[GraphNode, ...]
-    edges: tuple[GraphEdge, ...]
-    modules: tuple[GraphModule, ...] = ()
-    saved_nbytes: int = 0
-    report: str = ""
-
-    @property
-    def size(self) -> int:
-        """Number of parameters in the graph, each counted once."""
-        return sum(node.size for node in self.nodes)
-
-    @property
-    def multiply_adds(self) -> int:
-        """Multiply-adds of the forward pass."""
-        return sum(node.multiply_adds or 0 for node in self.nodes if node.kind != "rule")
 
     def view(
         self,

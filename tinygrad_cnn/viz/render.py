@@ -7,16 +7,13 @@ import subprocess
 import sysconfig
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import graphviz
 from graphviz.backend import dot_command
 
 from tinygrad_cnn.atomic import atomic_file
+from tinygrad_cnn.viz.data import GraphData
 from tinygrad_cnn.viz.dot import dot_text
-
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import Graph
 
 TEXT = (".dot", ".gv")
 PICTURES = (".svg", ".png", ".pdf")
@@ -52,7 +49,7 @@ def find_renderer(kind: str) -> Path:
     return Path(binary)
 
 
-def draw(graph: Graph, kind: str) -> bytes:
+def draw(graph: GraphData, kind: str) -> bytes:
     """Return the picture of a graph: "svg", "png" or "pdf".
 
     Raises
@@ -76,7 +73,7 @@ def draw(graph: Graph, kind: str) -> bytes:
             dot_command.DOT_BINARY = before
 
 
-def save(graph: Graph, path: Path) -> Path:
+def save(graph: GraphData, path: Path) -> Path:
     """Write a graph to a file of the kind that its name says; see `Graph.save`."""
     suffix = path.suffix.lower()
     if suffix not in TEXT + PICTURES:

@@ -13,9 +13,9 @@ from tinygrad_cnn.nn import Module, Parameter
 from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
-from tinygrad_cnn.viz.collect import graph
+from tinygrad_cnn.viz.collect import collect
+from tinygrad_cnn.viz.data import GraphData
 from tinygrad_cnn.viz.leaves import parameters_of
-from tinygrad_cnn.viz.model import Graph
 from tinygrad_cnn.viz.text import aligned
 from tinygrad_cnn.viz.view import prefixes
 from tinygrad_cnn.viz.wording import bytes_text, count_text, shape_text
@@ -162,7 +162,7 @@ def summary(
         model.train(training)
         x = Tensor(np.zeros(shape, dtype), name="input")
         x.requires_grad = x.dtype.kind == "f"  # so that operations before any parameter are seen
-        recorded = graph(_tensors(model(x)), model=model)
+        recorded = collect(_tensors(model(x)), model)
     return Summary(
         shape,
         tuple(_rows(model, recorded, parameters)),
@@ -199,7 +199,9 @@ def _tensors(output: Any) -> list[TensorBase]:
     return found
 
 
-def _rows(model: Module, recorded: Graph, parameters: dict[str, Parameter]) -> Iterator[SummaryRow]:
+def _rows(
+    model: Module, recorded: GraphData, parameters: dict[str, Parameter]
+) -> Iterator[SummaryRow]:
     """Add up, for each module, what stands at its path and below."""
     types = {path: type(module).__name__ for path, module in model.named_modules()}
     sizes, costs, memory = (dict.fromkeys(types, 0) for _ in range(3))

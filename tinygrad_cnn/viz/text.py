@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from tinygrad_cnn.viz.data import GraphData, GraphEdge, GraphNode
 from tinygrad_cnn.viz.view import prefixes
 from tinygrad_cnn.viz.wording import bytes_text, count_text, counted, norm_text, shape_text
 
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphNode
 
-
-def graph_text(graph: Graph) -> str:
+def graph_text(graph: GraphData) -> str:
     """Return one line for each box; results are referred to by number."""
     incoming: dict[str, list[GraphEdge]] = {}
     for edge in graph.edges:
@@ -43,7 +39,7 @@ def graph_text(graph: Graph) -> str:
     return "\n".join([" · ".join(head), *aligned(rows)])
 
 
-def _names(graph: Graph) -> dict[str, str]:
+def _names(graph: GraphData) -> dict[str, str]:
     """Return what to call each box: its name for a leaf, a number for a result."""
     names: dict[str, str] = {}
     number = 0

@@ -6,12 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
+from tinygrad_cnn.viz.calls import without_calls
+from tinygrad_cnn.viz.data import G, GraphData, GraphEdge, GraphModule, GraphNode
 from tinygrad_cnn.viz.verdicts import VERDICTS
-
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphModule, GraphNode
 
 Patterns = str | Sequence[str] | None
 
@@ -33,7 +31,7 @@ def prefixes(path: str) -> list[str]:
 # Leaving out
 
 
-def select(graph: Graph, show: Patterns, hide: Patterns) -> Graph:
+def select(graph: G, show: Patterns, hide: Patterns) -> G:
     """Return the graph without what is hidden; arrows pass through operations left out."""
     shown, hidden = _patterns("show", show), _patterns("hide", hide)
     if show is None and hide is None:
@@ -41,7 +39,8 @@ def select(graph: Graph, show: Patterns, hide: Patterns) -> Graph:
     visible = set()
     matched = set()
     for node in graph.nodes:
-        names = [*prefixes(node.scope), node.name, node.kind, node.label or ""]
+        scopes = {*prefixes(node.scope), *prefixes(without_calls(node.scope))}
+        names = [*scopes, node.name, node.kind, node.label or ""]
         found = {p for p in shown if any(fnmatchcase(name, p) for name in names)}
         matched |= found
         attached = node.is_leaf or node.kind in _ATTACHED  # comes along with what it belongs to
@@ -79,7 +78,7 @@ def _patterns(argument: str, patterns: Patterns) -> list[str]:
     return given
 
 
-def _rerouted(graph: Graph, visible: set[str]) -> tuple[GraphEdge, ...]:
+def _rerouted(graph: GraphData, visible: set[str]) -> tuple[GraphEdge, ...]:
     """Return the arrows between visible boxes, and those that pass through others."""
     incoming: dict[str, list[GraphEdge]] = {}
     for edge in graph.edges:
@@ -107,7 +106,7 @@ def _rerouted(graph: Graph, visible: set[str]) -> tuple[GraphEdge, ...]:
     return tuple(result)
 
 
-def _remaining(graph: Graph, nodes: Iterable[GraphNode]) -> tuple[GraphModule, ...]:
+def _remaining(graph: GraphData, nodes: Iterable[GraphNode]) -> tuple[GraphModule, ...]:
     """Return the modules that still hold boxes."""
     left = {path for scope in {node.scope for node in nodes} for path in prefixes(scope)}
     return tuple(module for module in graph.modules if module.path in left)
@@ -117,7 +116,7 @@ def _remaining(graph: Graph, nodes: Iterable[GraphNode]) -> tuple[GraphModule, .
 # Collapsing
 
 
-def collapse(graph: Graph, depth: int | None) -> Graph:
+def collapse(graph: G, depth: int | None) -> G:
     """Return the graph with every module whose path has ``depth`` parts as one box.
 
     Its rules are another box. A leaf goes inside if all that use it are there.
@@ -153,7 +152,7 @@ def collapse(graph: Graph, depth: int | None) -> Graph:
     return replace(graph, nodes=tuple(nodes), edges=arrows, modules=_remaining(graph, nodes))
 
 
-def _homes(graph: Graph, depth: int) -> tuple[dict[str, str], dict[str, str]]:
+def _homes(graph: GraphData, depth: int) -> tuple[dict[str, str], dict[str, str]]:
     """Return where each box goes (its own id if it stays), and the paths of collapsed modules."""
     homes: dict[str, str] = {}
     ids: dict[tuple[str, str], str] = {}

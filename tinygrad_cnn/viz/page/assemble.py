@@ -8,14 +8,11 @@ import re
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tinygrad_cnn.atomic import atomic_file
+from tinygrad_cnn.viz.data import GraphData
 from tinygrad_cnn.viz.page.colours import colour_styles
 from tinygrad_cnn.viz.page.data import page_data
-
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import Graph
 
 # In the order in which they need each other.
 SCRIPTS = (
@@ -38,7 +35,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 
 
-def section(graph: Graph, id: str = "graph", depth: int | None = None) -> str:
+def section(graph: GraphData, id: str = "graph", depth: int | None = None) -> str:
     """Return the drawing as an HTML ``<section>`` to stand in a larger page.
 
     It brings its styles and scripts with it and touches nothing outside of itself; several may
@@ -67,7 +64,7 @@ def section(graph: Graph, id: str = "graph", depth: int | None = None) -> str:
     return _section(graph, id, depth, "embedded")
 
 
-def page_text(graph: Graph, depth: int | None = None) -> str:
+def page_text(graph: GraphData, depth: int | None = None) -> str:
     """Return the whole page as HTML; see `Graph.html`."""
     title = html.escape(graph.title).encode("utf-8", "replace").decode("utf-8")
     return f"""<!DOCTYPE html>
@@ -87,7 +84,7 @@ def page_text(graph: Graph, depth: int | None = None) -> str:
 """
 
 
-def save(graph: Graph, path: Path, depth: int | None = None) -> Path:
+def save(graph: GraphData, path: Path, depth: int | None = None) -> Path:
     """Write the page to a file; see `Graph.html`."""
     text = page_text(graph, depth)
     with atomic_file(path) as file:
@@ -95,7 +92,7 @@ def save(graph: Graph, path: Path, depth: int | None = None) -> Path:
     return path
 
 
-def _section(graph: Graph, id: str, depth: int | None, kind: str) -> str:
+def _section(graph: GraphData, id: str, depth: int | None, kind: str) -> str:
     if not _IDENTIFIER.match(id):
         raise ValueError(f"section: expects an id of letters, digits, - and _, got {id!r}")
     # A script element ends at the first "</script", and "<!--" changes how it is read.

@@ -7,16 +7,14 @@ so that the page's scripts only place and show.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tinygrad_cnn.viz.data import GraphData, GraphNode
 from tinygrad_cnn.viz.page.places import Places, places_of
 from tinygrad_cnn.viz.page.words import box_lines, facts_of, module_facts, module_lines
 from tinygrad_cnn.viz.statistics import Statistics
 from tinygrad_cnn.viz.verdicts import VERDICTS
 from tinygrad_cnn.viz.wording import bytes_text, count_text, counted
-
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import Graph, GraphNode
 
 LARGEST_PAGE = 60_000  # boxes; the file has about 500 bytes for each
 
@@ -24,7 +22,7 @@ LARGEST_PAGE = 60_000  # boxes; the file has about 500 bytes for each
 OPEN_ROWS = 40
 
 
-def page_data(graph: Graph, depth: int | None = None) -> dict[str, Any]:
+def page_data(graph: GraphData, depth: int | None = None) -> dict[str, Any]:
     """Return a graph as plain data for the page.
 
     Boxes and modules are referred to by their place in the lists. What has its default is left
@@ -56,7 +54,7 @@ def page_data(graph: Graph, depth: int | None = None) -> dict[str, Any]:
     }
 
 
-def _facts(graph: Graph) -> list[str]:
+def _facts(graph: GraphData) -> list[str]:
     return [
         counted(sum(node.operations for node in graph.nodes if node.kind != "rule"), "operation"),
         counted(graph.size, "parameter"),
@@ -65,13 +63,13 @@ def _facts(graph: Graph) -> list[str]:
     ]
 
 
-def _verdicts(graph: Graph) -> dict[str, int]:
+def _verdicts(graph: GraphData) -> dict[str, int]:
     """Return how many boxes have each verdict, the worst first; a rule repeats its operation's."""
     counts = Counter(node.verdict for node in graph.nodes if node.kind != "rule")
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
 
-def _steps(graph: Graph) -> tuple[list[int], list[int]]:
+def _steps(graph: GraphData) -> tuple[list[int], list[int]]:
     """Return the boxes in the order in which both passes compute them.
 
     Where no rules are drawn, the backward pass goes over the operations themselves.
@@ -136,7 +134,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}".replace("-", "−")
 
 
-def _modules(graph: Graph, places: Places, depth: int | None) -> list[dict[str, Any]]:
+def _modules(graph: GraphData, places: Places, depth: int | None) -> list[dict[str, Any]]:
     """Return the modules and groups, parents first, each with the sums over what is inside."""
     inside: list[list[int]] = [[] for _ in places.modules]
     for i, container in enumerate(places.container):

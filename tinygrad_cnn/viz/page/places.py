@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from tinygrad_cnn.viz.data import GraphData, GraphEdge, GraphNode
 from tinygrad_cnn.viz.wording import count_text
-
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import Graph, GraphEdge, GraphNode
 
 LARGEST_FLAT = 150  # boxes side by side in one module; more of them are put into groups
 GROUP = 100
@@ -71,7 +68,7 @@ class Places:
             yield from self.above(self.container[box])
 
 
-def places_of(graph: Graph) -> Places:
+def places_of(graph: GraphData) -> Places:
     """Return where the boxes of a graph stand."""
     numbers = {module.path: i for i, module in enumerate(graph.modules)}
     modules = [
@@ -85,7 +82,7 @@ def places_of(graph: Graph) -> Places:
     return places
 
 
-def _hosts(graph: Graph) -> dict[int, int]:
+def _hosts(graph: GraphData) -> dict[int, int]:
     """Return what stands beside what.
 
     A leaf that one operation uses stands beside it, a rule beside its operation, a gradient beside
@@ -122,7 +119,7 @@ def _neighbours(
     return []
 
 
-def _settle_leaves(graph: Graph, places: Places) -> None:
+def _settle_leaves(graph: GraphData, places: Places) -> None:
     """Move what stands beside something into its module, and shared leaves between their users."""
     index = {node.id: i for i, node in enumerate(graph.nodes)}
     users: dict[int, list[int]] = {}
@@ -148,7 +145,7 @@ def _standing(places: Places, box: int) -> int:
     return box
 
 
-def _group(graph: Graph, places: Places) -> None:
+def _group(graph: GraphData, places: Places) -> None:
     """Put the members of overfull modules into groups, in order of execution, until they fit."""
     children: dict[int, list[tuple[int, bool]]] = {-1: []}
     for number, place in enumerate(places.modules):
@@ -168,7 +165,7 @@ def _group(graph: Graph, places: Places) -> None:
         places.container[i] = places.container[_standing(places, i)]
 
 
-def _first_boxes(graph: Graph, places: Places) -> list[int]:
+def _first_boxes(graph: GraphData, places: Places) -> list[int]:
     """Return for each module the first box in it."""
     first = [len(graph.nodes)] * len(places.modules)
     for i in range(len(graph.nodes) - 1, -1, -1):

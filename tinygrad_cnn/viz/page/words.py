@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from tinygrad_cnn.viz.data import GraphNode
 from tinygrad_cnn.viz.dot import USUAL
 from tinygrad_cnn.viz.wording import bytes_text, count_text, counted, norm_text, shape_text
-
-if TYPE_CHECKING:
-    from tinygrad_cnn.viz.model import GraphNode
 
 Facts = list[list[str]]  # pairs of a name and a text
 
