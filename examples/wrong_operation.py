@@ -15,6 +15,7 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import Tensor, data, nn, tensor
+from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.ops.conv import Conv2d
 from tinygrad_cnn.verify import check_graph
 from tinygrad_cnn.viz import Graph, graph
@@ -37,7 +38,8 @@ class WrongConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with stride 1 and no padding."""
-        return LostGradient((1, 1), ((0, 0), (0, 0)), (1, 1), 1)(x, self.weight, self.bias)
+        window = Window((3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        return LostGradient(window, 1)(x, self.weight, self.bias)
 
 
 class Network(nn.Module):

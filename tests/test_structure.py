@@ -201,6 +201,7 @@ def test_no_late_imports(path: Path) -> None:
 
 
 def test_modules_of_one_floor_form_no_cycle() -> None:
+    """In pictures not even through what is imported for annotations."""
     edges: dict[str, set[str]] = {}
     for path in FILES:
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -208,7 +209,9 @@ def test_modules_of_one_floor_form_no_cycle() -> None:
         tree = tree_of(path)
         for_types = nodes_for_types(tree)
         for node in ast.walk(tree):
-            if id(node) in for_types or not isinstance(node, ast.ImportFrom):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            if id(node) in for_types and top(path) != "viz":
                 continue
             if node.module and node.module.split(".")[0] == NAME:
                 base = node.module.removeprefix(NAME).lstrip(".")

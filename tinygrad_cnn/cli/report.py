@@ -120,6 +120,7 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
         about=network.about,
         place=str(folder),
         settings=settings.asdict(),
+        command=settings.command(),
         facts=_facts(about),
         metric=task.metric,
         target=network.target,

@@ -154,6 +154,9 @@ def _curve(axes: Axes, panel: str, steps: Rows, epochs: Rows) -> None:
     values = [value for value in (*train, *test) if math.isfinite(value)]
     if panel == "loss" and values and min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
+    if panel == "score" and test and 0.9 <= min(test) <= 1 and max(values) <= 1:
+        # Accuracies near 100 %: what happens there is what one wants to see.
+        axes.set_ylim(0.9, 1.0)
     axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 

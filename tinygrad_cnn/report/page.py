@@ -39,15 +39,15 @@ def report_text(run: Run) -> str:
     report = check_graph(run.loss, max_elements=_ELEMENTS)
     drawn = graph(run.loss, model=run.model, verdicts=report)
     parts = [
-        ("configuration", "Configuration", sections.configuration(run)),
         ("curves", "Course of training", sections.course(run)),
-        ("graph", "The network", _GRAPH_WORDS + sections.network(drawn)),
+        ("confusion", "Confusion matrix", sections.confusion(run)),
+        ("mistakes", "Worst mistakes", sections.mistakes(run)),
         ("verification", "Verified gradients", sections.verification(report)),
-        ("confusion", "What was taken for what", sections.confusion(run)),
-        ("mistakes", "The worst mistakes", sections.mistakes(run)),
+        ("graph", "Network", _GRAPH_WORDS + sections.network(drawn)),
         ("filters", "Filters", sections.filters(run.model)),
         ("maps", "Feature maps", sections.feature_maps(run)),
         ("gradients", "Gradients", sections.gradients(run)),
+        ("configuration", "Configuration", sections.configuration(run)),
     ]
     links = "".join(f'<a href="#{id}">{title}</a>' for id, title, _ in parts)
     body = "\n".join(
@@ -96,13 +96,16 @@ def _opening(run: Run, report: Report) -> str:
         result = f"was off by {run.score:.2f} on average, on {count:,} images it had not seen"
     epochs = len(run.epochs["epoch"])
     trained = f"after {epochs} epoch{'' if epochs == 1 else 's'} of training"
-    tiles = [(f"test {run.metric}", _tile(run)), ("verified gradients", _verified(report))]
+    tiles = [
+        (f"test {run.metric}", _tile(run)),
+        ("verified gradients", sections.verdict_words(report)),
+    ]
     if epochs:
         tiles.append(("test loss", number(run.epochs["test_loss"][-1])))
         tiles.append(("training", f"{run.epochs['seconds'][-1]:.1f} s"))
     tiles.append(("parameters", number(sum(p.numel() for p in run.model.parameters()))))
     shown = "\n".join(
-        f"<div><dt>{safe(name)}</dt><dd>{safe(value)}</dd></div>" for name, value in tiles
+        f"<div><dt>{safe(n)}</dt><dd>{_short(value)}</dd></div>" for n, value in tiles
     )
     notes = [run.note] if run.note else []
     if find_spec("matplotlib") is None:
@@ -119,12 +122,10 @@ def _opening(run: Run, report: Report) -> str:
     )
 
 
-def _verified(report: Report) -> str:
-    """Count the gravest verdicts that there are."""
-    if report.failures:
-        return f"{len(report.failures)} wrong"
-    undecided = report.counts["INCONCLUSIVE"]
-    return f"{undecided} undecided" if undecided else f"{len(report.results)} right"
+def _short(value: str) -> str:
+    """Set what comes after a comma and a space smaller."""
+    first, _, rest = value.partition(", ")
+    return f"{safe(first)}<small>{safe(rest)}</small>" if rest else safe(first)
 
 
 def _tile(run: Run) -> str:

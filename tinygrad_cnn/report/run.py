@@ -72,6 +72,8 @@ class Run:
         Histograms in the course of training, where they were kept.
     note
         What to tell of the weights, such as that the run is not finished.
+    command
+        What repeats the run, "" if it is not known.
     """
 
     network: str
@@ -92,6 +94,7 @@ class Run:
     example: Tensor
     gradients: GradientLog | None = None
     note: str | None = None
+    command: str = ""
 
     @property
     def score(self) -> float:

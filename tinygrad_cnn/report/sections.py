@@ -28,6 +28,7 @@ __all__ = [
     "gradients",
     "mistakes",
     "network",
+    "verdict_words",
     "verification",
 ]
 
@@ -51,7 +52,8 @@ def configuration(run: Run) -> str:
     """Tell what was asked for, and on what it ran."""
     settings = facts((_WORDS.get(name, name), value) for name, value in run.settings.items())
     others = facts((_WORDS.get(name, name), value) for name, value in run.facts.items())
-    return f"<h3>Settings</h3>\n{settings}\n<h3>Data and versions</h3>\n{others}"
+    again = f"<h3>To repeat it</h3>\n<pre>{safe(run.command)}</pre>\n" if run.command else ""
+    return f"{again}<h3>Settings</h3>\n{settings}\n<h3>Data and versions</h3>\n{others}"
 
 
 # ------------------------------------------------------------------------------------------ curves
@@ -138,7 +140,7 @@ def verification(report: Report) -> str:
         "SKIPPED": "there was nothing to check",
     }[report.verdict.value]
     text = (
-        f'<p><strong class="verdict {report.verdict.value}">{report.verdict.value}</strong> '
+        f'<p><strong class="verdict {report.verdict.value}">{safe(verdict_words(report))}</strong> '
         f"{len(report.results)} gradients were compared with numeric differentiation: {counted}; "
         f"{meaning}.</p>"
     )
@@ -153,7 +155,21 @@ def verification(report: Report) -> str:
         rows.append((result.verdict.value, operation, result.scope, result.input, size, measured))
     head = ("verdict", "operation", "module", "input", "shape", "comparisons")
     kinds = [row[0] for row in rows]
-    return f"{text}\n{table(head, rows, [5], kinds)}"
+    return (
+        f"{text}\n<details><summary>Every gradient, one by one</summary>\n"
+        f"{table(head, rows, [5], kinds)}\n</details>"
+    )
+
+
+def verdict_words(report: Report) -> str:
+    """Say in a few words what the verification found, the gravest first."""
+    if report.failures:
+        return f"{len(report.failures)} wrong"
+    counts = report.counts
+    if counts["INCONCLUSIVE"]:
+        return f"{counts['INCONCLUSIVE']} undecided"
+    right, kinks = counts["PASS"] + counts["KINK"], counts["KINK"]
+    return f"{right} right, {kinks} of them at a kink" if kinks else f"{right} right"
 
 
 # ----------------------------------------------------------------------------------------- answers

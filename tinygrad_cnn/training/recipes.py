@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -245,6 +246,22 @@ class Settings:
                 raise SettingsError(f"{name} must be {kind}, got {value!r}")
         if not 0 <= self.momentum < 1:
             raise SettingsError(f"momentum must be at least 0 and below 1, got {self.momentum}")
+
+    def command(self) -> str:
+        """Return the command that trains the same again.
+
+        >>> Settings.of("softmax", lr=0.25, seed=7, threads=2).command()
+        'tinygrad-cnn train softmax --lr 0.25 --seed 7 --threads 2'
+        """
+        usual = Settings.of(self.network, optimizer=self.optimizer)
+        words = ["tinygrad-cnn", "train", self.network]
+        if self.optimizer != RECIPES[self.network].optimizer:
+            words += ["--optimizer", self.optimizer]
+        for name in ("data", "epochs", "batch_size", "lr", "schedule", "seed", "threads"):
+            value = getattr(self, name)
+            if value != getattr(usual, name) or name in ("seed", "threads"):
+                words += [f"--{name.replace('_', '-')}", f"{value}"]
+        return shlex.join(words)
 
     def asdict(self) -> dict[str, Any]:
         """Return the settings by name, ready for JSON."""

@@ -14,6 +14,7 @@ from graphviz.backend import dot_command
 from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.viz.data import GraphData
 from tinygrad_cnn.viz.dot import dot_text
+from tinygrad_cnn.viz.fonts import fit_text
 
 TEXT = (".dot", ".gv")
 PICTURES = (".svg", ".png", ".pdf")
@@ -65,12 +66,12 @@ def draw(graph: GraphData, kind: str) -> bytes:
         before, dot_command.DOT_BINARY = dot_command.DOT_BINARY, binary
         try:
             picture: bytes = graphviz.pipe("dot", kind, text.encode("utf-8"), quiet=True)
-            return picture
         except subprocess.CalledProcessError as error:
             reason = (error.stderr or b"").decode("utf-8", "replace").strip()
             raise RuntimeError(f"{binary} could not draw the {kind}: {reason}") from None
         finally:
             dot_command.DOT_BINARY = before
+    return fit_text(picture.decode("utf-8")).encode("utf-8") if kind == "svg" else picture
 
 
 def save(graph: GraphData, path: Path) -> Path:
