@@ -361,6 +361,11 @@ REARRANGING = [
     call("rot90", lambda x: np.rot90(x, 2, (1, 2)), T3),
     call("fft.fftshift", lambda x: np.fft.fftshift(x), [0.0, 1.0, 2.0, -2.0, -1.0]),
     call("fft.ifftshift", lambda x: np.fft.ifftshift(x, axes=1), M),
+    call(
+        "lib.stride_tricks.sliding_window_view",
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2)),
+        M,
+    ),
     call("repeat", lambda x: np.repeat(x, 2), M),
     call("repeat", lambda x: np.repeat(x, [1, 2], axis=0), M),
     call("repeat", lambda x: np.repeat(x, 3, axis=1), M),

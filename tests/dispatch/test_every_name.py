@@ -32,6 +32,7 @@ NAMES = [
     *dispatched(np, ""),
     *dispatched(np.linalg, "linalg."),
     *dispatched(np.fft, "fft."),
+    "lib.stride_tricks.sliding_window_view",
 ]
 _recorded = {named(name) for name in RECORDED}
 _plain = {named(name) for name in PLAIN}

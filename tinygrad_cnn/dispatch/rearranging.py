@@ -77,6 +77,15 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **words: Any) -> Any
     return piecewise.where(places > 0, inside, border)
 
 
+def sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Any:
+    """Take every window, as ``numpy.lib.stride_tricks.sliding_window_view``; a copy."""
+    x = array_of(x)
+    marks = np.arange(plain_of(x).size).reshape(x.shape)
+    return getitem(ravel(x), np.lib.stride_tricks.sliding_window_view(marks, window_shape, axis))
+
+
 def fftshift(x: Any, axes: Any = None, sign: int = 1) -> Any:
     """Move the middle to the front of axes or back, as ``numpy.fft.fftshift``."""
     named = axes_of("numpy.fft.fftshift", x.ndim, axes)
@@ -92,6 +101,7 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "rot90": lambda m, k=1, axes=(0, 1): turns.rot90(m, k, axes),
     "fft.fftshift": fftshift,
     "fft.ifftshift": lambda x, axes=None: fftshift(x, axes, -1),
+    "lib.stride_tricks.sliding_window_view": sliding_window_view,
     "repeat": repeat,
     "tril": lambda m, k=0: lines.tril(m, k),
     "triu": lambda m, k=0: lines.triu(m, k),

@@ -196,21 +196,26 @@ class Amax(Reduce):
     """max x; equals share the gradient evenly."""
 
     __slots__ = ()
-    saves = ("x", "out")
+    has_aux = True  # which elements are less: x itself may be written to, as x -= x.max() does
 
     def forward(self, x: Any) -> Any:
+        top = np.max(x, axis=self.axes, keepdims=True)
+        return self.shaped(top), x < top
+
+    def infer(self, x: Any) -> Any:
         return np.max(x, axis=self.axes, keepdims=self.keepdims)
 
     def choice(self, x: Any) -> Any:
         return x == np.max(x, axis=self.axes, keepdims=True)
 
-    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (self.share(g, x < self.spread(out, x), x),)
+    def shaped(self, kept: Any) -> Any:
+        """Drop the reduced dimensions, if they are not to be kept."""
+        return kept if self.keepdims else np.squeeze(kept, self.axes)
 
-    def share(self, g: Any, losers: Any, x: Any) -> Any:
-        """Divide the gradient among the elements that are not losers; all are if one is NaN."""
-        winners = sum(where(losers, 0.0, 1.0), self.axes, self.keepdims)
-        return where(losers, 0.0, self.spread(div(g, winners), x))
+    def backward(self, g: Any, out: Any, x: Any, *, aux: Any) -> tuple[Any, ...]:
+        """Divide the gradient among the elements that are not less; all are if one is NaN."""
+        winners = sum(where(aux, 0.0, 1.0), self.axes, self.keepdims)
+        return (where(aux, 0.0, self.spread(div(g, winners), x)),)
 
 
 class Amin(Amax):
@@ -219,13 +224,14 @@ class Amin(Amax):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
+        bottom = np.min(x, axis=self.axes, keepdims=True)
+        return self.shaped(bottom), x > bottom
+
+    def infer(self, x: Any) -> Any:
         return np.min(x, axis=self.axes, keepdims=self.keepdims)
 
     def choice(self, x: Any) -> Any:
         return x == np.min(x, axis=self.axes, keepdims=True)
-
-    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (self.share(g, x > self.spread(out, x), x),)
 
 
 @numpy_words

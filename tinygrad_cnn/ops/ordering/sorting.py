@@ -14,7 +14,6 @@ from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import axis_of, numpy_words, values_of, without_graph
 from tinygrad_cnn.ops.extreme import Amax, PutAlong, TakeAlong
 from tinygrad_cnn.ops.index import Key, Slice
-from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Array, Operand
 
@@ -172,17 +171,17 @@ class MedianOfAll(Amax):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
+        out = self.infer(x)
+        return out, (x != out if out == out else x == x)  # NaN is not itself
+
+    def infer(self, x: Any) -> Any:
         flat = x.reshape(-1)
         if x.dtype.kind == "f" and np.isnan(flat).any():
             return np.asarray(np.nan, x.dtype)
         return np.partition(flat, (x.size - 1) // 2)[(x.size - 1) // 2]
 
     def choice(self, x: Any) -> Any:
-        return x == self.forward(x)
-
-    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        losers = where(out == out, x != out, x == x)  # NaN is not itself
-        return (self.share(g, losers, x),)
+        return x == self.infer(x)
 
 
 # ---------------------------------------------------------------------------------------------
