@@ -78,6 +78,12 @@ def test_unknown_operands_fail() -> None:
             op(None, leaf(1.0))
 
 
+def test_values_with_their_places_are_no_operand() -> None:
+    x = tensor(np.ones((2, 2)))
+    with pytest.raises(TypeError, match="got Extreme: take one of its values, indices"):
+        _ = x - x.max(1)
+
+
 COMPARISONS = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
 
 

@@ -366,7 +366,7 @@ def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
             raise TypeError(f"{op.name}: expects real numbers, got an array of {x.dtype}")
         refuse_masked(op.name, x)
         return np.asarray(x)
-    if isinstance(x, (list, tuple)):
+    if isinstance(x, (list, tuple)) and not hasattr(x, "_fields"):
         array = np.asarray(x)
         if array.dtype.kind in "fiub":
             return array.astype(np.float32) if array.dtype == _FLOAT64 else array
@@ -380,6 +380,8 @@ def _hint(x: Any) -> str:
     library = type(x).__module__.partition(".")[0]
     if x is None:
         return " (a function that returns nothing?)"
+    if hasattr(x, "_fields"):  # x - x.max(1) would broadcast the values and their places
+        return f": take one of its {', '.join(x._fields)}"
     return f" of {library}: give its detach().numpy()" if library == "torch" else ""
 
 
