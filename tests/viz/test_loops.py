@@ -48,6 +48,11 @@ def test_the_turns_of_nested_loops_share_their_boxes() -> None:
     assert len(drawn.edges) == 6
 
 
+def test_nameless_leaves_are_numbered_as_they_are_left() -> None:
+    drawn = graph((convolution(8) * np.ones((6, 6))).sum())
+    assert [node.name for node in drawn.nodes if node.is_leaf] == ["input", "w", "input 2"]
+
+
 def test_sums_are_those_of_the_whole_graph() -> None:
     loss = (convolution(8) @ parameter(6, 2, name="v")).sum()
     folded, whole = graph(loss), graph(loss, fold=False)

@@ -7,6 +7,7 @@ loops fold into the same boxes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -57,7 +58,19 @@ def fold(graph: G) -> G:
         for node in graph.nodes
         if homes[node.id] == node.id
     )
-    return replace(graph, nodes=nodes, edges=edges)
+    return replace(graph, nodes=_numbered(nodes), edges=edges)
+
+
+def _numbered(nodes: tuple[GraphNode, ...]) -> tuple[GraphNode, ...]:
+    """Count the nameless leaves that are left anew: "input 2", not "input 678"."""
+    counts: dict[str, int] = {}
+    result = []
+    for node in nodes:
+        if node.is_leaf and re.fullmatch(rf"{node.kind}( \d+)?", node.name):
+            count = counts[node.kind] = counts.get(node.kind, 0) + 1
+            node = replace(node, name=node.kind if count == 1 else f"{node.kind} {count}")
+        result.append(node)
+    return tuple(result)
 
 
 def _kinds(graph: GraphData, flow: list[GraphNode]) -> list[int]:
