@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.kernels.reduce.scatter import add_along
+from tinygrad_cnn.kernels.reduce.scatter import add_along, take_along
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import axes_of, numpy_words, values_of, without_graph
 from tinygrad_cnn.ops.elementwise import div
@@ -35,7 +35,13 @@ class TakeAlong(Op):
         self.axis = axis
 
     def forward(self, x: Any, indices: Any) -> Any:
-        return np.take_along_axis(x, indices, self.axis)
+        if indices.shape != (
+            *x.shape[: self.axis],
+            indices.shape[self.axis],
+            *x.shape[self.axis + 1 :],
+        ):
+            return np.take_along_axis(x, indices, self.axis)  # sizes of 1 are broadcast
+        return take_along(x, self.axis, indices)
 
     def backward(self, g: Any, out: Any, x: Any, indices: Any) -> tuple[Any, ...]:
         return PutAlong(self.axis, x.shape[self.axis])(g, indices), None

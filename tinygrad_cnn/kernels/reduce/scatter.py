@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["add_along", "add_rows"]
+__all__ = ["add_along", "add_rows", "take_along"]
 
 Array = npt.NDArray[Any]
 
@@ -38,13 +38,31 @@ def add_along(out: Array, axis: int, indices: Array, values: Array) -> None:
     array([[0., 0., 6.],
            [0., 0., 0.]])
     """
-    strides = np.array(out.strides, np.intp) // out.itemsize
+    _add(out.reshape(-1), _flat(out, axis, indices).reshape(-1), values)
+
+
+def take_along(x: Array, axis: int, indices: Array) -> Array:
+    """Return the elements at the given indices of an axis, as NumPy's ``take_along_axis``.
+
+    Examples
+    --------
+    >>> take_along(np.array([[1.0, 2.0]]), 1, np.array([[1, 1, 0]]))
+    array([[2., 2., 1.]])
+    """
+    if not x.flags.c_contiguous or not x.size:
+        return np.take_along_axis(x, indices, axis)
+    return x.reshape(-1).take(_flat(x, axis, indices))  # half of the time
+
+
+def _flat(x: Array, axis: int, indices: Array) -> Array:
+    """Return the places in a C-contiguous array as one vector, of indices of one axis."""
+    strides = np.array(x.strides, np.intp) // x.itemsize
     flat: Any = indices * strides[axis]
     for other, size in enumerate(indices.shape):
         if other != axis:
-            shape = [-1 if a == other else 1 for a in range(out.ndim)]
+            shape = [-1 if a == other else 1 for a in range(x.ndim)]
             flat = flat + (np.arange(size) * strides[other]).reshape(shape)
-    _add(out.reshape(-1), np.asarray(flat, np.intp).reshape(-1), values)
+    return np.asarray(flat, np.intp)
 
 
 def add_rows(values: Array, index: Array, rows: int) -> Array:

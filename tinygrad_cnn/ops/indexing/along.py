@@ -26,12 +26,13 @@ def places_of(function: str, index: Any, size: int) -> Array:
         places = places.astype(np.intp)
     if places.dtype.kind not in "iu":
         raise TypeError(f"{function}: index expects integers, got {places.dtype}")
-    wrong = (places < -size) | (places >= size)
-    if wrong.any():
-        raise IndexError(
-            f"{function}: index {places[wrong].flat[0]} does not exist in a dimension of {size}"
-        )
-    return np.where(places < 0, places + size, places).astype(np.intp)
+    least, greatest = (int(places.min()), int(places.max())) if places.size else (0, -1)
+    if least < -size or greatest >= size:
+        wrong = least if least < -size else greatest
+        raise IndexError(f"{function}: index {wrong} does not exist in a dimension of {size}")
+    if least < 0:
+        places = np.where(places < 0, places + size, places)
+    return places.astype(np.intp, copy=False)
 
 
 def cropped(x: Any, shape: Shape, axis: int) -> Any:

@@ -70,7 +70,7 @@ class Cumprod(_Scan):
     """Multiply up along an axis."""
 
     __slots__ = ()
-    saves = ("x",)
+    saves = ("x", "out")
 
     def forward(self, x: Any) -> Any:
         held = np.float32 if x.dtype == np.float16 else None
@@ -78,6 +78,9 @@ class Cumprod(_Scan):
         return out if held is None else out.astype(x.dtype)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        if x.all():  # no zero: Σ_{i ≥ j} g[i] · out[i] / x[j]
+            terms = np.flip(g * out, self.axis)
+            return (np.flip(np.cumsum(terms, self.axis), self.axis) / x,)
         # (Π_{i < j} x[i]) · S[j] with S[j] = g[j] + x[j + 1] · S[j + 1]: nothing is divided.
         x, g = np.moveaxis(x, self.axis, -1), np.moveaxis(g, self.axis, -1)
         before = np.ones_like(x)
