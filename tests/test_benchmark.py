@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -153,12 +154,16 @@ def test_stopped_by_ctrl_c_it_keeps_what_it_found(tmp_path: Path) -> None:
         start_new_session=True,
     )
     assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("fan-out"):
-            break
-    time.sleep(1)  # the next one's worker is at work
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    _, errors = process.communicate(timeout=60)
+    try:
+        for line in process.stdout:
+            if line.startswith("fan-out"):
+                break
+        time.sleep(1)  # the next one's worker is at work
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+        _, errors = process.communicate(timeout=300)
+    finally:  # nothing is left that makes a test after this one fail
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert errors == f"\nstopped; {out} has the workloads above\n"
     figures = json.loads(out.read_text(encoding="utf-8"))

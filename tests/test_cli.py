@@ -72,8 +72,16 @@ NAMES = "batchnorm, momentum, regression, sigmoid, softmax"
     ("arguments", "message"),
     [
         ("", "tinygrad-cnn: expected a command: train, "),
+        ("trian", "; did you mean 'train'? (see tinygrad-cnn --help)"),
+        ("train batchnrom", "got 'batchnrom'; did you mean 'batchnorm'?"),
+        ("networks softmx", "got 'softmx'; did you mean 'softmax'?"),
+        ("train --threads 1000", "threads must be an integer from 1 to 256, got 1000"),
+        ("check softmax --json no/x.json", "--json: there is no folder no to write no/x.json to"),
+        ("check softmax --json .", "argument --json: . is a folder; expected the name of a file"),
+        ("graph softmax --out no/x.svg", "--out: there is no folder no to write no/x.svg to"),
+        ("report x --out .", "argument --out: . is a folder; expected the name of a file"),
         ("fly", "tinygrad-cnn: argument COMMAND: invalid choice: 'fly' (choose from "),
-        ("train lenet", "train: network must be one of momentum, batchnorm, regression, sig"),
+        ("train lenet", "train: network must be one of batchnorm, momentum, regression, sig"),
         ("networks lenet", f"networks: argument NETWORK: expected one of {NAMES}, got 'lenet'"),
         ("train --epochs 0", "--epochs: expected an integer of at least 1, got '0'"),
         ("train --epochs 1.5", "--epochs: expected an integer of at least 1, got '1.5'"),
@@ -132,6 +140,30 @@ def test_files_and_folders_that_are_not_there(arguments, message, command):
     assert message in err
     assert err.count("\n") == 1
     assert not list(Path().iterdir())
+
+
+def test_divergence_is_one_line_without_numpys_warnings(data):
+    arguments = ["train", "softmax", "--data", data, "--lr", "1e9", "--no-check", "--epochs", "9"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tinygrad_cnn", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "training diverged; a learning rate below 1e+09 may help" in done.stderr
+    assert "Warning" not in done.stderr.replace("WARNING", "")
+
+
+def test_many_threads_are_warned_of(data, command, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    arguments = ("train", "softmax", "--data", data, "--epochs", "1", "--no-check", "--quiet")
+    status, _, err = command(*arguments, "--threads", "3")
+    assert (status, err) == (
+        0,
+        "warning: --threads 3 on 1 processors: threads beyond these wait for each other\n",
+    )
 
 
 def test_a_folder_that_cannot_be_written(command, monkeypatch):

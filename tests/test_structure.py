@@ -240,7 +240,7 @@ def test_a_part_can_be_imported_first(part: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
 
@@ -257,7 +257,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.strip() == "[]"
 

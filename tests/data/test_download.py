@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 import tqdm
@@ -126,6 +128,36 @@ def test_a_hanging_server_times_out(server, tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_server_that_drips_has_an_end(server, tmp_path, monkeypatch):
+    """Each byte comes in time, all of them never would."""
+    monkeypatch.setattr("tinygrad_cnn.data.download._PATIENCE", 0.2)
+
+    def drip(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            for _ in range(1000):
+                handler.wfile.write(b"x")
+                time.sleep(0.01)
+
+    server.routes = {"/a/file": [drip]}
+    with pytest.raises(DownloadError, match="the server took more than 0 seconds"):
+        run(server, tmp_path / "file", "a")
+    assert names(tmp_path) == []
+
+
+def test_a_garbage_reply_is_told_in_plain_characters(server, tmp_path):
+    def garbage(handler):
+        handler.wfile.write(b"\x1b[31m\x00\xff" * 300 + b"\r\n")
+
+    server.routes = {"/a/file": [garbage]}
+    with pytest.raises(DownloadError) as caught:
+        run(server, tmp_path / "file", "a")
+    said = str(caught.value).splitlines()[1]
+    assert said.isprintable()
+    assert len(said) < 400
+
+
 def test_progress_bar(server, tmp_path, monkeypatch):
     bars = []
 
@@ -196,9 +228,9 @@ def test_ctrl_c_leaves_nothing(server, tmp_path):
     server.routes = {"/a/file": [half_then_wait(arrived, release)]}
     process = start(server, tmp_path / "file")
     try:
-        assert arrived.acquire(timeout=20)
+        assert arrived.acquire(timeout=300)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=300)
     finally:
         process.kill()
         release.set()
@@ -212,10 +244,12 @@ def test_two_processes_at_once(server, tmp_path):
     processes = [start(server, tmp_path / "file") for _ in range(2)]
     try:
         for _ in processes:  # both are in the middle of the file
-            assert arrived.acquire(timeout=20)
+            assert arrived.acquire(timeout=300)
         assert len(names(tmp_path)) == 2
         release.set()
-        outcomes = [(*process.communicate(timeout=20), process.returncode) for process in processes]
+        outcomes = [
+            (*process.communicate(timeout=300), process.returncode) for process in processes
+        ]
     finally:
         for process in processes:
             process.kill()

@@ -272,7 +272,7 @@ def test_ctrl_c_does_not_hang():
     try:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)  # the consumer now waits for the second batch
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     assert output.endswith("threads: 1\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ __all__ = [
     "SCHEDULES",
     "Subparsers",
     "UsageError",
+    "check_output",
+    "did_you_mean",
     "integer",
     "load_data",
     "one_of",
@@ -40,10 +44,42 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
 
     def check(text: str) -> str:
         if text not in names:
-            raise argparse.ArgumentTypeError(f"expected one of {', '.join(names)}, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"expected one of {', '.join(names)}, got {text!r}{did_you_mean(text, names)}"
+            )
         return text
 
     return check
+
+
+def did_you_mean(text: str, names: Sequence[str]) -> str:
+    """Return a question to put behind a message, empty if no name is near.
+
+    >>> did_you_mean("trian", ("train", "check")), did_you_mean("fly", ("train", "check"))
+    ("; did you mean 'train'?", '')
+    """
+    import difflib
+
+    near = difflib.get_close_matches(text, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def check_output(option: str, path: Path | None) -> None:
+    """Refuse a file that cannot be written, before the work for it is done.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, or its folder does not exist or lets nobody write.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"argument {option}: {path} is a folder; expected the name of a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"argument {option}: there is no folder {path.parent} to write {path} to")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"argument {option}: {path.parent} cannot be written to")
 
 
 def integer(least: int) -> Callable[[str], int]:

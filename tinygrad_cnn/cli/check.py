@@ -14,6 +14,7 @@ from tinygrad_cnn.cli.arguments import (
     NETWORKS,
     Subparsers,
     UsageError,
+    check_output,
     integer,
     load_data,
     one_of,
@@ -38,6 +39,7 @@ examples:
   tinygrad-cnn check all --batch 2 --seed 7 --json gradients.json
   tinygrad-cnn check momentum --data fashion-mnist --eval"""
 
+_MANY = 64
 _COLOURS = {"PASS": "32", "KINK": "36", "FAIL": "1;31", "INCONCLUSIVE": "33", "SKIPPED": "2"}
 
 
@@ -86,6 +88,7 @@ def run_check(arguments: argparse.Namespace) -> int:
             "argument --batch: batchnorm in training expects at least 2 images: a batch of one has "
             "no statistics to normalise by"
         )
+    check_output("--json", arguments.json)
     splits = load_data(arguments.data)
     found: dict[str, Report] = {}
     for name in names:
@@ -121,9 +124,18 @@ def _check_network(name: str, splits: Splits, arguments: argparse.Namespace) -> 
     with record_source():
         output = model(images)
     loss = network.loss(output, tensor(targets, name="targets"))
-    report = check_graph(loss, seed=arguments.seed)
     mode = "evaluation" if arguments.eval else "training"
-    print(f"{name}: {len(chosen)} images of {arguments.data}, in {mode}, seed {arguments.seed}")
+    print(
+        f"{name}: {len(chosen)} images of {arguments.data}, in {mode}, seed {arguments.seed}",
+        flush=True,
+    )
+    if len(chosen) > _MANY:
+        print(
+            f"note: each of {len(chosen):,} images is computed some thousand times, which takes "
+            "minutes; 8 tell as much",
+            file=sys.stderr,
+        )
+    report = check_graph(loss, seed=arguments.seed)
     print(report_text(report, colours=_has_colours()))
     return report
 

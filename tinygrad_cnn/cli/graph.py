@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_cnn.cli.arguments import NETWORKS, Subparsers, UsageError, integer, one_of
+from tinygrad_cnn.cli.arguments import (
+    NETWORKS,
+    Subparsers,
+    UsageError,
+    check_output,
+    integer,
+    one_of,
+)
 
 if TYPE_CHECKING:
     from tinygrad_cnn.nn import Module
@@ -96,6 +103,7 @@ def _run_graph(arguments: argparse.Namespace) -> int:
     from tinygrad_cnn.viz import RendererMissing
 
     kind = _kind(arguments)
+    check_output("--out", arguments.out)
     try:
         name, model, settings = _network(arguments)
         if name == "batchnorm" and arguments.batch == 1:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from tinygrad_cnn.cli.arguments import Subparsers, UsageError
+from tinygrad_cnn.cli.arguments import Subparsers, UsageError, did_you_mean
 from tinygrad_cnn.cli.check import add_check
 from tinygrad_cnn.cli.convert import add_convert
 from tinygrad_cnn.cli.graph import add_graph
@@ -34,6 +35,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message and exit with status 2."""
+        wrong = re.search(r"invalid choice: '(.*?)'", message)
+        if wrong:
+            message += did_you_mean(wrong[1], tuple(COMMANDS))
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 

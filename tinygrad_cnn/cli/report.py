@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_cnn.cli.arguments import Subparsers
+from tinygrad_cnn.cli.arguments import Subparsers, check_output
 
 if TYPE_CHECKING:
     from tinygrad_cnn.data import Splits
@@ -41,6 +41,7 @@ def add_report(subparsers: Subparsers) -> None:
 
 def run_report(arguments: argparse.Namespace) -> int:
     """Run ``report``."""
+    check_output("--out", arguments.out)
     print(write_report(arguments.folder, out=arguments.out))
     return 0
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from tinygrad_cnn.cli.arguments import (
     SCHEDULES,
     Subparsers,
     UsageError,
+    did_you_mean,
     integer,
     load_data,
     one_of,
@@ -117,6 +120,11 @@ def run_train(arguments: argparse.Namespace) -> int:
     given = {
         name: getattr(arguments, name) for name in _SETTINGS if getattr(arguments, name) is not None
     }
+    if given.get("network", "batchnorm") not in NETWORKS:
+        raise UsageError(
+            f"network must be one of {', '.join(NETWORKS)}, got {given['network']!r}"
+            + did_you_mean(given["network"], NETWORKS)
+        )
     if "data" in given and given["data"] not in DATA and Path(given["data"]).is_dir():
         given["data"] = str(Path(given["data"]).resolve())  # resuming may start elsewhere
     try:
@@ -154,6 +162,13 @@ def _start(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
     from tinygrad_cnn.training.session import start_run
 
     settings = Settings.of(**given)
+    processors = os.cpu_count() or 1
+    if settings.threads > processors:
+        print(
+            f"warning: --threads {settings.threads} on {processors} processors: threads beyond "
+            "these wait for each other",
+            file=sys.stderr,
+        )
     splits = load_data(settings.data)
     folder = make_folder(arguments.out, settings.network)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -11,6 +12,7 @@ from tinygrad_cnn.atomic import atomic_file
 __all__ = ["DownloadError", "download"]
 
 _CHUNK = 1 << 16
+_PATIENCE = 900.0  # seconds for a whole file, however steadily its bytes drip in
 
 
 class DownloadError(OSError):
@@ -43,7 +45,7 @@ def download(
     max_bytes
         The largest file to accept.
     timeout
-        Seconds to wait for a connection, and for each piece of data.
+        Seconds to wait for a connection, and for each piece of data. A whole file has 900.
     progress
         Show a progress bar, where standard error is a terminal.
 
@@ -67,11 +69,17 @@ def download(
         # URLError and time-outs are OSErrors; a malformed address or a refused file is a
         # ValueError.
         except (OSError, ValueError, HTTPException) as error:
-            failures.append(f"\n  {url}: {str(error) or type(error).__name__}")
+            failures.append(f"\n  {url}: {_printable(error)}")
     raise DownloadError(
         f"{destination.name} could not be downloaded from any mirror:"
         + ("".join(failures) or " the list of mirrors is empty")
     )
+
+
+def _printable(error: Exception) -> str:
+    """Return a message that may quote a server's bytes, in one short line of plain characters."""
+    text = str(error) or type(error).__name__
+    return text[:200] if text.isprintable() else ascii(text[:100])
 
 
 def _fetch(url: str, file: IO[bytes], max_bytes: int, timeout: float, progress: bool) -> None:
@@ -85,7 +93,7 @@ def _fetch(url: str, file: IO[bytes], max_bytes: int, timeout: float, progress: 
         total = int(length) if length is not None and length.isdecimal() else None
         if total is not None and total > max_bytes:
             raise ValueError(f"the server offers {total:,} bytes, expected at most {max_bytes:,}")
-        received = 0
+        received, until = 0, time.monotonic() + _PATIENCE
         with tqdm(
             desc=url.rpartition("/")[2],
             total=total,
@@ -93,8 +101,10 @@ def _fetch(url: str, file: IO[bytes], max_bytes: int, timeout: float, progress: 
             unit_scale=True,
             disable=None if progress else True,  # None: only where there is a terminal
         ) as bar:
-            while chunk := response.read(_CHUNK):
+            while chunk := response.read1(_CHUNK):  # what has come, and does not wait for more
                 received += len(chunk)
+                if time.monotonic() > until:
+                    raise ValueError(f"the server took more than {_PATIENCE:.0f} seconds")
                 if received > max_bytes:
                     raise ValueError(f"the server sends more than the {max_bytes:,} bytes expected")
                 file.write(chunk)

@@ -11,6 +11,7 @@ data already: they are only scaled, if they are of another size. What was done i
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ FORMATS = ("PNG", "JPEG")
 MOST_PIXELS = 1 << 26
 """The most pixels of a picture, 64 million (8192×8192): 256 MiB once it is unpacked."""
 _MOST_SIDE = 1 << 14
+_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,13 @@ def _check_size(path: Path, W: int, H: int) -> None:
 def _read_grey(path: Path) -> Array:
     """Read a picture through Pillow: (H, W) of uint8."""
     pillow = _pillow(path)
+    if path.stat().st_size > _MOST_BYTES:
+        raise RunError(f"{path} is larger than the {_MOST_BYTES:,} bytes that are read")
+    # Of a file Pillow asks for as many bytes as a damaged one says it has, and Python makes room
+    # for them first; of bytes that are there already, for those that are.
+    content = io.BytesIO(path.read_bytes())
     try:
-        with warnings.catch_warnings(), pillow.open(path, formats=FORMATS) as image:
+        with warnings.catch_warnings(), pillow.open(content, formats=FORMATS) as image:
             warnings.simplefilter("ignore")  # of odd but harmless bytes
             _check_size(path, *image.size)
             return _grey(image, pillow)
