@@ -1,6 +1,26 @@
-"""Settings of all tests: hypothesis draws the same examples every time and keeps no folder."""
+"""Settings of all tests.
+
+How many examples hypothesis draws for a property is said here, once: `pytest` takes the profile
+`quick`; `--hypothesis-profile=thorough` tries more. The same are drawn every time, and no folder is
+left behind.
+"""
+
+from __future__ import annotations
+
+import tempfile
 
 from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
-settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
-settings.load_profile("deterministic")
+quick = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+settings.register_profile("quick", quick)
+settings.register_profile("thorough", quick, max_examples=300)
+settings.load_profile("quick")
+
+# Its tables of characters and constants are written even where examples are not.
+HOME = tempfile.TemporaryDirectory(prefix="hypothesis-")
+set_hypothesis_home_dir(HOME.name)
+
+
+def pytest_unconfigure() -> None:
+    HOME.cleanup()

@@ -122,6 +122,7 @@ def run_to_the_end(folder: Path, *options: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 def test_it_runs_without_peers_and_writes_what_it_found(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
     done = run_to_the_end(tmp_path, "--only", "softmax,fan-out", "--json", str(out))
@@ -141,6 +142,7 @@ def test_a_name_that_no_workload_has_is_an_error(tmp_path: Path) -> None:
     assert done.stderr.endswith("--only expects part of a name of --list, got nosuch\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no process groups to interrupt")
 def test_stopped_by_ctrl_c_it_keeps_what_it_found(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -14,8 +14,6 @@ from tests import numeric
 from tinygrad_cnn import Tensor, grad, tensor
 from tinygrad_cnn.ops.elementwise import add, div, mul, sub
 from tinygrad_cnn.ops.piecewise import where
-
-deterministic = settings(derandomize=True, deadline=None, max_examples=150)
 
 pairs_of_shapes = npst.mutually_broadcastable_shapes(
     num_shapes=2, min_dims=0, max_dims=4, min_side=0, max_side=3
@@ -41,7 +39,6 @@ def summed_by_loops(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 @given(pairs_of_shapes, seeds)
-@deterministic
 def test_the_gradient_of_a_sum_is_summed_over_what_was_repeated(shapes: Any, seed: int) -> None:
     a, b, c = draw(seed, *shapes.input_shapes, shapes.result_shape)
     x, y = tensor(a, requires_grad=True), tensor(b, requires_grad=True)
@@ -54,7 +51,6 @@ def test_the_gradient_of_a_sum_is_summed_over_what_was_repeated(shapes: Any, see
 
 
 @given(pairs_of_shapes, seeds, st.sampled_from([add, sub, mul, div]))
-@deterministic
 def test_arithmetic_against_numeric_differentiation(shapes: Any, seed: int, op: Any) -> None:
     a, b, c = draw(seed, *shapes.input_shapes, shapes.result_shape)
     if c.size > 36:
@@ -71,7 +67,6 @@ def test_arithmetic_against_numeric_differentiation(shapes: Any, seed: int, op: 
 
 
 @given(triples_of_shapes, seeds)
-@deterministic
 def test_three_shapes_at_once(shapes: Any, seed: int) -> None:
     a, b, d, c = draw(seed, *shapes.input_shapes, shapes.result_shape)
     condition = d > 1.2
@@ -84,7 +79,6 @@ def test_three_shapes_at_once(shapes: Any, seed: int) -> None:
 
 
 @given(pairs_of_shapes, seeds)
-@deterministic
 def test_second_derivatives_are_summed_too(shapes: Any, seed: int) -> None:
     a, b, c = draw(seed, *shapes.input_shapes, shapes.result_shape)
     x, y = tensor(a, requires_grad=True), tensor(b, requires_grad=True)

@@ -75,6 +75,7 @@ def test_a_dropped_chain_is_freed_without_a_backward_pass() -> None:
     assert node() is None
 
 
+@pytest.mark.slow
 def test_a_million_additions() -> None:
     x = leaf(0.0)
     y = chain(x, 1_000_000)

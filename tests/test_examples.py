@@ -57,6 +57,7 @@ def test_an_example_opens_with_what_it_shows_and_runs_main(path: Path) -> None:
     assert text.endswith('if __name__ == "__main__":\n    main()\n')
 
 
+@pytest.mark.slow
 def test_momentum(tmp_path: Path) -> None:
     printed = run("momentum", tmp_path, "--steps", "300")
     rows = [
@@ -70,6 +71,7 @@ def test_momentum(tmp_path: Path) -> None:
     assert number("momentum 0.95: test accuracy#%", printed) > 75
 
 
+@pytest.mark.slow
 def test_batchnorm(tmp_path: Path) -> None:
     printed = run("batchnorm", tmp_path, "--steps", "3")
     first, last = (
@@ -92,6 +94,7 @@ def test_batchnorm(tmp_path: Path) -> None:
     assert 0 <= number("by running statistics#%", printed) <= 100
 
 
+@pytest.mark.slow
 def test_regression(tmp_path: Path) -> None:
     printed = run("regression", tmp_path, "--steps", "1000")
     curvature = number("λ =#:", printed)
@@ -113,6 +116,7 @@ def test_regression(tmp_path: Path) -> None:
     assert np.corrcoef(means, np.arange(10))[0, 1] > 0.7
 
 
+@pytest.mark.slow
 def test_sigmoid(tmp_path: Path) -> None:
     printed = run("sigmoid", tmp_path, "--steps", "800")
     raw, scaled = (
@@ -126,6 +130,7 @@ def test_sigmoid(tmp_path: Path) -> None:
     assert number("zeros found#%", printed) > 70
 
 
+@pytest.mark.slow
 def test_softmax(tmp_path: Path) -> None:
     printed = run("softmax", tmp_path, "--steps", "1000")
     assert number("untrained: loss#", printed) == pytest.approx(2.303, abs=0.01)
@@ -136,6 +141,7 @@ def test_softmax(tmp_path: Path) -> None:
     assert number("test accuracy#%", printed) > 65
 
 
+@pytest.mark.slow
 def test_softmax_on_a_folder(tmp_path: Path) -> None:
     train, test = data.digits()
     for name, part in (("train", train[:120]), ("t10k", test[:50])):
@@ -146,6 +152,7 @@ def test_softmax_on_a_folder(tmp_path: Path) -> None:
     assert number("test accuracy#%", printed) > 10
 
 
+@pytest.mark.slow
 def test_custom_op(tmp_path: Path) -> None:
     printed = run("custom_op", tmp_path)
     assert re.search(r"f''\(x\) +0.001 +0.354 +1.000", printed)
@@ -155,6 +162,7 @@ def test_custom_op(tmp_path: Path) -> None:
     assert re.search(r"FAIL +forgotten_root\(delta=1.0\) · x .*custom_op.py:\d+", wrong)
 
 
+@pytest.mark.slow
 def test_wrong_operation(tmp_path: Path) -> None:
     drawn = ("--out", "wrong.svg") if shutil.which("dot") else ()
     printed = run("wrong_operation", tmp_path, *drawn)
@@ -168,6 +176,7 @@ def test_wrong_operation(tmp_path: Path) -> None:
         assert "WrongConv2d" in picture
 
 
+@pytest.mark.slow
 def test_numpy_loops(tmp_path: Path) -> None:
     printed = run("numpy_loops", tmp_path, "--steps", "3", "--size", "14")
     assert re.search(r"^check_graph: (PASS|KINK) \(", printed, re.MULTILINE)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
@@ -36,7 +36,6 @@ def keys(draw: Any) -> Any:
     return draw(st.one_of(basic, integers, mask, mixed))
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
 @given(key=keys())
 def test_random_keys_pick_as_numpy_does_and_add_up_going_back(key: Any) -> None:
     rng = np.random.default_rng(0)

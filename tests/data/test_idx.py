@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -38,7 +38,6 @@ def by_hand(array):
     return out
 
 
-@settings(derandomize=True, deadline=None)
 @given(array=arrays, suffix=st.sampled_from(["", ".gz"]))
 def test_round_trip(tmp_path_factory, array, suffix):
     path = tmp_path_factory.getbasetemp() / f"round-trip{suffix}"
@@ -161,7 +160,6 @@ def test_max_bytes_stops_a_gzip_bomb(tmp_path):
         read_idx(tmp_path / "a", max_bytes=1000)
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
 @given(
     base=st.sampled_from([GOOD, GZIP]),
     edits=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), min_size=1, max_size=4),

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn import no_grad, tensor
@@ -320,7 +320,6 @@ def test_momentum_accelerates_by_gradients_not_by_the_weight():
     assert p.tolist() == [1.0, -2.0]
 
 
-@settings(derandomize=True, deadline=None)
 @given(
     curvature=st.floats(0.1, 10),
     rate=st.floats(0.01, 0.5),
@@ -337,7 +336,6 @@ def test_gradient_descent_on_a_parabola_has_a_closed_form(curvature, rate, start
     np.testing.assert_allclose(p.numpy(), [start * (1 - rate) ** n], rtol=1e-9, atol=1e-12)
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, len(CASES) - 1), st.integers(1, 5))
 def test_a_loaded_state_goes_on_to_the_last_bit(seed, case, steps):
     cls, _, options = CASES[case]

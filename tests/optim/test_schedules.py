@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn import tensor
@@ -77,7 +77,6 @@ def test_one_cycle_momentum_goes_the_other_way():
     assert optimizer.param_groups[0]["betas"][1] == 0.999
 
 
-@settings(derandomize=True, deadline=None)
 @given(
     total=st.integers(2, 30),
     start=st.floats(0.05, 0.95),
@@ -105,7 +104,6 @@ def test_one_cycle_equals_pytorch(total, start, strategy, adam):
             theirs.step()
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(1, 12), st.floats(0.01, 1), st.floats(0, 0.01))
 def test_step_and_cosine_equal_pytorch(period, lr, low):
     torch = pytest.importorskip("torch", reason="PyTorch is compared with where it is installed")

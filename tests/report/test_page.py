@@ -239,6 +239,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="the page is not tried: no Chromium on the PATH")
 def test_it_opens_in_a_browser_without_errors_or_requests(trained):
     playwright = pytest.importorskip(

@@ -104,6 +104,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert resumed(tmp_path / "the run", capsys) == whole
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_last_step_is_too_late(whole, data_folder, tmp_path):
     arguments = ["train", *OPTIONS, "--data", data_folder, "--out", tmp_path / "run"]
     ended = run(AT_STEP, int(signal.SIGINT), 9, *arguments)
@@ -119,6 +120,7 @@ def test_killed_in_a_step(step, whole, data_folder, tmp_path, capsys):
     assert resumed(tmp_path, capsys) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("checkpoint.npz", 3), ("metrics.csv", 2)])
 def test_killed_while_saving(name, count, whole, data_folder, tmp_path, capsys):
     arguments = ["train", *OPTIONS, "--data", data_folder, "--out", tmp_path]
@@ -128,6 +130,7 @@ def test_killed_while_saving(name, count, whole, data_folder, tmp_path, capsys):
     assert resumed(tmp_path, capsys) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.npz", "curves.png"])
 def test_killed_after_the_last_epoch(name, whole, data_folder, tmp_path, capsys):
     pytest.importorskip("matplotlib")
@@ -143,6 +146,7 @@ def test_killed_before_the_first_checkpoint(whole, data_folder, tmp_path, capsys
     assert resumed(tmp_path, capsys) == whole
 
 
+@pytest.mark.slow
 def test_killed_before_there_was_a_run(whole, data_folder, tmp_path, capsys):
     arguments = ["train", *OPTIONS, "--data", str(data_folder), "--out", str(tmp_path)]
     assert run(AT_RENAME, "config.json", 1, *arguments).returncode == -signal.SIGKILL
@@ -154,6 +158,7 @@ def test_killed_before_there_was_a_run(whole, data_folder, tmp_path, capsys):
     assert weights_of(tmp_path) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
 def test_a_sample_of_the_kills_at_every_write():
     """The whole: python tests/training/kill_everywhere.py."""

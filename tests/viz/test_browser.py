@@ -17,9 +17,12 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="the page is not tried: Playwright is not installed"
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="the page is not tried: there is no Chromium on the PATH"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="the page is not tried: there is no Chromium on the PATH"
+    ),
+]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

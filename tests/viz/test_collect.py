@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_cnn.functional as F
@@ -49,7 +49,6 @@ STEPS = st.lists(
 )
 
 
-@settings(derandomize=True, deadline=None)
 @given(STEPS)
 def test_random_graphs_have_the_boxes_and_arrows_that_were_recorded(steps):
     known: list = [tensor([1.0, 2.0], requires_grad=True), tensor([3.0, 4.0]), np.ones(2), 2.0]

@@ -109,7 +109,7 @@ def test_awkward_names_are_drawn(name):
 
 
 @needs_dot
-@settings(derandomize=True, deadline=None, max_examples=30)
+@settings(max_examples=settings().max_examples // 6)  # a process each
 @given(st.lists(st.text(st.characters(), max_size=12), min_size=1, max_size=8))
 def test_any_name_is_drawn(names):
     parsed(awkward(names))

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.viz.names import AWKWARD, awkward
@@ -258,7 +258,6 @@ def test_awkward_names_stay_data(name):
 
 
 @given(st.text(alphabet=st.characters(), max_size=20).map(lambda s: f"{s}</script><!--<script>{s}"))
-@settings(derandomize=True, deadline=None, max_examples=50)
 def test_no_name_ends_the_script(name):
     text = page.section(awkward([name]))
     tags = Scripts(text).tags

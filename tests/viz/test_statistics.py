@@ -5,7 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -20,7 +20,6 @@ any_floats = arrays(
 
 
 @given(any_floats)
-@settings(derandomize=True, deadline=None)
 def test_counts_and_moments_agree_with_numpy(array):
     found = statistics_of(array)
     finite = array[np.isfinite(array)].astype(np.float64)

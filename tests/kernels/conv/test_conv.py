@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
@@ -154,7 +154,6 @@ def layout_number(number: int) -> Iterator[None]:
     plans.clear()
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
 @given(
     problems(),
     st.integers(1, 3),
@@ -244,7 +243,6 @@ def test_every_layout_equals_the_loops(sample, tile_bytes, layout):
         np.testing.assert_allclose(result, oracle, rtol=1e-10, atol=1e-10)
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
 @given(problems())
 def test_the_three_are_each_others_adjoints(problem):
     x_shape, w_shape, arguments = problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
@@ -26,7 +26,6 @@ def one_by_one(x, w, bias, arguments, block, relu):
     return np.maximum(out, 0) if relu else out
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
 @given(
     problems(),
     st.tuples(st.integers(1, 3), st.integers(1, 3)),

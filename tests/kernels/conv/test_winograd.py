@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
@@ -79,7 +79,6 @@ def problems(draw):
     return x_shape, (out_channels * groups, C, *kernel), (ONE, padding, ONE, groups)
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
 @given(problems(), st.integers(1, 3), st.sampled_from([1 << 21, 20_000, 3000, 300]))
 def test_all_three_equal_the_loops(problem, threads, tile_bytes):
     x_shape, w_shape, arguments = problem
@@ -126,7 +125,6 @@ def test_any_memory_layout_read_only(layout, dtype):
         np.testing.assert_allclose(result, oracle, rtol=tolerance, atol=tolerance)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
 @given(
     problems(),
     st.sampled_from([(1, 2), (2, 2), (2, 1), (4, 3)]),

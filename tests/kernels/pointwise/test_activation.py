@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels.layouts import LARGE, LAYOUTS, SMALL, sample
@@ -83,7 +83,6 @@ def test_functions_agree_with_scipy_and_warn_of_nothing(name, dtype, digits):
         np.testing.assert_allclose(got, want.astype(dtype), rtol=digits, atol=digits)
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
 @given(st.lists(st.floats(allow_nan=False, width=64), min_size=1, max_size=20))
 def test_erf_and_sigmoid_have_small_relative_errors_anywhere(values):
     x = np.array(values)

@@ -2,7 +2,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels.pool import avg_pool, max_pool
@@ -109,7 +109,6 @@ def geometries(draw):
 LAYOUTS = st.sampled_from(["contiguous", "channels-last", "channels-first", "strided"])
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
 @given(
     geometries(),
     st.sampled_from([1, 3, 8]),
@@ -152,7 +151,6 @@ def test_max_pool_and_its_maps_agree_with_loops(geometry, channels, layout, othe
     assert is_channels_last(got)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
 @given(geometries(), LAYOUTS, st.booleans(), st.integers(0, 2**32))
 def test_avg_pool_agrees_with_loops_and_its_gradient_is_the_transpose(
     geometry, layout, include_pad, seed

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import threadpoolctl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels.runtime import threads, tuning
@@ -37,7 +37,6 @@ def _blas_threads() -> list[int]:
     return [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.integers(0, 50), st.integers(1, 5), st.integers(1, 12))
 def test_chunks_cover_the_range_once_and_the_callers_is_longest(length, count, grain):
     before = get_num_threads()
