@@ -90,6 +90,8 @@ def axes_of(function: str, ndim: int, dim: Dim) -> tuple[int, ...]:
     """
     if dim is None:
         return tuple(range(ndim))
+    if type(dim) is int and -ndim <= dim < ndim:  # the commonest, without a set and a sort
+        return (dim % ndim,)
     dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     for d in dims:
         if not isinstance(d, (int, np.integer)):
@@ -142,7 +144,7 @@ def numpy_words(function: Callable[P, R_co]) -> NumpyWords[P, R_co]:
 
     @functools.wraps(function)
     def translated(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
+        if kwargs and ("axis" in kwargs or "keepdims" in kwargs):
             for place, own, word in words:
                 if word in kwargs:
                     args = _renamed(function.__name__, place, own, word, args, kwargs)

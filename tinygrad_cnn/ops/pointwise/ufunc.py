@@ -50,9 +50,9 @@ class FloatUnary(Unary):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        return super().forward(
-            x if x.__class__ is np.ndarray and x.dtype.kind == "f" else as_float(x)
-        )
+        if x.__class__ is np.ndarray and x.size < PARALLEL_SIZE and x.dtype.kind == "f":
+            return self.ufunc(x)
+        return apply(self.ufunc, as_float(x))
 
 
 class Binary(Op):
