@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.dispatch.out import into, typed
+from tinygrad_cnn.dispatch.shapes import array_of
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops import elementwise, extreme, piecewise, reduce
 from tinygrad_cnn.ops.arguments import axes_of
 from tinygrad_cnn.ops.shape import broadcast_to, reshape
 
 Dim = Any  # an int, a tuple of ints, or None
-
-
-def _array(x: Any) -> Any:
-    return x if isinstance(x, TensorBase) else np.asarray(x)
 
 
 def _kept(a: Any, where: Any, other: float) -> Any:
@@ -36,7 +33,7 @@ def sum(
     where: Any = True,
 ) -> Any:
     """Sum over axes, as ``numpy.sum``."""
-    a = _kept(typed(_array(a), dtype), where, 0)
+    a = _kept(typed(array_of(a), dtype), where, 0)
     total = reduce.sum(a, axis, keepdims)
     return into(out, total if initial is None else total + initial, "numpy.sum")
 
@@ -51,7 +48,7 @@ def prod(
     where: Any = True,
 ) -> Any:
     """Product over axes, as ``numpy.prod``."""
-    a = _kept(typed(_array(a), dtype), where, 1)
+    a = _kept(typed(array_of(a), dtype), where, 1)
     total = reduce.prod(a, axis, keepdims)
     return into(out, total if initial is None else total * initial, "numpy.prod")
 
@@ -66,7 +63,7 @@ def mean(
     where: Any = True,
 ) -> Any:
     """Mean over axes, as ``numpy.mean``."""
-    a = typed(_array(a), dtype)
+    a = typed(array_of(a), dtype)
     if where is True:
         return into(out, reduce.mean(a, axis, keepdims), "numpy.mean")
     total = reduce.sum(_kept(a, where, 0), axis, keepdims)
@@ -96,7 +93,7 @@ def var(
 ) -> Any:
     """Variance over axes, as ``numpy.var``: without Bessel's correction unless it is asked for."""
     less = ddof if correction is None else correction
-    a = typed(_array(a), dtype)
+    a = typed(array_of(a), dtype)
     if where is True and mean is None:
         return into(out, reduce.var(a, axis, less, keepdims), "numpy.var")
     if mean is None:
@@ -123,7 +120,7 @@ def std(
     """Take the standard deviation over axes, as ``numpy.std``."""
     if where is True and mean is None:
         less = ddof if correction is None else correction
-        a = typed(_array(a), dtype)
+        a = typed(array_of(a), dtype)
         return into(out, reduce.std(a, axis, less, keepdims), "numpy.std")
     spread = var(
         a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction
@@ -146,7 +143,7 @@ def _extreme(
     ) -> Any:
         if where is not True and initial is None:
             raise ValueError(f"numpy.{name}: where= needs initial=, for rows that have no element")
-        a = _kept(_array(a), where, worst if initial is None else initial)
+        a = _kept(array_of(a), where, worst if initial is None else initial)
         result = whole(a, axis, keepdims)
         if initial is not None:
             result = pair(result, initial)
@@ -170,12 +167,12 @@ def average(
     a: Any, axis: Dim = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
 ) -> Any:
     """Weighted mean, as ``numpy.average``."""
-    a = _array(a)
+    a = array_of(a)
     if weights is None:
         result = mean(a, axis, keepdims=keepdims)
         count = _count(a, axis, keepdims, True)
         return (result, np.full(result.shape, count, result.dtype)) if returned else result
-    weights = _array(weights)
+    weights = array_of(weights)
     if weights.shape != a.shape:
         if weights.ndim != 1 or not isinstance(axis, (int, np.integer)):
             raise TypeError(
