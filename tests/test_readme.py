@@ -1,0 +1,46 @@
+"""What the README quotes from examples is what they print, and what it counts is what there is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.verify.test_faults import SITES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rounded(text: str) -> list[str]:
+    """Lines whose numbers keep three digits: machines differ in the last ones."""
+    lines = re.sub(r"\d\.\d+", lambda found: f"{float(found[0]):.2f}", text).splitlines()
+    return [" ".join(line.split()) for line in lines]
+
+
+def test_the_finding_at_the_top_is_what_the_example_prints() -> None:
+    quoted = re.search(r"^```\n(FAIL .*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert quoted is not None
+    printed = subprocess.run(
+        [sys.executable, "examples/wrong_operation.py"],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    lines = rounded(printed)
+    assert [line for line in rounded(quoted[1]) if line not in lines] == []
+
+
+def test_the_faults_that_the_table_counts_are_there() -> None:
+    pairs: Counter[str] = Counter()
+    for site in SITES:
+        pairs[site.family] += len(site.faults)
+    found = re.findall(r"^\| (\w+) \| (\d+) \| \d+ % \|", README, re.MULTILINE)
+    rows = {family: int(count) for family, count in found}
+    assert rows == {family: pairs[family] for family in rows}
+    assert f"put {sum(rows.values())} faults into operations" in README
+    assert f"| **all** | {sum(rows.values())} |" in README
