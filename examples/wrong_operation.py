@@ -16,7 +16,7 @@ import numpy as np
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import Tensor, data, nn, tensor
 from tinygrad_cnn.kernels.runtime.window import Window
-from tinygrad_cnn.ops.conv import Conv2d
+from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.verify import check_graph
 from tinygrad_cnn.viz import Graph, graph
 

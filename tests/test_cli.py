@@ -14,7 +14,7 @@ from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.cli import train
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.models import NETWORKS
-from tinygrad_cnn.ops.conv import Conv2d
+from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.training import OPTIMIZERS, SCHEDULES
 from tinygrad_cnn.training.recipes import RECIPES
 

@@ -18,7 +18,8 @@ from tests.verify.faults import faulty
 from tinygrad_cnn.cli import check as checking
 from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.models import NETWORKS
-from tinygrad_cnn.ops import conv, linalg
+from tinygrad_cnn.ops import linalg
+from tinygrad_cnn.ops.conv import trilinear as conv
 from tinygrad_cnn.verify import check_graph
 
 Command = Callable[..., tuple[Any, str, str]]

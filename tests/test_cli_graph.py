@@ -10,7 +10,7 @@ from tests.training.small import write_folder
 from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.models import NETWORKS
-from tinygrad_cnn.ops.conv import Conv2d
+from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.random import get_rng_state, manual_seed
 from tinygrad_cnn.viz import RendererMissing, render, summary
 

@@ -7,7 +7,8 @@ Each family of `ops` says in its ``__all__`` what it has; a new family is one li
 """
 
 from tinygrad_cnn.ops.activation import *
-from tinygrad_cnn.ops.conv import *
+from tinygrad_cnn.ops.conv.convolution import *
+from tinygrad_cnn.ops.conv.transposed import *
 from tinygrad_cnn.ops.cross_entropy import *
 from tinygrad_cnn.ops.curves import *
 from tinygrad_cnn.ops.dropout import *
@@ -38,7 +39,11 @@ from tinygrad_cnn.ops.pointwise.combining import *
 from tinygrad_cnn.ops.pointwise.gamma import *
 from tinygrad_cnn.ops.pointwise.powers import *
 from tinygrad_cnn.ops.pointwise.trigonometry import *
-from tinygrad_cnn.ops.pool import *
+from tinygrad_cnn.ops.pool.adaptive import *
+from tinygrad_cnn.ops.pool.average import *
+from tinygrad_cnn.ops.pool.chosen import *
+from tinygrad_cnn.ops.pool.maximum import *
+from tinygrad_cnn.ops.pool.powers import *
 from tinygrad_cnn.ops.rearranging.cutting import *
 from tinygrad_cnn.ops.rearranging.diagonal import *
 from tinygrad_cnn.ops.rearranging.repeat import *

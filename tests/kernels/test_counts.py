@@ -15,13 +15,14 @@ from tinygrad_cnn import models, tensor
 from tinygrad_cnn.kernels.conv import convolution, windows
 from tinygrad_cnn.kernels.norm import batch_norm as norm
 from tinygrad_cnn.kernels.pointwise import activation, elementwise
+from tinygrad_cnn.kernels.pool import argmax as argmax_kernels
 from tinygrad_cnn.kernels.pool import max_pool
-from tinygrad_cnn.kernels.pool import taps as tap_kernels
 from tinygrad_cnn.kernels.pool import windows as pool
 from tinygrad_cnn.kernels.reduce import moments
 from tinygrad_cnn.kernels.runtime import plans, tuning
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
-from tinygrad_cnn.ops import conv as conv_ops
+from tinygrad_cnn.kernels.runtime.window import Window
+from tinygrad_cnn.ops.conv import arguments as conv_ops
 
 ONE, NO_PADDING = (1, 1), ((0, 0), (0, 0))
 SMALL_CHANGE = 200_000  # bytes: buffers of interpreter and NumPy, tables of a geometry
@@ -91,10 +92,11 @@ ELEMENTWISE = {
     "gelu gradient": (lambda: activation.gelu_gradient(G, G), 6 << 18),
     "addition": (lambda: elementwise.apply(np.add, G, G), 0),
     "scatter": (
-        lambda: tap_kernels.scatter_taps(G[:, :, ::2, ::2], TAPS, G.shape, (2, 2), (2, 2)),
+        lambda: argmax_kernels.put_argmax(G[:, :, ::2, ::2], TAPS, G.shape, BLOCKS),
         (1 << 23) // 3,  # masks and gradient of a block, which may be a third larger than told
     ),
 }
+BLOCKS = Window((2, 2), (2, 2), NO_PADDING, ONE)
 TAPS = images(64, 64, 12, 12).astype(np.uint8) & 3
 
 
@@ -106,7 +108,7 @@ def test_elementwise_kernels_allocate_their_result_and_no_more_than_a_block(name
 
 
 def test_pooling_keeps_one_byte_an_index():
-    _, held = peak_and_held(lambda: max_pool.max_pool2d(G, (2, 2), (2, 2)))
+    _, held = peak_and_held(lambda: max_pool.max_pool(G, BLOCKS))
     assert held <= G.nbytes // 4 + G.size // 4 + SMALL_CHANGE
 
 
@@ -187,10 +189,8 @@ def test_a_geometry_is_worked_out_once():
 
     run()
     caches = (
-        conv_ops.checked_conv2d,
-        pool._taps,
-        pool._along,
-        pool._output_size,
+        conv_ops.checked_conv,
+        pool.covering,
         windows.matrix_plan,
         convolution._plan,
     )

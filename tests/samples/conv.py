@@ -11,7 +11,7 @@ import tinygrad_cnn.functional as F
 from tests.kernels import conv_oracle as loops
 from tests.samples.base import Array, ErrorSample, Sample
 from tinygrad_cnn.kernels.runtime.window import Window
-from tinygrad_cnn.ops.conv import Conv2d, Conv2dWeight, ConvTranspose2d
+from tinygrad_cnn.ops.conv.trilinear import Conv1d, Conv2d, Conv2dWeight, ConvTranspose2d
 
 _rng = np.random.default_rng(11)
 
@@ -129,7 +129,7 @@ SAMPLES = [
         "one image",
     ),
     Sample(
-        Conv2d,
+        Conv1d,
         lambda x, w, b: F.conv1d(x, w, b, stride=2, padding=1, dilation=2),
         (_normal(2, 3, 9), _normal(4, 3, 3), _normal(4)),
         lambda x, w, b: _loops(
@@ -138,7 +138,7 @@ SAMPLES = [
         "1-d",
     ),
     Sample(
-        Conv2d,
+        Conv1d,
         lambda x, w: F.conv1d(x, w, padding="same"),
         (_normal(2, 6), _normal(3, 2, 4)),
         lambda x, w: _loops(x[None, :, None], w[:, :, None], padding=((0, 0), (1, 2)))[0, :, 0],

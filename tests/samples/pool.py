@@ -11,15 +11,10 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tests.samples.base import Array, ErrorSample, Sample
-from tinygrad_cnn.ops.pool import (
-    AdaptiveAvgPool2d,
-    AdaptiveAvgPool2dInput,
-    AvgPool2d,
-    AvgPool2dInput,
-    MaxPool2d,
-    PutTaps,
-    TakeTaps,
-)
+from tinygrad_cnn.kernels.runtime.window import Window
+from tinygrad_cnn.ops.pool.adaptive import AdaptiveAvgPool2d, AdaptiveAvgPoolInput
+from tinygrad_cnn.ops.pool.average import AvgPool2d, AvgPoolInput
+from tinygrad_cnn.ops.pool.maximum import MaxPool2d, PutArgmax, TakeArgmax
 
 _rng = np.random.default_rng(13)
 
@@ -102,7 +97,8 @@ def _max(note: str, x: Array, *settings: Any) -> Sample:
 
 
 _taps = np.array([[[[0, 3], [2, 1]]]], np.uint8)
-_tap_settings = ((1, 1, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1))
+_BLOCKS = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+_tap_settings = ((1, 1, 4, 4), _BLOCKS)
 _put = np.zeros((4, 4))
 _put[0, 0], _put[1, 3], _put[3, 0], _put[2, 3] = 1.0, 2.0, 3.0, 4.0
 
@@ -152,15 +148,15 @@ SAMPLES = [
         gradients=(_gradient_of_overlap,),
     ),
     Sample(
-        PutTaps,
-        PutTaps(_taps, *_tap_settings),
+        PutArgmax,
+        PutArgmax(_taps, *_tap_settings),
         (np.array([[[[1.0, 2.0], [3.0, 4.0]]]]),),
         lambda y: _put[None, None],
         "2x2",
     ),
     Sample(
-        TakeTaps,
-        TakeTaps(_taps, *_tap_settings),
+        TakeArgmax,
+        TakeArgmax(_taps, *_tap_settings),
         (_put[None, None],),
         lambda x: np.array([[[[1.0, 2.0], [3.0, 4.0]]]]),
         "2x2",
@@ -201,8 +197,8 @@ SAMPLES = [
         "ceil mode, one image",
     ),
     Sample(
-        AvgPool2dInput,
-        AvgPool2dInput((1, 1, 4, 4), (2, 2), (2, 2), (0, 0), False, True),
+        AvgPoolInput,
+        AvgPoolInput((1, 1, 4, 4), _BLOCKS, False, True, None),
         (_normal(1, 1, 2, 2),),
         lambda y: np.kron(y[0, 0], np.ones((2, 2)))[None, None] / 4,
         "2x2",
@@ -229,8 +225,8 @@ SAMPLES = [
         "one image, None",
     ),
     Sample(
-        AdaptiveAvgPool2dInput,
-        AdaptiveAvgPool2dInput((1, 2, 4, 2)),
+        AdaptiveAvgPoolInput,
+        AdaptiveAvgPoolInput((1, 2, 4, 2)),
         (_normal(1, 2, 2, 1),),
         lambda y: np.repeat(np.repeat(y, 2, axis=2), 2, axis=3) / 4,
         "regions",

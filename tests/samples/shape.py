@@ -216,7 +216,7 @@ ERRORS = [
     ErrorSample(lambda: pad(_m, (1,)), ValueError, r"pad: expects a pair .* got \(1,\)"),
     ErrorSample(lambda: pad(_v, (1, 1, 1, 1)), ValueError, "each of at most 1 dimensions"),
     ErrorSample(lambda: pad(_m, (-2, -2)), ValueError, r"crop more than there is in shape \(2, 3"),
-    ErrorSample(lambda: pad(_m, (1, 1), "reflect"), ValueError, "expects 'constant', got 'reflect"),
+    ErrorSample(lambda: pad(_m, (1, 1), "mirror"), ValueError, "mode expects .* got 'mirror'"),
     ErrorSample(lambda: split(_m, 0), ValueError, "split: expects a size of at least 1, got 0"),
     ErrorSample(
         lambda: split(_m, [1, 2]), ValueError, r"sizes \[1, 2\] do not add up to 2, dim 0 of"

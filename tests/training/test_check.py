@@ -7,7 +7,7 @@ import tinygrad_cnn.functional as F
 from tests.training.small import state_of
 from tinygrad_cnn import models, nn
 from tinygrad_cnn.ops.activation import Relu
-from tinygrad_cnn.ops.conv import Conv2d
+from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.random import get_rng_state
 from tinygrad_cnn.training import Settings, Trainer, check_gradients
 

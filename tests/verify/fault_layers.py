@@ -51,7 +51,10 @@ from tests.verify.faults import (
 )
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops import conv, cross_entropy, linalg, norm, pool
+from tinygrad_cnn.ops import cross_entropy, linalg, norm
+from tinygrad_cnn.ops.conv import trilinear as conv
+from tinygrad_cnn.ops.pool import adaptive, average
+from tinygrad_cnn.ops.pool import maximum as pool
 
 
 def _site(family: str, name: str, op: Any, function: Any, inputs: Any, *faults: Fault) -> Site:
@@ -201,6 +204,7 @@ def _rows_and_columns_exchanged(r: Array, _call: Call) -> Array:
 
 _TIES = fixed(np.repeat(np.array([[[[1.0, 3.0, 2.0], [0.0, 2.0, 1.0]]]]), 2, axis=3))
 _max = lambda x: F.max_pool2d(x, 2)  # noqa: E731
+_BLOCKS = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
 
 POOL = [
     _site(
@@ -223,40 +227,42 @@ POOL = [
         *(flipped(), noise(), element()),
     ),
     _site(
-        *("pool", "avg pool", pool.AvgPool2d, lambda x: F.avg_pool2d(x, 2), (image(2, 2, 4, 4),)),
+        *(
+            "pool",
+            "avg pool",
+            average.AvgPool2d,
+            lambda x: F.avg_pool2d(x, 2),
+            (image(2, 2, 4, 4),),
+        ),
         *(times(4, "window"), transposed(), flipped(), shifted_windows(), corner(), last_image()),
     ),
     _site(
-        *("pool", "spread of avg pool", pool.AvgPool2dInput),
-        pool.AvgPool2dInput((1, 2, 6, 6), (2, 2), (2, 2), (0, 0), False, True),
+        *("pool", "spread of avg pool", average.AvgPoolInput),
+        average.AvgPoolInput((1, 2, 6, 6), _BLOCKS, False, True, None),
         (image(1, 2, 3, 3),),
         *(half(), element(), mutates_cotangent()),
     ),
     _site(
-        *("pool", "adaptive avg pool", pool.AdaptiveAvgPool2d),
+        *("pool", "adaptive avg pool", adaptive.AdaptiveAvgPool2d),
         lambda x: F.adaptive_avg_pool2d(x, 1),
         (image(2, 3, 4, 4),),
         *(times(16, "elements"), border(), channel(), first_answer()),
     ),
     _site(
-        *("pool", "spread of adaptive pool", pool.AdaptiveAvgPool2dInput),
-        pool.AdaptiveAvgPool2dInput((1, 2, 4, 4)),
+        *("pool", "spread of adaptive pool", adaptive.AdaptiveAvgPoolInput),
+        adaptive.AdaptiveAvgPoolInput((1, 2, 4, 4)),
         (image(1, 2, 2, 2),),
         *(sign(), permille()),
     ),
     _site(
-        *("pool", "put taps", pool.PutTaps),
-        pool.PutTaps(
-            np.array([[[[0, 3], [2, 1]]]], np.uint8), (1, 1, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1)
-        ),
+        *("pool", "put taps", pool.PutArgmax),
+        pool.PutArgmax(np.array([[[[0, 3], [2, 1]]]], np.uint8), (1, 1, 4, 4), _BLOCKS),
         (image(1, 1, 2, 2),),
         *(transposed(), single()),
     ),
     _site(
-        *("pool", "take taps", pool.TakeTaps),
-        pool.TakeTaps(
-            np.array([[[[0, 3], [2, 1]]]], np.uint8), (1, 1, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1)
-        ),
+        *("pool", "take taps", pool.TakeArgmax),
+        pool.TakeArgmax(np.array([[[[0, 3], [2, 1]]]], np.uint8), (1, 1, 4, 4), _BLOCKS),
         (image(1, 1, 4, 4),),
         *(flipped(), element()),
     ),

@@ -14,12 +14,12 @@ from tinygrad_cnn.data import digits
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.activation import Relu
-from tinygrad_cnn.ops.conv import Conv2d
+from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.ops.elementwise import Exp, Mul
 from tinygrad_cnn.ops.extreme import Max
 from tinygrad_cnn.ops.linalg import Matmul
 from tinygrad_cnn.ops.norm import BatchNorm
-from tinygrad_cnn.ops.pool import MaxPool2d
+from tinygrad_cnn.ops.pool.maximum import MaxPool2d
 from tinygrad_cnn.ops.softmax import LogSoftmax, Softmax
 from tinygrad_cnn.verify import Verdict, gradcheck
 

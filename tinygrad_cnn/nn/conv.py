@@ -2,139 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.graph import mode
-from tinygrad_cnn.nn.linear import draw_weights, positive
+from tinygrad_cnn.nn.conv_settings import ConvSettings, Padding, Sizes
+from tinygrad_cnn.nn.linear import draw_weights
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.ops.fused import After, Moments, conv2d_batch_norm, conv2d_then
 from tinygrad_cnn.tensor import Tensor
 
-__all__ = ["Conv1d", "Conv2d", "ConvTranspose2d"]
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+]
 
-Sizes = int | Sequence[int]
-Padding = Literal["same", "valid"] | Sizes
-
-
-class _Conv(Module):
-    """What convolutions have in common: settings, and their checks."""
-
-    dims: ClassVar[int]  # spatial dimensions
-    bias: Any  # a Parameter or None; nobody wants to assert which in init.zeros_(layer.bias)
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes,
-        dilation: Sizes,
-        groups: int,
-    ) -> None:
-        layer = type(self).__name__
-        self.in_channels = positive(layer, "in_channels", in_channels)
-        self.out_channels = positive(layer, "out_channels", out_channels)
-        self.groups = positive(layer, "groups", groups)
-        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if channels % groups:
-                raise ValueError(
-                    f"{layer}: {name} must be divisible by groups, got {channels} and {groups}"
-                )
-        self.kernel_size = self._sizes("kernel_size", kernel_size, 1)
-        self.stride = self._sizes("stride", stride, 1)
-        self.dilation = self._sizes("dilation", dilation, 1)
-
-    def _sizes(self, name: str, value: Any, least: int) -> tuple[int, ...]:
-        """Return one size for each spatial dimension."""
-        given = value if isinstance(value, (tuple, list)) else (value,) * self.dims
-        if len(given) != self.dims or any(
-            not isinstance(size, (int, np.integer)) or size < least for size in given
-        ):
-            raise ValueError(
-                f"{type(self).__name__}: {name} expects an integer of at least {least}"
-                + (f" or {self.dims} of them" if self.dims > 1 else "")
-                + f", got {value!r}"
-            )
-        return tuple(int(size) for size in given)
-
-    def _padding(self, padding: Padding) -> Literal["same", "valid"] | tuple[int, ...]:
-        """Return the name of a padding, or one size for each spatial dimension."""
-        if not isinstance(padding, str):
-            return self._sizes("padding", padding, 0)
-        if padding not in ("same", "valid"):
-            raise ValueError(
-                f"{type(self).__name__}: padding expects numbers, 'same' or 'valid', "
-                f"got {padding!r}"
-            )
-        if padding == "same" and max(self.stride) > 1:
-            raise ValueError(
-                f"{type(self).__name__}: padding='same' needs stride 1, got {self.stride}"
-            )
-        return padding
-
-    def extra_repr(self) -> str:
-        """Return the settings that are not the default ones."""
-        parts = [f"{self.in_channels}, {self.out_channels}"]
-        parts += [f"kernel_size={self.kernel_size}, stride={self.stride}"]
-        once = (1,) * self.dims
-        nothing = (0,) * self.dims
-        for name, default in (
-            ("padding", nothing),
-            ("output_padding", nothing),
-            ("dilation", once),
-            ("groups", 1),
-        ):
-            if getattr(self, name, default) != default:
-                parts.append(f"{name}={getattr(self, name)!r}")
-        if self.bias is None:
-            parts.append("bias=False")
-        return ", ".join(parts)
+_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class Conv1d(_Conv):
-    """Convolve signals (cross-correlate them, as is the custom).
-
-    Parameters
-    ----------
-    in_channels, out_channels
-        C and O.
-    kernel_size, stride, padding, dilation
-        Integers; ``padding`` also ``"same"`` (at stride 1) or ``"valid"``.
-    groups
-        Into how many groups the channels are split; divides C and O.
-    bias
-        Whether to add a bias.
-    generator
-        Draws the weights, U(±1/√(C/groups · KW)); the package's default generator if None.
-    dtype
-        Of the parameters.
-
-    Attributes
-    ----------
-    weight
-        Shape (O, C/groups, KW).
-    bias
-        Shape (O,), or None.
-
-    Raises
-    ------
-    ValueError
-        If a setting is out of range, or C or O is not divisible by groups.
-
-    Notes
-    -----
-    Input (N, C, W), result (N, O, OW).
-
-    >>> Conv1d(2, 4, 3)(np.ones((1, 2, 10), np.float32)).shape
-    (1, 4, 8)
-    """
-
-    dims = 1
+class _Conv(ConvSettings, Module):
+    """A convolution of `dims` dimensions, with whichever border."""
 
     def __init__(
         self,
@@ -146,21 +37,78 @@ class Conv1d(_Conv):
         dilation: Sizes = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         *,
         generator: np.random.Generator | None = None,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = self._padding(padding)
+        if padding_mode not in _MODES:
+            raise ValueError(
+                f"{type(self).__name__}: padding_mode expects one of {', '.join(_MODES)}, "
+                f"got {padding_mode!r}"
+            )
+        self.padding_mode = padding_mode
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight, self.bias = draw_weights(shape, self.out_channels, bias, generator, dtype)
 
+    def _bordered(self, input: Any) -> tuple[Any, Padding]:
+        """Return the input with its border, and the padding with zeros that is left to do."""
+        if self.padding_mode == "zeros":
+            return input, self.padding
+        if self.padding == "valid":
+            return input, 0
+        widths: list[int] = []  # of the last dimension first
+        for axis in reversed(range(self.dims)):
+            if isinstance(self.padding, str):
+                total = self.dilation[axis] * (self.kernel_size[axis] - 1)
+                widths += [total // 2, total - total // 2]
+            else:
+                widths += [self.padding[axis]] * 2
+        return F.pad(input, widths, self.padding_mode), 0
+
+    def _apply(self, function: Any, input: Any) -> Any:
+        input, padding = self._bordered(input)
+        settings = self.stride, padding, self.dilation, self.groups
+        return function(input, self.weight, self.bias, *settings)
+
+
+class Conv1d(_Conv):
+    """Convolve signals (cross-correlate them, as is the custom).
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode
+        As for `Conv2d`, with one dimension.
+    generator, dtype
+        As for `Conv2d`.
+
+    Attributes
+    ----------
+    weight
+        Shape (O, C/groups, K).
+    bias
+        Shape (O,), or None.
+
+    Raises
+    ------
+    ValueError
+        If a setting is out of range, or C or O is not divisible by groups.
+
+    Notes
+    -----
+    Input (N, C, L) or (C, L), result (N, O, OL) or (O, OL).
+
+    >>> Conv1d(2, 4, 3)(np.ones((1, 2, 10), np.float32)).shape
+    (1, 4, 8)
+    """
+
+    dims = 1
+
     def forward(self, input: Any) -> Any:
         """Apply `functional.conv1d`."""
-        padding = self.padding if isinstance(self.padding, str) else self.padding[0]
-        return F.conv1d(
-            input, self.weight, self.bias, self.stride[0], padding, self.dilation[0], self.groups
-        )
+        return self._apply(F.conv1d, input)
 
 
 class Conv2d(_Conv):
@@ -178,6 +126,9 @@ class Conv2d(_Conv):
         is convolved by itself.
     bias
         Whether to add a bias.
+    padding_mode
+        What the border is made of: ``"zeros"``, or elements of the image, ``"reflect"``,
+        ``"replicate"`` or ``"circular"`` (see `functional.pad`).
     generator
         Draws the weights, U(±1/√(C/groups · KH · KW)); the package's default generator if None.
     dtype
@@ -205,25 +156,6 @@ class Conv2d(_Conv):
 
     dims = 2
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Padding = 0,
-        dilation: Sizes = 1,
-        groups: int = 1,
-        bias: bool = True,
-        *,
-        generator: np.random.Generator | None = None,
-        dtype: npt.DTypeLike = np.float32,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
-        self.padding = self._padding(padding)
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        self.weight, self.bias = draw_weights(shape, self.out_channels, bias, generator, dtype)
-
     def forward(
         self,
         input: Any,
@@ -237,40 +169,31 @@ class Conv2d(_Conv):
         That is a `BatchNorm2d` in evaluation as `norm`, and what comes `after`. One in training
         wants the result's `moments`. A sum behind `norm` adds the `addend`.
         """
-        w, b, stride, padding = self.weight, self.bias, self.stride, self.padding
-        dilation, groups = self.dilation, self.groups
         if after is None:
-            return F.conv2d(input, w, b, stride, padding, dilation, groups)
-        settings = stride, padding, dilation, groups
+            return self._apply(F.conv2d, input)
+        input, padding = self._bordered(input)
+        w, b = self.weight, self.bias
+        settings = self.stride, padding, self.dilation, self.groups
         if norm is None:
             return conv2d_then(input, w, b, *settings, mode.scope, after, moments)
         constants = norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps
         return conv2d_batch_norm(input, w, b, *settings, constants, after, addend)
 
 
-class ConvTranspose2d(_Conv):
-    """Apply the adjoint of a convolution: it enlarges images where a stride shrinks them.
+class Conv3d(_Conv):
+    """Convolve volumes (cross-correlate them, as is the custom).
 
     Parameters
     ----------
-    in_channels, out_channels
-        C and O.
-    kernel_size, stride, padding, output_padding, dilation
-        An integer, or a pair for height and width. ``output_padding`` rows and columns are added
-        at the end of the result; it is less than the stride or the dilation.
-    groups
-        Into how many groups the channels are split; divides C and O.
-    bias
-        Whether to add a bias.
-    generator
-        Draws the weights, U(±1/√(O/groups · KH · KW)); the package's default generator if None.
-    dtype
-        Of the parameters.
+    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode
+        As for `Conv2d`, with three dimensions.
+    generator, dtype
+        As for `Conv2d`.
 
     Attributes
     ----------
     weight
-        Shape (C, O/groups, KH, KW).
+        Shape (O, C/groups, KD, KH, KW).
     bias
         Shape (O,), or None.
 
@@ -281,53 +204,14 @@ class ConvTranspose2d(_Conv):
 
     Notes
     -----
-    Input (N, C, H, W), result (N, O, OH, OW) with
-    OH = (H − 1) · stride − 2 · padding + dilation · (KH − 1) + output_padding + 1.
+    Input (N, C, D, H, W) or (C, D, H, W), result (N, O, OD, OH, OW) or (O, OD, OH, OW).
 
-    >>> ConvTranspose2d(8, 3, 2, stride=2)(np.ones((1, 8, 5, 5), np.float32)).shape
-    (1, 3, 10, 10)
+    >>> Conv3d(1, 2, 3, padding=1)(np.ones((1, 1, 4, 4, 4), np.float32)).shape
+    (1, 2, 4, 4, 4)
     """
 
-    dims = 2
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: Sizes,
-        stride: Sizes = 1,
-        padding: Sizes = 0,
-        output_padding: Sizes = 0,
-        groups: int = 1,
-        bias: bool = True,
-        dilation: Sizes = 1,
-        *,
-        generator: np.random.Generator | None = None,
-        dtype: npt.DTypeLike = np.float32,
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
-        self.padding = self._sizes("padding", padding, 0)
-        self.output_padding = self._sizes("output_padding", output_padding, 0)
-        for extra, stride_, dilation_ in zip(
-            self.output_padding, self.stride, self.dilation, strict=True
-        ):
-            if extra >= max(stride_, dilation_):
-                raise ValueError(
-                    "ConvTranspose2d: output_padding must be less than stride or dilation, got "
-                    f"{self.output_padding} at stride {self.stride}, dilation {self.dilation}"
-                )
-        shape = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
-        self.weight, self.bias = draw_weights(shape, self.out_channels, bias, generator, dtype)
+    dims = 3
 
     def forward(self, input: Any) -> Any:
-        """Apply `functional.conv_transpose2d`."""
-        return F.conv_transpose2d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
+        """Apply `functional.conv3d`."""
+        return self._apply(F.conv3d, input)

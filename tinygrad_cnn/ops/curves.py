@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.ops.arguments import axes_of, axis_of, numpy_words, shape_of, values_of
-from tinygrad_cnn.ops.conv import conv1d
+from tinygrad_cnn.ops.conv.convolution import conv1d
 from tinygrad_cnn.ops.elementwise import div, mul
 from tinygrad_cnn.ops.index import getitem
 from tinygrad_cnn.ops.join import concatenate

@@ -22,10 +22,11 @@ from tinygrad_cnn.kernels.reduce.moments import Moments as Moments  # for the la
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.activation import Relu
-from tinygrad_cnn.ops.conv import Conv2d, check_bias, checked_conv2d, conv2d_settings, same_dtype
+from tinygrad_cnn.ops.conv.arguments import Padding, check_bias, checked_conv, settings_of
+from tinygrad_cnn.ops.conv.trilinear import Conv2d, same_dtype
 from tinygrad_cnn.ops.elementwise import Add
 from tinygrad_cnn.ops.norm import BatchNorm, check_batch_norm, move_statistics
-from tinygrad_cnn.ops.pool import MaxPool2d, checked_max_pool2d
+from tinygrad_cnn.ops.pool.maximum import MaxPool2d, checked_max_pool
 from tinygrad_cnn.ops.together import Step, apply_together
 from tinygrad_cnn.types import Array, Operand, Pair
 
@@ -74,11 +75,11 @@ def _plan(
     steps, pool = [Step(first, scope, shape)], None
     if after.pool is not None:
         try:
-            pool = checked_max_pool2d(shape, dtype, after.block, None, 0, 1, False)
+            pool = checked_max_pool(2, shape, dtype, after.block, None, 0, 1, False)
         except ValueError as error:
             error.add_note(f"in {after.pool or 'the model'}: MaxPool2d.forward")
             raise
-        (height, width), (N, C, H, W) = pool.kernel_size, shape
+        (height, width), (N, C, H, W) = pool.window.kernel, shape
         shape = N, C, H // height, W // width
         steps.append(Step(pool, after.pool, shape))
     if after.add is not None:
@@ -92,16 +93,18 @@ def _conv2d_plan(
     input: Operand,
     weight: Operand,
     bias: Operand | None,
-    settings: tuple[Sizes, Sizes | str, Sizes, int],
+    settings: tuple[Sizes, Padding, Sizes, int],
     scope: str,
     after: After,
 ) -> _Plan:
     """Plan a convolution with what follows it."""
     stride, padding, dilation, groups = settings
     image = tuple(input.shape), tuple(weight.shape), weight.dtype
-    plan = _planned(*image, *conv2d_settings(stride, padding, dilation), groups, scope, after)
+    plan = _planned(
+        *image, *settings_of("conv2d", 2, stride, padding, dilation), groups, scope, after
+    )
     if bias is not None:
-        check_bias(weight, bias)
+        check_bias("conv2d", weight.shape[0], bias)
     return plan
 
 
@@ -119,7 +122,7 @@ def _planned(
     scope: str,
     after: After,
 ) -> _Plan:
-    op = checked_conv2d(image, weight, steps, pads, taps, groups)
+    op = checked_conv(2, image, weight, steps, pads, taps, groups)
     shape = image[0], weight[0], *op.window.out_size(image[2:])
     return _plan(op, scope, shape, dtype, after)
 
@@ -129,7 +132,7 @@ def conv2d_then(
     weight: Operand,
     bias: Operand | None,
     stride: Sizes,
-    padding: Sizes | str,
+    padding: Padding,
     dilation: Sizes,
     groups: int,
     scope: str,
@@ -223,7 +226,7 @@ def batch_norm_then(
             other = None if addend is None else addend._data
             out, taps = norm_kernels.normalize(x, *constants, plan.relu, other), None
         else:
-            block = plan.pool.kernel_size
+            block = _block(plan.pool)
             out, taps = normalize_max_pool2d(x, *constants, block, plan.relu, recording)
         pooled = plan.relu and taps is not None
         return out, plan.aux((mean, var, pooled), taps) if recording else ()
@@ -238,7 +241,7 @@ def conv2d_batch_norm(
     weight: TensorBase,
     bias: TensorBase | None,
     stride: Sizes,
-    padding: Sizes | str,
+    padding: Padding,
     dilation: Sizes,
     groups: int,
     norm: tuple[Any, Any, Any, Any, float],
@@ -286,6 +289,11 @@ def conv2d_batch_norm(
     return input._wrap(_convolve(plan, x, w, b, False, addend=other)[0], None)
 
 
+def _block(pool: MaxPool2d) -> Pair:
+    height, width = pool.window.kernel
+    return height, width
+
+
 def _convolve(
     plan: _Plan,
     x: Array,
@@ -301,7 +309,7 @@ def _convolve(
     settings = op.window, op.groups
     if plan.pool is None:
         return kernels.convolve(x, w, b, *settings, plan.relu, moments, addend), None
-    block = plan.pool.kernel_size
+    block = _block(plan.pool)
     if not taps:
         return kernels.convolve_and_pool(x, w, b, *settings, block, plan.relu), None
     return pool_and_rectify(kernels.convolve(x, w, b, *settings), block, plan.relu, taps)

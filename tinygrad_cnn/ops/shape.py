@@ -16,6 +16,7 @@ from tinygrad_cnn.kernels.pointwise.elementwise import embed
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of, sizes_of
 from tinygrad_cnn.ops.index import Key, Slice
+from tinygrad_cnn.ops.rearranging.borders import MODES, bordered
 from tinygrad_cnn.types import Dim, Operand
 
 __all__ = [
@@ -314,7 +315,7 @@ class Pad(Op):
 
 
 def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Any:
-    """Add borders of a number; negative widths crop.
+    """Add borders of a number, or of the input's own elements; negative widths crop.
 
     Parameters
     ----------
@@ -324,9 +325,10 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
         Widths in elements, the last dimension first: ``(left, right, top, bottom, …)``.
         Dimensions that are not named stay as they are.
     mode
-        ``"constant"``, the only one.
+        ``"constant"``; or elements of the input itself: ``"reflect"`` (mirrored at the outermost
+        one), ``"replicate"`` (that one again and again), ``"circular"`` (from the other end).
     value
-        The number to fill with.
+        The number to fill with, for ``"constant"``.
 
     Raises
     ------
@@ -338,8 +340,10 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
     array([[0., 1., 1.],
            [0., 0., 0.]])
     """
-    if mode != "constant":
-        raise ValueError(f"pad: mode expects 'constant', got {mode!r}")
+    if mode != "constant" and mode not in MODES:
+        raise ValueError(
+            f"pad: mode expects 'constant', {', '.join(map(repr, MODES))}, got {mode!r}"
+        )
     old = shape_of("pad", input)
     sizes = sizes_of("pad", (tuple(pad),))
     if len(sizes) % 2 or len(sizes) > 2 * len(old):
@@ -351,6 +355,8 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
     for s, (before, after) in zip(old, widths, strict=True):
         if s + min(before, 0) + min(after, 0) < 0:
             raise ValueError(f"pad: widths {sizes} crop more than there is in shape {old}")
+    if mode != "constant":
+        return bordered(input, widths, old, mode)
     return Pad(widths, value)(input)
 
 

@@ -64,9 +64,9 @@ def _product(node: Node, inputs: list[Shape | None]) -> int | None:
 
 
 _RULES: dict[str, Callable[[Node, list[Shape | None]], int | None]] = {
-    "conv2d": _convolution,
-    "conv_transpose2d": _transposed_convolution,
-    "conv2d_weight": _weight_gradient,
+    **{f"conv{dims}d": _convolution for dims in (1, 2, 3)},
+    **{f"conv_transpose{dims}d": _transposed_convolution for dims in (1, 2, 3)},
+    **{f"conv{dims}d_weight": _weight_gradient for dims in (1, 2, 3)},
     "linear": _linear,
     "matmul": _product,
 }

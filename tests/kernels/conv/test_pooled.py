@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kernels import conv_oracle
 from tests.kernels.conv.calls import conv2d_pooled
 from tests.kernels.conv.test_conv import LAYOUTS, channels_last, cut_or_whole, cut_small, problems
-from tinygrad_cnn.kernels.pool.max_pool import max_pool2d
+from tests.kernels.pool.calls import max_pool2d
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.layouts import LAYOUTS
+from tests.kernels.pool.calls import max_pool2d, scatter_taps, window_of
 from tinygrad_cnn.kernels.fused import pooled_norm
 from tinygrad_cnn.kernels.fused.pooled_norm import (
     normalize_max_pool2d,
@@ -13,8 +14,6 @@ from tinygrad_cnn.kernels.fused.pooled_norm import (
 )
 from tinygrad_cnn.kernels.norm.batch_norm import batch_norm_gradient, normalize
 from tinygrad_cnn.kernels.norm.pending import Pending, Pooling
-from tinygrad_cnn.kernels.pool.max_pool import max_pool2d
-from tinygrad_cnn.kernels.pool.taps import scatter_taps
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 SETTINGS = [
@@ -46,7 +45,7 @@ def check(x, constants, block, relu):
     expected, places = max_pool2d(y, block, block)
     if relu:
         expected = np.maximum(expected, 0)
-    out, taps = normalize_max_pool2d(x, *constants, block, relu, taps=True)
+    out, taps = normalize_max_pool2d(x, *constants, block, relu, argmax=True)
     np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(taps, places)
     assert taps.dtype == places.dtype
@@ -93,9 +92,9 @@ def test_a_nan_is_the_maximum_of_its_block():
 def pooled_gradient(x, constants, block, terms):
     """Return the gradients at once, and one after the other in float64."""
     mean, inverse_std, weight, bias = constants
-    out, taps = normalize_max_pool2d(x, *constants, block, relu=True, taps=True)
+    out, taps = normalize_max_pool2d(x, *constants, block, relu=True, argmax=True)
     gate = np.ascontiguousarray(out.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-    pooling = Pooling(taps, x.shape, (block, block))
+    pooling = Pooling(taps, x.shape, window_of(block, block))
     mine = normalize_max_pool2d_gradient(
         Pending(*terms, gate=gate, pooling=pooling), x, mean, inverse_std, weight, bias
     )

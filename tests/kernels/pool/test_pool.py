@@ -5,9 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels.pool import avg_pool, max_pool
-from tinygrad_cnn.kernels.pool import taps as tap_kernels
-from tinygrad_cnn.kernels.pool.windows import pool_output_size
+from tests.kernels.pool import calls as pools
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 
@@ -130,20 +128,20 @@ def test_max_pool_and_its_maps_agree_with_loops(geometry, channels, layout, othe
     assume(all(inside for _, inside, _ in windows_of(x.shape, *args, ceil_mode)))
     want, want_taps, want_flat = max_pool_by_loops(x, *args, ceil_mode)
 
-    out, taps = max_pool.max_pool2d(x, *args, ceil_mode)
+    out, taps = pools.max_pool2d(x, *args, ceil_mode)
 
     assert out.dtype == dtype
     assert taps.dtype == np.uint8
     np.testing.assert_array_equal(out, want)
     np.testing.assert_array_equal(taps, want_taps)
-    np.testing.assert_array_equal(max_pool.max_pool2d_values(x, *args, ceil_mode), want)
-    np.testing.assert_array_equal(tap_kernels.flat_indices(taps, x.shape, *args), want_flat)
-    np.testing.assert_array_equal(tap_kernels.gather_taps(x, taps, *args), want)
+    np.testing.assert_array_equal(pools.max_pool2d_values(x, *args, ceil_mode), want)
+    np.testing.assert_array_equal(pools.flat_indices(taps, x.shape, *args), want_flat)
+    np.testing.assert_array_equal(pools.gather_taps(x, taps, *args), want)
     g = rng.standard_normal(out.shape).astype(dtype)
     gx = np.zeros((2, channels, size[0] * size[1]))
     for n, c in product(range(2), range(channels)):
         np.add.at(gx[n, c], want_flat[n, c].ravel(), g[n, c].ravel().astype(float))
-    got = tap_kernels.scatter_taps(in_layout(g, other), taps, x.shape, *args)
+    got = pools.scatter_taps(in_layout(g, other), taps, x.shape, *args)
     np.testing.assert_allclose(got, gx.reshape(x.shape), rtol=1e-6, atol=1e-6)
     assert got.dtype == dtype
     assert is_channels_last(out)
@@ -162,10 +160,10 @@ def test_avg_pool_agrees_with_loops_and_its_gradient_is_the_transpose(
     args = (kernel, stride, padding, ceil_mode, include_pad)
     if any(n + 2 * p < k for n, k, p in zip(size, kernel, padding, strict=True)):
         return
-    out = avg_pool.avg_pool2d(x, *args)
+    out = pools.avg_pool2d(x, *args)
     np.testing.assert_allclose(out, avg_pool_by_loops(x, *args), rtol=1e-12, atol=1e-12)
     g = rng.standard_normal(out.shape)
-    gx = avg_pool.avg_pool2d_gradient(in_layout(g, layout), x.shape, *args)
+    gx = pools.avg_pool2d_gradient(in_layout(g, layout), x.shape, *args)
     assert is_channels_last(out)
     assert is_channels_last(gx)
     np.testing.assert_allclose(np.vdot(g, out), np.vdot(gx, x), rtol=1e-9, atol=1e-9)
@@ -184,7 +182,7 @@ def test_avg_pool_agrees_with_loops_and_its_gradient_is_the_transpose(
     ],
 )
 def test_output_size_is_pytorchs(size, kernel, stride, padding, dilation, ceil_mode, expected):
-    got = pool_output_size(size, kernel, stride, padding, dilation, ceil_mode)
+    got = pools.pool_output_size(size, kernel, stride, padding, dilation, ceil_mode)
     assert got == expected
     assert count_windows(size, kernel, stride, padding, dilation, ceil_mode) == expected
 
@@ -203,10 +201,10 @@ def test_adaptive_average_agrees_with_its_definition(hw, target):
             int(np.floor(j * hw[1] / target[1])), int(np.ceil((j + 1) * hw[1] / target[1]))
         )
         want[:, :, i, j] = x[:, :, rows, cols].mean(axis=(2, 3))
-    out = avg_pool.adaptive_avg_pool2d(x, target)
+    out = pools.adaptive_avg_pool2d(x, target)
     np.testing.assert_allclose(out, want, rtol=1e-13, atol=1e-13)
     g = rng.standard_normal(out.shape)
-    gx = avg_pool.adaptive_avg_pool2d_gradient(g, x.shape)
+    gx = pools.adaptive_avg_pool2d_gradient(g, x.shape)
     np.testing.assert_allclose(np.vdot(g, out), np.vdot(gx, x), rtol=1e-12)
     assert is_channels_last(out)
     assert is_channels_last(gx)
@@ -214,24 +212,24 @@ def test_adaptive_average_agrees_with_its_definition(hw, target):
 
 def test_a_dilated_window_around_the_whole_input_has_no_maximum():
     x = np.ones((1, 1, 1, 1))
-    out, taps = max_pool.max_pool2d(x, (1, 2), (1, 1), (0, 1), (1, 2))
+    out, taps = pools.max_pool2d(x, (1, 2), (1, 1), (0, 1), (1, 2))
     np.testing.assert_array_equal(out, [[[[-np.inf]]]])
     np.testing.assert_array_equal(taps, [[[[0]]]])
-    gx = tap_kernels.scatter_taps(np.ones_like(out), taps, x.shape, (1, 2), (1, 1), (0, 1), (1, 2))
+    gx = pools.scatter_taps(np.ones_like(out), taps, x.shape, (1, 2), (1, 1), (0, 1), (1, 2))
     np.testing.assert_array_equal(gx, [[[[0]]]])
 
 
 def test_an_infinite_gradient_stays_at_its_tap():
     x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
-    _, taps = max_pool.max_pool2d(x, (2, 2), (2, 2))
+    _, taps = pools.max_pool2d(x, (2, 2), (2, 2))
     g = np.full((1, 1, 1, 1), np.inf, np.float32)
-    gx = tap_kernels.scatter_taps(g, taps, x.shape, (2, 2), (2, 2))
+    gx = pools.scatter_taps(g, taps, x.shape, (2, 2), (2, 2))
     np.testing.assert_array_equal(gx, [[[[0, 0], [0, np.inf]]]])
 
 
 def test_a_window_of_more_than_256_taps_has_wider_taps():
     x = np.random.default_rng(0).standard_normal((2, 1, 20, 20))
-    out, taps = max_pool.max_pool2d(x, (20, 20), (20, 20))
+    out, taps = pools.max_pool2d(x, (20, 20), (20, 20))
     assert taps.dtype == np.uint16
     np.testing.assert_array_equal(taps.ravel(), x.reshape(2, -1).argmax(axis=1))
     np.testing.assert_array_equal(out.ravel(), x.reshape(2, -1).max(axis=1))
@@ -239,7 +237,7 @@ def test_a_window_of_more_than_256_taps_has_wider_taps():
 
 def test_an_average_of_infinities_raises_no_warning():
     x = np.array([[[[np.inf, -np.inf], [1, np.nan]]]], np.float32)
-    assert np.isnan(avg_pool.avg_pool2d(x, (2, 2), (2, 2))).all()
+    assert np.isnan(pools.avg_pool2d(x, (2, 2), (2, 2))).all()
 
 
 @pytest.mark.usefixtures("threads")
@@ -252,31 +250,31 @@ def test_large_batches_over_threads(channels_last):
     args = ((2, 2), (2, 2))
     blocks = x[:, :, :28, :30].reshape(67, 8, 14, 2, 15, 2).transpose(0, 1, 2, 4, 3, 5)
     blocks = blocks.reshape(67, 8, 14, 15, 4)
-    out, taps = max_pool.max_pool2d(x, *args)
+    out, taps = pools.max_pool2d(x, *args)
     np.testing.assert_array_equal(taps, blocks.argmax(axis=-1))
     np.testing.assert_array_equal(out, blocks.max(axis=-1))
-    np.testing.assert_array_equal(max_pool.max_pool2d_values(x, *args), out)
+    np.testing.assert_array_equal(pools.max_pool2d_values(x, *args), out)
     g = rng.standard_normal(out.shape).astype(np.float32)
-    gx = tap_kernels.scatter_taps(g, taps, x.shape, *args)
-    np.testing.assert_array_equal(gx, tap_kernels.scatter_taps(g, taps, x.shape, *args))
+    gx = pools.scatter_taps(g, taps, x.shape, *args)
+    np.testing.assert_array_equal(gx, pools.scatter_taps(g, taps, x.shape, *args))
     np.testing.assert_array_equal(gx[:, :, 28:], 0)
     np.testing.assert_array_equal(gx[..., 30:], 0)
-    np.testing.assert_array_equal(tap_kernels.gather_taps(gx, taps, *args), g)
+    np.testing.assert_array_equal(pools.gather_taps(gx, taps, *args), g)
     np.testing.assert_array_equal(np.count_nonzero(gx), g.size)
     np.testing.assert_array_equal(x, before)
-    average = avg_pool.avg_pool2d(x, *args)
+    average = pools.avg_pool2d(x, *args)
     np.testing.assert_allclose(average, blocks.mean(axis=-1), rtol=1e-6)
-    spread = avg_pool.avg_pool2d_gradient(g, x.shape, *args)
+    spread = pools.avg_pool2d_gradient(g, x.shape, *args)
     np.testing.assert_array_equal(spread[:, :, 1:28:2, 1:30:2], g / 4)
 
 
 def test_an_empty_batch():
     x = np.zeros((0, 3, 4, 4), np.float32)
-    out, taps = max_pool.max_pool2d(x, (2, 2), (2, 2))
+    out, taps = pools.max_pool2d(x, (2, 2), (2, 2))
     assert out.shape == taps.shape == (0, 3, 2, 2)
-    assert max_pool.max_pool2d_values(x, (2, 2), (2, 2)).shape == out.shape
-    assert tap_kernels.scatter_taps(out, taps, x.shape, (2, 2), (2, 2)).shape == x.shape
-    assert tap_kernels.gather_taps(x, taps, (2, 2), (2, 2)).shape == out.shape
-    assert avg_pool.avg_pool2d(x, (2, 2), (2, 2)).shape == out.shape
-    assert avg_pool.avg_pool2d_gradient(out, x.shape, (2, 2), (2, 2)).shape == x.shape
-    assert avg_pool.adaptive_avg_pool2d(x, (1, 1)).shape == (0, 3, 1, 1)
+    assert pools.max_pool2d_values(x, (2, 2), (2, 2)).shape == out.shape
+    assert pools.scatter_taps(out, taps, x.shape, (2, 2), (2, 2)).shape == x.shape
+    assert pools.gather_taps(x, taps, (2, 2), (2, 2)).shape == out.shape
+    assert pools.avg_pool2d(x, (2, 2), (2, 2)).shape == out.shape
+    assert pools.avg_pool2d_gradient(out, x.shape, (2, 2), (2, 2)).shape == x.shape
+    assert pools.adaptive_avg_pool2d(x, (1, 1)).shape == (0, 3, 1, 1)

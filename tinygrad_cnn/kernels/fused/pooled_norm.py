@@ -18,8 +18,8 @@ from tinygrad_cnn.kernels.norm.batch_norm import (
     scale_of,
 )
 from tinygrad_cnn.kernels.norm.pending import Pending
+from tinygrad_cnn.kernels.pool.argmax import write_blocks
 from tinygrad_cnn.kernels.pool.max_pool import copy_by_place, pool_and_rectify, write_maxima
-from tinygrad_cnn.kernels.pool.taps import write_blocks
 from tinygrad_cnn.kernels.reduce.moments import FEW_ROWS
 from tinygrad_cnn.kernels.reduce.sums import positions
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
@@ -52,7 +52,7 @@ def normalize_max_pool2d(
     bias: Array | None,
     block: Pair,
     relu: bool = False,
-    taps: bool = False,
+    argmax: bool = False,
 ) -> tuple[Array, Array | None]:
     """Normalise, take the maximum of each block of pixels, and apply a ReLU to it if wanted.
 
@@ -68,28 +68,28 @@ def normalize_max_pool2d(
         Height and width of the pool's windows, also its stride.
     relu
         Whether to return the positive part.
-    taps
+    argmax
         Whether to return which pixel of its block each maximum is.
 
     Returns
     -------
     tuple of array and array or None
-        Maxima and taps i·KW + j, both (N, C, H // KH, W // KW), channels last in memory, the taps
-        in the smallest unsigned integer that holds them.
+        Maxima and their places i·KW + j, both (N, C, H // KH, W // KW), channels last in memory,
+        the places in the smallest unsigned integer that holds them.
 
     Examples
     --------
     >>> import numpy as np
     >>> x, one = np.arange(4.0).reshape(1, 1, 2, 2), np.ones(1)
-    >>> normalize_max_pool2d(x, one, one, -2 * one, None, (2, 2), taps=True)
+    >>> normalize_max_pool2d(x, one, one, -2 * one, None, (2, 2), argmax=True)
     (array([[[[2.]]]]), array([[[[0]]]], dtype=uint8))
     """
     N, C, H, W = x.shape
     KH, KW = block
     if not 2 <= KH * KW <= 256 or N * H * W <= FEW_ROWS:
-        return pool_and_rectify(normalize(x, mean, inverse_std, weight, bias), block, relu, taps)
+        return pool_and_rectify(normalize(x, mean, inverse_std, weight, bias), block, relu, argmax)
     out = np.empty((N, H // KH, W // KW, C), x.dtype)
-    chosen = np.empty(out.shape, np.uint8) if taps else None
+    chosen = np.empty(out.shape, np.uint8) if argmax else None
     images = channels_last(x)
     per_image = KH * KW * out[:1].size
     affine = Affine(mean, inverse_std, weight, bias, per_image // max(1, C), x.dtype)
@@ -132,7 +132,7 @@ def normalize_max_pool2d_gradient(
     ----------
     g
         Gradient of `x` normalised, pending: `Pending.gate` is what `normalize_max_pool2d` returned,
-        `Pending.pooling` has its taps.
+        `Pending.pooling` has its argmax.
     x
         Shape (N, C, H, W).
     mean, inverse_std, weight, bias
@@ -147,9 +147,11 @@ def normalize_max_pool2d_gradient(
     --------
     >>> import numpy as np
     >>> from tinygrad_cnn.kernels.norm.pending import Pooling
+    >>> from tinygrad_cnn.kernels.runtime.window import Window
     >>> x, zero, one = np.arange(4.0).reshape(1, 1, 2, 2), np.zeros(1), np.ones(1)
-    >>> out, taps = normalize_max_pool2d(x, zero, one, None, None, (2, 2), relu=True, taps=True)
-    >>> pooling = Pooling(taps, x.shape, ((2, 2), (2, 2)))
+    >>> out, argmax = normalize_max_pool2d(x, zero, one, None, None, (2, 2), relu=True, argmax=True)
+    >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    >>> pooling = Pooling(argmax, x.shape, window)
     >>> g = Pending(np.ones((1, 1, 1, 1)), gate=out, pooling=pooling)
     >>> normalize_max_pool2d_gradient(g, x, zero, one)[1:]
     (array([3.]), array([1.]))
@@ -159,7 +161,7 @@ def normalize_max_pool2d_gradient(
     assert pooling is not None
     N, C, H, W = x.shape
     OH, OW = out.shape[2:]
-    KH, KW = pooling.settings[0]
+    KH, KW = pooling.window.kernel
     tiled = (OH * KH, OW * KW) == (H, W) and 2 <= KH * KW <= 256
     precise = x.itemsize >= 4 and _is_recoverable(weight, bias)
     if not tiled or N * H * W <= FEW_ROWS or not precise:
@@ -176,7 +178,7 @@ def normalize_max_pool2d_gradient(
     slope, offset = scale * gweight / count, scale * total / count
     affine = Affine(mean, inverse_std, slope, offset, H * W, x.dtype)
     scale_row = repeated(scale, -(-ROW // C), x.dtype)
-    images, taps = positions(x).reshape(N, per_image), channels_last(pooling.taps)
+    images, argmax = positions(x).reshape(N, per_image), channels_last(pooling.argmax)
     gradients = pooled.reshape(N, OH, OW, C)
     gx = np.empty((N, OH, KH, OW, KW, C), x.dtype)
     most = _BLOCK / per_image
@@ -187,7 +189,7 @@ def normalize_max_pool2d_gradient(
             for i in range(start, stop, some):
                 part = slice(i, min(i + some, stop))
                 apply_row(np.multiply, gradients[part], scale_row, out=gradients[part])
-                write_blocks(gradients[part], taps[part], gx[part])
+                write_blocks(gradients[part], argmax[part], gx[part])
                 source, target = images[part], gx[part].reshape(-1, per_image)
                 taken = np.empty_like(source)
                 affine(source, taken)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.pointwise.activation import relu_gradient, write_where_positive
 from tinygrad_cnn.kernels.pointwise.elementwise import apply, map_blocks
-from tinygrad_cnn.kernels.pool.taps import scatter_taps
+from tinygrad_cnn.kernels.pool.argmax import put_argmax
 from tinygrad_cnn.kernels.reduce.sums import positions
+from tinygrad_cnn.kernels.runtime.window import Window
 
 __all__ = ["PENDING_SIZE", "Pending", "Pooling", "write_sum"]
 
@@ -28,11 +29,11 @@ PENDING_SIZE = 1 << 17
 
 
 class Pooling(NamedTuple):
-    """A max-pool as its gradient needs it; see `scatter_taps`."""
+    """A max-pool as its gradient needs it; see `put_argmax`."""
 
-    taps: Array
+    argmax: Array
     input_shape: tuple[int, ...]
-    settings: tuple[tuple[int, int], ...]
+    window: Window
 
 
 class Pending:
@@ -93,9 +94,8 @@ class Pending:
 
     def _compute(self) -> Array:
         if self.pooling is not None:
-            taps, shape, settings = self.pooling
             pooled = Pending(*self.terms, gate=self.gate).array()
-            return scatter_taps(pooled, taps, shape, *settings)
+            return put_argmax(pooled, *self.pooling)
         if self.gate is None:
             total: Array = apply(np.add, *self.terms)
             return total

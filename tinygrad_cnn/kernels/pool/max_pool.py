@@ -1,107 +1,118 @@
-"""Max-pooling on plain arrays, tap by tap.
+"""Max-pooling on plain arrays, in any dimensions.
 
-Which tap won is kept as a small integer, one byte where PyTorch keeps eight; `taps` puts gradients
-back by it.
+Which element of a window is the maximum is kept as a small integer, one byte where PyTorch keeps
+eight; `argmax` puts gradients back by it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.windows import Index, Pair, Tap, Windows, sweep_images
+from tinygrad_cnn.kernels.pool.windows import Covering, Index, Tap, covering, sweep_images
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
+from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.rows import rectify
+from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
 
-__all__ = ["copy_by_place", "max_pool2d", "max_pool2d_values", "pool_and_rectify", "write_maxima"]
+__all__ = ["copy_by_place", "max_pool", "max_pool_values", "pool_and_rectify", "write_maxima"]
 
 Array = npt.NDArray[Any]
 
 
-def max_pool2d(
-    x: Array,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    ceil_mode: bool = False,
-) -> tuple[Array, Array]:
-    """Take each window's maximum, and which tap it is.
+def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, Array]:
+    """Take each window's maximum, and which of its elements that is.
 
-    ``out[n, c, p, q] = max_{i, j} x[n, c, p·SH − PH + i·DH, q·SW − PW + j·DW]``
+    ``out[n, c, i] = max_k x[n, c, i · stride + k · dilation − before]``, i and k along each axis.
 
-    The first maximum in row-major window order wins; a NaN counts as larger than any number.
-    Padding is never chosen: a dilated window with no element of the input gives −∞ and tap 0.
+    The first maximum wins, the last axis running fastest; a NaN counts as larger than any number.
+    Padding is never chosen: a dilated window with no element of the input gives −∞ and 0.
 
     Parameters
     ----------
     x
-        Shape (N, C, H, W), fastest in channels-last memory.
-    kernel_size, stride, padding, dilation
-        (height, width) pairs in elements.
+        Shape (N, C, *sizes), fastest in channels-last memory.
+    window
+        How windows lie over the input.
     ceil_mode
-        Count windows that hang over the end; see `pool_output_size`.
+        Count windows that hang over the end; see `Window.out_size`.
 
     Returns
     -------
     tuple of arrays
-        Maxima and taps i·KW + j, both (N, C, OH, OW) in channels-last memory; taps in the smallest
-        unsigned integer that holds them.
+        Maxima, and their numbers in the windows, both (N, C, *out sizes) in channels-last memory;
+        the numbers in the smallest unsigned integer that holds them.
 
     Examples
     --------
     >>> import numpy as np
-    >>> out, taps = max_pool2d(np.array([[[[1.0, 5.0], [5.0, 2.0]]]]), (2, 2), (2, 2))
-    >>> print(out.item(), taps.item())
+    >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    >>> out, argmax = max_pool(np.array([[[[1.0, 5.0], [5.0, 2.0]]]]), window)
+    >>> print(out.item(), argmax.item())
     5.0 1
     """
-    windows = Windows(x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    (height, width), rows, columns, tiled = _separable(*windows)
-    shape = (x.shape[0], height, width, x.shape[1])
-    out, chosen = np.empty(shape, x.dtype), np.empty(shape, windows.tap_dtype)
+    out_sizes, cover, axes = _separable(window, x.shape[2:], ceil_mode)
+    shape = x.shape[0], *out_sizes, x.shape[1]
+    out, argmax = np.empty(shape, x.dtype), np.empty(shape, cover.tap_dtype)
+    is_one_copy = cover.side_by_side and 2 <= window.taps <= 256
 
-    def step(source: Array, out: Array, chosen: Array) -> None:
-        if tiled:
-            write_maxima(copy_by_place(source, kernel_size, out.shape), out, chosen)
+    def step(source: Array, out: Array, argmax: Array) -> None:
+        if is_one_copy:
+            write_maxima(copy_by_place(source, window.kernel, out.shape), out, argmax)
             return
-        # Along each row first: at ties the first tap, row by row, wins in both passes.
-        across = (*source.shape[:2], *out.shape[2:])  # (n, H, OW, C)
-        highest, column = np.empty(across, x.dtype), np.empty(across, chosen.dtype)
-        _argmax_along(columns, source, highest, column)
-        _argmax_along(rows, highest, out, chosen, column, windows.kernel_size[1])
+        # The last axis first: at ties the first element then wins in every pass.
+        highest, number, unit = source, None, 1
+        for axis in reversed(range(len(axes))):
+            if axis == 0:
+                made = out, argmax
+            else:
+                wide = (*highest.shape[: 1 + axis], *out.shape[1 + axis :])
+                made = np.empty(wide, x.dtype), np.empty(wide, argmax.dtype)
+            _argmax_along(axes[axis], highest, *made, number, unit)
+            highest, number = made
+            unit *= window.kernel[axis]
         if out.size and math.isnan(np.minimum.reduce(out, axis=None)):
-            _choose_first_nan(windows.taps((height, width)), source, chosen)
+            _choose_first_nan(cover.taps, source, argmax)
 
-    sweep_images(step, x.size, channels_last(x), out, chosen)
-    return channels_first(out), channels_first(chosen)
+    sweep_images(step, x.size, channels_last(x), out, argmax)
+    return channels_first(out), channels_first(argmax)
 
 
 # Blocks of memory instead of rows of C numbers: one thread, (1, 8, 26, 26) 19.7 µs -> 14.6;
 # two, (32, 4, 16, 16) 97 -> 55; (1000, 16, 28, 28) 8.2 ms -> 7.9.
-def copy_by_place(source: Array, kernel_size: Pair, out_shape: tuple[int, ...]) -> Array:
-    """Copy windows that lie side by side in images (n, H, W, C) to (KH·KW, n, OH, OW, C)."""
-    KH, KW = kernel_size
-    n, OH, OW, C = out_shape
-    windows = source[:, : OH * KH, : OW * KW].reshape(n, OH, KH, OW, KW, C)
-    copy = np.empty((KH, KW, *out_shape), source.dtype)
-    copy_into(copy, windows.transpose(2, 4, 0, 1, 3, 5))
-    return copy.reshape(KH * KW, *out_shape)
+def copy_by_place(source: Array, kernel: Sizes, out_shape: tuple[int, ...]) -> Array:
+    """Copy windows that lie side by side in (n, *sizes, C) to (taps, n, *out sizes, C)."""
+    n, *out_sizes, C = out_shape
+    inside = tuple(slice(0, a * b) for a, b in zip(out_sizes, kernel, strict=True))
+    blocks = [length for pair in zip(out_sizes, kernel, strict=True) for length in pair]
+    windows = source[:, *inside].reshape(n, *blocks, C)
+    copy = np.empty((*kernel, *out_shape), source.dtype)
+    copy_into(copy, windows.transpose(by_place(len(kernel))))
+    return copy.reshape(math.prod(kernel), *out_shape)
+
+
+@planned
+def by_place(dims: int) -> tuple[int, ...]:
+    """Return the order of axes that moves places in blocks to the front.
+
+    (n, out size, kernel, …, C), two for each axis, becomes (*kernel, n, *out sizes, C).
+    """
+    return (*range(2, 2 * dims + 1, 2), 0, *range(1, 2 * dims, 2), 2 * dims + 1)
 
 
 def _argmax_along(
     running: _Running,
     source: Array,
     out: Array,
-    chosen: Array,
-    given: Array | None = None,
-    unit: int = 1,
+    argmax: Array,
+    given: Array | None,
+    unit: int,
 ) -> None:
-    """Write the maximum over the taps to `out`, and which one it is to `chosen`.
+    """Write the maximum over the taps of one axis to `out`, and which one it is to `argmax`.
 
     Tap k has the number ``k · unit``, plus what is `given` with the input. Later taps have larger
     numbers, so integer arithmetic sets the winner: np.where and masked copies take ten times as
@@ -109,65 +120,61 @@ def _argmax_along(
     """
 
     def number(tap: int, inputs: Index) -> Any:
-        first = chosen.dtype.type(tap * unit)
+        first = argmax.dtype.type(tap * unit)
         return first if given is None else given[inputs] + first
 
     if running.start is not None:
         first, second = source[running.start[0]], source[running.start[1]]
         np.maximum(first, second, out=out)
-        if given is None and chosen.dtype == np.uint8:
-            np.greater(second, first, out=chosen.view(np.bool_))
+        if given is None and argmax.dtype == np.uint8:
+            np.greater(second, first, out=argmax.view(np.bool_))
         else:
             greater = np.greater(second, first).view(np.uint8)
-            np.multiply(greater, number(1, running.start[1]), out=chosen)
+            np.multiply(greater, number(1, running.start[1]), out=argmax)
         if given is not None:
-            np.maximum(chosen, given[running.start[0]], out=chosen)
+            np.maximum(argmax, given[running.start[0]], out=argmax)
     else:
         # A window of nothing but −∞ must name a tap inside the input: the first, so written last.
         out.fill(-np.inf)
-        chosen.fill(0)
+        argmax.fill(0)
         for tap, outputs, inputs in reversed(running.taps):
-            chosen[outputs] = number(tap, inputs)
+            argmax[outputs] = number(tap, inputs)
     for tap, outputs, inputs in running.taps:
-        value, best, winner = source[inputs], out[outputs], chosen[outputs]
+        value, best, winner = source[inputs], out[outputs], argmax[outputs]
         greater = np.greater(value, best).view(np.uint8)
         np.maximum(best, value, out=best)
         np.maximum(winner, np.multiply(greater, number(tap, inputs)), out=winner)
 
 
-def _choose_first_nan(taps: tuple[Tap, ...], source: Array, chosen: Array) -> None:
+def _choose_first_nan(taps: tuple[Tap, ...], source: Array, argmax: Array) -> None:
     for tap in reversed(taps):
-        view = chosen[tap.outputs]
+        view = argmax[tap.outputs]
         view[np.isnan(source[tap.inputs])] = tap.number
 
 
-def max_pool2d_values(
-    x: Array,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    ceil_mode: bool = False,
-) -> Array:
-    """Take each window's maximum alone: half the time of `max_pool2d`, which has the formula.
+def max_pool_values(x: Array, window: Window, ceil_mode: bool = False) -> Array:
+    """Take each window's maximum alone: half the time of `max_pool`, which has the formula.
 
-    Rows are compared first and columns second: KH + KW taps instead of KH · KW.
+    The axes are compared one after the other: KH + KW taps instead of KH · KW.
 
     Examples
     --------
     >>> import numpy as np
-    >>> max_pool2d_values(np.arange(4.0).reshape(1, 1, 2, 2), (2, 2), (2, 2)).item()
+    >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    >>> max_pool_values(np.arange(4.0).reshape(1, 1, 2, 2), window).item()
     3.0
     """
-    settings = kernel_size, stride, padding, dilation, ceil_mode
-    N, C, H, W = x.shape
-    (height, width), rows, columns, _ = _separable((H, W), *settings)
-    out = np.empty((N, height, width, C), x.dtype)
+    out_sizes, _, axes = _separable(window, x.shape[2:], ceil_mode)
+    out = np.empty((x.shape[0], *out_sizes, x.shape[1]), x.dtype)
 
     def step(source: Array, out: Array) -> None:
-        highest = np.empty((len(out), height, W, C), x.dtype)
-        _running_maximum(source, highest, rows)
-        _running_maximum(highest, out, columns)
+        highest = source
+        for axis, running in enumerate(axes):
+            is_last = axis == len(axes) - 1
+            wide = *out.shape[: 2 + axis], *source.shape[2 + axis :]
+            target = out if is_last else np.empty(wide, x.dtype)
+            _running_maximum(highest, target, running)
+            highest = target
 
     sweep_images(step, x.size, channels_last(x), out)
     return channels_first(out)
@@ -184,36 +191,26 @@ class _Running(NamedTuple):
     taps: tuple[tuple[int, Index, Index], ...]
 
 
-@lru_cache(maxsize=1024)
-def _separable(*settings: Any) -> tuple[Pair, _Running, _Running, bool]:
-    """Return the output size, the taps along the rows and along the columns of `Windows`.
-
-    And whether there are 2 to 256 taps and windows lie side by side, none over the edge.
-    """
-    windows = Windows(*settings)
-    size = windows.output_size
+@planned
+def _separable(
+    window: Window, sizes: Sizes, ceil_mode: bool
+) -> tuple[Sizes, Covering, tuple[_Running, ...]]:
+    """Return the output's sizes, where windows meet the input, and their taps along each axis."""
+    out_sizes = window.out_size(sizes, ceil_mode)
+    cover = covering(window, sizes, out_sizes)
     axes = []
-    for axis, length in enumerate(size):
+    for axis, (length, along) in enumerate(zip(out_sizes, cover.along, strict=True)):
         before = (slice(None),) * (1 + axis)
         taps = tuple(
             (number, (*before, outputs), (*before, inputs))
-            for number, (outputs, inputs) in enumerate(windows.along(axis, length))
+            for number, (outputs, inputs) in enumerate(along)
         )
         full = [outputs[-1] == slice(0, length) for _, outputs, _ in taps[:2]]
         if full == [True, True]:
             axes.append(_Running((taps[0][2], taps[1][2]), taps[2:]))
         else:
             axes.append(_Running(None, taps))
-    few = 2 <= windows.kernel_size[0] * windows.kernel_size[1] <= 256
-    return size, axes[0], axes[1], few and _lie_inside(windows)
-
-
-def _lie_inside(windows: Windows) -> bool:
-    axes = zip(*windows[:5], windows.output_size, strict=True)
-    return all(
-        kernel == stride and padding == 0 and (kernel == 1 or dilation == 1) and n * kernel <= size
-        for size, kernel, stride, padding, dilation, n in axes
-    )
+    return out_sizes, cover, tuple(axes)
 
 
 def _running_maximum(source: Array, out: Array, running: _Running) -> None:
@@ -227,51 +224,49 @@ def _running_maximum(source: Array, out: Array, running: _Running) -> None:
         np.maximum(out[outputs], source[inputs], out=out[outputs])
 
 
-def pool_and_rectify(y: Array, block: Pair, relu: bool, taps: bool) -> tuple[Array, Array | None]:
+def pool_and_rectify(y: Array, block: Pair, relu: bool, argmax: bool) -> tuple[Array, Array | None]:
     """Return the maximum of each block of pixels, rectified if wanted, and which pixel it is.
 
-    The taps are those of `y`, before the ReLU; None if they are not wanted.
+    Which it is, is said of `y`, before the ReLU; None if it is not wanted.
     """
-    if taps:
-        out, chosen = max_pool2d(y, block, block)
-    else:
-        out, chosen = max_pool2d_values(y, block, block), None
+    window = Window(block, block, ((0, 0), (0, 0)), (1, 1))
+    out, chosen = max_pool(y, window) if argmax else (max_pool_values(y, window), None)
     if relu:
         rectify(channels_last(out), channels_last(out))
     return out, chosen
 
 
-def write_maxima(values: Sequence[Array] | Array, out: Array, chosen: Array | None) -> None:
-    """Write the largest of `values` to `out`, and its index to `chosen` if there is one.
+def write_maxima(values: Sequence[Array] | Array, out: Array, argmax: Array | None) -> None:
+    """Write the largest of `values` to `out`, and its index to `argmax` if there is one.
 
-    As in `max_pool2d` the first maximum wins, and a NaN is larger than any number.
+    As in `max_pool` the first maximum wins, and a NaN is larger than any number.
 
     Parameters
     ----------
     values
         2 to 256 arrays of one shape, or the first axis of an array.
-    out, chosen
-        Of that shape; `chosen` of uint8.
+    out, argmax
+        Of that shape; `argmax` of uint8.
 
     Examples
     --------
     >>> import numpy as np
-    >>> out, chosen = np.empty(2), np.empty(2, np.uint8)
-    >>> write_maxima([np.array(v) for v in ([1.0, 5.0], [3.0, 5.0], [2.0, 4.0])], out, chosen)
-    >>> print(out, chosen)
+    >>> out, argmax = np.empty(2), np.empty(2, np.uint8)
+    >>> write_maxima([np.array(v) for v in ([1.0, 5.0], [3.0, 5.0], [2.0, 4.0])], out, argmax)
+    >>> print(out, argmax)
     [3. 5.] [1 0]
     """
     np.maximum(values[0], values[1], out=out)
-    if chosen is not None:
-        np.greater(values[1], values[0], out=chosen.view(np.bool_))
+    if argmax is not None:
+        np.greater(values[1], values[0], out=argmax.view(np.bool_))
     for number in range(2, len(values)):
         value = values[number]
-        if chosen is not None:
+        if argmax is not None:
             # Later ones have larger numbers, so integer arithmetic sets the winner.
             winner = np.greater(value, out).view(np.uint8)
             np.multiply(winner, np.uint8(number), out=winner)
-            np.maximum(chosen, winner, out=chosen)
+            np.maximum(argmax, winner, out=argmax)
         np.maximum(out, value, out=out)
-    if chosen is not None and out.size and math.isnan(np.minimum.reduce(out, axis=None)):
+    if argmax is not None and out.size and math.isnan(np.minimum.reduce(out, axis=None)):
         for number in reversed(range(len(values))):
-            chosen[np.isnan(values[number])] = number
+            argmax[np.isnan(values[number])] = number

@@ -1,165 +1,113 @@
-"""The windows of pooling: how many there are, and which slices they touch.
+"""The windows of pooling: which slices of an input they touch.
 
-Tap k = i·KW + j of every window at once is one strided view of the input, so a pool is a few
-vector operations a tap. A tap that falls into the padding is left out of its view, instead of
-padding the input.
+Tap k of every window at once is one strided view of the input, so a pool is a few vector
+operations a tap. A tap that falls into the padding is left out of its view, instead of padding the
+input. Arrays are (N, *sizes, C) here.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
+from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 
-__all__ = [
-    "Pair",
-    "Tap",
-    "Windows",
-    "pool_output_size",
-    "sweep_images",
-]
+__all__ = ["Covering", "Index", "Tap", "covering", "sweep_images"]
 
 Array = npt.NDArray[Any]
-Pair = tuple[int, int]
 Index = tuple[slice | int, ...]
-
-# Input elements worth a thread, about 50 µs of pooling, and elements a block: beyond 1 M the
-# temporaries cost page faults; below, the interpreter's lock costs more than the cache saves.
-_GRAIN = 1 << 15
-_UINT8 = np.dtype(np.uint8)
-_BLOCK = 1 << 20
-
-
-def pool_output_size(
-    size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil_mode: bool = False
-) -> int:
-    """Count the windows along one axis.
-
-    ``(size + 2·padding − dilation·(kernel − 1) − 1) / stride + 1``, rounded down, or with
-    `ceil_mode` up, but then the last window must start inside the input or its left padding:
-    PyTorch's rule.
-
-    Examples
-    --------
-    >>> pool_output_size(5, kernel=2, stride=2, padding=0)
-    2
-    >>> pool_output_size(5, kernel=2, stride=2, padding=0, ceil_mode=True)
-    3
-    """
-    span = size + 2 * padding - dilation * (kernel - 1) - 1
-    if not ceil_mode:
-        return span // stride + 1
-    count = -(-span // stride) + 1
-    return count - 1 if (count - 1) * stride >= size + padding else count
 
 
 class Tap(NamedTuple):
-    """One window position: its number, and the indices at which outputs and inputs meet."""
+    """One element of a window: its number, and the indices at which outputs and inputs meet."""
 
     number: int
     outputs: Index
     inputs: Index
 
 
-class Windows(NamedTuple):
-    """The windows of a pool over (H, W) images; every field a (height, width) pair."""
+class Covering:
+    """Where windows meet an input.
 
-    input_size: Pair
-    kernel_size: Pair
-    stride: Pair
-    padding: Pair
-    dilation: Pair = (1, 1)
-    ceil_mode: bool = False
+    Attributes
+    ----------
+    along
+        For each axis and each element of a window along it: the slice of the outputs for which
+        that lies inside the input, and the slice of the input.
+    taps
+        All elements of a window, the last axis fastest, as indices of (n, *sizes, C) arrays.
+    disjoint
+        Whether no two windows share an element of the input.
+    reach_all
+        Whether windows that are disjoint reach every element.
+    side_by_side
+        Whether they lie side by side, none over the edge; elements behind the last may be left.
+    tap_dtype
+        The smallest unsigned integer that holds a tap's number.
+    """
 
-    @property
-    def output_size(self) -> Pair:
-        """(OH, OW)."""
-        return _output_size(self)
-
-    @property
-    def tap_dtype(self) -> np.dtype[Any]:
-        """Smallest unsigned integer that holds a tap."""
-        taps = self.kernel_size[0] * self.kernel_size[1]
-        return _UINT8 if taps <= 256 else np.min_scalar_type(taps - 1)
-
-    @property
-    def disjoint(self) -> bool:
-        """Whether no two windows share an input element."""
-        return _disjoint(self)
-
-    def reach_all(self, output_size: tuple[int, ...]) -> bool:
-        """Whether disjoint windows of this number reach every input element."""
-        return _reach_all(self, output_size)
-
-    def along(self, axis: int, output: int) -> tuple[tuple[slice, slice], ...]:
-        """Slices of `output` positions and of the input, for each tap along one axis."""
-        return _along(self, axis, output)
-
-    def taps(self, output_size: tuple[int, ...]) -> tuple[Tap, ...]:
-        """All taps in row-major order, as slices of (n, OH, OW, C) and (n, H, W, C) arrays."""
-        return _taps(self, output_size)
-
-
-# Slices are worked out once for each geometry: they took 8 of 33 µs that pooling (1, 8, 26, 26)
-# takes, and a network asks for the same few over and over.
-@lru_cache(maxsize=1024)
-def _output_size(windows: Windows) -> Pair:
-    axes = zip(*windows[:5], strict=True)
-    height, width = (pool_output_size(*axis, windows.ceil_mode) for axis in axes)
-    return height, width
-
-
-@lru_cache(maxsize=1024)
-def _disjoint(windows: Windows) -> bool:
-    axes = zip(windows.kernel_size, windows.stride, windows.dilation, strict=True)
-    return all(kernel == 1 or dilation * (kernel - 1) < stride for kernel, stride, dilation in axes)
+    def __init__(self, window: Window, sizes: Sizes, out_sizes: Sizes) -> None:
+        axes = list(zip(*window, sizes, out_sizes, strict=True))
+        self.along = tuple(tuple(_along(*axis)) for axis in axes)
+        self.taps = tuple(
+            Tap(
+                number,
+                (slice(None), *(outputs for outputs, _ in parts)),
+                (slice(None), *(inputs for _, inputs in parts)),
+            )
+            for number, parts in enumerate(itertools.product(*self.along))
+        )
+        self.disjoint = all(
+            kernel == 1 or dilation * (kernel - 1) < stride
+            for kernel, stride, _, dilation, _, _ in axes
+        )
+        is_tight = all(
+            kernel == stride and (kernel == 1 or dilation == 1)
+            for kernel, stride, _, dilation, _, _ in axes
+        )
+        self.reach_all = is_tight and all(
+            n * stride - before >= size for _, stride, (before, _), _, size, n in axes
+        )
+        self.side_by_side = is_tight and all(
+            before == 0 and n * kernel <= size for kernel, _, (before, _), _, size, n in axes
+        )
+        few = window.taps <= 256
+        self.tap_dtype = np.dtype(np.uint8) if few else np.min_scalar_type(window.taps - 1)
 
 
-@lru_cache(maxsize=1024)
-def _reach_all(windows: Windows, output_size: tuple[int, ...]) -> bool:
-    axes = zip(*windows[:5], output_size, strict=True)
-    return all(
-        kernel == stride and (kernel == 1 or dilation == 1) and n * stride - padding >= size
-        for size, kernel, stride, padding, dilation, n in axes
-    )
-
-
-@lru_cache(maxsize=1024)
-def _along(windows: Windows, axis: int, output: int) -> tuple[tuple[slice, slice], ...]:
-    size, kernel, stride, padding, dilation = (pair[axis] for pair in windows[:5])
+def _along(
+    kernel: int, stride: int, padding: tuple[int, int], dilation: int, size: int, outputs: int
+) -> list[tuple[slice, slice]]:
     slices = []
     for k in range(kernel):
-        offset = k * dilation - padding
+        offset = k * dilation - padding[0]
         first = max(0, -(offset // stride))
-        stop = max(first, min(output, (size - 1 - offset) // stride + 1))
+        stop = max(first, min(outputs, (size - 1 - offset) // stride + 1))
         start = offset + first * stride
         end = start + max(0, (stop - first - 1) * stride + 1)
         slices.append((slice(first, stop), slice(start, end if stop > first else start, stride)))
-    return tuple(slices)
+    return slices
 
 
-@lru_cache(maxsize=1024)
-def _taps(windows: Windows, output_size: tuple[int, ...]) -> tuple[Tap, ...]:
-    height, width = output_size
-    every = slice(None)
-    columns = windows.along(1, width)
-    return tuple(
-        Tap(i * windows.kernel_size[1] + j, (every, rows, cols), (every, in_rows, in_cols))
-        for i, (rows, in_rows) in enumerate(windows.along(0, height))
-        for j, (cols, in_cols) in enumerate(columns)
-    )
+# Worked out once for each geometry: it took 8 of 33 µs that pooling (1, 8, 26, 26) takes.
+@planned
+def covering(window: Window, sizes: Sizes, out_sizes: Sizes) -> Covering:
+    """Return where the windows of `out_sizes` outputs meet an input of `sizes`."""
+    return Covering(window, sizes, out_sizes)
 
 
 def sweep_images(
-    step: Callable[..., None], size: int, *arrays: Array, block_size: int = _BLOCK
+    step: Callable[..., None], size: int, *arrays: Array, block_size: int = tuning.POOL_BLOCK
 ) -> None:
     """Call `step` on blocks of images, threads side by side; `size` elements in all."""
-    if size <= _GRAIN:
+    if size <= tuning.POOL_GRAIN:
         step(*arrays)
         return
     images = arrays[0].shape[0]
@@ -170,4 +118,4 @@ def sweep_images(
         for i in range(start, stop, block):
             step(*(array[i : min(i + block, stop)] for array in arrays))
 
-    parallel(work, images, grain=-(-_GRAIN // per_image))
+    parallel(work, images, grain=-(-tuning.POOL_GRAIN // per_image))

@@ -57,6 +57,22 @@ NARROW = 16
 
 8192 windows of 9 values, 4 channels: 20 µs -> 11; 6272 windows, 16 channels: 19 -> 25."""
 
+# ------------------------------------------------------------------------------- pools
+
+POOL_GRAIN = 1 << 15
+"""Elements of the input worth a thread: about 50 µs of pooling."""
+
+POOL_BLOCK = 1 << 20
+"""Elements a block: beyond, temporaries cost page faults; below, threads wait for the lock."""
+
+BLOCKS_BLOCK = 1 << 19
+"""Elements a block whose gradients are made apart: 2 MB of float32."""
+
+FEW_IN_BLOCKS = 1 << 15
+"""Elements up to which a mask is cast within the product, in the first cache."""
+
+# ------------------------------------------------------------------------------- estimates
+
 # Estimates, in ns, by which plans are compared.
 
 SPREAD_WEIGHTS = 5_000.0
