@@ -37,8 +37,10 @@ from tinygrad_cnn.ops.ordering.sorting import *
 from tinygrad_cnn.ops.piecewise import *
 from tinygrad_cnn.ops.pointwise.combining import *
 from tinygrad_cnn.ops.pointwise.gamma import *
+from tinygrad_cnn.ops.pointwise.hard import *
 from tinygrad_cnn.ops.pointwise.powers import *
 from tinygrad_cnn.ops.pointwise.trigonometry import *
+from tinygrad_cnn.ops.pointwise.units import *
 from tinygrad_cnn.ops.pool.adaptive import *
 from tinygrad_cnn.ops.pool.average import *
 from tinygrad_cnn.ops.pool.chosen import *

@@ -29,11 +29,11 @@ _far = np.array([-1e4, -500.0, 500.0, 1e4])
 _signs = (_far > 0).astype(float)
 
 
-def _logistic(v: float) -> float:
+def logistic(v: float) -> float:
     return 1 / (1 + math.exp(-v)) if v > -700 else 0.0
 
 
-def _smooth_positive(v: float) -> float:
+def smooth_positive(v: float) -> float:
     return math.log1p(math.exp(v)) if v < 700 else v
 
 
@@ -45,7 +45,7 @@ def _normal_by_tanh(v: float) -> float:
     return 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
 
 
-def _kinds(
+def kinds(
     op: Any, function: Callable[..., Any], f: Callable[[float], float], far_slopes: Array
 ) -> list[Sample]:
     return [
@@ -75,11 +75,11 @@ def _kinds(
     ]
 
 
-def _smooth(
+def smooth_kinds(
     op: Any, function: Callable[..., Any], f: Callable[[float], float], far_slopes: Array
 ) -> list[Sample]:
     return [
-        *_kinds(op, function, f, far_slopes),
+        *kinds(op, function, f, far_slopes),
         Sample(op, function, (np.array([0.0, 1e-3, 3.0, -3.0, 6.0, -6.0]),), by_hand(f), "tails"),
     ]
 
@@ -101,7 +101,7 @@ def _leaky(slope: float) -> Callable[[Any], Any]:
 
 
 SAMPLES = [
-    *_kinds(Relu, ops.relu, lambda v: max(v, 0.0), _signs),
+    *kinds(Relu, ops.relu, lambda v: max(v, 0.0), _signs),
     _kink(Relu, ops.relu, 0.0),
     Sample(
         Relu,
@@ -123,7 +123,7 @@ SAMPLES = [
         by_hand(lambda v, c: v if c > 0 else 0.25 * v),
         "slope",
     ),
-    *_kinds(
+    *kinds(
         LeakyRelu, ops.leaky_relu, lambda v: v if v > 0 else 0.01 * v, np.where(_far > 0, 1.0, 0.01)
     ),
     _kink(LeakyRelu, ops.leaky_relu, 0.01),
@@ -135,7 +135,7 @@ SAMPLES = [
         by_hand(lambda v: v if v > 0 else -0.5 * v),
         "negative slope",
     ),
-    *_smooth(Sigmoid, ops.sigmoid, _logistic, np.zeros(4)),
+    *smooth_kinds(Sigmoid, ops.sigmoid, logistic, np.zeros(4)),
     Sample(
         Sigmoid,
         ops.sigmoid,
@@ -147,20 +147,20 @@ SAMPLES = [
         rtol=1e-12,
         atol=0.0,
     ),
-    *_smooth(Tanh, ops.tanh, math.tanh, np.zeros(4)),
-    *_smooth(Softplus, ops.softplus, _smooth_positive, _signs),
+    *smooth_kinds(Tanh, ops.tanh, math.tanh, np.zeros(4)),
+    *smooth_kinds(Softplus, ops.softplus, smooth_positive, _signs),
     Sample(
         Softplus,
         lambda x: ops.softplus(x, beta=2.5),
         (signed(2, 3),),
-        by_hand(lambda v: _smooth_positive(2.5 * v) / 2.5),
+        by_hand(lambda v: smooth_positive(2.5 * v) / 2.5),
         "beta",
     ),
     Sample(
         Softplus,
         lambda x: ops.softplus(x, 2.0, 1.0),
         (np.array([-2.0, 0.3, 0.7, 3.0]),),
-        by_hand(lambda v: v if 2 * v > 1 else _smooth_positive(2 * v) / 2),
+        by_hand(lambda v: v if 2 * v > 1 else smooth_positive(2 * v) / 2),
         "threshold",
     ),
     Sample(
@@ -174,16 +174,16 @@ SAMPLES = [
         rtol=1e-12,
         atol=0.0,
     ),
-    *_smooth(Erf, ops.erf, math.erf, np.zeros(4)),
-    *_smooth(Gelu, ops.gelu, lambda v: v * _normal(v), _signs),
-    *_smooth(
+    *smooth_kinds(Erf, ops.erf, math.erf, np.zeros(4)),
+    *smooth_kinds(Gelu, ops.gelu, lambda v: v * _normal(v), _signs),
+    *smooth_kinds(
         GeluTanh,
         lambda x: ops.gelu(x, approximate="tanh"),
         lambda v: v * _normal_by_tanh(v),
         _signs,
     ),
-    *_kinds(Softsign, ops.softsign, lambda v: v / (1 + abs(v)), 1 / (1 + abs(_far)) ** 2),
-    *_smooth(Silu, ops.silu, lambda v: v * _logistic(v), _signs),
+    *kinds(Softsign, ops.softsign, lambda v: v / (1 + abs(v)), 1 / (1 + abs(_far)) ** 2),
+    *smooth_kinds(Silu, ops.silu, lambda v: v * logistic(v), _signs),
 ]
 
 ERRORS = [

@@ -22,11 +22,13 @@ from tinygrad_cnn.nn.conv import *
 from tinygrad_cnn.nn.conv_transpose import *
 from tinygrad_cnn.nn.dropout import *
 from tinygrad_cnn.nn.flatten import *
+from tinygrad_cnn.nn.hard import *
 from tinygrad_cnn.nn.linear import *
 from tinygrad_cnn.nn.loss import *
 from tinygrad_cnn.nn.module import *
 from tinygrad_cnn.nn.norm import *
 from tinygrad_cnn.nn.parameter import *
 from tinygrad_cnn.nn.pooling import *
+from tinygrad_cnn.nn.units import *
 
 __all__ = ["init", *[name for name, value in globals().items() if isinstance(value, type)]]

@@ -1,10 +1,11 @@
-"""Activations as modules: each calls the function of its name, element by element."""
+"""Activations as modules; the flat ones are in `hard`, exponential and gated ones in `units`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.nn.applying import Applies
 from tinygrad_cnn.nn.module import Module
 
 __all__ = [
@@ -15,13 +16,15 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
+    "Softmin",
     "Softplus",
     "Softsign",
     "Tanh",
 ]
 
 
-class ReLU(Module):
+class ReLU(Applies, Module):
     """Keep the positive part, max(x, 0); the derivative at 0 is 0.
 
     >>> import numpy as np
@@ -29,12 +32,10 @@ class ReLU(Module):
     array([0., 2.])
     """
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.relu`."""
-        return F.relu(input)
+    function = staticmethod(F.relu)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(Applies, Module):
     """Keep the positive part, and the negative one times a slope.
 
     >>> import numpy as np
@@ -42,19 +43,14 @@ class LeakyReLU(Module):
     array([-0.5,  2. ])
     """
 
+    function = staticmethod(F.leaky_relu)
+    settings = ("negative_slope",)
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.leaky_relu`."""
-        return F.leaky_relu(input, self.negative_slope)
 
-    def extra_repr(self) -> str:
-        """Return the settings."""
-        return f"negative_slope={self.negative_slope}"
-
-
-class Sigmoid(Module):
+class Sigmoid(Applies, Module):
     """Apply the logistic function, 1 / (1 + exp(−x)).
 
     >>> import numpy as np
@@ -62,12 +58,10 @@ class Sigmoid(Module):
     array([0.5])
     """
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.sigmoid`."""
-        return F.sigmoid(input)
+    function = staticmethod(F.sigmoid)
 
 
-class Tanh(Module):
+class Tanh(Applies, Module):
     """Apply the hyperbolic tangent.
 
     >>> import numpy as np
@@ -75,25 +69,26 @@ class Tanh(Module):
     array([0.])
     """
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.tanh`."""
-        return F.tanh(input)
+    function = staticmethod(F.tanh)
 
 
-class Softplus(Module):
-    """Apply log(1 + exp(x)), a smooth `ReLU`.
+class Softplus(Applies, Module):
+    """Apply log(1 + exp(beta · x)) / beta, a smooth `ReLU`; x where beta · x > threshold.
 
     >>> import numpy as np
     >>> Softplus()(np.array([0.0])).round(4)
     array([0.6931])
     """
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.softplus`."""
-        return F.softplus(input)
+    function = staticmethod(F.softplus)
+    settings = ("beta", "threshold")
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta = beta
+        self.threshold = threshold
 
 
-class Softsign(Module):
+class Softsign(Applies, Module):
     """Apply x / (1 + |x|).
 
     >>> import numpy as np
@@ -101,12 +96,10 @@ class Softsign(Module):
     array([-0.5 ,  0.75])
     """
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.softsign`."""
-        return F.softsign(input)
+    function = staticmethod(F.softsign)
 
 
-class GELU(Module):
+class GELU(Applies, Module):
     """Apply x · Φ(x), with the normal distribution's Φ or (``"tanh"``) its approximation.
 
     >>> import numpy as np
@@ -114,21 +107,16 @@ class GELU(Module):
     array([0.8413])
     """
 
+    function = staticmethod(F.gelu)
+    settings = ("approximate",)
+
     def __init__(self, approximate: str = "none") -> None:
         if approximate not in ("none", "tanh"):
             raise ValueError(f"GELU: approximate expects 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.gelu`."""
-        return F.gelu(input, approximate=self.approximate)
 
-    def extra_repr(self) -> str:
-        """Return the settings."""
-        return f"approximate={self.approximate!r}"
-
-
-class SiLU(Module):
+class SiLU(Applies, Module):
     """Apply x · sigmoid(x).
 
     >>> import numpy as np
@@ -136,12 +124,10 @@ class SiLU(Module):
     array([0.])
     """
 
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.silu`."""
-        return F.silu(input)
+    function = staticmethod(F.silu)
 
 
-class Softmax(Module):
+class Softmax(Applies, Module):
     """Turn logits into probabilities along a dimension.
 
     >>> import numpy as np
@@ -149,16 +135,11 @@ class Softmax(Module):
     array([[0.5, 0.5]])
     """
 
+    function = staticmethod(F.softmax)
+    settings = ("dim",)
+
     def __init__(self, dim: int) -> None:
         self.dim = dim
-
-    def forward(self, input: Any) -> Any:
-        """Apply `functional.softmax`."""
-        return F.softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        """Return the settings."""
-        return f"dim={self.dim}"
 
 
 class LogSoftmax(Softmax):
@@ -169,6 +150,37 @@ class LogSoftmax(Softmax):
     array([[-0.6931, -0.6931]])
     """
 
+    function = staticmethod(F.log_softmax)
+
+
+class Softmin(Softmax):
+    """Turn costs into probabilities along a dimension: the smallest gets the most.
+
+    >>> import numpy as np
+    >>> Softmin(0)(np.array([0.0, 1e4]))
+    array([1., 0.])
+    """
+
+    function = staticmethod(F.softmin)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of images (N, C, H, W) or of one image (C, H, W).
+
+    Raises
+    ------
+    ValueError
+        When called: if the input has another number of dimensions.
+
+    >>> import numpy as np
+    >>> Softmax2d()(np.zeros((1, 2, 1, 1))).ravel()
+    array([0.5, 0.5])
+    """
+
     def forward(self, input: Any) -> Any:
-        """Apply `functional.log_softmax`."""
-        return F.log_softmax(input, self.dim)
+        """Apply `functional.softmax` along the channels."""
+        if input.ndim not in (3, 4):
+            raise ValueError(
+                f"Softmax2d: expects (N, C, H, W) or (C, H, W), got {tuple(input.shape)}"
+            )
+        return F.softmax(input, -3)
