@@ -158,6 +158,7 @@ def test_json_says_what_the_report_says(command: Command) -> None:
         "KINK": 1,
         "FAIL": 0,
         "INCONCLUSIVE": 0,
+        "UNSEEN": 0,
         "SKIPPED": 0,
     }
     assert [path.name for path in Path().iterdir()] == ["report.json"]

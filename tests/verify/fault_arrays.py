@@ -117,7 +117,7 @@ POINTWISE = [
     _trig(
         "expm1",
         powers.Expm1,
-        written("result for exponential", lambda r, c: c.g * c.out),
+        written("result for exponential", lambda r, c: c.g * c.out, "term missing"),
         *(double(), single()),
     ),
     *[
@@ -148,7 +148,7 @@ POINTWISE = [
     ),
     _site(
         *("pointwise", "logaddexp", combining.Logaddexp, F.logaddexp, (A, B)),
-        written("shared evenly", lambda r, c: c.g * 0.5, i=0),
+        written("shared evenly", lambda r, c: c.g * 0.5, "operand", i=0),
         *(sign(1), permille(), zero(1), first_inputs()),
     ),
     _site(
@@ -157,7 +157,7 @@ POINTWISE = [
     ),
     _site(
         *("pointwise", "xlogy", combining.Xlogy, F.xlogy, (weight(4, 5), positive(4, 5))),
-        written("factor forgotten", lambda r, c: c.g / c.inputs[1], i=1),
+        written("factor forgotten", lambda r, c: c.g / c.inputs[1], "operand", i=1),
         *(sign(), permille(1)),
     ),
     _site(
@@ -196,13 +196,13 @@ def _divided(_r: Array, call: Call) -> Array:
 ORDERING = [
     _site(
         *("ordering", "cumsum", scan.Cumsum, lambda x: F.cumsum(x, 1), (A,)),
-        written("not reversed", _forward_again),
-        written("not summed", lambda r, c: c.g),
+        written("not reversed", _forward_again, "reversed"),
+        written("not summed", lambda r, c: c.g, "diagonal"),
         *(sign(), single(), last_image()),
     ),
     _site(
         *("ordering", "cumprod", scan.Cumprod, lambda x: F.cumprod(x, 1), (positive(4, 5),)),
-        written("not summed", _divided),
+        written("not summed", _divided, "diagonal"),
         *(permille(), element(), first_inputs()),
     ),
     _site(
@@ -221,7 +221,7 @@ ORDERING = [
     ),
     _site(
         *("ordering", "sort", sorting.Sort, lambda x: F.sort(x, 1).values, (weight(4, 5),)),
-        written("left in order", lambda r, c: c.g),
+        written("left in order", lambda r, c: c.g, "operand"),
         *(permille(), sign(), first_answer(), mutates_cotangent()),
     ),
     _site(
@@ -253,7 +253,7 @@ ORDERING = [
 REARRANGING = [
     _site(
         *("rearranging", "roll", repeat.Roll, lambda x: F.roll(x, 1, 1), (A,)),
-        written("the same way", lambda r, c: np.roll(c.g, 1, 1)),
+        written("the same way", lambda r, c: np.roll(c.g, 1, 1), "shifted"),
         *(sign(), element(), mutates_cotangent()),
     ),
     _site(

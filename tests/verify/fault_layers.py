@@ -66,7 +66,7 @@ def _site(family: str, name: str, op: Any, function: Any, inputs: Any, *faults: 
 LINALG = [
     _site(
         *("linalg", "matmul", linalg.Matmul, F.matmul, (normal(4, 4), weight(4, 4))),
-        written("factor not transposed", lambda r, c: c.g @ c.inputs[1]),
+        written("factor not transposed", lambda r, c: c.g @ c.inputs[1], "operand"),
         *(transposed(1), sign(), element(1), first_inputs(), single(), zero(1), nonlinear(1)),
     ),
     _site(
@@ -77,7 +77,7 @@ LINALG = [
     _site(
         *("linalg", "linear", linalg.Linear, F.linear),
         (image(6, 4), weight(4, 4), weight(4)),
-        written("weight not transposed", lambda r, c: c.g @ c.inputs[1].T),
+        written("weight not transposed", lambda r, c: c.g @ c.inputs[1].T, "operand"),
         *(transposed(1), last_image(1), over(6, "batch", 1), last_image(2), over(6, "batch", 2)),
         *(zero(2), double(1), half(2), noise(1), mutates_input(), permille(2)),
     ),
@@ -129,7 +129,7 @@ CONV = [
     _site(
         *("conv", "conv2d input", conv.Conv2d, _conv, _CONV),
         written("other array returned", _returns_the_other_array),
-        written("kernel not turned", _kernel_not_turned),
+        written("kernel not turned", _kernel_not_turned, "operand"),
         *(flipped(), shifted(), shifted(0, -2), corner(), border(), element(), channel()),
         *(last_image(), nonlinear(), single(), first_answer(), times(9, "window")),
     ),
@@ -223,7 +223,7 @@ POOL = [
     _site(
         *("pool", "overlapping max pool", pool.MaxPool2d, lambda x: F.max_pool2d(x, 3, 1)),
         (image(1, 2, 6, 6),),
-        written("overwritten, not added", _overwrites),
+        written("overwritten, not added", _overwrites, "overlap"),
         *(flipped(), noise(), element()),
     ),
     _site(
@@ -414,7 +414,7 @@ LOSS = [
     _site(
         *("loss", "logistic loss", LogisticLoss, LogisticLoss()),
         (normal(5, 1), fixed(np.array([[0.0], [1.0], [1.0], [0.0], [1.0]]))),
-        written("target missing", lambda r, c: r + c.g * c.inputs[1] / 5),
+        written("target missing", lambda r, c: r + c.g * c.inputs[1] / 5, "term missing"),
         *(times(5, "batch"), double(), permille(), mutates_cotangent()),
     ),
 ]

@@ -62,7 +62,7 @@ INDEXING = [
     ),
     _site(
         *("indexing", "embedding", Embedding, lambda w: F.embedding(_WORDS, w), (weight(4, 3),)),
-        written("repeats overwritten", _overwritten),
+        written("repeats overwritten", _overwritten, "overlap"),
         *(half(), noise(), single(), last_image()),
     ),
     _site(
@@ -117,7 +117,7 @@ MATRICES = [
     ),
     _site(
         *("matrices", "inverse", inverse.Inverse, _regular(linalg.inv), _A),
-        written("not transposed", _not_transposed),
+        written("not transposed", _not_transposed, "operand"),
         *(sign(), permille(), nonlinear(), transposed()),
     ),
     _site(

@@ -64,13 +64,13 @@ ELEMENTWISE = [
     ),
     _site(
         *("elementwise", "mul", ew.Mul, F.mul, (weight(4, 5), weight(4, 5))),
-        written("factor of its own", lambda r, c: c.g * c.inputs[0]),
+        written("factor of its own", lambda r, c: c.g * c.inputs[0], "operand"),
         *(sign(), element(1), first_inputs(), mutates_input(1), single(), permille(1)),
     ),
     _site(
         *("elementwise", "div", ew.Div, F.div, (A, positive(4, 5))),
-        written("not divided", lambda r, c: c.g),
-        written("denominator not squared", lambda r, c: r * c.inputs[1], i=1),
+        written("not divided", lambda r, c: c.g, "operand"),
+        written("denominator not squared", lambda r, c: r * c.inputs[1], "slope", i=1),
         *(sign(1), double(1), first_inputs(1), nonlinear(1)),
     ),
     _site("elementwise", "neg", ew.Neg, F.neg, (A,), sign(), permille(), first_answer()),
@@ -372,8 +372,8 @@ SHAPE = [
     ),
     _site(
         *("shape", "permute", shape.Permute, lambda x: F.permute(x, 1, 2, 0), (normal(3, 3, 3),)),
-        written("not inverted", lambda r, c: c.g.transpose(1, 2, 0)),
-        written("not at all", lambda r, c: c.g),
+        written("not inverted", lambda r, c: c.g.transpose(1, 2, 0), "permuted"),
+        written("not at all", lambda r, c: c.g, "permuted"),
         *(double(), mutates_cotangent()),
     ),
     _site(
@@ -445,7 +445,7 @@ INDEX = [
     ),
     _site(
         *("index", "gather", index.Gather, lambda x: x[_REPEATED], (normal(6, 3),)),
-        written("repeats overwritten", _overwritten),
+        written("repeats overwritten", _overwritten, "overlap"),
         *(half(), noise(), single()),
     ),
     _site(

@@ -27,9 +27,11 @@ HINTS = {
     *("sign", "times 2", "times 1/2", "times N", "times 1/N", "transposed", "flipped", "shifted"),
     *("last window", "last image", "mask missing", "wrong mask", "wrong axis", "mean term"),
     *("variance term", "ties", "earlier call", "precision"),
+    *("operand", "permuted", "overlap", "term missing", "slope"),
 }
-# A number that is off is off by a factor, and twice is N times where N is 2.
-ALSO_TRUE = {"factor", "times N", "times 1/N", "times 2", "times 1/2"}
+# A number that is off is off by a factor, and twice is N times where N is 2; a table of factors by
+# element, and a factor that each element has of its own, are what was measured.
+ALSO_TRUE = {"factor", "times N", "times 1/N", "times 2", "times 1/2", "ratios", "slope"}
 
 
 def test_there_are_enough_pairs_of_every_family_and_kind() -> None:

@@ -120,7 +120,9 @@ def test_max_pool_gives_to_every_tie() -> None:
     assert hints(report, "x") == {"ties"}
     assert "up to 4 equal elements" in report.text()
     distinct = _normal((4, 6, 3))
-    assert check(m.max_pool, m.max_pool_backward_every_tie, (distinct,))
+    report = check(m.max_pool, m.max_pool_backward_every_tie, (distinct,))
+    assert "right where it was recorded, but wrong where elements are 0 or equal" in report.text()
+    assert hints(report, "x") == {"ties"}
 
 
 def test_batch_norm_of_test_images_depends_on_the_batch() -> None:

@@ -40,7 +40,8 @@ examples:
   tinygrad-cnn check momentum --data fashion-mnist --eval"""
 
 _MANY = 64
-_COLOURS = {"PASS": "32", "KINK": "36", "FAIL": "1;31", "INCONCLUSIVE": "33", "SKIPPED": "2"}
+_COLOURS = {"PASS": "32", "KINK": "36", "FAIL": "1;31", "INCONCLUSIVE": "33"}
+_COLOURS |= {"UNSEEN": "2", "SKIPPED": "2"}
 
 
 def add_check(subparsers: Subparsers) -> None:

@@ -137,6 +137,7 @@ def verification(report: Report) -> str:
         "between the slopes",
         "FAIL": "what is marked red is wrong",
         "INCONCLUSIVE": "of some the numeric value is too uncertain to tell",
+        "UNSEEN": "all are 0, or too small to be seen beside rounding",
         "SKIPPED": "there was nothing to check",
     }[report.verdict.value]
     text = (

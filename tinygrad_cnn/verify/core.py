@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.verify import behaviour
+from tinygrad_cnn.verify.calls import check_calls
 from tinygrad_cnn.verify.hints.place import explain, worst_of
 from tinygrad_cnn.verify.numeric.elements import (
+    LARGE,
     generator,
     random_direction,
+    relative_direction,
     sample_elements,
     structured_directions,
     tied_direction,
@@ -22,7 +25,10 @@ from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.probe import Prober, Tolerance
 from tinygrad_cnn.verify.numeric.single import move_elements
 from tinygrad_cnn.verify.numeric.slopes import weigh
-from tinygrad_cnn.verify.report import Counts, InputReport, Verdict
+from tinygrad_cnn.verify.numeric.smooth import beside, misses_where_smooth
+from tinygrad_cnn.verify.numeric.special import special_points, wrong_at
+from tinygrad_cnn.verify.report import Counts, InputReport, Report, Verdict
+from tinygrad_cnn.verify.subjects.joint import JointSubject
 from tinygrad_cnn.verify.subjects.subject import RuleError, Subject
 
 Array = npt.NDArray[Any]
@@ -42,12 +48,15 @@ class Options:
         Of every random choice.
     explained
         Whether it is said of failures where they lie and what they look like.
+    special
+        Whether points of the check's own are tried: zeros, ties, one sign, large numbers.
     """
 
     tolerance: Tolerance = field(default_factory=Tolerance)
     max_elements: int = 512
     seed: int = 0
     explained: bool = True
+    special: bool = True
 
 
 def check_subject(subject: Subject, options: Options) -> list[InputReport]:
@@ -74,50 +83,157 @@ def check_subject(subject: Subject, options: Options) -> list[InputReport]:
     return results
 
 
+def check_lightly(subject: Subject, options: Options) -> list[InputReport] | None:
+    """Compare along one direction of all inputs at once; None where that settles nothing."""
+    results = [
+        InputReport(subject.name, subject.names[i], i, np.shape(subject.inputs[i]))
+        for i in subject.wanted
+    ]
+    if any(np.size(subject.inputs[i]) == 0 for i in subject.wanted):
+        return None
+    rng = generator(options.seed)
+    joint = JointSubject(subject, subject.inputs)
+    with np.errstate(all="ignore"):
+        try:
+            point = Point(joint, joint.inputs, rng)
+            prober = Prober(point, 0, options.tolerance, Counts())
+            prober.probe(random_direction(rng, prober.base.shape))
+        except RuleError:
+            return None
+    if not np.isfinite(point.out).all() or prober.misses or prober.unsure or not prober.seen:
+        return None
+    for result in results:
+        result.counts = replace(prober.counts)
+        result.say(Verdict.PASS, "note", "repeats another node: one direction was compared")
+        if prober.counts.kinks:
+            result.say(Verdict.KINK, "note", _BETWEEN)
+    return results
+
+
 def _check(
     subject: Subject, results: list[InputReport], options: Options, rng: np.random.Generator
 ) -> None:
+    recorded = subject.as_recorded()  # before anything else runs
     if not behaviour.forward_is_sound(subject, results):
         return
     point = Point(subject, subject.inputs, rng)
+    check_calls(point, results, recorded, rng)
     behaviour.check_rule(point, results, rng)
     elsewhere = _other_point(point, rng)
     for result in results:
         _check_input(point, result, options, rng)
         if elsewhere is not None and result.verdict is not Verdict.SKIPPED:
             _check_elsewhere(point, elsewhere, result, options, rng)
+    if options.special and subject.special and all(result.ok for result in results):
+        _check_special_points(point, results, options, rng)
 
 
 def _check_input(
     point: Point, result: InputReport, options: Options, rng: np.random.Generator
 ) -> None:
     """Compare one gradient with numeric derivatives."""
-    index = result.position
-    x = point.inputs[index]
     if not behaviour.is_finite(point, result):
         return
-    prober = Prober(point, index, options.tolerance, result.counts)
-    for direction in _directions(point, index, options, rng):
-        prober.probe(direction)
-    move_elements(prober, sample_elements(rng, x, options.max_elements))
-    if prober.misses:
-        result.say(Verdict.FAIL, "value", "the gradient differs from the numeric one")
-        if options.explained:
-            explain(prober, result, rng)
-        else:
-            result.wrong = worst_of(prober)
+    prober = _probed(point, result, options, rng)
+    if prober.misses and misses_where_smooth(prober, rng):
+        _say_wrong(prober, result, options, rng, "the gradient differs from the numeric one")
+    elif prober.misses or (result.counts.kinks and not prober.seen):
+        _judge_beside(prober, result, options, rng)
     elif prober.unsure or not prober.decided:
         _say_unsure(prober, result)
     elif result.counts.kinks:
-        result.say(Verdict.KINK, "note", "the point is one without a derivative; between slopes")
+        result.say(Verdict.KINK, "note", _BETWEEN)
+    elif not prober.seen:
+        result.say(Verdict.UNSEEN, "note", UNSEEN)
+
+
+_BETWEEN = "the point is one without a derivative; between slopes"
+UNSEEN = (
+    "nothing to compare: the numeric gradient is 0, or lost in rounding; a gradient twice as large "
+    "would not have been noticed"
+)
+
+
+def _probed(
+    point: Point, result: InputReport, options: Options, rng: np.random.Generator
+) -> Prober:
+    """Move an input along directions and element by element."""
+    index = result.position
+    prober = Prober(point, index, options.tolerance, result.counts)
+    still = ~np.isfinite(prober.base)  # a mask of −∞ stays where it is
+    for direction in _directions(prober, options, rng):
+        prober.probe(np.where(still, 0.0, direction) if still.any() else direction)
+    move_elements(prober, sample_elements(rng, point.inputs[index], options.max_elements))
+    return prober
+
+
+def _say_wrong(
+    prober: Prober, result: InputReport, options: Options, rng: np.random.Generator, text: str
+) -> None:
+    result.say(Verdict.FAIL, "value", text)
+    if options.explained and not result.hints:
+        explain(prober, result, rng)
+    else:
+        result.wrong = worst_of(prober)
+
+
+def _judge_beside(
+    prober: Prober, result: InputReport, options: Options, rng: np.random.Generator
+) -> None:
+    """Judge a tiny random shift away from kinks: at them nobody can say what is right."""
+    for point in beside(prober.point, rng):
+        if not np.isfinite(point.analytic[0][result.position]).all():
+            continue
+        other = _probed(point, result, options, rng)
+        if other.misses and misses_where_smooth(other, rng):
+            text = "the gradient differs from the numeric one, a tiny shift away from kinks too"
+            _say_wrong(other, result, options, rng, text)
+            return
+        if other.decided and not other.misses:
+            if other.seen:
+                text = "the point is one without a derivative; a tiny shift away it is right"
+                result.say(Verdict.KINK, "note", text)
+            else:
+                result.say(Verdict.UNSEEN, "note", UNSEEN)
+            return
+    if not prober.misses:
+        result.say(Verdict.UNSEEN, "note", UNSEEN)
+        return
+    text = "kinks are everywhere: no point near by has a numeric derivative that agrees"
+    result.say(Verdict.INCONCLUSIVE, "note", text)
+    result.wrong = worst_of(prober)
+
+
+def _check_special_points(
+    point: Point, results: list[InputReport], options: Options, rng: np.random.Generator
+) -> None:
+    """Check the rule where elements are 0, equal, of one sign, or large."""
+    by_position = {result.position: result for result in results}
+    for name, inputs, again in special_points(point, rng):
+        found = wrong_at(point, inputs, options.tolerance, rng)
+        if found:
+            sure = wrong_at(point, again, options.tolerance, rng)
+            found = {index: kind for index, kind in found.items() if index in sure}
+        for index, kind in found.items():
+            result = by_position.get(index)
+            if result is None:
+                continue
+            if kind == "finite":
+                text = f"right where it was recorded, but the gradient is NaN or infinite {name}"
+                result.say(Verdict.FAIL, "finite", text)
+                continue
+            other = Point(point.subject, inputs, rng)
+            prober = _probed(other, result, options, rng)
+            text = f"right where it was recorded, but wrong {name}"
+            if prober.misses:
+                _say_wrong(prober, result, options, rng, text)
+            else:
+                result.say(Verdict.FAIL, "value", text)
+        if found:
+            return
 
 
 def _say_unsure(prober: Prober, result: InputReport) -> None:
-    if result.counts.kinks and not prober.unsure:
-        result.say(
-            Verdict.KINK, "note", "every probe met a jump or a kink: no numeric derivative exists"
-        )
-        return
     worst = max(prober.unsure, key=lambda e: e.bar, default=None)
     text = "no numeric derivative could be had"
     if worst is not None:
@@ -129,31 +245,35 @@ def _say_unsure(prober: Prober, result: InputReport) -> None:
     result.say(Verdict.INCONCLUSIVE, "note", text)
 
 
-def _directions(
-    point: Point, index: int, options: Options, rng: np.random.Generator
-) -> list[Array]:
-    """Return the directions to probe an input along."""
-    x = point.inputs[index]
-    directions = [random_direction(rng, x.shape) for _ in range(3)]
-    # Where the gradient is 0 it has no sign; with it, kinks are met at their sharpest.
-    signs = np.sign(point.analytic[0][index])
-    directions.append(np.where(signs == 0, directions[0], signs))
-    for _ in range(2):
-        tied = tied_direction(rng, x)
-        if tied is not None:
-            directions.append(tied)
+def _directions(prober: Prober, options: Options, rng: np.random.Generator) -> Iterator[Array]:
+    """Iterate over the directions to probe an input along: fewer where each moves very many."""
+    x = prober.base
+    large = x.size > LARGE * options.max_elements
+    first = random_direction(rng, x.shape)
+    yield first
+    if not large:
+        yield random_direction(rng, x.shape)
+    if not large or prober.counts.kinks:
+        # Where the gradient is 0 it has no sign; with it, kinks are met at their sharpest.
+        signs = np.sign(prober.point.analytic[0][prober.index])
+        yield np.where(signs == 0, first, signs)
+    for direction in (tied_direction(rng, x), relative_direction(rng, x)):
+        if direction is not None:
+            yield direction
     if x.size > options.max_elements:
-        directions += structured_directions(rng, x.shape)
-    return directions
+        yield from structured_directions(rng, x.shape, large)
 
 
 def _other_point(point: Point, rng: np.random.Generator) -> Point | None:
     """Return the subject at another point of the same range of values; None if it has none."""
     for attempt in range(2):
         inputs = point.copies()
-        for index in point.subject.wanted:
-            x = inputs[index]
-            if attempt == 0 and x.size > 1:
+        for index, x in enumerate(inputs):
+            if index not in point.subject.wanted:
+                # Rows of a constant trade places: a one-hot row or a distribution stays one.
+                if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.ndim and attempt == 0:
+                    inputs[index] = rng.permutation(x, axis=0)
+            elif attempt == 0 and x.size > 1:
                 inputs[index] = rng.permutation(x.reshape(-1)).reshape(x.shape)
             else:
                 inputs[index] = np.asarray(x * rng.uniform(0.9, 1.0, x.shape))
@@ -183,7 +303,7 @@ def _check_elsewhere(
     prober = Prober(other, index, options.tolerance, result.counts)
     for direction in (random_direction(rng, x.shape), random_direction(rng, x.shape)):
         prober.probe(direction)
-    if not prober.misses:
+    if not prober.misses or not misses_where_smooth(prober, rng):
         return
     if not any(finding.kind == "value" for finding in result.findings):
         result.say(
@@ -211,6 +331,4 @@ def _depends_on_point(point: Point, prober: Prober, index: int) -> bool:
 
 def gravest(results: Sequence[InputReport]) -> Verdict:
     """Return the gravest of several verdicts."""
-    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.KINK, Verdict.PASS, Verdict.SKIPPED)
-    found = {result.verdict for result in results}
-    return next((verdict for verdict in order if verdict in found), Verdict.SKIPPED)
+    return Report("", list(results)).verdict

@@ -17,12 +17,13 @@ from tinygrad_cnn.autograd import grad
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.inplace import name_of
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.verify.core import Options
+from tinygrad_cnn.verify.core import UNSEEN, Options
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction, tied_direction
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.probe import Prober
-from tinygrad_cnn.verify.numeric.slopes import norm
-from tinygrad_cnn.verify.report import Hint, InputReport, Verdict, Wrong
+from tinygrad_cnn.verify.numeric.slopes import dot, norm
+from tinygrad_cnn.verify.report import Counts, Hint, InputReport, Verdict, Wrong
+from tinygrad_cnn.verify.subjects.joint import JointSubject
 from tinygrad_cnn.verify.subjects.replay import Replay
 from tinygrad_cnn.verify.subjects.subject import Pull, Subject
 
@@ -58,9 +59,49 @@ def check_end_to_end(
         return results
     for result, x in zip(results, replay.leaves, strict=True):
         _compare_sums(result, whole.gradients[x], summed.get(x))
-        if result.verdict is not Verdict.FAIL:
-            _compare_numeric(result, whole, nodes, options)
+    rest = [
+        r for r in results if r.verdict is not Verdict.FAIL and r.verdict is not Verdict.SKIPPED
+    ]
+    wrong = any(result.verdict is Verdict.FAIL for result in nodes)
+    if len(rest) == len(results) and len(rest) > 1 and not wrong:
+        rest = _compare_together(results, whole, options)
+    for result in rest:
+        _compare_numeric(result, whole, nodes, options)
     return results
+
+
+def _compare_together(
+    results: list[InputReport], whole: _Whole, options: Options
+) -> list[InputReport]:
+    """Move all leaves at once; return the results that are to be looked at alone.
+
+    Each leaf is moved as far as makes its share of the change as large as that of the others: if
+    the gradient of one is wrong, or its way not recorded, the sum shows it.
+    """
+    joint = JointSubject(whole, whole.inputs)
+    point = Point(joint, joint.inputs, whole.rng, whole.point.cotangents)
+    prober = Prober(point, 0, options.tolerance, Counts())
+    parts = [random_direction(whole.rng, np.shape(x)) for x in whole.inputs]
+    shares = [norm(d * whole.gradients[x]) for d, x in zip(parts, whole.leaves, strict=True)]
+    middle = float(np.median([s for s in shares if s] or [1.0]))
+    factors = [min(max(middle / s, 0.01), 100.0) if s else 1.0 for s in shares]
+    direction = joint.joined([f * d for f, d in zip(factors, parts, strict=True)])
+    direction /= max(1.0, float(np.sqrt(np.mean(np.square(direction)))))
+    prober.probe(direction)
+    if prober.misses or prober.unsure or not prober.decided:
+        return results
+    rest = []
+    for index, result in enumerate(results):
+        result.counts.directions += 1
+        share = abs(dot(point.analytic[0][0], joint.part(direction, index)))
+        if share <= prober.bar:
+            rest.append(result)
+        elif prober.counts.kinks:
+            result.say(Verdict.KINK, "note", _KINK)
+    return rest
+
+
+_KINK = "the loss has no derivative here; the gradient is the sum of the operations' rules"
 
 
 class _Whole(Subject):
@@ -173,16 +214,14 @@ def _compare_numeric(
         result.wrong = Wrong(None, worst.analytic, worst.numeric, worst.bar, 0, 0, x.size, "")
         _say_why(result, whole, wrong_nodes)
     elif prober.misses or result.counts.kinks:
-        result.say(
-            Verdict.KINK,
-            "note",
-            "the loss has no derivative here; the gradient is the sum of the operations' rules",
-        )
+        result.say(Verdict.KINK, "note", _KINK)
     elif not prober.decided:  # one direction is enough to tell what was not recorded
         bar = max((e.bar for e in prober.unsure), default=float("nan"))
         result.say(
             Verdict.INCONCLUSIVE, "note", f"the numeric derivative is too uncertain: ± {bar:.1g}"
         )
+    elif not prober.seen:
+        result.say(Verdict.UNSEEN, "note", UNSEEN)
 
 
 def _say_why(result: InputReport, whole: _Whole, wrong_nodes: Sequence[InputReport]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad, record_source
+from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.op import TensorBase
@@ -22,6 +23,8 @@ from tinygrad_cnn.verify.report import InputReport, Report
 from tinygrad_cnn.verify.subjects.inputs import overlapping
 from tinygrad_cnn.verify.subjects.subject import in_float64
 from tinygrad_cnn.verify.subjects.tensors import leaf, wrap
+from tinygrad_cnn.verify.unreached import unreached
+from tinygrad_cnn.verify.walk import Selection
 
 Array = npt.NDArray[Any]
 
@@ -36,6 +39,11 @@ def check_module(
     max_elements: int = 24,
     seed: int = 0,
     raise_exception: bool = False,
+    only: str | None = None,
+    every: int = 1,
+    max_seconds: float | None = None,
+    thorough: bool = False,
+    progress: bool | None = None,
 ) -> Report:
     """Verify a module: every operation, parameter and input, in training and in evaluation.
 
@@ -49,10 +57,12 @@ def check_module(
         "train", "eval" or both.
     eps, atol, rtol, max_elements, seed, raise_exception
         As for `check_graph`.
+    only, every, max_seconds, thorough, progress
+        As for `check_graph`.
 
     Returns
     -------
-    A report with the results of each mode.
+    A report with the results of each mode; parameters that no gradient reaches are listed.
 
     Raises
     ------
@@ -65,12 +75,13 @@ def check_module(
     check_module of Linear: PASS (12 PASS)
     """
     options = Options(Tolerance(eps, atol, rtol), max_elements, seed)
+    selection = Selection(only, every, max_seconds, thorough, progress)
     results: list[InputReport] = []
     for mode in modes:
         if mode not in ("train", "eval"):
             raise ValueError(f"check_module: modes are 'train' and 'eval', got {mode!r}")
         with left_alone(module), _in_float64(module, mode == "train"):
-            found = _check_mode(module, inputs, options)
+            found = _check_mode(module, inputs, options, selection)
         for result in found:
             result.op += f" [{mode}]" if len(modes) > 1 else ""
         results += found
@@ -99,7 +110,9 @@ def _in_float64(module: Module, training: bool) -> Iterator[None]:
             part.training = was
 
 
-def _check_mode(module: Module, inputs: Sequence[Any], options: Options) -> list[InputReport]:
+def _check_mode(
+    module: Module, inputs: Sequence[Any], options: Options, selection: Selection
+) -> list[InputReport]:
     points = [in_float64(x._data if isinstance(x, TensorBase) else x) for x in inputs]
     tensors = [
         _named_leaf(p, f"input {i}")
@@ -115,14 +128,7 @@ def _check_mode(module: Module, inputs: Sequence[Any], options: Options) -> list
     def call() -> Any:
         with enable_grad(), record_source():
             out = module(*tensors)
-        outs = out if isinstance(out, (tuple, list)) else (out,)
-        live = [o for o in outs if isinstance(o, Tensor) and o.requires_grad]
-        if not live:
-            raise ValueError(
-                f"check_module: {type(module).__name__} returns nothing recorded, got "
-                + ", ".join(type(o).__name__ for o in outs)
-            )
-        return live
+        return _recorded(module, out)
 
     live = call()
     weights = [rng.standard_normal(o.shape) for o in live]
@@ -153,7 +159,27 @@ def _check_mode(module: Module, inputs: Sequence[Any], options: Options) -> list
 
     again = forward({})
     deterministic = again.shape == value.shape and np.array_equal(again, value, equal_nan=True)
-    return check_recorded("check_module", root, options, forward if deterministic else None)
+    results = check_recorded(
+        "check_module", root, options, forward if deterministic else None, selection
+    )
+
+    def changes_result(parameter: TensorBase) -> bool:
+        moved = parameter._data * 1.01 + 0.01
+        return not np.array_equal(forward({parameter: moved}), value, equal_nan=True)
+
+    return results + unreached(module, nodes_below(root), changes_result if deterministic else None)
+
+
+def _recorded(module: Module, out: Any) -> list[Tensor]:
+    """Return the results of a module that were recorded."""
+    outs = out if isinstance(out, (tuple, list)) else (out,)
+    live = [o for o in outs if isinstance(o, Tensor) and o.requires_grad]
+    if not live:
+        raise ValueError(
+            f"check_module: {type(module).__name__} returns nothing recorded, got "
+            + ", ".join(type(o).__name__ for o in outs)
+        )
+    return live
 
 
 def _named_leaf(array: Array, name: str) -> Tensor:

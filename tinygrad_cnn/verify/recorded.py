@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.graph import GraphError, Node, nodes_below
+from tinygrad_cnn.graph import GraphError, nodes_below
+from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.verify.core import Options, check_subject
+from tinygrad_cnn.verify.core import Options
 from tinygrad_cnn.verify.endtoend import check_end_to_end
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction
 from tinygrad_cnn.verify.numeric.probe import Tolerance
-from tinygrad_cnn.verify.report import InputReport, Report, Verdict
+from tinygrad_cnn.verify.report import InputReport, Report
 from tinygrad_cnn.verify.subjects.replay import Replay, check_kept
-from tinygrad_cnn.verify.subjects.subject import in_float64
-from tinygrad_cnn.verify.subjects.tensors import OpSubject
+from tinygrad_cnn.verify.unreached import unreached
+from tinygrad_cnn.verify.walk import Selection, check_nodes
 
 Array = npt.NDArray[Any]
 Forward = Callable[[dict[TensorBase, Array]], Array]
@@ -32,6 +33,12 @@ def check_graph(
     max_elements: int = 24,
     seed: int = 0,
     raise_exception: bool = False,
+    only: str | None = None,
+    every: int = 1,
+    max_seconds: float | None = None,
+    thorough: bool = False,
+    progress: bool | None = None,
+    model: Module | None = None,
 ) -> Report:
     """Verify every node of a recorded graph in place, then the whole graph from end to end.
 
@@ -58,6 +65,20 @@ def check_graph(
         Of directions and cotangents.
     raise_exception
         Raise a `GradientError` with the report's text unless all is well.
+    only
+        Nodes to check: a module's path (``"layer3"``, with all below it), or a pattern of paths or
+        names of operations (``"conv*"``). The whole is compared from end to end in any case.
+    every
+        Check each so manieth of these nodes.
+    max_seconds
+        Begin no further node after so long; what was not checked is listed as SKIPPED.
+    thorough
+        Check nodes that repeat another (the same operation, settings and shapes, as in a deep
+        network) as closely as the first; otherwise one direction is compared there.
+    progress
+        Whether a bar is shown; None shows one in a terminal when it takes more than two seconds.
+    model
+        A module whose parameters should all be reached: those that are not are listed.
 
     Returns
     -------
@@ -83,7 +104,11 @@ def check_graph(
     if not isinstance(loss, TensorBase):
         raise TypeError(f"check_graph: expects a recorded tensor, got {type(loss).__name__}")
     options = Options(Tolerance(eps, atol, rtol), max_elements, seed)
-    report = Report("check_graph", check_recorded("check_graph", loss, options), seed=seed)
+    report = Report("check_graph", [], seed=seed)
+    selection = Selection(only, every, max_seconds, thorough, progress)
+    report.results = check_recorded("check_graph", loss, options, selection=selection)
+    if model is not None:
+        report.results += unreached(model, nodes_below(loss))
     hooked = sum(1 for node in nodes_below(loss) if node.notes is not None and node.notes.hooks)
     if hooked:
         report.notes.append(f"{hooked} results have hooks, which were not called")
@@ -93,7 +118,11 @@ def check_graph(
 
 
 def check_recorded(
-    function: str, root: TensorBase, options: Options, forward: Forward | None = None
+    function: str,
+    root: TensorBase,
+    options: Options,
+    forward: Forward | None = None,
+    selection: Selection | None = None,
 ) -> list[InputReport]:
     """Return the results for all nodes below a tensor, nearest first, then end to end.
 
@@ -116,101 +145,5 @@ def check_recorded(
             f"{function}: the graph cannot be replayed in float64: {type(error).__name__}: {error}"
         ) from error
     g = np.ones(out.shape) if out.size == 1 else np.asarray(random_direction(rng, out.shape))
-    results, gradients = check_nodes(replay, g, options)
+    results, gradients = check_nodes(replay, g, options, selection)
     return results + check_end_to_end(replay, out, g, gradients, results, options, forward)
-
-
-def check_nodes(
-    replay: Replay, g: Array, options: Options
-) -> tuple[list[InputReport], dict[TensorBase, Array]]:
-    """Check each node, nearest the root first; add up the gradients of the leaves on the way.
-
-    The sums are made here, by none of the engine's code, for the comparison from end to end.
-    """
-    arriving: dict[Node, Array] = {replay.nodes[-1]: g}
-    leaves: dict[TensorBase, Array] = {}
-    results: list[InputReport] = []
-    for node in reversed(replay.nodes):
-        cotangent = arriving.pop(node, None)
-        results += check_node(replay, node, cotangent, options)
-        if cotangent is None:
-            continue
-        for edge, gradient in _through(replay, node, cotangent):
-            if isinstance(edge, Node):
-                arriving[edge] = gradient + arriving[edge] if edge in arriving else gradient
-            else:
-                leaves[edge] = gradient + leaves[edge] if edge in leaves else gradient
-    return results, leaves
-
-
-def _through(replay: Replay, node: Node, cotangent: Array) -> list[tuple[Node | TensorBase, Array]]:
-    """Return the gradients that a node's rule passes on, at the replayed values."""
-    values = [
-        replay.constant(node, i)
-        if edge is None
-        else replay.tensors[edge]._data
-        if isinstance(edge, Node)
-        else replay.copies[edge]._data
-        for i, edge in enumerate(node.edges)
-    ]
-    wanted = [i for i, edge in enumerate(node.edges) if edge is not None]
-    copies = [np.array(v) if isinstance(v, np.ndarray) else v for v in values]
-    try:
-        with np.errstate(all="ignore"):
-            found = OpSubject(node.op, values, wanted).record(copies)[1](np.array(cotangent))
-    except Exception:  # whatever a wrong rule raises; the node's own result says so
-        return []
-    passed = []
-    for index in wanted:
-        edge, gradient = node.edges[index], found[index]
-        if edge is not None and gradient is not None:
-            passed.append((edge, np.asarray(gradient, np.float64)))
-    return passed
-
-
-def check_node(
-    replay: Replay, node: Node, cotangent: Array | None, options: Options
-) -> list[InputReport]:
-    """Check one node at its recorded inputs."""
-    wanted = [i for i, edge in enumerate(node.edges) if edge is not None]
-    inputs = replay.inputs_of(node)
-    subject = OpSubject(node.op, inputs, wanted, cotangent)
-    results = check_subject(subject, options)
-    if node.op.reference is not None and all(r.ok for r in results):
-        results = _with_reference(node, inputs, wanted, results, options)
-    for result in results:
-        result.scope, result.source, result.seq = node.scope, node.source, node.seq
-    return results
-
-
-def _with_reference(
-    node: Node,
-    inputs: list[Any],
-    wanted: list[int],
-    results: list[InputReport],
-    options: Options,
-) -> list[InputReport]:
-    """Check also the way that second derivatives take through a fused operation."""
-    rng = generator(options.seed)
-    fused, reference = (OpSubject(node.op, inputs, wanted, None, flag) for flag in (False, True))
-    try:
-        out = fused.forward(inputs)
-        g = np.asarray(random_direction(rng, out.shape))
-        one, other = (s.record([in_float64(a) for a in inputs])[1](g) for s in (fused, reference))
-    except Exception:  # the full check below says what was raised
-        pass
-    else:
-        if all(
-            np.allclose(
-                0.0 if one[i] is None else one[i],
-                0.0 if other[i] is None else other[i],
-                rtol=1e-9,
-                atol=1e-12,
-            )
-            for i in wanted
-        ):
-            return results
-    found = check_subject(reference, options)
-    for result in found:
-        result.op += " (under create_graph)"
-    return results + [result for result in found if result.verdict is not Verdict.PASS]

@@ -8,6 +8,11 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tinygrad_cnn.verify.hints.catalogue import HINTS, PAGE, anchor
+
+SCHEMA_VERSION = 1
+"""Of the plain data that a report becomes."""
+
 
 class GradientError(AssertionError):
     """A gradient is wrong, or nothing could be said about it; the text is the report's."""
@@ -20,11 +25,19 @@ class Verdict(StrEnum):
     KINK = "KINK"  # it agrees, and at points without a derivative lies between the slopes
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"  # the numeric value is too uncertain, or not finite
+    UNSEEN = "UNSEEN"  # no difference, but nothing to compare: 0, or lost in rounding
     SKIPPED = "SKIPPED"  # there is nothing to check; the findings say why
 
 
 # What stands for the whole: the first of these that occurs.
-_GRAVEST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.KINK, Verdict.PASS, Verdict.SKIPPED)
+_GRAVEST = (
+    Verdict.FAIL,
+    Verdict.INCONCLUSIVE,
+    Verdict.KINK,
+    Verdict.PASS,
+    Verdict.UNSEEN,
+    Verdict.SKIPPED,
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,8 @@ class Finding:
     ----------
     kind
         "value", "zero", "ties", "linearity", "repeat", "stale", "mutation", "precision", "shape",
-        "finite", "error", "random", "forward", "detached", "accumulation", "end to end" or "note".
+        "finite", "error", "random", "forward", "detached", "accumulation", "needs", "dtype",
+        "engine", "unreached", "end to end" or "note".
     text
         The finding in words.
     """
@@ -148,14 +162,14 @@ class InputReport:
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
-        return self.verdict in (Verdict.PASS, Verdict.KINK, Verdict.SKIPPED)
+        return self.verdict not in (Verdict.FAIL, Verdict.INCONCLUSIVE)
 
     def say(self, verdict: Verdict, kind: str, text: str) -> None:
         """Add a finding; the gravest verdict stands."""
         if all(text != finding.text for finding in self.findings):
             self.findings.append(Finding(kind, text))
         if _GRAVEST.index(verdict) < _GRAVEST.index(self.verdict) or (
-            verdict is Verdict.SKIPPED and self.verdict is Verdict.PASS
+            verdict in (Verdict.SKIPPED, Verdict.UNSEEN) and self.verdict is Verdict.PASS
         ):
             self.verdict = verdict
 
@@ -255,13 +269,26 @@ class Report:
         """Return the report in words: what is wrong or undecided, or with ``all`` every line."""
         lines = [self._headline()]
         shown = [r for r in self.results if all or not r.ok or r.verdict is Verdict.SKIPPED]
+        if not self and not all:
+            shown += [r for r in self.results if r.verdict is Verdict.UNSEEN]
         lines += [result.text() for result in shown]
         lines += [f"note: {note}" for note in self.notes]
+        codes = dict.fromkeys(hint.code for result in self.failures for hint in result.hints)
+        lines += [f"next, {code}: {HINTS[code].next}" for code in codes if code in HINTS]
+        if not self:
+            lines.append(f"what it means: {PAGE}#{anchor(self.verdict.value)}")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain data for JSON; numbers that are not finite become text."""
-        plain = asdict(self)
+        """Return the report as plain data for JSON; numbers that are not finite become text.
+
+        Its form stands in ``schema.json`` beside this file; ``schema_version`` counts its changes.
+        """
+        plain = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        plain["page"] = f"{PAGE}#{anchor(self.verdict.value)}"
+        for result in plain["results"]:
+            for hint in result["hints"]:
+                hint["page"] = f"{PAGE}#{anchor(hint['code'])}"
         plain["verdict"] = self.verdict.value
         plain["counts"] = self.counts
         cleaned: dict[str, Any] = _clean(plain)

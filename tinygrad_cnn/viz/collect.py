@@ -62,8 +62,8 @@ def graph(
         that matches ``hide``; arrows pass through what is left out.
     verdicts
         What the verification found: the report of `tinygrad_cnn.verify.check_graph`, or PASS,
-        FAIL, KINK, INCONCLUSIVE or SKIPPED (or a report) by recorded node (``tensor.grad_fn``) or
-        its ``seq``.
+        FAIL, KINK, INCONCLUSIVE, UNSEEN or SKIPPED (or a report) by recorded node
+        (``tensor.grad_fn``) or its ``seq``.
     backward
         Draw the backward pass beside the forward pass: a box for each rule that will run.
     statistics

@@ -44,6 +44,7 @@ VERDICT_COLOURS = {  # fill and border
     "FAIL": ("#ff9d94", "#b3140c"),
     "KINK": ("#ffe08a", "#a06c00"),
     "INCONCLUSIVE": ("#cbccd6", "#50525f"),
+    "UNSEEN": ("#e3ebe6", "#6f8578"),
     "SKIPPED": ("#ffffff", "#9aa1ad"),
 }
 

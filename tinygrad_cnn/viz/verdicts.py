@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_cnn.graph import Node
 
-VERDICTS = ("FAIL", "INCONCLUSIVE", "KINK", "SKIPPED", "PASS")
+VERDICTS = ("FAIL", "INCONCLUSIVE", "KINK", "SKIPPED", "UNSEEN", "PASS")
 """All verdicts, worst first."""
 
 

@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.verify.hints.evidence import Change, Evidence, unchanged
+from tinygrad_cnn.verify.hints.jacobian import jacobian_hints, weight_hints
 from tinygrad_cnn.verify.hints.masks import mask_hints
+from tinygrad_cnn.verify.hints.operands import operand_hints
+from tinygrad_cnn.verify.hints.ratios import ratio_hints, straight_through, term_hints
 from tinygrad_cnn.verify.hints.sums import sum_hints
 from tinygrad_cnn.verify.report import Hint
 
@@ -26,11 +29,37 @@ def find_hints(evidence: Evidence) -> list[Hint]:
     """Return the explanations that hold; most often one."""
     if not evidence.usable or not evidence.wrong:
         return []
-    for family in (_factor, _of_cotangent, _of_input, mask_hints, sum_hints):
+    for family in _FAMILIES:
         found = family(evidence)
         if found:
             return found
     return []
+
+
+def _permutations(evidence: Evidence) -> list[Hint]:
+    """Explanations in which axes are permuted in another way, or elements read in another order."""
+    shape = evidence.out.shape
+    n = len(shape)
+    if n > 4 or n < 2:
+        return []
+    for order in itertools.permutations(range(n)):
+        if order == tuple(range(n)):
+            continue
+        if tuple(shape[i] for i in order) == shape:
+            text = f"the incoming gradient's axes are permuted by {list(order)}"
+            if evidence.explains(cotangent=lambda g, o=order: g.transpose(o)):  # type: ignore[misc]
+                return [Hint("permuted", f"{text}: the permutation, not its inverse?")]
+        if evidence.explains(cotangent=_reread(shape, order)):
+            text = f"the incoming gradient is reshaped where its axes {list(order)} are permuted"
+            return [Hint("permuted", text)]
+    return []
+
+
+def _reread(shape: tuple[int, ...], order: tuple[int, ...]) -> Change:
+    """Read the elements as if the axes had been permuted already."""
+    other = [shape[i] for i in order]
+    back = np.argsort(order)
+    return lambda g: g.reshape(other).transpose(back)
 
 
 # ------------------------------------------------------------------------------- factors
@@ -80,6 +109,8 @@ def named_counts(evidence: Evidence) -> dict[int, str]:
         if len(out) >= 2:
             named.append((math.prod(out[-2:]), "the last two axes of the result"))
             named.append((math.prod(out) // out[1], "the values of a channel of the result"))
+    if math.prod(x) and not math.prod(out) % math.prod(x):
+        named.append((math.prod(out) // math.prod(x), "the results that read one element"))
     if math.prod(out) and not math.prod(x) % math.prod(out):
         count = math.prod(x) // math.prod(out)
         named.append((count, "the elements that one result sums"))
@@ -100,11 +131,17 @@ def named_counts(evidence: Evidence) -> dict[int, str]:
 
 def _of_cotangent(evidence: Evidence) -> list[Hint]:
     """Explanations in which the rule is right, but does not use the whole cotangent as it is."""
-    smaller = evidence.x.ndim < evidence.out.ndim
+    smaller = evidence.x.ndim < evidence.out.ndim and _is_summed(evidence)
     for code, text, change in _cotangent_changes(evidence.out.shape, smaller):
         if evidence.explains(cotangent=change):
             return [Hint(code, text)]
     return []
+
+
+def _is_summed(evidence: Evidence) -> bool:
+    """Whether some element is read by several results, so that the rule sums over them."""
+    J = evidence.jacobian
+    return J is None or bool((np.count_nonzero(J, axis=0) > 1).any())
 
 
 def _cotangent_changes(shape: tuple[int, ...], smaller: bool) -> Iterator[tuple[str, str, Change]]:
@@ -126,10 +163,19 @@ def _cotangent_changes(shape: tuple[int, ...], smaller: bool) -> Iterator[tuple[
                 text = f"summed over the wrong axis: {text}"
             yield code, text, _swap(i, j)
     for axis in axes:
+        if shape[axis] == 2:
+            text = f"the two parts along axis {axis} of the incoming gradient are exchanged"
+            yield "flipped", text, _flip((axis,))
+    for axis in axes:
         for step in (1, -1):
             text = f"the incoming gradient is shifted by one along axis {axis}"
             yield "shifted", text, _shift(axis, step, wrap=False)
-            yield "shifted", text, _shift(axis, step, wrap=True)
+            if shape[axis] > 2:  # of two, it exchanges them
+                yield "shifted", text, _shift(axis, step, wrap=True)
+        for step in (2, -2):
+            if shape[axis] > 4:
+                text = f"the incoming gradient is rolled by two along axis {axis}: the wrong way?"
+                yield "shifted", text, _shift(axis, step, wrap=True)
     for axis, other in itertools.combinations(axes[-2:], 2):
         for step, side in itertools.product((1, -1), repeat=2):
             text = f"the incoming gradient is shifted by one along axes {axis} and {other}"
@@ -175,6 +221,11 @@ def _shift(axis: int, step: int, wrap: bool) -> Change:
 
 def _of_input(evidence: Evidence) -> list[Hint]:
     """Explanations in which the right gradient is laid out wrongly."""
+    if evidence.x.shape == evidence.out.shape:
+        for axis, size in enumerate(evidence.x.shape):
+            turn = _flip((axis,))
+            if size > 1 and evidence.explains(turn, turn):
+                return [Hint("reversed", f"it runs the other way along axis {axis}")]
     for code, text, adjoint in _input_changes(evidence.x.shape):
         if evidence.explains(unchanged, adjoint):
             return [Hint(code, text)]
@@ -210,3 +261,9 @@ def _input_changes(shape: tuple[int, ...]) -> Iterator[tuple[str, str, Change]]:
 
 def _then(one: Change, two: Change) -> Change:
     return lambda a: two(one(a))
+
+
+_FAMILIES = (
+    *(straight_through, _factor, _of_cotangent, _of_input, mask_hints, sum_hints),
+    *(jacobian_hints, term_hints, _permutations, operand_hints, ratio_hints, weight_hints),
+)

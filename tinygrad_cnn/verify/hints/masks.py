@@ -26,6 +26,8 @@ def mask_hints(evidence: Evidence) -> list[Hint]:
     for g, a, n in zip(evidence.g, evidence.a, right, strict=True):
         wrong = a.reshape(-1)[flat]
         size = float(np.max(np.abs(n), initial=0.0) + np.max(np.abs(wrong), initial=0.0))
+        if not np.any(np.abs(n) > 1e-7 * size):
+            return []  # nothing rightly passes
         passes, passed = np.abs(n) > 1e-7 * size, np.abs(wrong) > 1e-7 * size
         both = passes & passed
         if np.any(np.abs(wrong - n)[both] > 1e-6 * np.abs(n)[both] + 1e-9 * size):
@@ -64,7 +66,9 @@ def _is_right_in_places(evidence: Evidence, flat: Array, right: Array) -> bool:
         if agree.all() or np.count_nonzero(agree) < 2:
             return False
         ratios.append(n / g.reshape(-1)[flat])
-    return np.allclose(ratios[0], ratios[1], rtol=1e-5, atol=1e-5)
+    if not np.allclose(ratios[0], ratios[1], rtol=1e-5, atol=1e-5):
+        return False
+    return len(np.unique(np.round(ratios[0], 4))) <= 3  # what is masked has two slopes or three
 
 
 def _made_from(evidence: Evidence, g: Array, flat: Array, known: Array, passed: Array) -> set[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.verify.hints.evidence import Evidence
+from tinygrad_cnn.verify.numeric.slopes import norm
 from tinygrad_cnn.verify.report import Hint
 
 Array = npt.NDArray[Any]
@@ -67,6 +68,9 @@ def _normalisation(evidence: Evidence) -> list[Hint]:
         right = wrong − mean(wrong)        right = wrong − c · Σ(wrong · c) / (n · (var + eps))
     """
     x = evidence.x
+    found = _terms_of_normalisation(evidence)
+    if found:
+        return found
     for axes in _subsets(x.ndim):
         count = math.prod(x.shape[axis] for axis in axes)
         if count < 3:
@@ -76,7 +80,10 @@ def _normalisation(evidence: Evidence) -> list[Hint]:
         level = [a - a.mean(axis=axes, keepdims=True) for a in evidence.a]
         names = {"mean term": "the mean term", "variance term": "the variance term"}
         hints = [
-            Hint(code, f"{name} of a normalisation over axes {list(axes)} is missing")
+            Hint(
+                code,
+                f"{name} of a normalisation over axes {list(axes)} is missing or wrongly scaled",
+            )
             for code, name in names.items()
         ]
         if evidence.is_right(level):
@@ -89,6 +96,44 @@ def _normalisation(evidence: Evidence) -> list[Hint]:
                 parts = [(a * c).sum(axis=axes, keepdims=True) / scale for a in start]
                 if evidence.is_right([a - c * p for a, p in zip(start, parts, strict=True)]):
                     return found
+    return []
+
+
+def _terms_of_normalisation(evidence: Evidence) -> list[Hint]:
+    """Look at what is too much: in each group a constant, a multiple of x − mean, or both."""
+    x, right = evidence.x, evidence.right
+    if right is None or x.shape != evidence.out.shape:
+        return []
+    off = [a - r for a, r in zip(evidence.a, right, strict=True)]
+    for axes in _subsets(x.ndim):
+        if math.prod(x.shape[axis] for axis in axes) < 4:
+            continue
+        c = x - x.mean(axis=axes, keepdims=True)
+        squares = np.square(c).sum(axis=axes, keepdims=True)
+        if not squares.all():
+            continue
+        # The right gradient of a normalisation has no part along either.
+        if any(
+            norm(r.mean(axis=axes, keepdims=True)) * math.sqrt(r.size) > 1e-4 * norm(r) * r.size
+            or norm((r * c).sum(axis=axes)) > 1e-2 * norm(r) * norm(c)
+            for r in right
+        ):
+            continue
+        level = [o.mean(axis=axes, keepdims=True) for o in off]
+        slope = [(o * c).sum(axis=axes, keepdims=True) / squares for o in off]
+        rest = [
+            norm(o - m - c * q) <= 1e-5 * norm(o) for o, m, q in zip(off, level, slope, strict=True)
+        ]
+        if all(rest):
+            hints = []
+            for code, name, parts in (
+                ("mean term", "mean", level),
+                ("variance term", "variance", [c * q for q in slope]),
+            ):
+                if any(norm(p + 0 * x) > 1e-4 * norm(o) for p, o in zip(parts, off, strict=True)):
+                    text = f"the {name} term of a normalisation over axes {list(axes)} is missing"
+                    hints.append(Hint(code, f"{text} or wrongly scaled"))
+            return hints
     return []
 
 

@@ -2,7 +2,7 @@
 
 A random direction sees every element: an error in one of them shows in the sum unless it is lost
 in the error bar. Structured directions move few elements and so see smaller errors there: borders,
-corners, the first and the last of each axis, one element a channel. Elements of equal value are
+corners, one element a channel. Elements of equal value are
 also moved together: where they tie for a maximum, the function is smooth that way only.
 """
 
@@ -18,6 +18,10 @@ Array = npt.NDArray[Any]
 
 # Any number will do; it tells this package's seeds from everybody's.
 _OWN = 0x9E3779B9
+
+_MULTIPLIER = np.int64(0x1E3779B97F4A7C15)  # odd, its bits without a pattern
+_SAMPLED = 4096
+LARGE = 40  # times the elements that are moved
 
 
 def generator(seed: int) -> np.random.Generator:
@@ -37,33 +41,71 @@ def random_direction(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
 
 
+def _codes(x: Array) -> Array:
+    """Return a whole number for each element, the same for equals.
+
+    Equal in float32 may be apart by rounding when computed again in float64.
+    """
+    scale = float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) or 1.0
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(np.round(x * (1e11 / scale))).astype(np.int64)
+
+
+def ties_of(x: Array) -> Array | None:
+    """Return for each element (flat) the number of its group of equals; None without equals."""
+    values, group = np.unique(_codes(x), return_inverse=True)
+    return None if values.size == x.size else np.asarray(group).reshape(-1)
+
+
 def tied_direction(rng: np.random.Generator, x: Array) -> Array | None:
     """Return a direction in which elements of equal value move together; None without equals.
+
+    Each element's share is a function of its value that looks random (Knuth's multiplicative
+    hashing), so that nothing need be sorted; of a large array, a sample tells of equals.
 
     >>> tied_direction(np.random.default_rng(0), np.array([1.0, 2.0, 3.0])) is None
     True
     """
-    scale = float(np.max(np.abs(x), initial=0.0)) or 1.0
-    # Equal in float32 may be apart by rounding when computed again in float64.
-    values, group = np.unique(np.round(x / scale, 11), return_inverse=True)
-    if values.size == x.size:
+    codes = _codes(x)
+    flat = codes.reshape(-1)
+    if flat.size > _SAMPLED:
+        flat = flat[rng.choice(flat.size, _SAMPLED, replace=False)]
+    if np.unique(flat).size == flat.size:
         return None
-    return random_direction(rng, values.shape)[group].reshape(x.shape)
+    salt = rng.integers(1 << 62, dtype=np.int64)
+    with np.errstate(over="ignore"):
+        mixed = (codes + salt) * _MULTIPLIER
+        mixed = (mixed ^ (mixed >> 29)) * _MULTIPLIER
+    share = (mixed >> 33) / 2.0**30  # −1 to 1
+    return np.where(share < 0, share - 0.5, share + 0.5)
 
 
-def structured_directions(rng: np.random.Generator, shape: tuple[int, ...]) -> Iterator[Array]:
-    """Iterate over directions that move the border, the corners, the ends of each axis."""
+def relative_direction(rng: np.random.Generator, x: Array) -> Array | None:
+    """Return a direction that moves tiny elements, or else huge ones, in their own measure.
+
+    >>> relative_direction(np.random.default_rng(0), np.array([1e-30, 0.0, 1.0])).round(1)[2]
+    np.float64(0.0)
+    """
+    size = np.abs(x)
+    tiny = (size > 0) & (size < 1e-3)
+    if not tiny.any():
+        tiny = np.isfinite(size) & (size > 1e6)
+    if not tiny.any():
+        return None
+    return np.asarray(np.where(tiny, size * random_direction(rng, x.shape), 0.0))
+
+
+def structured_directions(
+    rng: np.random.Generator, shape: tuple[int, ...], few: bool = False
+) -> Iterator[Array]:
+    """Iterate over directions that move the border, the corners, one element a channel."""
     signs = random_direction(rng, shape)
     masks = []
     if len(shape) >= 2:
         border, corner = border_and_corner(shape)
-        masks += [border, corner]
-    for axis, size in enumerate(shape):
-        if size > 2:
-            for end in (0, -1):
-                mask = np.zeros(shape, bool)
-                mask[(slice(None),) * axis + (end,)] = True
-                masks.append(mask)
+        masks += [border] if few else [border, corner]
+    else:
+        masks.append(np.isin(np.arange(shape[0]), (0, shape[0] - 1)))
     if len(shape) >= 2:
         masks.append(one_per_channel(rng, shape))
     seen: set[bytes] = set()
@@ -105,6 +147,8 @@ def sample_elements(rng: np.random.Generator, x: Array, most: int) -> Array:
     """
     if x.size <= most:
         return np.arange(x.size)
+    if x.size > LARGE * most:
+        most = max(4, most // 3)  # directions see nearly all there
     ends = [np.array([0, x.size - 1])]
     if x.ndim >= 2:
         corners = np.flatnonzero(border_and_corner(x.shape)[1])

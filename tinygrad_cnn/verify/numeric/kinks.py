@@ -8,8 +8,6 @@ import numpy as np
 
 from tinygrad_cnn.verify.numeric.slopes import (
     FLOOR,
-    LEVELS,
-    SHRINK,
     Array,
     Miss,
     Slopes,
@@ -26,7 +24,7 @@ _INEXACT = 1e-5  # of the largest result: smaller jumps are the rounding of floa
 
 def at_choice(prober: Prober, miss: Miss, smooth: Array) -> bool:
     """Whether a choice changes however small the step, and the value lies between slopes."""
-    h = prober.h / SHRINK**LEVELS
+    h = prober.h / prober.shrink**prober.levels
     sides = []
     for t in (-h, h):
         inputs = list(prober.point.inputs)
@@ -40,7 +38,7 @@ def at_choice(prober: Prober, miss: Miss, smooth: Array) -> bool:
     prober.counts.kinks += 1
     if prober.point.subject.permutes():
         return True
-    slopes = prober.measure(miss.direction, prober.h / SHRINK**2)
+    slopes = prober.measure(miss.direction, prober.h / prober.shrink**2)
     return is_between(prober, miss.direction, slopes, np.where(smooth, miss.g, 0.0)) is None
 
 
@@ -55,6 +53,7 @@ def between(prober: Prober, direction: Array, slopes: Slopes, mask: Array, k: in
     miss = is_between(prober, direction, slopes, g)
     if miss is None:
         prober.decided += 1
+        prober.seen = prober.seen or is_between(prober, direction, slopes, g, 2.0) is not None
     else:
         prober.misses.append(miss)
 
@@ -62,7 +61,7 @@ def between(prober: Prober, direction: Array, slopes: Slopes, mask: Array, k: in
 def note_noise(prober: Prober, direction: Array, slopes: Slopes, jump: Array) -> None:
     """Tell results that jump from results that are inexact: those jump a little everywhere."""
     size = float(np.max(np.abs(prober.point.out), initial=0.0, where=prober.finite))
-    h = prober.h / SHRINK ** (LEVELS - 1)
+    h = prober.h / prober.shrink ** (prober.levels - 1)
     steepest = np.maximum(np.abs(slopes.left), np.abs(slopes.right))
     if jump.any() and float(np.max(steepest * h, initial=0.0, where=jump)) < _INEXACT * size:
         wide = prober.measure(direction, prober.h)
@@ -70,15 +69,17 @@ def note_noise(prober: Prober, direction: Array, slopes: Slopes, jump: Array) ->
         prober.unsure.append(weigh(wide, g, jump & np.isfinite(wide.value)))
 
 
-def is_between(prober: Prober, direction: Array, slopes: Slopes, g: Array) -> Miss | None:
-    """Return a miss where the rule gives what lies outside of the one-sided slopes."""
+def is_between(
+    prober: Prober, direction: Array, slopes: Slopes, g: Array, times: float = 1.0
+) -> Miss | None:
+    """Return a miss where the rule, times a number, gives what lies outside of both slopes."""
     there = g != 0
     left = g * np.where(there, slopes.left, 0.0)
     right = g * np.where(there, slopes.right, 0.0)
     noise = norm(g * np.where(there, slopes.rounding, 0.0))
     low, high = float(np.minimum(left, right).sum()), float(np.maximum(left, right).sum())
     gradient = prober.point.gradient(g)[prober.index]
-    analytic = dot(gradient, direction)
+    analytic = times * dot(gradient, direction)
     # Where f is flat and curved, as x³ at 0, one-sided slopes are all truncation.
     curved = float(np.abs(g * np.where(there, slopes.drift, 0.0)).sum())
     allowed = 1e-5 * (norm(left) + norm(right)) + 8 * noise + curved

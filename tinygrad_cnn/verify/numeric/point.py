@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.verify.numeric.elements import random_direction
+from tinygrad_cnn.verify.numeric.slopes import EPS, EPS16, EPS32
 from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
 
 Array = npt.NDArray[Any]
@@ -47,7 +49,47 @@ class Point:
             recorded = np.asarray(subject.recorded, np.float64)
             if recorded.any() and np.isfinite(recorded).all():
                 self.cotangents.append(recorded)
+        if cotangents is None and np.isinf(self.out).any():  # masked by −∞: no gradient comes back
+            self.cotangents = [np.where(np.isfinite(self.out), g, 0.0) for g in self.cotangents]
         self.analytic = [self.gradient(g) for g in self.cotangents]
+
+    @cached_property
+    def eps(self) -> float:
+        """To what results are rounded: a forward pass may compute in float32 inside, or less.
+
+        Where it does, its results are numbers of float32, or do not follow a tiny move at all.
+        """
+        far = self._moved(1e-3)
+        if far is None:
+            return EPS
+        there = np.isfinite(far) & np.isfinite(self.out) & (far != self.out)
+        some = far[there]
+        fine = some * 1024 != np.round(some * 1024)  # other than counts and the like
+        with np.errstate(all="ignore"):
+            for dtype, eps in ((np.float16, EPS16), (np.float32, EPS32)):
+                if fine.any() and (some.astype(dtype) == some).all():
+                    return eps
+        if not self._stands_still(1e-10, far, there):
+            return EPS
+        return EPS16 if self._stands_still(1e-5, far, there) else EPS32
+
+    def _stands_still(self, size: float, far: Array, there: Array) -> bool:
+        """Whether most results do not change at all where they should."""
+        near = self._moved(size)
+        if near is None:
+            return False
+        expected = np.abs(far - self.out) * (size / 1e-3)
+        visible = there & np.isfinite(near) & (expected > 64 * EPS * np.abs(self.out))
+        still = np.count_nonzero(visible & (near == self.out))
+        return bool(still > np.count_nonzero(visible) / 2)
+
+    def _moved(self, size: float) -> Array | None:
+        """Return the result with all inputs moved a little, always the same way."""
+        try:
+            out = self.forward(shifted(self, size, np.random.default_rng(0)))
+        except RuleError:
+            return None
+        return out if out.shape == self.out.shape else None
 
     def copies(self) -> list[Any]:
         """Return the inputs with private arrays."""
@@ -73,13 +115,23 @@ class Point:
         except Exception as error:
             raise RuleError(f"forward raised {type(error).__name__}: {error}") from error
 
+    def record_for(self, inputs: Sequence[Any], wanted: Sequence[int]) -> tuple[Array, Pull]:
+        """Run the function as where only some inputs want a gradient."""
+        try:
+            with np.errstate(all="ignore"):
+                return self.subject.record(inputs, wanted)
+        except RuleError:
+            raise
+        except Exception as error:
+            raise RuleError(f"forward raised {type(error).__name__}: {error}") from error
+
     def gradient(self, g: Array) -> list[Any]:
         """Call the rule; gradients as float64 arrays of the inputs' shapes, None for constants."""
         if self.pull is None or self.mutates:
             self.pull = self.record(self.copies())[1]
         return self.checked(self.pull, g)
 
-    def checked(self, pull: Pull, g: Array) -> list[Any]:
+    def checked(self, pull: Pull, g: Array, wanted: Sequence[int] | None = None) -> list[Any]:
         """Call a rule with a copy of the cotangent and check what it returns."""
         try:
             with np.errstate(all="ignore"):
@@ -89,7 +141,7 @@ class Point:
         except Exception as error:
             raise RuleError(f"the rule raised {type(error).__name__}: {error}") from error
         gradients: list[Any] = [None] * len(self.inputs)
-        for index in self.subject.wanted:
+        for index in self.subject.wanted if wanted is None else wanted:
             gradients[index] = self._fitting(index, found[index])
         return gradients
 
@@ -111,6 +163,21 @@ class Point:
                 "shape",
             )
         return np.array(array, np.float64)
+
+
+def shifted(point: Point, size: float, rng: np.random.Generator, upward: bool = False) -> list[Any]:
+    """Return the inputs, each moved at random by about ``size`` of its own size.
+
+    Constants are moved too, those of floating point: kinks may be met because of them.
+    """
+    moved = point.copies()
+    for index, x in enumerate(moved):
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size:
+            finite = np.abs(x[np.isfinite(x)])
+            scale = float(np.sqrt(np.mean(np.square(finite)))) if finite.any() else 1.0
+            step = size * scale * random_direction(rng, x.shape)
+            moved[index] = np.asarray(x + (np.abs(step) if upward else step))
+    return moved
 
 
 def _cotangents(rng: np.random.Generator, shape: tuple[int, ...]) -> list[Array]:

@@ -22,6 +22,7 @@ from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.slopes import (
     EPS,
     FIRST_STEP,
+    FIRST_STEP_32,
     FLOOR,
     LEVELS,
     SHRINK,
@@ -68,14 +69,19 @@ class Prober:
         self.counts = counts
         self.base: Array = point.inputs[index]
         self.finite = np.isfinite(point.out)
+        self.eps, self.shrink, self.levels = EPS, SHRINK, LEVELS
         size = np.abs(self.base[np.isfinite(self.base) & (self.base != 0)])
         scale = float(np.sqrt(np.mean(np.square(size)))) if size.size else 1.0
+        self.scale = min(max(scale, 0.1), 10.0)
         # A power of 2: x ± h·d is then exact for directions that `_exact` makes.
-        self.h = tolerance.eps or 2.0 ** round(math.log2(FIRST_STEP * min(max(scale, 0.1), 10.0)))
+        self.h = tolerance.eps or 2.0 ** round(math.log2(FIRST_STEP * self.scale))
         self.adapted = tolerance.eps is not None
         self.misses: list[Miss] = []
         self.unsure: list[Estimate] = []
         self.decided = 0
+        self.seen = False
+        self.bar = 0.0  # the largest error bar of a comparison
+        self._grain: tuple[float, Array] | None = None  # the step it is for, and the grain
 
     # ------------------------------------------------------------------ moving the input
 
@@ -99,7 +105,18 @@ class Prober:
 
     def measure(self, direction: Array, h: float) -> Slopes:
         """Differentiate along a direction with a given step."""
-        return slopes_along(self.line(direction), self.point.out, h)
+        return slopes_along(self.line(direction), self.point.out, h, self.eps)
+
+    @property
+    def _floor(self) -> float:
+        return FLOOR if self.eps == EPS else 100 * self.eps
+
+    def _take_large_steps(self) -> None:
+        """Take the steps that results rounded to float32 need, few and not much smaller ones."""
+        self.eps, self.shrink, self.levels = self.point.eps, 4.0, 3
+        self.adapted = True
+        if self.tolerance.eps is None:
+            self.h = 2.0 ** round(math.log2(FIRST_STEP_32 * self.scale))
 
     def _adapt(self, direction: Array, slopes: Slopes) -> Slopes:
         """Choose the step once: where truncation and rounding are both small."""
@@ -137,11 +154,15 @@ class Prober:
 
         The rounding of x ± h·d itself, divided by h, would be an error that no result shows.
         """
-        size = np.maximum(2 * np.abs(self.base), self.h)  # zeros too are moved to where digits end
-        grain = np.spacing(size) / (self.h / 64)
-        with np.errstate(invalid="ignore"):
-            rounded = np.round(direction / grain) * grain
-        return np.where(grain < 0.1, rounded, direction)
+        if self._grain is None or self._grain[0] != self.h:
+            size = np.maximum(2 * np.abs(self.base), self.h)  # zeros too, to where digits end
+            grain = np.spacing(np.where(np.isfinite(size), size, 1.0)) / (self.h / 64)
+            self._grain = self.h, np.where(grain < 0.1, grain, 2.0**-60)
+        grain = self._grain[1]
+        rounded = np.asarray(np.rint(direction / grain) * grain)
+        if not rounded.any():  # elements far smaller than the others, in their own measure
+            return direction
+        return rounded
 
     def compare_along(self, direction: Array, which: Sequence[int]) -> None:
         """Compare along a direction, at smaller and smaller steps where results are rough."""
@@ -149,9 +170,13 @@ class Prober:
         todo = self.finite
         h = self.h
         slopes = self.measure(direction, h)
+        if self.eps == EPS and (slopes.rough & todo).any() and self.point.eps != EPS:
+            self._take_large_steps()
+            h = self.h
+            slopes = self.measure(direction, h)
         if not self.adapted:
             slopes, h = self._adapt(direction, slopes), self.h
-        for level in range(LEVELS):
+        for level in range(self.levels):
             if level:
                 wider, slopes = slopes, self.measure(direction, h)
                 todo = todo & ~self._inexact(direction, h, wider, slopes, todo, which[0])
@@ -161,7 +186,7 @@ class Prober:
             todo = todo & slopes.rough
             if not todo.any():
                 return
-            h /= SHRINK
+            h /= self.shrink
         self.counts.kinks += 1
         between(self, direction, slopes, todo, which[0])
 
@@ -177,7 +202,7 @@ class Prober:
         noisy = noisy & todo
         if noisy.any():
             # So do those of one kink with another about h away, but once.
-            finer = self.measure(direction, h / SHRINK)
+            finer = self.measure(direction, h / self.shrink)
             noisy = noisy & ~((finer.error > 0) & (finer.error < 8 * slopes.error))
         if noisy.any():
             g = np.where(noisy, self.point.cotangents[k], 0.0)
@@ -208,16 +233,50 @@ class Prober:
                 gradient = self.point.gradient(g)[self.index]
             miss, estimate, error = self._judge(direction, slopes, g, gradient)
             if not self._is_sure(slopes, g, estimate):
-                self.unsure.append(estimate)
+                clear = smooth & self._is_clear(slopes)
+                if clear.any() and not clear[smooth].all():  # results of very different size
+                    self._compare(direction, slopes, clear, h, which)
+                    return
+                if estimate.value or (slopes.moved & (g != 0)).any():
+                    self.unsure.append(estimate)  # where nothing moves, there is nothing to tell
                 continue
             if miss is not None and not self._confirmed(miss, slopes, smooth, h):
                 self.decided += 1
                 continue
             self.counts.note_error(error)
+            self.bar = max(self.bar, 2 * estimate.bar)
             if miss is not None:
                 self.misses.append(miss)
                 return
             self.decided += 1
+            self._note_seen(direction, slopes, g, estimate)
+
+    def _note_seen(self, direction: Array, slopes: Slopes, g: Array, estimate: Estimate) -> None:
+        """Note whether a gradient twice too large would have been noticed.
+
+        Where some results did not move at all, their rounding may hide those that did: these are
+        then compared alone.
+        """
+        if self.seen:
+            return
+        there = g != 0
+        self.seen = abs(estimate.value) > 2 * estimate.bar
+        moved = slopes.moved & there
+        if not self.seen and moved.any() and not moved[there].all():
+            part = np.where(moved, g, 0.0)
+            gradient = self.point.gradient(part)[self.index]
+            miss, alone, _ = self._judge(direction, slopes, part, gradient)
+            if self._is_sure(slopes, part, alone):
+                self.seen = abs(alone.value) > 2 * alone.bar
+                if miss is not None:
+                    self.misses.append(miss)
+
+    def _is_clear(self, slopes: Slopes) -> Array:
+        """Return of which results the derivative is known well enough by itself."""
+        tolerance = self.tolerance
+        with np.errstate(invalid="ignore"):
+            bar = slopes.error + slopes.noise
+            return np.asarray(bar <= tolerance.atol + tolerance.rtol * np.abs(slopes.value))
 
     def _is_sure(self, slopes: Slopes, g: Array, estimate: Estimate) -> bool:
         """Whether a verdict may rest on the error bar; the terms of a sum may nearly cancel."""
@@ -233,7 +292,9 @@ class Prober:
         estimate = weigh(slopes, g, g != 0)
         analytic = dot(gradient, direction)
         terms = norm(gradient * direction) + norm(np.where(g != 0, g * slopes.value, 0.0))
-        allowed = 2 * estimate.bar + FLOOR * terms
+        allowed = 2 * estimate.bar + self._floor * terms
+        if estimate.value == 0.0:  # nothing moved: what the rule gives may be lost in rounding
+            allowed += 64 * self.eps * norm(g) * norm(direction)
         gap = abs(analytic - estimate.value)
         miss = Miss(direction, g, analytic, estimate.value, allowed)
         return None if gap <= allowed else miss, estimate, gap / terms if terms else 0.0
@@ -269,6 +330,8 @@ class Prober:
 
     def _steps(self, miss: Miss, slopes: Slopes, smooth: Array) -> bool:
         """Whether the results move in steps, as those of float32 do: a tiny move shows it."""
+        if self.eps != EPS:
+            return False
         t = self.h / SHRINK**3
         tiny = (self.line(miss.direction)(t) - self.line(miss.direction)(-t)) / (2 * t)
         g = np.where(smooth & np.isfinite(tiny), miss.g, 0.0)

@@ -26,7 +26,11 @@ SHRINK = 32.0  # a step to the next finer one
 LEVELS = 4  # the smallest step is FIRST_STEP / 32³, about 3e-9
 FLOOR = 1e-9  # what float64 rules themselves may lose, of the size of the terms
 FIRST_STEP = 1e-4  # truncation of about 1e-9 and rounding of about 1e-12, relative
+FIRST_STEP_32 = 1 / 64  # the same for results that are rounded to float32
+EPS16 = float(np.finfo(np.float16).eps)
+EPS32 = float(np.finfo(np.float32).eps)
 _ROUGH = 1e-6  # differences of slopes above this share of the largest slope are looked at closer
+_ROUGH_32 = 1e-3  # the same where results are rounded to float32: steps are large there
 _PARABOLA = 0.7  # the ratio of bends is 1/2 on a parabola and 1 at a kink
 
 
@@ -52,6 +56,8 @@ class Slopes:
         Where the derivative cannot be had at this step: a kink, or too large a step.
     jump
         Where slopes grow as the step shrinks: the function is not continuous, or is vertical.
+    moved
+        Where the result changed at all.
     """
 
     value: Array
@@ -63,14 +69,15 @@ class Slopes:
     drift: Array
     rough: Array
     jump: Array
+    moved: Array
 
 
 Line = Callable[[float], Array]
 """The results at x + t·d, as a function of t; not finite where they cannot be computed."""
 
 
-def slopes_along(line: Line, at_zero: Array, h: float) -> Slopes:
-    """Differentiate along a line by its results at ±h and ±h/2.
+def slopes_along(line: Line, at_zero: Array, h: float, eps: float = EPS) -> Slopes:
+    """Differentiate along a line by its results at ±h and ±h/2; they are rounded to ``eps``.
 
     >>> found = slopes_along(lambda t: np.array([t**3 + t, abs(t)]), np.zeros(2), 1e-3)
     >>> found.value[0].round(9), found.rough.tolist()
@@ -85,7 +92,8 @@ def slopes_along(line: Line, at_zero: Array, h: float) -> Slopes:
         value = (4 * narrow - wide) / 3
         error = np.abs(wide - narrow)
         fourth = np.abs(far + back - 4 * (near + near_back) + 6 * at_zero)
-        rounding = 8 * EPS * np.abs(at_zero) / h
+        largest = np.fmax(np.fmax(np.abs(far), np.abs(back)), np.abs(at_zero))
+        rounding = 8 * eps * largest / h
         noise = fourth / h + rounding
         bend = np.abs(far + back - 2 * at_zero) / h
         half_bend = np.abs(near + near_back - 2 * at_zero) / (h / 2)
@@ -95,14 +103,16 @@ def slopes_along(line: Line, at_zero: Array, h: float) -> Slopes:
         error = np.where(kinked, np.maximum(error, half_bend), error)
         finite = np.isfinite(value) & np.isfinite(error)
         level = float(np.max(np.abs(value), where=finite, initial=0.0))
-        rough = ~finite | (error > _ROUGH * level + 8 * rounding)
+        coarse = _ROUGH if eps == EPS else _ROUGH_32
+        rough = ~finite | (error > coarse * level + 8 * rounding)
         steeper = np.maximum(np.abs(right), np.abs(left))
         shallower = np.maximum(np.abs(far_right), np.abs(far_left))
-        jump = rough & finite & (steeper > 1.4 * shallower) & (steeper > _ROUGH * level)
+        jump = rough & finite & (steeper > 1.4 * shallower) & (steeper > coarse * level)
         drift = np.nan_to_num(np.abs(right - far_right), posinf=0.0)
         drift += np.nan_to_num(np.abs(left - far_left), posinf=0.0)
         left, right, jump = _at_an_edge(left, right, far_left, far_right, jump)
-    return Slopes(value, error, noise, rounding, left, right, drift, rough, jump)
+        moved = (far != at_zero) | (back != at_zero) | (near != at_zero)
+    return Slopes(value, error, noise, rounding, left, right, drift, rough, jump, moved)
 
 
 def _at_an_edge(

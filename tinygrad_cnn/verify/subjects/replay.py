@@ -27,6 +27,12 @@ def check_kept(function: str, nodes: Sequence[Node]) -> None:
                 f"{function}: the graph was released by a backward pass; check it before "
                 "backward(), or call backward(retain_graph=True)"
             )
+        if was_changed(node.out, node.seq):
+            raise GraphError(
+                f"{function}: the result of {node.op.name} was changed in place after the forward "
+                "pass, and its rule reads it; run the forward pass again and check before changing "
+                "it"
+            )
         for index, (array, edge) in enumerate(zip(node.saved, node.edges, strict=False)):
             held = edge._data if isinstance(edge, TensorBase) else array
             if was_changed(held, node.seq):
@@ -67,6 +73,7 @@ class Replay:
         )
         # Without copy, the replay is connected to the original leaves.
         self.copies = {x: leaf(in_float64(x._data)) if copy else x for x in self.leaves}
+        self.ops = {node: replayed(node.op) for node in nodes}
         self.tensors: dict[Node, Any] = {}
         self.detached = _detached_links(nodes, self.leaves)
         self.reuses = False
@@ -89,7 +96,7 @@ class Replay:
                     else self.copies[edge]
                     for i, edge in enumerate(node.edges)
                 ]
-                self.tensors[node] = replayed(node.op)(*inputs)
+                self.tensors[node] = self.ops[node](*inputs)
         assert self.root._node is not None
         result: Tensor = self.tensors[self.root._node]
         return result
@@ -132,7 +139,7 @@ class Replay:
                         inputs.append(values[source])
                     else:
                         inputs.append(leaves.get(source, self.copies[source]._data))
-                op = replayed(node.op)
+                op = self.ops[node]
                 if watch is not None and op.choice is not None:
                     watch.append(np.asarray(op.choice(*inputs)))
                 out = op.forward(*inputs)

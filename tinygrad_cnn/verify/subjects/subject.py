@@ -44,6 +44,12 @@ class Subject(Protocol):
         The names of all inputs.
     recorded
         The gradient of the result that a recorded backward pass has, if it is known.
+    infinite
+        Whether infinities are meant, as in a mask of −∞, though no input shows it.
+    subsets
+        Whether the rule may depend on which inputs want a gradient.
+    special
+        Whether points of round numbers are of its domain.
     dtype
         In what the user runs it, if that is not float64; the rule is then called in it too.
     """
@@ -53,6 +59,9 @@ class Subject(Protocol):
     wanted: tuple[int, ...]
     names: tuple[str, ...]
     recorded: Array | None = None
+    infinite: bool = False
+    subsets: bool = True
+    special: bool = True
     dtype: np.dtype[Any] | None = None
 
     def forward(self, inputs: Sequence[Any]) -> Array:
@@ -72,6 +81,10 @@ class Subject(Protocol):
     def permutes(self) -> bool:
         """Whether the choice is an order: of equals any is right, between slopes or not."""
         return False
+
+    def as_recorded(self) -> Pull | None:
+        """Return the rule of the very call that was recorded, with all that it has kept."""
+        return None
 
     def choice(self, inputs: Sequence[Any]) -> Any:  # noqa: ARG002  # what others override
         """Return the discrete choice made at a point (a mask, indices), None if none is known."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,16 +11,32 @@ import numpy as np
 
 from tinygrad_cnn.autograd import enable_grad
 from tinygrad_cnn.engine import BackwardPass
+from tinygrad_cnn.graph import Node
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify.subjects.subject import Array, Pull, RuleError, Subject, side_by_side
 
+# Decompositions have no derivative where values coincide or vanish, as those of round numbers do.
+_DEGENERATE = ("svd", "qr", "eigh")
+
+
+def is_cast(op: Op) -> bool:
+    """Whether an operation converts between floats: in float64 it does nothing."""
+    dtype = getattr(op, "dtype", None)
+    return op.sets_dtype and isinstance(dtype, np.dtype) and dtype.kind == "f"
+
 
 def replayed(op: Op) -> Op:
-    """Return the operation as it is replayed in float64: a conversion between floats is none."""
-    dtype = getattr(op, "dtype", None)
-    if op.sets_dtype and isinstance(dtype, np.dtype) and dtype.kind == "f":
+    """Return the operation as it is replayed in float64: a conversion between floats is none.
+
+    It is a copy: what an operation keeps between calls, if it does, is left as it was recorded.
+    """
+    if is_cast(op):
         return type(op)(np.dtype(np.float64))  # type: ignore[call-arg]  # its only setting
+    op = copy.copy(op)
+    for name, value in getattr(op, "__dict__", {}).items():
+        if isinstance(value, (dict, list, set)):
+            op.__dict__[name] = copy.copy(value)
     return op
 
 
@@ -83,8 +101,15 @@ class OpSubject(Subject):
         recorded: Array | None = None,
         create_graph: bool = False,
         dtype: np.dtype[Any] | None = None,
+        node: Node | None = None,
     ) -> None:
         self.op = replayed(op)
+        self.node = node
+        self.special = op.name not in _DEGENERATE
+        self.subsets = op._takes_needs or isinstance(op.saves, dict)
+        self.infinite = any(
+            isinstance(value, float) and math.isinf(value) for value in self.op.settings().values()
+        )
         self.inputs, self.wanted = list(inputs), tuple(wanted)
         self.name = self.op.describe()
         self.names = op._arguments or tuple(f"input {i}" for i in range(len(inputs)))
@@ -109,6 +134,30 @@ class OpSubject(Subject):
     def permutes(self) -> bool:
         """Whether the operation orders."""
         return bool(getattr(self.op, "permutes", False))
+
+    def as_recorded(self) -> Pull | None:
+        """Return the rule of the recorded node; None where calling it would call hooks."""
+        node = self.node
+        if node is None:
+            return None
+        edges = [edge for edge in node.edges if edge is not None]
+        hooked = [e for e in (node, *edges) if (e.notes if isinstance(e, Node) else e._hooks)]
+        if hooked or len(set(edges)) < len(edges):
+            return None
+
+        def pull(g: Array) -> list[Any]:
+            out = Tensor._wrap(np.broadcast_to(np.zeros((), node.dtype), node.shape), node)
+            ends = set(edges)
+            found = BackwardPass(
+                Tensor._wrap, create_graph=False, retain=True, targets=ends, stop=ends
+            ).run([(out, g.astype(node.dtype))])
+            gradients: list[Any] = [None] * len(node.edges)
+            for index, edge in enumerate(node.edges):
+                gradient = None if edge is None else found.get(edge)
+                gradients[index] = gradient._data if isinstance(gradient, Tensor) else gradient
+            return gradients
+
+        return pull
 
     def choice(self, inputs: Sequence[Any]) -> Any:
         """Return the operation's choice."""

@@ -24,6 +24,7 @@ DARK_VERDICTS = {
     "FAIL": ("#6b1a18", "#ff8d84"),
     "KINK": ("#4a3908", "#f0c24a"),
     "INCONCLUSIVE": ("#3a3c48", "#b9bbc9"),
+    "UNSEEN": ("#23303a", "#8fa3ad"),
     "SKIPPED": ("#1a202b", "#7f8896"),
 }
 

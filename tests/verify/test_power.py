@@ -1,0 +1,249 @@
+"""What a check must see beside wrong numbers, and what it must not take for a mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn.functional as F
+from tests.verify.faults import pixels
+from tinygrad_cnn import Tensor, nn, no_grad
+from tinygrad_cnn.graph import GraphError
+from tinygrad_cnn.op import Op, registry
+from tinygrad_cnn.verify import Report, Verdict, check_backward, check_graph, check_module
+
+_rng = np.random.default_rng(8)
+_normal = _rng.standard_normal
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_registry_alone() -> Any:
+    """Operations that tests define are none of the package's."""
+    known = dict(registry)
+    yield
+    registry.clear()
+    registry.update(known)
+
+
+def leaf(*shape: int) -> Tensor:
+    return Tensor(_normal(shape), requires_grad=True)
+
+
+def check(forward: Any, backward: Any, *inputs: Any) -> Report:
+    return check_backward(forward, backward, inputs, raise_exception=False)
+
+
+# ------------------------------------------------------------------- right code that is not ours
+
+
+def windows(x: Any) -> Any:
+    return np.lib.stride_tricks.sliding_window_view(x, (3, 3))
+
+
+def conv_relu_linear(x: Any, w: Any, v: Any) -> Any:
+    """x (H, W), w (F, 3, 3), v (F, O): one operation, its bias 0."""
+    h = np.einsum("ijab,fab->ijf", windows(x), w)
+    return np.maximum(h, 0.0).sum((0, 1)) @ v
+
+
+def conv_relu_linear_backward(g: Any, x: Any, w: Any, v: Any) -> Any:
+    h = np.einsum("ijab,fab->ijf", windows(x), w)
+    gh = (h > 0) * (v @ g)
+    gx = np.zeros_like(x)
+    for a in range(3):
+        for b in range(3):
+            gx[a : a + h.shape[0], b : b + h.shape[1]] += gh @ w[:, a, b]
+    gw = np.einsum("ijab,ijf->fab", windows(x), gh)
+    return gx, gw, np.outer(np.maximum(h, 0.0).sum((0, 1)), g)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kinks_that_meet_in_one_result_are_no_alarm(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = pixels(rng, (12, 12)), rng.standard_normal((4, 3, 3)), rng.standard_normal((4, 5))
+    report = check(conv_relu_linear, conv_relu_linear_backward, *arrays)
+    assert report, report.text()
+
+    def wrong(g: Any, x: Any, w: Any, v: Any) -> Any:
+        gx, gw, gv = conv_relu_linear_backward(g, x, w, v)
+        return gx, gw[:, ::-1, ::-1], gv
+
+    report = check(conv_relu_linear, wrong, *arrays)
+    assert [r.input for r in report.failures] == ["w"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_blank_image_is_no_alarm(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.concatenate([np.zeros((1, 9)), rng.standard_normal((2, 9))])
+
+    def forward(x: Any, w: Any, v: Any) -> Any:
+        return np.maximum(x @ w, 0.0) @ v
+
+    def backward(g: Any, x: Any, w: Any, v: Any) -> Any:
+        h = x @ w
+        gh = (g @ v.T) * (h > 0)
+        return gh @ w.T, x.T @ gh, np.maximum(h, 0.0).T @ g
+
+    report = check(forward, backward, x, rng.standard_normal((9, 6)), rng.standard_normal((6, 3)))
+    assert report, report.text()
+
+
+def test_a_median_with_ties_is_no_alarm() -> None:
+    def backward(g: Any, x: Any) -> Any:
+        gx = np.zeros_like(x)
+        gx[np.arange(len(x)), np.argsort(x, 1, kind="stable")[:, x.shape[1] // 2]] = g
+        return (gx,)
+
+    report = check(lambda x: np.median(x, 1), backward, np.round(_normal((6, 7))))
+    assert report, report.text()
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_very_small_numbers_are_compared_in_their_own_measure(factor: float) -> None:
+    for forward, slope, x in (
+        (np.square, lambda x: 2 * x, np.full(3, 1e-30)),
+        (np.log, lambda x: 1 / x, np.array([1e-30])),
+        (_sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x), np.array([40.0, -40.0])),
+    ):
+        report = check(forward, lambda g, x, s=slope: (factor * g * s(x),), x)
+        assert bool(report) == (factor == 1.0), report.text(all=True)
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
+def test_nothing_to_compare_is_no_pass() -> None:
+    report = check(_sigmoid, lambda g, x: (g * _sigmoid(x) * _sigmoid(-x),), np.array([40.0]))
+    assert report.verdict is Verdict.UNSEEN
+    assert not report
+    assert "nothing to compare" in report.text()
+
+
+# ------------------------------------------------------------------- what hid behind a PASS
+
+
+class Scale(Op):
+    """Doubles; its rule is right in float64 alone."""
+
+    __slots__ = ()
+
+    def forward(self, x: Any) -> Any:
+        return x * 2
+
+    def backward(self, g: Any, _out: Any, _x: Any) -> tuple[Any, ...]:
+        return (g * (2 if g.dtype == np.float64 else 3),)
+
+
+def test_a_rule_that_is_wrong_in_float32_only() -> None:
+    x = Tensor(_normal(4), requires_grad=True, dtype=np.float32)
+    report = check_graph(F.sum(Scale()(x)))
+    assert "float32" in report.failures[0].text()
+    assert check_graph(F.sum(Scale()(leaf(4))))
+
+
+def test_a_rule_that_is_wrong_for_another_subset_of_inputs() -> None:
+    class Product(Op):
+        __slots__ = ()
+        saves = ("a", "b")
+
+        def forward(self, a: Any, b: Any) -> Any:
+            return a * b
+
+        def backward(
+            self, g: Any, _out: Any, a: Any, b: Any, *, needs: tuple[bool, ...]
+        ) -> tuple[Any, ...]:
+            return (g * b if all(needs) else g, g * a)
+
+    report = check_graph(F.sum(Product()(leaf(3), leaf(3))))
+    assert [f.kind for f in report.failures[0].findings] == ["needs"]
+    assert "asked for the gradient of a alone" in report.text()
+
+
+def test_a_constant_that_an_operation_keeps_from_its_first_call() -> None:
+    class Masked(Op):
+        def __init__(self) -> None:
+            self.mask: Any = None
+
+        def settings(self) -> dict[str, Any]:
+            return {}
+
+        def forward(self, x: Any, mask: Any) -> Any:
+            if self.mask is None:
+                self.mask = mask
+            return x * mask
+
+        def backward(self, g: Any, _out: Any, _x: Any, _mask: Any) -> tuple[Any, ...]:
+            return g * self.mask, None
+
+    op = Masked()
+    for _ in range(2):
+        loss = F.sum(op(leaf(6), Tensor(_normal(6))))
+    report = check_graph(loss)
+    assert [r.op for r in report.failures] == ["masked", "end to end"]
+
+
+def test_a_saved_result_that_was_overwritten() -> None:
+    x = leaf(4)
+    y = F.exp(x)
+    loss = F.sum(y)
+    y.numpy()[:] = 1.0
+    with pytest.raises(GraphError, match="changed in place"):
+        check_graph(loss)
+
+
+def test_what_needs_an_exact_zero_or_a_tie_is_found_on_random_numbers() -> None:
+    def product(x: Any) -> Any:
+        return x.prod(1)
+
+    def by_division(g: Any, x: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return ((g * x.prod(1))[:, None] / x,)
+
+    report = check(product, by_division, _normal((4, 3)))
+    assert "the gradient is NaN or infinite where elements are 0" in report.text()
+
+    def every_largest(g: Any, x: Any) -> Any:
+        return (g[:, None] * (x == x.max(1, keepdims=True)),)
+
+    report = check(lambda x: x.max(1), every_largest, _normal((4, 3)))
+    assert "wrong where elements are 0 or equal" in report.text()
+    assert {h.code for r in report.failures for h in r.hints} == {"ties"}
+
+
+def test_parameters_that_nothing_reaches_are_listed() -> None:
+    class Forgetful(nn.Module):
+        def __init__(self) -> None:
+            self.used = nn.Linear(3, 3)
+            self.unused = nn.Linear(3, 3)
+            self.hidden = nn.Linear(3, 3)
+            self.frozen = nn.Linear(3, 3).requires_grad_(False)
+
+        def forward(self, x: Any) -> Any:
+            with no_grad():
+                extra = self.hidden(x)
+            return self.used(x) + extra * self.frozen(x)
+
+    report = check_module(Forgetful(), _normal((2, 3)), modes=("train",))
+    by_name = {r.input: r for r in report.results if r.op.startswith("end to end")}
+    assert "never reached" in by_name["unused.weight"].text()
+    assert by_name["unused.weight"].verdict is Verdict.UNSEEN
+    assert by_name["hidden.weight"].verdict is Verdict.FAIL
+    assert "frozen" in by_name["frozen.weight"].text()
+
+
+def test_a_choice_of_nodes_and_a_limit_of_time() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    loss = F.sum(model(Tensor(_normal((3, 4)))))
+    scopes = lambda report: {r.scope for r in report.results if r.seq is not None}  # noqa: E731
+    assert scopes(check_graph(loss, only="2")) == {"2"}
+    assert scopes(check_graph(loss, only="relu")) == {"1", "3"}
+    assert len(check_graph(loss, every=3).verdicts()) == 2
+    report = check_graph(loss, max_seconds=0.0)
+    assert report.counts["SKIPPED"] >= 6
+    assert "the time was up" in report.text()
+    with pytest.raises(ValueError, match="every expects a positive number"):
+        check_graph(loss, every=0)

@@ -1,0 +1,73 @@
+"""All differentiated inputs of a subject as one: moved together, a check costs that of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_cnn.verify.subjects.subject import Array, Pull, Subject
+
+
+class JointSubject(Subject):
+    """A subject whose differentiated inputs are laid side by side into one vector."""
+
+    def __init__(self, subject: Subject, inputs: Sequence[Any]) -> None:
+        self.subject = subject
+        self.constants = list(inputs)
+        self.shapes = {i: np.shape(inputs[i]) for i in subject.wanted}
+        self.name = subject.name
+        self.inputs = [self.joined([inputs[i] for i in subject.wanted])]
+        self.wanted = (0,)
+        self.names = (", ".join(subject.names[i] for i in subject.wanted),)
+
+    @staticmethod
+    def joined(arrays: Sequence[Any]) -> Array:
+        """Return arrays side by side."""
+        return np.concatenate([np.asarray(a, np.float64).reshape(-1) for a in arrays])
+
+    def apart(self, vector: Array) -> list[Any]:
+        """Return the inputs of the subject, the differentiated ones cut out of a vector."""
+        given, at = list(self.constants), 0
+        for index, shape in self.shapes.items():
+            size = int(np.prod(shape))
+            given[index] = np.array(vector[at : at + size]).reshape(shape)
+            at += size
+        return given
+
+    def part(self, vector: Array, index: int) -> Array:
+        """Return a vector that is 0 but for one input."""
+        kept, at = np.zeros(vector.shape), 0
+        for i, shape in self.shapes.items():
+            size = int(np.prod(shape))
+            if i == index:
+                kept[at : at + size] = vector[at : at + size]
+            at += size
+        return kept
+
+    def forward(self, inputs: Sequence[Any]) -> Array:
+        """Return the result."""
+        return self.subject.forward(self.apart(inputs[0]))
+
+    def record(
+        self,
+        inputs: Sequence[Any],
+        wanted: Sequence[int] | None = None,  # noqa: ARG002  # there is one
+    ) -> tuple[Array, Pull]:
+        """Record the subject."""
+        out, pull = self.subject.record(self.apart(inputs[0]))
+
+        def pull_joined(g: Array) -> list[Any]:
+            found = pull(g)
+            return [
+                self.joined(
+                    [np.zeros(s) if found[i] is None else found[i] for i, s in self.shapes.items()]
+                )
+            ]
+
+        return out, pull_joined
+
+    def choice(self, inputs: Sequence[Any]) -> Any:
+        """Return the subject's choice."""
+        return self.subject.choice(self.apart(inputs[0]))

@@ -1,0 +1,235 @@
+"""The nodes of a recorded graph, checked one by one in place, nearest the root first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.graph import Node
+from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.verify.core import Options, check_lightly, check_subject
+from tinygrad_cnn.verify.numeric.elements import generator, random_direction
+from tinygrad_cnn.verify.report import InputReport, Verdict
+from tinygrad_cnn.verify.subjects.replay import Replay
+from tinygrad_cnn.verify.subjects.subject import in_float64
+from tinygrad_cnn.verify.subjects.tensors import OpSubject
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which nodes are checked, and for how long.
+
+    Attributes
+    ----------
+    only
+        Module paths or names of operations, as ``layer3`` or ``conv*``; None for all.
+    every
+        Each so manieth node of those.
+    max_seconds
+        After so long no further node is begun; None for no limit.
+    thorough
+        Whether a node that repeats another (the same operation, settings and shapes) is checked as
+        closely as the first, and not by one direction alone.
+    progress
+        Whether a bar is shown; None shows one in a terminal when it takes more than two seconds.
+    """
+
+    only: str | None = None
+    every: int = 1
+    max_seconds: float | None = None
+    thorough: bool = False
+    progress: bool | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every expects a positive number of nodes, got {self.every}")
+
+    def has(self, node: Node) -> bool:
+        """Whether a node is among those that ``only`` names."""
+        if self.only is None:
+            return True
+        scope, pattern = node.scope or "", self.only
+        names = (scope, node.op.name)
+        return scope.startswith(f"{pattern}.") or any(fnmatchcase(n, pattern) for n in names)
+
+    def is_over(self) -> bool:
+        """Whether time is up."""
+        return self.max_seconds is not None and time.monotonic() - self.started > self.max_seconds
+
+    @contextmanager
+    def bar(self, total: int) -> Iterator[Any]:
+        """Show a progress bar; what is yielded moves it on by a node."""
+        from tqdm import tqdm
+
+        hidden = None if self.progress is None else not self.progress
+        delay = 2.0 if self.progress is None else 0.0
+        with tqdm(
+            total=total, desc="check", unit="node", leave=False, disable=hidden, delay=delay
+        ) as bar:
+            yield bar.update
+
+
+def check_nodes(
+    replay: Replay, g: Array, options: Options, selection: Selection | None = None
+) -> tuple[list[InputReport], dict[TensorBase, Array]]:
+    """Check each node, nearest the root first; add up the gradients of the leaves on the way.
+
+    The sums are made here, by none of the engine's code, for the comparison from end to end.
+    """
+    selection = selection or Selection()
+    arriving: dict[Node, Array] = {replay.nodes[-1]: g}
+    leaves: dict[TensorBase, Array] = {}
+    results: list[InputReport] = []
+    chosen = _chosen(replay.nodes, selection)
+    kinds: set[Any] = set()
+    with selection.bar(len(chosen)) as move:
+        for node in reversed(replay.nodes):
+            cotangent = arriving.pop(node, None)
+            if node in chosen:
+                results += _check_chosen(replay, node, cotangent, options, selection, kinds)
+                move()
+            if cotangent is None:
+                continue
+            for edge, gradient in _through(replay, node, cotangent):
+                if isinstance(edge, Node):
+                    arriving[edge] = gradient + arriving[edge] if edge in arriving else gradient
+                else:
+                    leaves[edge] = gradient + leaves[edge] if edge in leaves else gradient
+    return results, leaves
+
+
+def _chosen(nodes: Sequence[Node], selection: Selection) -> set[Node]:
+    """Return the nodes that are checked; of two that repeat each other, ``every`` keeps order."""
+    named = [node for node in reversed(nodes) if selection.has(node)]
+    return set(named[:: selection.every])
+
+
+def _kind(node: Node) -> Any:
+    """Return what two nodes have in common that repeat each other."""
+    shapes = tuple(
+        np.shape(kept) if edge is None else tuple(edge.shape)
+        for edge, kept in zip(node.edges, node.saved or [None] * len(node.edges), strict=True)
+    )
+    wanted = tuple(edge is not None for edge in node.edges)
+    return type(node.op), node.op.describe(), shapes, wanted, str(node.dtype)
+
+
+def _check_chosen(
+    replay: Replay,
+    node: Node,
+    cotangent: Array | None,
+    options: Options,
+    selection: Selection,
+    kinds: set[Any],
+) -> list[InputReport]:
+    """Check a node: closely the first of its kind, by one direction one that repeats another."""
+    if selection.is_over():
+        skipped = _subject_of(replay, node, None)
+        results = [
+            InputReport(skipped.name, skipped.names[i], i, np.shape(skipped.inputs[i]))
+            for i in skipped.wanted
+        ]
+        for result in results:
+            result.say(Verdict.SKIPPED, "note", "not checked: the time was up")
+        return _placed(results, node)
+    kind = _kind(node)
+    if kind in kinds and not selection.thorough:
+        found = check_lightly(_subject_of(replay, node, cotangent), options)
+        if found is not None:
+            return _placed(found, node)
+    results = check_node(replay, node, cotangent, options)
+    if all(result.ok for result in results):
+        kinds.add(kind)
+    return results
+
+
+def _placed(results: list[InputReport], node: Node) -> list[InputReport]:
+    for result in results:
+        result.scope, result.source, result.seq = node.scope, node.source, node.seq
+    return results
+
+
+def _subject_of(replay: Replay, node: Node, cotangent: Array | None) -> OpSubject:
+    wanted = [i for i, edge in enumerate(node.edges) if edge is not None]
+    dtype = np.dtype(node.dtype) if np.dtype(node.dtype).kind == "f" else None
+    return OpSubject(node.op, replay.inputs_of(node), wanted, cotangent, dtype=dtype, node=node)
+
+
+def _through(replay: Replay, node: Node, cotangent: Array) -> list[tuple[Node | TensorBase, Array]]:
+    """Return the gradients that a node's rule passes on, at the replayed values."""
+    values = [
+        replay.constant(node, i)
+        if edge is None
+        else replay.tensors[edge]._data
+        if isinstance(edge, Node)
+        else replay.copies[edge]._data
+        for i, edge in enumerate(node.edges)
+    ]
+    wanted = [i for i, edge in enumerate(node.edges) if edge is not None]
+    copies = [np.array(v) if isinstance(v, np.ndarray) else v for v in values]
+    try:
+        with np.errstate(all="ignore"):
+            found = OpSubject(node.op, values, wanted).record(copies)[1](np.array(cotangent))
+    except Exception:  # whatever a wrong rule raises; the node's own result says so
+        return []
+    passed = []
+    for index in wanted:
+        edge, gradient = node.edges[index], found[index]
+        if edge is not None and gradient is not None:
+            passed.append((edge, np.asarray(gradient, np.float64)))
+    return passed
+
+
+def check_node(
+    replay: Replay, node: Node, cotangent: Array | None, options: Options
+) -> list[InputReport]:
+    """Check one node at its recorded inputs."""
+    subject = _subject_of(replay, node, cotangent)
+    results = check_subject(subject, options)
+    if node.op.reference is not None and all(r.ok for r in results):
+        wanted = list(subject.wanted)
+        results = _with_reference(node, subject.inputs, wanted, results, options)
+    return _placed(results, node)
+
+
+def _with_reference(
+    node: Node,
+    inputs: list[Any],
+    wanted: list[int],
+    results: list[InputReport],
+    options: Options,
+) -> list[InputReport]:
+    """Check also the way that second derivatives take through a fused operation."""
+    rng = generator(options.seed)
+    fused, reference = (OpSubject(node.op, inputs, wanted, None, flag) for flag in (False, True))
+    try:
+        out = fused.forward(inputs)
+        g = np.asarray(random_direction(rng, out.shape))
+        one, other = (s.record([in_float64(a) for a in inputs])[1](g) for s in (fused, reference))
+    except Exception:  # the full check below says what was raised
+        pass
+    else:
+        if all(
+            np.allclose(
+                0.0 if one[i] is None else one[i],
+                0.0 if other[i] is None else other[i],
+                rtol=1e-9,
+                atol=1e-12,
+            )
+            for i in wanted
+        ):
+            return results
+    found = check_subject(reference, options)
+    for result in found:
+        result.op += " (under create_graph)"
+    return results + [result for result in found if result.verdict is not Verdict.PASS]
