@@ -11,6 +11,7 @@ import pytest
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import CaptureError, Tensor, capture, manual_seed, nn, no_grad, op, tensor
 from tinygrad_cnn.models import NETWORKS, MnistExample, ResNet20
+from tinygrad_cnn.random import default_generator
 
 
 def pixels(*shape: int) -> Any:
@@ -151,3 +152,25 @@ def test_wrong_arguments() -> None:
         captured(pixels(4))
     with pytest.raises(ValueError, match="got float64"):
         captured(np.zeros(3))
+
+
+@pytest.mark.parametrize("how", ["module", "closure"])
+def test_what_is_refused_leaves_the_model_as_it_was(how: str) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    norm = model[1]
+    function = model if how == "module" else lambda x: model(x)
+    state = default_generator().bit_generator.state
+    with pytest.raises(CaptureError):
+        capture(function, np.arange(1, 13, dtype=np.float32).reshape(4, 3))
+    assert not norm.running_mean.numpy().any()
+    assert (norm.running_var.numpy() == 1).all()
+    assert norm.num_batches_tracked.item() == 0
+    assert default_generator().bit_generator.state == state
+
+
+def test_running_statistics_are_those_of_now() -> None:
+    model = nn.BatchNorm1d(3).eval()
+    captured = capture(model, np.ones((4, 3), np.float32))
+    model.running_mean.copy_(tensor([1.0, 1.0, 1.0]))
+    x = np.ones((4, 3), np.float32)
+    np.testing.assert_array_equal(captured(x), eager(model, x))

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,66 @@ def test_representations() -> None:
     assert repr(nn.CrossEntropyLoss(label_smoothing=0.1)) == "CrossEntropyLoss(label_smoothing=0.1)"
     assert repr(nn.HuberLoss()) == "HuberLoss()"
     assert isinstance(LOGITS, Tensor)
+
+
+def operands_of(function: Any) -> Iterator[tuple[str, list[Any], int]]:
+    """For each argument that must be an operand: its name, good arguments, its place."""
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.kind <= 1]
+    needed = sum(p.default is p.empty for p in parameters)
+    x = np.ones((2, 3, 8, 8), np.float32)
+    for place, parameter in enumerate(parameters):
+        if str(parameter.annotation).startswith("Operand"):
+            shown = parameters[: max(needed, place + 1)]
+            plain = [x if "Operand" in str(p.annotation) else 1 for p in shown]
+            given = [
+                p.default if p.default is not p.empty else a
+                for p, a in zip(shown, plain, strict=True)
+            ]
+            yield parameter.name, given, place
+
+
+class OfTorch:
+    """Stands for a tensor of another library."""
+
+
+OfTorch.__module__ = "torch"
+NO_OPERANDS = {"None": None, "object": object(), "torch": OfTorch()}
+FUNCTIONS = sorted(
+    name
+    for name in F.__all__
+    if inspect.isfunction(getattr(F, name)) and any(operands_of(getattr(F, name)))
+)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("wrong", NO_OPERANDS)
+def test_every_function_says_what_is_no_operand(name: str, wrong: str) -> None:
+    function = getattr(F, name)
+    for argument, given, place in operands_of(function):
+        kind = str(inspect.signature(function).parameters[argument].annotation)
+        if wrong == "None" and "None" in kind:
+            continue
+        given[place] = NO_OPERANDS[wrong]
+        named = {"upper": True} if name == "solve_triangular" else {}
+        with pytest.raises((TypeError, ValueError, IndexError), match=r"^[a-z_0-9]+: "):
+            function(*given, **named)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "softmax", "conv2d", "mse_loss", "max_pool2d"])
+def test_lists_and_others_are_no_tensors(name: str) -> None:
+    function = getattr(F, name)
+    more = {"softmax": [0], "conv2d": [np.ones((1, 1, 2, 2))], "mse_loss": [1.0]}.get(name, [])
+    more = [2] if name == "max_pool2d" else more
+    with pytest.raises(TypeError, match=rf"^{name}: input expects .* got list: give tensor"):
+        function([1.0, 2.0], *more)
+    with pytest.raises(TypeError, match=rf"^{name}: input .* of torch: give its detach"):
+        function(OfTorch(), *more)
+    with pytest.raises(TypeError, match=rf"^{name}: input .* got None \(a function that returns"):
+        function(None, *more)
+
+
+def test_a_mistake_inside_of_a_function_stays_what_it_is() -> None:
+    with pytest.raises(TypeError, match=r"^sum: dim expects an int"):
+        F.sum(np.ones(3), "dim")  # type: ignore[arg-type]  # the mistake
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        F.softmax(None)  # type: ignore[call-arg]  # the mistake

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_cnn.autograd import enable_grad
 from tinygrad_cnn.graph import Node, nodes_below
+from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.ops.norm import BatchNorm
 from tinygrad_cnn.tensor import Tensor, tensor
 from tinygrad_cnn.types import Array
@@ -121,7 +122,7 @@ def capture(function: Callable[[Any], Any], example: Tensor | Array) -> Captured
 
     For inference with small networks; larger ones gain nothing, and lose what `Sequential` computes
     at once. The function is run a few times, also with another input, to see that it does the same
-    each time.
+    each time, and a module is left as it was.
 
     Parameters
     ----------
@@ -152,6 +153,13 @@ def capture(function: Callable[[Any], Any], example: Tensor | Array) -> Captured
     array = example._data if isinstance(example, Tensor) else np.asarray(example)
     if array.dtype.kind != "f":
         raise TypeError(f"capture: expects floating-point numbers, got {array.dtype}")
+    with left_alone(function):
+        _try_out(function, array)
+    return Captured(*_recorded(function, array))
+
+
+def _try_out(function: Callable[[Any], Any], array: Array) -> None:
+    """Raise unless a replay does what the function does, here and elsewhere."""
     input, output = _recorded(function, array)
     if output._node is None or input not in _leaves_of(output):
         raise CaptureError("capture: the result was not computed from the input by operations")
@@ -165,7 +173,6 @@ def capture(function: Callable[[Any], Any], example: Tensor | Array) -> Captured
                     "capture: the function did something else at another time or with another "
                     "input: it draws random numbers, or looks at values in Python"
                 )
-    return captured
 
 
 def _recorded(function: Callable[[Any], Any], array: Array) -> tuple[Tensor, Tensor]:

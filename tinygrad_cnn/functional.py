@@ -46,6 +46,7 @@ from tinygrad_cnn.ops.pool.average import *
 from tinygrad_cnn.ops.pool.chosen import *
 from tinygrad_cnn.ops.pool.maximum import *
 from tinygrad_cnn.ops.pool.powers import *
+from tinygrad_cnn.ops.predicates import *
 from tinygrad_cnn.ops.rearranging.cutting import *
 from tinygrad_cnn.ops.rearranging.diagonal import *
 from tinygrad_cnn.ops.rearranging.repeat import *

@@ -371,17 +371,19 @@ def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
         if array.dtype.kind in "fiub":
             return array.astype(np.float32) if array.dtype == _FLOAT64 else array
     raise TypeError(
-        f"{op.name}: expects tensors, arrays or numbers, got {type(x).__name__}{_hint(x)}"
+        f"{op.name}: expects tensors, arrays or numbers, got {type(x).__name__}{instead_of(x)}"
     )
 
 
-def _hint(x: Any) -> str:
-    """Return what to write instead of something that is no operand."""
+def instead_of(x: Any) -> str:
+    """Return what to write instead of something that is no operand, to stand behind a message."""
     library = type(x).__module__.partition(".")[0]
     if x is None:
         return " (a function that returns nothing?)"
     if hasattr(x, "_fields"):  # x - x.max(1) would broadcast the values and their places
         return f": take one of its {', '.join(x._fields)}"
+    if isinstance(x, (list, tuple)):
+        return ": give tensor(…) of it, or np.array(…)"
     return f" of {library}: give its detach().numpy()" if library == "torch" else ""
 
 

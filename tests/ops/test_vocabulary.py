@@ -14,6 +14,7 @@ import pytest
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import Tensor, grad, linalg, tensor
 from tinygrad_cnn.graph import GraphError
+from tinygrad_cnn.ops import predicates
 from tinygrad_cnn.ops.indexing import along, masked, rows, scattering
 from tinygrad_cnn.ops.matrices import factors, inverse, norms, products
 from tinygrad_cnn.ops.ordering import quantiles, scan, searching, sorting
@@ -23,7 +24,18 @@ from tinygrad_cnn.verify import Verdict, check_graph
 
 FAMILIES: list[Any] = [
     *(along, masked, rows, scattering, factors, inverse, norms, products, quantiles, scan),
-    *(searching, sorting, combining, gamma, powers, trigonometry, cutting, diagonal, repeat),
+    *(
+        predicates,
+        searching,
+        sorting,
+        combining,
+        gamma,
+        powers,
+        trigonometry,
+        cutting,
+        diagonal,
+        repeat,
+    ),
 ]
 # Functions that PyTorch has no method for, and those whose first argument is something else.
 NO_METHOD = {

@@ -18,12 +18,14 @@ _KEPT = ("_data", "_grad", "_hooks", "_name", "_requires_grad")
 
 
 def modules_in(*functions: Any) -> list[Module]:
-    """Return the modules that functions are, belong to, or hold as free variables."""
+    """Return the modules that functions are, belong to, or name: free variables and globals."""
     found: list[Any] = []
     for function in functions:
         cells = getattr(function, "__closure__", None) or ()
         found += [function, getattr(function, "__self__", None)]
         found += [cell.cell_contents for cell in cells if _is_filled(cell)]
+        names = getattr(getattr(function, "__code__", None), "co_names", ())
+        found += [function.__globals__[name] for name in names if name in function.__globals__]
     return list(dict.fromkeys(m for f in found if isinstance(f, Module) for m in f.modules()))
 
 

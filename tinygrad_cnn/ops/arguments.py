@@ -13,7 +13,7 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, 
 
 import numpy as np
 
-from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.op import TensorBase, instead_of
 from tinygrad_cnn.types import Dim, Operand, Pair, Shape
 
 P = ParamSpec("P")
@@ -24,8 +24,15 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 def values_of(x: Any) -> Any:
-    """Return the array of a tensor, or of anything that makes one."""
-    return x._data if isinstance(x, TensorBase) else np.asarray(x)
+    """Return the array of a tensor, or of anything that makes one of real numbers."""
+    if isinstance(x, TensorBase):
+        return x._data
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"expects tensors, arrays or numbers, got {type(x).__name__}{instead_of(x)}"
+        )
+    return array
 
 
 def as_float(x: Any) -> Any:
@@ -66,6 +73,69 @@ def shape_of(function: str, input: Any) -> Shape:
     if isinstance(input, (list, tuple, bool, int, float, np.generic)):
         return np.shape(input)
     raise TypeError(f"{function}: expects tensors, arrays or numbers, got {type(input).__name__}")
+
+
+def names_operands(function: Callable[P, R_co]) -> Callable[P, R_co]:
+    """Let a function say which argument is no tensor, where it stumbles over one.
+
+    For functions that look at shapes before an operation sees its inputs, which says so itself.
+    Nothing is checked where all goes well. `numpy_words` and `in_single_precision` do the same.
+
+    Raises
+    ------
+    TypeError
+        In the call: if an argument that is annotated as an operand is none.
+
+    >>> @names_operands
+    ... def rows(input: Operand):
+    ...     return input.shape[0]
+    >>> rows(None)
+    Traceback (most recent call last):
+    TypeError: rows: input expects a tensor or an array, got None (a function that returns nothing?)
+    """
+
+    @functools.wraps(function)
+    def named(*args: P.args, **kwargs: P.kwargs) -> R_co:
+        try:
+            return function(*args, **kwargs)
+        except (AttributeError, TypeError) as error:
+            refuse_operands(function, args, kwargs, error)
+            raise
+
+    return named
+
+
+def refuse_operands(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+) -> None:
+    """Raise a TypeError about the first argument that is no operand; return if all are."""
+    name = function.__name__
+    if str(error).startswith(f"{name}: "):
+        return
+    signature = inspect.signature(function)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return
+    for argument, value in given.items():
+        kind = str(signature.parameters[argument].annotation)
+        if "Operand" not in kind or isinstance(value, (TensorBase, np.ndarray)):
+            continue
+        if kind.startswith(("Operand", "TensorBase")):
+            may_be_number, may_be_none = "float" in kind, "None" in kind
+            number = isinstance(value, (bool, int, float, np.generic))
+            if (number and may_be_number) or (value is None and may_be_none):
+                continue
+            numbers = ", an array or a number" if may_be_number else " or an array"
+            came = "None" if value is None else type(value).__name__
+            raise TypeError(
+                f"{name}: {argument} expects a tensor{numbers}, got {came}{instead_of(value)}"
+            ) from None
+        if not hasattr(value, "__iter__"):
+            raise TypeError(
+                f"{name}: {argument} expects a list of tensors or arrays, got "
+                f"{type(value).__name__}"
+            ) from None
 
 
 # ---------------------------------------------------------------------------------------------
@@ -148,7 +218,11 @@ def numpy_words(function: Callable[P, R_co]) -> NumpyWords[P, R_co]:
             for place, own, word in words:
                 if word in kwargs:
                     args = _renamed(function.__name__, place, own, word, args, kwargs)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except (AttributeError, TypeError) as error:
+            refuse_operands(function, args, kwargs, error)
+            raise
 
     more = [
         inspect.Parameter(word, inspect.Parameter.KEYWORD_ONLY, default=_UNSAID[word])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import as_real
+from tinygrad_cnn.ops.arguments import as_real, names_operands
 from tinygrad_cnn.random import default_generator
 from tinygrad_cnn.types import Array, Operand
 
@@ -34,6 +34,7 @@ class Dropout(Op):
         return (Dropout(self.mask, self.scale)(g),)
 
 
+@names_operands
 def dropout(
     input: Operand,
     p: float = 0.5,

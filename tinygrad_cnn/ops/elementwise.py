@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op, TensorBase, adapters
+from tinygrad_cnn.ops.arguments import names_operands
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.pointwise.ufunc import Binary, FloatUnary, Unary, binary, unary
 from tinygrad_cnn.types import Operand
@@ -277,6 +278,7 @@ class Cast(Op):
         return (cast(g, x.dtype),)
 
 
+@names_operands
 def cast(input: Operand | float, dtype: Any) -> Any:
     """Convert to another dtype; the gradient is converted back.
 

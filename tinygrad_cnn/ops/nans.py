@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import axes_of, numpy_words, values_of
+from tinygrad_cnn.ops.arguments import axes_of, names_operands, numpy_words, values_of
 from tinygrad_cnn.ops.elementwise import div
 from tinygrad_cnn.ops.extreme import amax, amin
 from tinygrad_cnn.ops.piecewise import where
@@ -16,6 +16,7 @@ from tinygrad_cnn.types import Dim, Operand
 __all__ = ["nan_to_num", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar"]
 
 
+@names_operands
 def nan_to_num(
     input: Operand, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Any:

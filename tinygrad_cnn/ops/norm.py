@@ -15,7 +15,7 @@ from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.arguments import as_real, channels_last_hint
+from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.shape import reshape
@@ -116,6 +116,7 @@ def _scale_shift(x: Any, weight: Any, bias: Any) -> Any:
     return x if bias is None else x + reshape(bias, _channel_shape(x))
 
 
+@names_operands
 def batch_norm(
     input: Operand,
     running_mean: Operand | None,
@@ -268,6 +269,7 @@ class LayerNorm(Op):
         return y if bias is None else y + bias
 
 
+@names_operands
 def layer_norm(
     input: Operand,
     normalized_shape: int | Sequence[int],

@@ -9,7 +9,7 @@ from typing import cast as typed
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import as_real
+from tinygrad_cnn.ops.arguments import as_real, refuse_operands
 from tinygrad_cnn.ops.elementwise import cast
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -24,9 +24,13 @@ def in_single_precision(loss: _F) -> _F:
 
     @wraps(loss)
     def call(input: Any, *args: Any, **kwargs: Any) -> Any:
-        if input.dtype != np.float16:
-            return loss(as_real(input), *args, **kwargs)
-        with np.errstate(over="ignore"):  # what half precision cannot hold is infinite
-            return cast(loss(cast(input, np.float32), *args, **kwargs), np.float16)
+        try:
+            if input.dtype != np.float16:
+                return loss(as_real(input), *args, **kwargs)
+            with np.errstate(over="ignore"):  # what half precision cannot hold is infinite
+                return cast(loss(cast(input, np.float32), *args, **kwargs), np.float16)
+        except (AttributeError, TypeError) as error:
+            refuse_operands(loss, (input, *args), kwargs, error)
+            raise
 
     return typed(_F, call)

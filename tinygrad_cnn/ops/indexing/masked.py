@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import shape_of, values_of, without_graph
+from tinygrad_cnn.ops.arguments import names_operands, shape_of, values_of, without_graph
 from tinygrad_cnn.ops.index import Gather, Key
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import broadcast_to, reshape
@@ -95,6 +95,7 @@ def masked_scatter(input: Operand, mask: Operand, source: Operand) -> Any:
     return where(array, Gather(Key((places,)))(flat), x)
 
 
+@names_operands
 def nonzero(input: Operand, *, as_tuple: bool = False) -> Any:
     """Return the indices of elements that are not 0: a row each, or a vector a dimension.
 
@@ -111,6 +112,7 @@ def nonzero(input: Operand, *, as_tuple: bool = False) -> Any:
     return without_graph(input, np.argwhere(array))
 
 
+@names_operands
 def argwhere(input: Operand) -> Any:
     """Return the indices of elements that are not 0, a row each, as `nonzero`.
 

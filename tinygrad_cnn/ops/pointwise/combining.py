@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.activation import sigmoid
-from tinygrad_cnn.ops.arguments import as_real
+from tinygrad_cnn.ops.arguments import as_real, names_operands
 from tinygrad_cnn.ops.elementwise import add, div, log, log1p, mul
 from tinygrad_cnn.ops.piecewise import abs, where
 from tinygrad_cnn.types import Operand
@@ -136,6 +136,7 @@ class Lerp(Op):
         )
 
 
+@names_operands
 def lerp(input: Operand, end: Operand, weight: Operand | float) -> Any:
     """Go from one to another: ``input + weight · (end - input)``, all broadcast.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.arguments import as_float, values_of, without_graph
+from tinygrad_cnn.ops.arguments import as_float, names_operands, values_of, without_graph
 from tinygrad_cnn.ops.elementwise import log, mul, pow
 from tinygrad_cnn.ops.piecewise import clip
 from tinygrad_cnn.ops.pointwise.ufunc import FloatUnary, unary
@@ -169,6 +169,7 @@ def square(input: Operand | float) -> Any:
     return pow(input, 2)
 
 
+@names_operands
 def logit(input: Operand | float, eps: float | None = None) -> Any:
     """Inverse of `sigmoid`: ``ln(p / (1 − p))``; with ``eps``, p is limited to [eps, 1 − eps].
 
@@ -189,6 +190,7 @@ def ldexp(input: Operand | float, other: Any) -> Any:
     return mul(input, powers if np.ndim(powers) else float(powers))
 
 
+@names_operands
 def frexp(input: Operand) -> tuple[Any, Any]:
     """Take numbers apart: ``input = fraction · 2^exponent``, fractions from 0.5 to 1.
 

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np  # noqa: F401  # for the examples
 
-from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of, sizes_of, values_of
+from tinygrad_cnn.ops.arguments import (
+    axis_of,
+    names_operands,
+    numpy_words,
+    shape_of,
+    sizes_of,
+    values_of,
+)
 from tinygrad_cnn.ops.index import Key, Slice
 from tinygrad_cnn.ops.join import concatenate, stack
 from tinygrad_cnn.ops.shape import Reshape, permute, reshape, split, transpose
@@ -261,6 +268,7 @@ def _at_least(x: Any, ndim: int) -> Any:
     return reshape(x, shape[:ndim] if ndim < 3 else (*shape, 1))
 
 
+@names_operands
 def hstack(tensors: Iterable[Operand]) -> Any:
     """Lay side by side: join along the second dimension, or along the only one.
 
@@ -271,6 +279,7 @@ def hstack(tensors: Iterable[Operand]) -> Any:
     return concatenate(xs, 1 if xs and xs[0].ndim > 1 else 0)
 
 
+@names_operands
 def vstack(tensors: Iterable[Operand]) -> Any:
     """Lay one under the other: join along the first dimension; vectors become rows.
 
@@ -281,6 +290,7 @@ def vstack(tensors: Iterable[Operand]) -> Any:
     return concatenate([_at_least(x, 2) for x in tensors], 0)
 
 
+@names_operands
 def dstack(tensors: Iterable[Operand]) -> Any:
     """Lay one behind the other: join along the third dimension.
 
@@ -290,6 +300,7 @@ def dstack(tensors: Iterable[Operand]) -> Any:
     return concatenate([_at_least(x, 3) for x in tensors], 2)
 
 
+@names_operands
 def column_stack(tensors: Iterable[Operand]) -> Any:
     """Lay side by side as columns: vectors become columns of a matrix.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import axis_of, shape_of
+from tinygrad_cnn.ops.arguments import axis_of, names_operands, shape_of
 from tinygrad_cnn.ops.reduce import sum
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Operand
@@ -40,6 +40,7 @@ def _triangle(function: str, input: Operand, diagonal: int, upper: bool) -> Any:
     return Triangle(upper, operator.index(diagonal))(input)
 
 
+@names_operands
 def tril(input: Operand, diagonal: int = 0) -> Any:
     """Lower triangles of matrices (…, M, N): zeros above a diagonal.
 
@@ -57,6 +58,7 @@ def tril(input: Operand, diagonal: int = 0) -> Any:
     return _triangle("tril", input, diagonal, upper=False)
 
 
+@names_operands
 def triu(input: Operand, diagonal: int = 0) -> Any:
     """Upper triangles of matrices (…, M, N): zeros below a diagonal; arguments as for `tril`.
 
@@ -118,6 +120,7 @@ def _plane(function: str, ndim: int, dim1: int, dim2: int) -> tuple[int, int]:
     return first, second
 
 
+@names_operands
 def diagonal(input: Operand, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """Elements of the diagonals in the plane of two dimensions, as a new last dimension.
 
@@ -196,6 +199,7 @@ def diagflat(input: Operand, offset: int = 0) -> Any:
     return diag_embed(reshape(input, -1), offset)
 
 
+@names_operands
 def trace(input: Operand) -> Any:
     """Sum of the main diagonal of a matrix.
 

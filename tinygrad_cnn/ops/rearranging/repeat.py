@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import axes_of, axis_of, numpy_words, shape_of, sizes_of, values_of
+from tinygrad_cnn.ops.arguments import (
+    axes_of,
+    axis_of,
+    names_operands,
+    numpy_words,
+    shape_of,
+    sizes_of,
+    values_of,
+)
 from tinygrad_cnn.ops.index import Gather, Key, Slice
 from tinygrad_cnn.ops.shape import broadcast_to, permute, reshape
 from tinygrad_cnn.types import Dim, Operand
@@ -117,6 +125,7 @@ def repeat_interleave(
     return Gather(Key((*(slice(None),) * axis, places)))(input)
 
 
+@names_operands
 def flip(input: Operand, dims: int | Sequence[int]) -> Any:
     """Reverse the order of elements along dimensions; a view.
 
@@ -145,6 +154,7 @@ def _flip_one(function: str, input: Operand, axis: int) -> Any:
     return flip(input, axis)
 
 
+@names_operands
 def flipud(input: Operand) -> Any:
     """Reverse the first dimension.
 
@@ -154,6 +164,7 @@ def flipud(input: Operand) -> Any:
     return _flip_one("flipud", input, 0)
 
 
+@names_operands
 def fliplr(input: Operand) -> Any:
     """Reverse the second dimension.
 
@@ -207,6 +218,7 @@ def roll(input: Operand, shifts: int | Sequence[int], dim: Dim = None) -> Any:
     return Roll(moves, axes)(input)
 
 
+@names_operands
 def rot90(input: Operand, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """Turn by 90 degrees, k times, in the plane of two dimensions, from the first to the second.
 
