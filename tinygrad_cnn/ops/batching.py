@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, cast
 
+from tinygrad_cnn.ops.arguments import refuse_operands
 from tinygrad_cnn.ops.shape import reshape
 
 P = ParamSpec("P")
@@ -29,10 +30,14 @@ def takes_one_example(ndim: int) -> Callable[[Callable[P, Any]], Callable[P, Any
         def call(*args: Any, **kwargs: Any) -> Any:
             if not args and "input" in kwargs:
                 args = (kwargs.pop("input"),)
-            if not args or args[0].ndim != ndim - 1:
-                return function(*args, **kwargs)
-            batch = reshape(args[0], 1, *args[0].shape)
-            answer = function(batch, *args[1:], **kwargs)
+            try:
+                if not args or args[0].ndim != ndim - 1:
+                    return function(*args, **kwargs)
+                batch = reshape(args[0], 1, *args[0].shape)
+                answer = function(batch, *args[1:], **kwargs)
+            except (AttributeError, TypeError) as error:
+                refuse_operands(function, args, kwargs, error)
+                raise
             if isinstance(answer, tuple):
                 return tuple([reshape(each, each.shape[1:]) for each in answer])
             return reshape(answer, answer.shape[1:])

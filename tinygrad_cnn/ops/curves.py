@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import axes_of, axis_of, numpy_words, shape_of, values_of
+from tinygrad_cnn.ops.arguments import (
+    axes_of,
+    axis_of,
+    names_operands,
+    numpy_words,
+    shape_of,
+    values_of,
+)
 from tinygrad_cnn.ops.conv.convolution import conv1d
 from tinygrad_cnn.ops.elementwise import div, mul
 from tinygrad_cnn.ops.index import getitem
@@ -173,6 +180,7 @@ def correlate(input: Operand, other: Operand, mode: str = "valid") -> Any:
     return convolve(input, getitem(other, back), mode)
 
 
+@names_operands
 def interp(input: Operand, xp: Operand, fp: Operand, left: Any = None, right: Any = None) -> Any:
     """Read a piecewise linear curve through the points ``(xp, fp)`` at places x.
 

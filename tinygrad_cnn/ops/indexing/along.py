@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of, values_of
+from tinygrad_cnn.ops.arguments import axis_of, names_operands, numpy_words, shape_of, values_of
 from tinygrad_cnn.ops.extreme import TakeAlong
 from tinygrad_cnn.ops.index import Gather, Key, Slice
 from tinygrad_cnn.ops.shape import broadcast_to, reshape
@@ -137,6 +137,7 @@ def _but(shape: Shape, axis: int) -> list[int]:
     return [1 if a == axis else n for a, n in enumerate(shape)]
 
 
+@names_operands
 def take(input: Operand, index: Operand) -> Any:
     """Pick from all elements in row-major order: ``input.reshape(-1)[index]``.
 

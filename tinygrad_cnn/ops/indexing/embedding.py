@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.reduce.scatter import add_rows
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import shape_of, values_of, without_graph
+from tinygrad_cnn.ops.arguments import names_operands, shape_of, values_of, without_graph
 from tinygrad_cnn.ops.elementwise import add, div, mul
 from tinygrad_cnn.ops.indexing.scattering import ScatterExtreme
 from tinygrad_cnn.ops.piecewise import where
@@ -19,6 +19,7 @@ from tinygrad_cnn.types import Array, Operand, Shape
 __all__ = ["embedding", "embedding_bag", "one_hot"]
 
 
+@names_operands
 def one_hot(tensor: Operand, num_classes: int = -1) -> Any:
     """Return for each class index a row of zeros with a 1 at its place, integers without a graph.
 

@@ -33,6 +33,7 @@ def _together(function: str, input: Operand, mask: Array) -> tuple[Any, Array]:
     return broadcast_to(input, shape), np.broadcast_to(mask, shape)
 
 
+@names_operands
 def masked_fill(input: Operand, mask: Operand, value: Operand | float) -> Any:
     """Fill with a number where the mask holds: ``where(mask, value, input)``.
 
@@ -55,6 +56,7 @@ def masked_fill(input: Operand, mask: Operand, value: Operand | float) -> Any:
     return where(array, value, x)
 
 
+@names_operands
 def masked_select(input: Operand, mask: Operand) -> Any:
     """Pick the elements where the mask holds, in row-major order, as a vector.
 
@@ -69,6 +71,7 @@ def masked_select(input: Operand, mask: Operand) -> Any:
     return Gather(Key((array,)))(x)
 
 
+@names_operands
 def masked_scatter(input: Operand, mask: Operand, source: Operand) -> Any:
     """Put the first elements of the source, in row-major order, where the mask holds.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.reduce.scatter import add_along
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import numpy_words, shape_of, values_of
+from tinygrad_cnn.ops.arguments import names_operands, numpy_words, shape_of, values_of
 from tinygrad_cnn.ops.elementwise import add, div, mul
 from tinygrad_cnn.ops.extreme import TakeAlong
 from tinygrad_cnn.ops.index import Key, ScatterAdd, Slice
@@ -253,6 +253,7 @@ def _products(x: Any, source: Any, places: Array, axis: int, count: Array) -> An
     return x
 
 
+@names_operands
 def put(input: Operand, index: Operand, source: Operand, accumulate: bool = False) -> Any:
     """Put at places among all elements in row-major order; `take` the other way round.
 

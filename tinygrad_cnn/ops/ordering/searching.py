@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 
+@names_operands
 def searchsorted(
     sorted_sequence: Operand,
     input: Operand | float,
@@ -85,6 +86,7 @@ def searchsorted(
     return without_graph(template, found)
 
 
+@names_operands
 def bucketize(
     input: Operand | float, boundaries: Operand, *, out_int32: bool = False, right: bool = False
 ) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.pool import chosen as kernels
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import values_of, without_graph
+from tinygrad_cnn.ops.arguments import names_operands, values_of, without_graph
 from tinygrad_cnn.ops.batching import takes_one_example
 from tinygrad_cnn.ops.conv.arguments import SIZES, per_axis
 from tinygrad_cnn.ops.piecewise import where
@@ -133,6 +133,7 @@ def _near(function: str, wanted: Shape, default: Shape, stride: Shape) -> Shape:
     return tuple(int(size) for size in wanted)
 
 
+@names_operands
 def max_unpool2d(
     input: Operand,
     indices: Operand,
@@ -174,6 +175,7 @@ def max_unpool2d(
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
+@names_operands
 def max_unpool1d(
     input: Operand,
     indices: Operand,
@@ -207,6 +209,7 @@ def max_unpool1d(
     return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@names_operands
 def max_unpool3d(
     input: Operand,
     indices: Operand,

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from tinygrad_cnn.ops.activation import relu
+from tinygrad_cnn.ops.arguments import names_operands
 from tinygrad_cnn.ops.conv.arguments import per_axis
 from tinygrad_cnn.ops.elementwise import mul
 from tinygrad_cnn.ops.elementwise import pow as power
@@ -38,6 +39,7 @@ def _lp_pool(
     return power(sums, 1.0 / norm_type)
 
 
+@names_operands
 def lp_pool2d(
     input: Operand,
     norm_type: float,
@@ -72,6 +74,7 @@ def lp_pool2d(
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@names_operands
 def lp_pool1d(
     input: Operand,
     norm_type: float,
@@ -104,6 +107,7 @@ def lp_pool1d(
     return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
+@names_operands
 def lp_pool3d(
     input: Operand,
     norm_type: float,
