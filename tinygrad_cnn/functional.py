@@ -23,6 +23,10 @@ from tinygrad_cnn.ops.indexing.scattering import *
 from tinygrad_cnn.ops.join import *
 from tinygrad_cnn.ops.linalg import *
 from tinygrad_cnn.ops.loss import *
+from tinygrad_cnn.ops.losses.ctc import *
+from tinygrad_cnn.ops.losses.distances import *
+from tinygrad_cnn.ops.losses.likelihoods import *
+from tinygrad_cnn.ops.losses.margins import *
 from tinygrad_cnn.ops.matrices.einsum import *
 from tinygrad_cnn.ops.matrices.factors import *
 from tinygrad_cnn.ops.matrices.inverse import *

@@ -12,6 +12,7 @@ from pathlib import Path
 
 OURS = {
     "cast": "Tensor.to and Tensor.type, as a function",
+    "sigmoid_focal_loss": "torchvision's ops.sigmoid_focal_loss",
     "getitem": "Tensor.__getitem__, as a function",
 }
 """Functions of `functional` that neither PyTorch nor NumPy has under this name."""
@@ -20,6 +21,7 @@ LAYERS = {
     "batch_norm": ("BatchNorm1d", "BatchNorm2d"),
     "binary_cross_entropy": ("BCELoss",),
     "binary_cross_entropy_with_logits": ("BCEWithLogitsLoss",),
+    "kl_div": ("KLDivLoss",),
 }
 """Layers of functions whose names do not tell: `softplus` and `Softplus`, `mse_loss` and `MSELoss`
 are found without a line."""

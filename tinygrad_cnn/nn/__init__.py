@@ -20,11 +20,13 @@ from tinygrad_cnn.nn.adaptive_pooling import *
 from tinygrad_cnn.nn.containers import *
 from tinygrad_cnn.nn.conv import *
 from tinygrad_cnn.nn.conv_transpose import *
+from tinygrad_cnn.nn.distances import *
 from tinygrad_cnn.nn.dropout import *
 from tinygrad_cnn.nn.flatten import *
 from tinygrad_cnn.nn.hard import *
 from tinygrad_cnn.nn.linear import *
 from tinygrad_cnn.nn.loss import *
+from tinygrad_cnn.nn.margins import *
 from tinygrad_cnn.nn.module import *
 from tinygrad_cnn.nn.norm import *
 from tinygrad_cnn.nn.parameter import *

@@ -190,7 +190,7 @@ def cross_entropy(
         target = as_dtype_of(target, input)
         weight = None if weight is None else as_dtype_of(weight, input)
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    classes = _classes(name, input, target, ignore_index)
+    classes = class_numbers(name, input, target, ignore_index)
     op = CrossEntropy(ignore_index, label_smoothing, reduction)
     rows = _rows(input)
     # Nobody else holds this copy: a tensor's bytes need not be watched, as an array's would be.
@@ -253,7 +253,7 @@ def nll_loss(
     array(2.)
     """
     check_reduction("nll_loss", reduction)
-    classes = _classes("nll_loss", input, target, ignore_index)
+    classes = class_numbers("nll_loss", input, target, ignore_index)
     rows = _rows(input)
     kept = classes != ignore_index
     t = np.where(kept, classes, 0)
@@ -277,7 +277,7 @@ def _rows(input: Operand) -> Any:
     return reshape(permute(input, 0, *range(2, input.ndim), 1), -1, input.shape[1])  # (N·d1…, C)
 
 
-def _classes(function: str, input: Operand, target: Any, ignore_index: int) -> Array:
+def class_numbers(function: str, input: Operand, target: Any, ignore_index: int | None) -> Array:
     """Check class numbers against the logits and return them as one row, a copy."""
     classes: Array = values_of(target)
     expected = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
