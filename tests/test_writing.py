@@ -538,3 +538,34 @@ def test_only_views_share_memory_with_what_they_are_made_of(sample: Sample) -> N
             shares = any(np.may_share_memory(out._data, x._data) for x in inputs)
             assert out.follows or not shares
             assert out.follows or out._data.flags.writeable or not out.size
+
+
+OVERWRITTEN = {  # what a rule reads is overwritten by what follows from it
+    "softmax by hand": lambda y: (e := y.exp()).div_(e.sum()),
+    "a view of the result": lambda y: (e := y.exp()).reshape(3, 1)[1:].mul_(e[:1]),
+    "standardised": lambda y: y.div_(y.std()),
+    "an element": lambda y: y.__setitem__(0, y[0] * y[1]) or y,
+    "all elements": lambda y: y.__setitem__(slice(None), y * y[2]) or y,
+    "twice": lambda y: y.__setitem__(0, y[0] * y[1]) or y.__setitem__(1, y[0] * y[1].exp()) or y,
+    "squared, then a part": lambda y: (s := y.sigmoid()).mul_(s).__setitem__(0, s[1] * s[2]) or s,
+    "added": lambda y: (s := y.sigmoid()).index_add_(0, [0, 0], s[:2] * s[1:]),
+    "copied": lambda y: y.copy_(y * y[0]),
+    "one number": lambda y: (s := y.sum()).__setitem__((), s * s) or s * s,
+}
+
+
+@pytest.mark.parametrize("name", OVERWRITTEN)
+def test_what_a_value_was_computed_from_may_be_overwritten_by_it(name: str) -> None:
+    def loss(x: Tensor) -> Tensor:
+        return (OVERWRITTEN[name](x * 1.0) ** 3).sum()
+
+    start = np.array([0.3, 0.7, 1.1])
+    w = tensor(start, requires_grad=True)
+    loss(w).backward()
+    for i in range(3):
+        step = np.eye(3)[i] * 1e-6
+        slope = (loss(tensor(start + step)) - loss(tensor(start - step))).item() / 2e-6
+        assert w.grad.numpy()[i] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+    again = tensor(start, requires_grad=True)
+    (first,) = grad(loss(again), [again], create_graph=True)
+    np.testing.assert_allclose(first.detach().numpy(), w.grad.numpy())

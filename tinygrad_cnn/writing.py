@@ -85,8 +85,8 @@ def put(name: str, target: T, result: Any) -> T:
     return _put(name, target, result, 0 if node is None else node.seq - _RECENT)
 
 
-# How many recordings before a result what was made on the way to it may lie, for `put`. A node that
-# keeps a copy of what it would find in memory now is right in any case.
+# How many recordings before a value what was made on the way to it may lie. A node that keeps a
+# copy of what it would find in memory now is right in any case.
 _RECENT = 64
 
 
@@ -111,11 +111,7 @@ def _put(name: str, target: T, result: Any, since: int) -> T:
     _check_writable(name, whole_of(target)[0])
     if array.dtype != data.dtype:
         result = cast(result, data.dtype)
-    fresh = nodes_since(result._node, since)
-    owner = owner_of(data)
-    for node in fresh:
-        if not node.released:
-            node.inputs = [_apart(kept, owner, node) for kept in node.inputs]
+    _keep_apart(whole_of(target)[0], result._node)
     if result._node.seq <= since or target.follows:  # somebody else's node, or a part only
         _write(Write, name, target, EVERYTHING, result)
         return target
@@ -123,6 +119,25 @@ def _put(name: str, target: T, result: Any, since: int) -> T:
     changed(data, by=name)
     _take_node(target, result._node)
     return target
+
+
+def _keep_apart(base: TensorBase, value: Node | None) -> None:
+    """Let what is about to be overwritten be kept as it was, where it is known who keeps it.
+
+    These are the operation that made the tensor (``e = exp(z); e /= e.sum()``), and those that the
+    value was computed with since (``y[0] = y[0] * y[1]``). Others cannot be found from here: they
+    raise in the backward pass.
+    """
+    made = base._node
+    owner = owner_of(base._data)
+    if made is not None and made.out is not None and not made.released:
+        made.out = _apart(made.out, owner, made)
+    if value is None:
+        return
+    since = value.seq - _RECENT
+    for node in nodes_since(value, since if made is None else max(since, made.seq)):
+        if not node.released:
+            node.inputs = [_apart(kept, owner, node) for kept in node.inputs]
 
 
 def _apart(kept: Any, owner: Array, node: Node) -> Any:
@@ -142,6 +157,7 @@ def _write(kind: type[Write | AddAt], name: str, target: TensorBase, key: Key, v
         _check_writable(name, base)
         if not base._requires_grad:
             before = np.array(base._data)  # the constant it was: to compute the graph again
+        _keep_apart(base, value._node if differentiable else None)
     _assign(kind, name, target._data, key, array)
     everything = not path and key is EVERYTHING
     changed(base._data, None if everything else path.view, key, name)
