@@ -14,6 +14,7 @@ from tinygrad_cnn.ops.curves import *
 from tinygrad_cnn.ops.dropout import *
 from tinygrad_cnn.ops.elementwise import *
 from tinygrad_cnn.ops.extreme import *
+from tinygrad_cnn.ops.group_norm import *
 from tinygrad_cnn.ops.index import *
 from tinygrad_cnn.ops.indexing.along import *
 from tinygrad_cnn.ops.indexing.embedding import *
@@ -34,6 +35,7 @@ from tinygrad_cnn.ops.matrices.norms import *
 from tinygrad_cnn.ops.matrices.products import *
 from tinygrad_cnn.ops.nans import *
 from tinygrad_cnn.ops.norm import *
+from tinygrad_cnn.ops.normalizing import *
 from tinygrad_cnn.ops.ordering.quantiles import *
 from tinygrad_cnn.ops.ordering.scan import *
 from tinygrad_cnn.ops.ordering.searching import *

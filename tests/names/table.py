@@ -18,7 +18,8 @@ OURS = {
 """Functions of `functional` that neither PyTorch nor NumPy has under this name."""
 
 LAYERS = {
-    "batch_norm": ("BatchNorm1d", "BatchNorm2d"),
+    "batch_norm": ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm"),
+    "instance_norm": ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"),
     "binary_cross_entropy": ("BCELoss",),
     "binary_cross_entropy_with_logits": ("BCEWithLogitsLoss",),
     "kl_div": ("KLDivLoss",),

@@ -23,6 +23,7 @@ from tinygrad_cnn.nn.conv_transpose import *
 from tinygrad_cnn.nn.distances import *
 from tinygrad_cnn.nn.dropout import *
 from tinygrad_cnn.nn.flatten import *
+from tinygrad_cnn.nn.group_norm import *
 from tinygrad_cnn.nn.hard import *
 from tinygrad_cnn.nn.linear import *
 from tinygrad_cnn.nn.loss import *

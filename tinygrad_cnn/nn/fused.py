@@ -90,7 +90,7 @@ def _adds(module: Module, told: dict[str, Any], input: Any, shortcut: Any) -> bo
 def _uses_batch(module: Module, input: Any) -> bool:
     """Whether a module will normalise images like the input by the batch's own statistics."""
     is_images = getattr(input, "ndim", 0) == 4 and input.dtype.char in "fdg"  # not half precision
-    return is_images and _is(module, BatchNorm2d) and module.uses_batch
+    return is_images and 0 not in input.shape and _is(module, BatchNorm2d) and module.uses_batch
 
 
 def _behind(

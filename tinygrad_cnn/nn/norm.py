@@ -16,7 +16,7 @@ from tinygrad_cnn.nn.parameter import Parameter
 from tinygrad_cnn.ops.fused import After, Moments, batch_norm_then
 from tinygrad_cnn.tensor import Tensor
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "SyncBatchNorm"]
 
 
 class _BatchNorm(Module):
@@ -35,6 +35,7 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         *,
+        bias: bool = True,
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         size = self.num_features = positive(type(self).__name__, "num_features", num_features)
@@ -43,7 +44,7 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.weight = Parameter(np.ones(size, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(size, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(size, dtype)) if affine and bias else None
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.num_batches_tracked: Tensor | None
@@ -122,6 +123,8 @@ class BatchNorm1d(_BatchNorm):
         Whether to learn a weight (1 at first) and a bias (0).
     track_running_stats
         Whether to keep running statistics; without them the batch's own serve in evaluation too.
+    bias
+        False leaves out the bias.
     dtype
         Of parameters and buffers.
 
@@ -161,6 +164,32 @@ class BatchNorm2d(_BatchNorm):
 
     expects = "(N, C, H, W)"
     ndims = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Normalise each channel over the volumes and their voxels; otherwise as `BatchNorm1d`.
+
+    Input and result (N, C, D, H, W).
+
+    >>> BatchNorm3d(3)(np.ones((2, 3, 4, 4, 4), np.float32)).shape
+    (2, 3, 4, 4, 4)
+    """
+
+    expects = "(N, C, D, H, W)"
+    ndims = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation of inputs of any of these shapes; otherwise as `BatchNorm1d`.
+
+    In one process, which is all there is here, it is the same as `BatchNorm2d`.
+
+    >>> SyncBatchNorm(3)(np.ones((2, 3, 4, 4), np.float32)).shape
+    (2, 3, 4, 4)
+    """
+
+    expects = "(N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W)"
+    ndims = (2, 3, 4, 5)
 
 
 class LayerNorm(Module):

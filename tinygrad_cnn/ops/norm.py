@@ -136,7 +136,7 @@ def batch_norm(
     Parameters
     ----------
     input
-        (N, C), (N, C, L) or (N, C, H, W).
+        (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W).
     running_mean, running_var
         (C,), tensors or arrays; None in training where none are kept.
     weight, bias
@@ -155,8 +155,8 @@ def batch_norm(
     Raises
     ------
     ValueError
-        If a shape does not fit, a training batch has one value a channel, or evaluation has no
-        statistics.
+        If a shape does not fit, a training batch has one value a channel (an empty one is returned
+        as it is), or evaluation has no statistics.
 
     Source: Ioffe and Szegedy, "Batch Normalization" (2015), algorithm 1.
 
@@ -168,6 +168,9 @@ def batch_norm(
     input = as_real(input)
     if not training:
         return BatchNormEval(eps)(input, running_mean, running_var, weight, bias)
+    if not math.prod(input.shape):  # nothing to take statistics of, nothing to normalise
+        ones = np.ones(input.shape[1], input.dtype)
+        return BatchNormEval(eps)(input, ones, ones, weight, bias)
     y, (mean, var, _) = BatchNorm(eps)(input, weight, bias, with_aux=True)
     move_statistics(running_mean, running_var, mean, var, momentum, input.shape)
     return y
@@ -182,9 +185,10 @@ def check_batch_norm(
     training: bool,
 ) -> None:
     """Raise unless the arguments of `batch_norm` fit each other."""
-    if input.ndim not in (2, 3, 4):
+    if input.ndim not in (2, 3, 4, 5):
         raise ValueError(
-            f"batch_norm: expects (N, C), (N, C, L) or (N, C, H, W), got {tuple(input.shape)}"
+            "batch_norm: expects (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), got "
+            f"{tuple(input.shape)}"
         )
     C = input.shape[1]
     expected = (C,)
@@ -201,7 +205,7 @@ def check_batch_norm(
                 + channels_last_hint(tuple(input.shape), math.prod(array.shape))
             )
     if training:
-        if math.prod(input.shape) // max(C, 1) <= 1:
+        if math.prod(input.shape) == C:
             raise ValueError(
                 "batch_norm: expects more than one value a channel in training, "
                 f"got input of shape {tuple(input.shape)}"
@@ -220,12 +224,12 @@ def move_statistics(
 ) -> None:
     """Move running statistics towards those of a batch of this shape, in place."""
     count = math.prod(shape) // shape[1]
-    _move(running_mean, mean, momentum)
-    _move(running_var, var * (count / (count - 1)), momentum)
+    move_towards(running_mean, mean, momentum)
+    move_towards(running_var, var * (count / (count - 1)), momentum)
 
 
-def _move(running: Any, batch: Array, momentum: float) -> None:
-    """Move a running statistic towards a batch's, in place."""
+def move_towards(running: Any, batch: Array, momentum: float) -> None:
+    """Move a running statistic, if there is one, towards a batch's, in place."""
     if running is None:
         return
     array = running._data if isinstance(running, TensorBase) else running

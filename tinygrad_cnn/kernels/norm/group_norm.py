@@ -1,0 +1,161 @@
+"""Group normalisation on plain arrays, group by group while they are in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.reduce.sums import BLOCK_SIZE
+from tinygrad_cnn.kernels.runtime.threads import parallel
+
+__all__ = ["group_norm", "group_norm_gradient"]
+
+Array = npt.NDArray[Any]
+
+
+def group_norm(
+    x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    """Normalise the channels of each group: Wu and He, "Group Normalization" (2018).
+
+    ``out = (x − mean) · inverse_std · weight + bias`` with ``inverse_std = 1 / √(var + eps)``, the
+    variance biased.
+
+    Parameters
+    ----------
+    x
+        (N, C, …).
+    groups
+        How many groups the channels are divided into.
+    weight, bias
+        (C,), or None for 1 and 0.
+    eps
+        Added to the variance.
+
+    Returns
+    -------
+    tuple of arrays
+        The result; mean and inverse_std of shape (N · groups, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> group_norm(np.array([[[1.0, 3.0]]]), 1, None, None, 0.0)[0]
+    array([[[-1.,  1.]]])
+    """
+    out = np.empty(x.shape, x.dtype)
+    rows = _Rows(x.shape, groups)
+    mean, inverse = (np.empty((rows.count, 1), x.dtype) for _ in range(2))
+    scales, shifts = rows.factors(weight), rows.factors(bias)
+
+    def step(part: slice, source: Array, target: Array) -> None:
+        flat, centred = rows.flat(source), rows.flat(target)
+        np.mean(flat, axis=1, keepdims=True, out=mean[part])
+        np.subtract(flat, mean[part], out=centred)
+        var = np.vecdot(centred, centred)[:, None] / rows.size
+        np.divide(1, np.sqrt(var + x.dtype.type(eps)), out=inverse[part])
+        scale = inverse[part][:, :, None]  # (rows, 1, 1)
+        target *= scale if scales is None else scale * scales[part]
+        if shifts is not None:
+            target += shifts[part]
+
+    rows.sweep(step, np.ascontiguousarray(x), out)
+    return out, mean, inverse
+
+
+def group_norm_gradient(
+    g: Array, x: Array, groups: int, mean: Array, inverse_std: Array, weight: Array | None
+) -> tuple[Array, Array, Array]:
+    """Differentiate `group_norm`.
+
+    With ``x̂ = (x − mean) · inverse_std``, ``h = g · weight`` and means over each group,
+    ``gx = inverse_std · (h − mean(h) − x̂ · mean(h · x̂))``; ``gweight = Σ g · x̂`` and
+    ``gbias = Σ g`` over examples and positions.
+
+    Parameters
+    ----------
+    g, x
+        (N, C, …), the gradient of the result and the input.
+    groups, mean, inverse_std, weight
+        As `group_norm` was given and returned them.
+
+    Returns
+    -------
+    tuple of arrays
+        Gradients of `x`, of the weight and of the bias.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[[1.0, 3.0]]])
+    >>> _, mean, inverse_std = group_norm(x, 1, None, None, 0.0)
+    >>> group_norm_gradient(np.ones_like(x), x, 1, mean, inverse_std, None)[2]
+    array([2.])
+    """
+    gx = np.empty(x.shape, x.dtype)
+    rows = _Rows(x.shape, groups)
+    sums, products = (np.empty((rows.count, rows.channels), x.dtype) for _ in range(2))
+    weights = rows.factors(weight)
+
+    def step(part: slice, block_g: Array, source: Array, target: Array) -> None:
+        inverse = inverse_std[part]  # (rows, 1)
+        centred = rows.flat(source) - mean[part]
+        normal = centred.reshape(source.shape)
+        np.add.reduce(block_g, axis=2, out=sums[part])
+        np.multiply(np.vecdot(block_g, normal), inverse, out=products[part])
+        scale = inverse[:, :, None]
+        if weights is None:
+            h, slope = sums[part], products[part]
+        else:
+            w = weights[part]
+            scale = scale * w
+            h, slope = sums[part] * w[:, :, 0], products[part] * w[:, :, 0]
+        np.multiply(block_g, scale, out=target)
+        centred *= np.add.reduce(slope, axis=1, keepdims=True) * inverse * inverse / -rows.size
+        centred += np.add.reduce(h, axis=1, keepdims=True) * inverse / -rows.size
+        target += normal
+
+    rows.sweep(step, np.ascontiguousarray(g), np.ascontiguousarray(x), gx)
+    channels = (-1, groups * rows.channels)
+    return gx, products.reshape(channels).sum(axis=0), sums.reshape(channels).sum(axis=0)
+
+
+class _Rows:
+    """Arrays (N, C, …) as rows: one for each group of an example, (rows, channels, positions)."""
+
+    def __init__(self, shape: tuple[int, ...], groups: int) -> None:
+        self.groups = groups
+        self.count = shape[0] * groups
+        self.channels = shape[1] // groups
+        self.positions = int(np.prod(shape[2:]))
+        self.size = self.channels * self.positions
+
+    def factors(self, values: Array | None) -> Array | None:
+        """Repeat a factor (C,) for each example: (rows, channels, 1)."""
+        if values is None:
+            return None
+        each = values.reshape(1, self.groups, self.channels)
+        images = self.count // self.groups
+        return np.repeat(each, images, axis=0).reshape(self.count, self.channels, 1)
+
+    def flat(self, block: Array) -> Array:
+        """Join channels and positions; a view."""
+        return block.reshape(len(block), self.size)
+
+    def sweep(self, step: Callable[..., None], *arrays: Array) -> None:
+        """Call a step with blocks of rows, which ones and the arrays' parts."""
+        if not arrays[0].size:
+            return
+        parts = [array.reshape(self.count, self.channels, self.positions) for array in arrays]
+        block = max(1, BLOCK_SIZE // self.size)
+
+        def work(start: int, stop: int) -> None:
+            with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+                for i in range(start, stop, block):
+                    part = slice(i, min(i + block, stop))
+                    step(part, *[array[part] for array in parts])
+
+        parallel(work, self.count, grain=max(1, block // 2))
