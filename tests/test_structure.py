@@ -9,6 +9,8 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,8 +70,6 @@ PRINTING_PARTS = {"cli", "__main__"}
 PRINTING_FILES = {"training/terminal.py"}
 
 FILES = sorted(ROOT.rglob("*.py"))
-IDS = [str(path.relative_to(ROOT)) for path in FILES]
-per_file = pytest.mark.parametrize("path", FILES, ids=IDS)
 
 
 def top(path: Path) -> str:
@@ -78,8 +78,25 @@ def top(path: Path) -> str:
     return "" if part == "__init__.py" else part.removesuffix(".py")
 
 
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def walked(path: Path) -> list[ast.AST]:
+    """Every node of a file's syntax."""
+    return list(ast.walk(tree_of(path)))
+
+
+def none(guilty: Iterable[str]) -> None:
+    """All that is wrong at once, a line each."""
+    if lines := list(guilty):
+        pytest.fail("\n".join(lines), pytrace=False)
 
 
 def imported(node: ast.AST) -> list[str]:
@@ -99,23 +116,30 @@ def is_type_checking(node: ast.AST) -> bool:
     )
 
 
-def nodes_for_types(tree: ast.Module) -> set[int]:
+@cache
+def nodes_for_types(path: Path) -> set[int]:
     """Ids of the nodes under `if TYPE_CHECKING`."""
     return {
-        id(inner) for node in ast.walk(tree) if is_type_checking(node) for inner in ast.walk(node)
+        id(inner) for node in walked(path) if is_type_checking(node) for inner in ast.walk(node)
     }
 
 
 def own_imports(path: Path) -> list[tuple[str, bool]]:
     """Every part of the package that a file imports, and whether for annotations only."""
-    tree = tree_of(path)
-    for_types = nodes_for_types(tree)
+    for_types = nodes_for_types(path)
     found = []
-    for node in ast.walk(tree):
+    for node in walked(path):
         own = [name for name in imported(node) if name.split(".")[0] == NAME != name]
         parts = [name.split(".")[1] for name in own]
         found += [(part, id(node) in for_types) for part in parts if part != "__version__"]
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trees_are_let_go() -> Iterator[None]:
+    yield
+    for cached in (tree_of, walked, nodes_for_types):
+        cached.cache_clear()
 
 
 # ------------------------------------------------------------------------------- the floors
@@ -126,18 +150,22 @@ def test_every_part_has_a_floor() -> None:
     assert parts <= FLOOR.keys(), f"no floor for {sorted(parts - FLOOR.keys())}"
 
 
-@per_file
-def test_imports_run_down_the_floors(path: Path) -> None:
-    part = top(path)
-    if part == "":
-        return  # the package's face gathers from everywhere
-    for other, for_types in own_imports(path):
-        if for_types and (part, other) in UPWARD_TYPES:
-            continue
-        assert other in FLOOR, f"{path.name} imports {other}, which has no floor"
-        assert FLOOR[other] <= FLOOR[part], f"{path.name} imports {other} from above"
-        if part in ALONE and other != part:
-            assert other in ALONE[part], f"{path.name} imports {other}; {part} stands apart"
+def test_imports_run_down_the_floors() -> None:
+    def wrong(path: Path) -> Iterator[str]:
+        part = top(path)
+        if part == "":
+            return  # the package's face gathers from everywhere
+        for other, for_types in own_imports(path):
+            if for_types and (part, other) in UPWARD_TYPES:
+                continue
+            if other not in FLOOR:
+                yield f"{name_of(path)} imports {other}, which has no floor"
+            elif FLOOR[other] > FLOOR[part]:
+                yield f"{name_of(path)} imports {other} from above"
+            elif part in ALONE and other != part and other not in ALONE[part]:
+                yield f"{name_of(path)} imports {other}; {part} stands apart"
+
+    none(said for path in FILES for said in wrong(path))
 
 
 def test_rooms_of_kernels_stand_on_each_other() -> None:
@@ -150,7 +178,7 @@ def test_rooms_of_kernels_stand_on_each_other() -> None:
         if room not in ROOMS:
             assert room == "__init__.py", f"kernels/{room} stands in no room"
             continue
-        for node in ast.walk(tree_of(path)):
+        for node in walked(path):
             for name in imported(node):
                 if name.startswith(f"{NAME}.kernels."):
                     other = name.split(".")[2]
@@ -159,10 +187,13 @@ def test_rooms_of_kernels_stand_on_each_other() -> None:
                     assert height <= ROOMS.index(room), f"{room}/{path.name} imports {name}"
 
 
-@per_file
-def test_imports_are_absolute(path: Path) -> None:
-    relative = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.ImportFrom) and n.level]
-    assert not relative, [ast.unparse(n) for n in relative]
+def test_imports_are_absolute() -> None:
+    none(
+        f"{name_of(path)}: {ast.unparse(node)}"
+        for path in FILES
+        for node in walked(path)
+        if isinstance(node, ast.ImportFrom) and node.level
+    )
 
 
 def test_no_private_name_is_imported() -> None:
@@ -170,7 +201,7 @@ def test_no_private_name_is_imported() -> None:
     private = [
         f"{path.relative_to(ROOT)} imports {alias.name} of {node.module}: name it without the _"
         for path in FILES
-        for node in ast.walk(tree_of(path))
+        for node in walked(path)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(NAME)
         for alias in node.names
         if alias.name.startswith("_") and not alias.name.startswith("__")
@@ -187,16 +218,17 @@ def test_layers_import_no_kernel() -> None:
     assert not guilty, f"{guilty} import kernels: call functional, or write an operation"
 
 
-@per_file
-def test_no_late_imports(path: Path) -> None:
-    late: list[str] = []
-    if top(path) in LATE_PARTS:
-        return
-    for function in ast.walk(tree_of(path)):
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            for node in ast.walk(function):
-                late += [name for name in imported(node) if name.split(".")[0] not in LATE]
-    assert not late, f"imported inside of functions: {late}"
+def test_no_late_imports() -> None:
+    none(
+        f"{name_of(path)} imports {name} inside of a function"
+        for path in FILES
+        if top(path) not in LATE_PARTS
+        for function in walked(path)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for node in ast.walk(function)
+        for name in imported(node)
+        if name.split(".")[0] not in LATE
+    )
 
 
 def test_modules_of_one_floor_form_no_cycle() -> None:
@@ -205,9 +237,8 @@ def test_modules_of_one_floor_form_no_cycle() -> None:
     for path in FILES:
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         edges[module] = set()
-        tree = tree_of(path)
-        for_types = nodes_for_types(tree)
-        for node in ast.walk(tree):
+        for_types = nodes_for_types(path)
+        for node in walked(path):
             if not isinstance(node, ast.ImportFrom):
                 continue
             if id(node) in for_types and top(path) != "viz":
@@ -271,65 +302,78 @@ def modules() -> list[str]:
     return [NAME, *(name for name in names if not name.endswith("__main__"))]
 
 
-@pytest.mark.parametrize("name", modules())
-def test_public_names_exist_and_have_docstrings(name: str) -> None:
-    module = importlib.import_module(name)
-    assert (module.__doc__ or "").strip(), f"{name} has no docstring"
-    for public in getattr(module, "__all__", ()):
-        assert hasattr(module, public), f"{name}.__all__ names {public}, which does not exist"
-    assert len(set(getattr(module, "__all__", ()))) == len(getattr(module, "__all__", ()))
-    for public, value in vars(module).items():
-        if public.startswith("_") or getattr(value, "__module__", None) != name:
-            continue
-        if inspect.isfunction(value) or inspect.isclass(value):
-            assert (value.__doc__ or "").strip(), f"{name}.{public} has no docstring"
+def test_public_names_exist_and_have_docstrings() -> None:
+    def wrong(name: str) -> Iterator[str]:
+        module = importlib.import_module(name)
+        listed = list(getattr(module, "__all__", ()))
+        if not (module.__doc__ or "").strip():
+            yield f"{name} has no docstring"
+        for public in listed:
+            if not hasattr(module, public):
+                yield f"{name}.__all__ names {public}, which does not exist"
+            if listed.count(public) > 1:
+                yield f"{name}.__all__ names {public} twice"
+        for public, value in vars(module).items():
+            if public.startswith("_") or getattr(value, "__module__", None) != name:
+                continue
+            documented = (getattr(value, "__doc__", None) or "").strip()
+            if (inspect.isfunction(value) or inspect.isclass(value)) and not documented:
+                yield f"{name}.{public} has no docstring"
+
+    none(said for name in modules() for said in wrong(name))
 
 
 # ------------------------------------------------------------------------------- sizes, leftovers
 
 
-@per_file
-def test_files_are_short(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= 420, f"{path.name} has {lines} lines"
+def test_files_are_short() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    none(f"{name_of(path)} has {n} lines: 420 at most" for path, n in lengths.items() if n > 420)
 
 
-@per_file
-def test_functions_are_short(path: Path) -> None:
-    long = {}
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            body = node.body
-            documented = ast.get_docstring(node, clean=False) is not None
-            first = body[1] if documented and len(body) > 1 else body[0]
-            length = (node.end_lineno or 0) - first.lineno + 1
-            if length > 60:
-                long[node.name] = length
-    assert not long, f"functions of more than 60 lines after the docstring: {long}"
+def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines after the docstring."""
+    body = function.body
+    documented = ast.get_docstring(function, clean=False) is not None
+    first = body[1] if documented and len(body) > 1 else body[0]
+    return (function.end_lineno or 0) - first.lineno + 1
 
 
-@per_file
-def test_no_pickle_and_no_eval(path: Path) -> None:
-    tree = tree_of(path)
-    names = {name.split(".")[0] for node in ast.walk(tree) for name in imported(node)}
-    assert not names & {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
-    for node in ast.walk(tree):
+def test_functions_are_short() -> None:
+    none(
+        f"{name_of(path)}: {node.name} has {length_of(node)} lines after its docstring: 60 at most"
+        for path in FILES
+        for node in walked(path)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and length_of(node) > 60
+    )
+
+
+EXECUTING = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
+
+
+def test_no_pickle_and_no_eval() -> None:
+    def wrong(node: ast.AST) -> Iterator[str]:
+        yield from (f"imports {n}" for n in imported(node) if n.split(".")[0] in EXECUTING)
         if isinstance(node, ast.Call):
-            assert ast.unparse(node.func) not in ("eval", "exec"), f"line {node.lineno}"
-            pickles = [k for k in node.keywords if k.arg == "allow_pickle"]
-            assert all(isinstance(k.value, ast.Constant) and not k.value.value for k in pickles)
+            if ast.unparse(node.func) in ("eval", "exec"):
+                yield f"calls {ast.unparse(node.func)} on line {node.lineno}"
+            for keyword in node.keywords:
+                value = keyword.value
+                refused = isinstance(value, ast.Constant) and not value.value
+                if keyword.arg == "allow_pickle" and not refused:
+                    yield f"allows pickles on line {node.lineno}"
+
+    none(f"{name_of(p)} {said}" for p in FILES for node in walked(p) for said in wrong(node))
 
 
-@per_file
-def test_only_the_command_and_reports_print(path: Path) -> None:
-    if top(path) in PRINTING_PARTS or path.relative_to(ROOT).as_posix() in PRINTING_FILES:
-        return
-    printing = [
-        node.lineno
-        for node in ast.walk(tree_of(path))
+def test_only_the_command_and_reports_print() -> None:
+    none(
+        f"{name_of(path)}: print() on line {node.lineno}"
+        for path in FILES
+        if top(path) not in PRINTING_PARTS and name_of(path) not in PRINTING_FILES
+        for node in walked(path)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
-    ]
-    assert not printing, f"print() on lines {printing}"
+    )
 
 
 def tracked() -> list[Path]:
