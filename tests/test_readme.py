@@ -8,6 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.verify.test_faults import SITES
 
 ROOT = Path(__file__).parents[1]
@@ -44,3 +46,16 @@ def test_the_faults_that_the_table_counts_are_there() -> None:
     assert rows == {family: pairs[family] for family in rows}
     assert f"put {sum(rows.values())} faults into operations" in README
     assert f"| **all** | {sum(rows.values())} |" in README
+
+
+def test_the_number_of_tests_is_about_what_it_says(request: pytest.FixtureRequest) -> None:
+    """Held where everything is collected: by the README's own command."""
+    found = re.search(r"More than ([\d,]+) tests", README)
+    assert found is not None
+    said = int(found[1].replace(",", ""))
+    config = request.config
+    whole = {(config.rootpath / arg).name for arg in config.args} == set(config.getini("testpaths"))
+    if not whole or config.option.keyword or config.option.markexpr != "not slow":
+        pytest.skip("only a part of the tests is run")
+    there = len(request.session.items)
+    assert said <= there <= 1.2 * said, f"README: more than {there // 1000},000 tests, not {said:,}"
