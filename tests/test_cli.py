@@ -220,6 +220,7 @@ def test_networks(command):
     assert command("networks", "softmax")[1].splitlines()[-1] == "  13,602 parameters"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("with_report")
 def test_train_says_what_happens(data, command):
     status, out, err = command(

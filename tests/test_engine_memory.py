@@ -45,14 +45,15 @@ def chain(x: Tensor, length: int) -> Tensor:
     return y
 
 
+@pytest.mark.parametrize("length", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("no_collector")
-def test_a_chain_of_100_000_gives_its_memory_back() -> None:
+def test_a_long_chain_gives_its_memory_back(length: int) -> None:
     x = leaf(0.0)
     chain(x, 100).backward()
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        y = chain(x, 100_000)
+        y = chain(x, length)
         y.backward()
         node = weakref.ref(y.grad_fn)
         held, _ = tracemalloc.get_traced_memory()
@@ -61,8 +62,8 @@ def test_a_chain_of_100_000_gives_its_memory_back() -> None:
     finally:
         tracemalloc.stop()
     assert node() is None
-    assert held - before > 10_000_000  # the nodes were there …
-    assert after - before < 1_000_000  # … and are gone, but for Python's own free lists
+    assert held - before > 100 * length  # the nodes were there …
+    assert after - before < 10 * length + 500_000  # … and are gone, but for Python's own free lists
     np.testing.assert_array_equal(grad_of(x), [2.0])
 
 
@@ -96,7 +97,7 @@ def test_a_deep_chain_on_a_small_stack() -> None:
         "def run():\n"
         "    x = tensor(np.zeros(1), requires_grad=True)\n"
         "    y = x\n"
-        "    for _ in range(200_000):\n"
+        "    for _ in range(50_000):\n"
         "        y = y + 1.0\n"
         "    y.backward()\n"
         "    del y\n"
@@ -209,7 +210,8 @@ def test_only_what_a_rule_reads_is_kept() -> None:
     assert x.exp().grad_fn.saved in ((), [None])
 
 
-def test_ten_thousand_steps_leave_memory_flat() -> None:
+@pytest.mark.parametrize("count", [1_500, pytest.param(9_000, marks=pytest.mark.slow)])
+def test_thousands_of_steps_leave_memory_flat(count: int) -> None:
     w, b = leaf(0.1, -0.2, 0.3), leaf(0.0)
     x = np.random.default_rng(0).standard_normal((8, 3))
     y = x.sum(axis=1)
@@ -223,10 +225,10 @@ def test_ten_thousand_steps_leave_memory_flat() -> None:
             w.data -= 0.01 * grad_of(w)
             b.data -= 0.01 * grad_of(b)
 
-    steps(1_000)
+    steps(3_000)  # Python keeps up to 2,000 freed tuples of each length
     watched, blocks = len(_watched), sys.getallocatedblocks()
-    steps(9_000)
-    assert sys.getallocatedblocks() - blocks < 4_500  # a block at each step would be 9,000
+    steps(count)
+    assert sys.getallocatedblocks() - blocks < count / 2  # a block at each step would be count
     assert len(_watched) <= watched
 
 

@@ -300,6 +300,7 @@ def by_own_statistics(model: BatchNorm) -> tuple[float, float]:
     return loss, float((logits.numpy().argmax(1) == TEST.labels).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("freeze_first", "iterations"), [(True, 4), (False, 2)])
 def test_batchnorm_training_follows_the_notebooks_own_code(
     freeze_first: bool, iterations: int
@@ -318,6 +319,7 @@ def test_batchnorm_training_follows_the_notebooks_own_code(
     assert records[-1][0] < records[0][0]
 
 
+@pytest.mark.slow
 def test_batchnorm_ends_as_described_with_true_gradients() -> None:
     """Before the last of 50 updates; every layer has moved, the first one too."""
     params = networks.initial_parameters("batchnorm", np.random.default_rng(0))
@@ -339,6 +341,7 @@ def test_batchnorm_ends_as_described_with_true_gradients() -> None:
 # --------------------------------------------------------------------------------------- memory
 
 
+@pytest.mark.slow
 def test_ten_thousand_training_steps_leave_memory_flat() -> None:
     """By counts of Python's blocks, which every array has, and for a while by bytes."""
     model = Sigmoid(np.random.default_rng(0))

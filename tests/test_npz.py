@@ -128,16 +128,17 @@ def test_what_is_no_file(tmp_path):
         read_npz(tmp_path / "absent.npz")
 
 
-def test_a_sample_of_hostile_files():
+@pytest.mark.parametrize("files", [150, pytest.param(600, marks=pytest.mark.slow)])
+def test_a_sample_of_hostile_files(files):
     """The whole, of a hundred thousand files: python tests/training/hostile_files.py."""
     pytest.importorskip("PIL")
     pytest.importorskip("resource")
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/training/hostile_files.py", "--files=600", "--seed=1"],
+        [sys.executable, ROOT / "tests/training/hostile_files.py", f"--files={files}", "--seed=1"],
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "600 files in " in done.stdout
+    assert f"{files} files in " in done.stdout

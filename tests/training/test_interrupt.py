@@ -112,7 +112,14 @@ def test_a_signal_in_the_last_step_is_too_late(whole, data_folder, tmp_path):
     assert weights_of(tmp_path / "run") == whole
 
 
-@pytest.mark.parametrize("step", [1, 6, 8])
+first_middle_last = [
+    pytest.param(1, marks=pytest.mark.slow),
+    6,
+    pytest.param(8, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("step", first_middle_last)
 def test_killed_in_a_step(step, whole, data_folder, tmp_path, capsys):
     arguments = ["train", *OPTIONS, "--data", data_folder, "--out", tmp_path]
     ended = run(AT_STEP, int(signal.SIGKILL), step, *arguments)
@@ -140,6 +147,7 @@ def test_killed_after_the_last_epoch(name, whole, data_folder, tmp_path, capsys)
     assert resumed(tmp_path, capsys) == whole
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint(whole, data_folder, tmp_path, capsys):
     arguments = ["train", *OPTIONS, "--data", data_folder, "--out", tmp_path]
     assert run(AT_RENAME, "checkpoint.npz", 1, *arguments).returncode == -signal.SIGKILL
