@@ -210,7 +210,7 @@ def test_what_needs_an_exact_zero_or_a_tie_is_found_on_random_numbers() -> None:
         return (g[:, None] * (x == x.max(1, keepdims=True)),)
 
     report = check(lambda x: x.max(1), every_largest, _normal((4, 3)))
-    assert "wrong where elements are 0 or equal" in report.text()
+    assert "but wrong where elements are" in report.text()
     assert {h.code for r in report.failures for h in r.hints} == {"ties"}
 
 
@@ -247,3 +247,38 @@ def test_a_choice_of_nodes_and_a_limit_of_time() -> None:
     assert "the time was up" in report.text()
     with pytest.raises(ValueError, match="every expects a positive number"):
         check_graph(loss, every=0)
+
+
+# ------------------------------------------------------------------------------- the engine
+
+
+def test_an_engine_that_doubles_is_named_and_no_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinygrad_cnn.engine import BackwardPass
+
+    run = BackwardPass.run
+
+    def doubled(self: Any, starts: Any) -> Any:
+        return {
+            edge: g * 2 if isinstance(edge, Tensor) else g for edge, g in run(self, starts).items()
+        }
+
+    loss = F.sum(F.tanh(leaf(3) * leaf(3)))
+    monkeypatch.setattr(BackwardPass, "run", doubled)
+    report = check_graph(loss)
+    assert {r.op for r in report.failures} == {"engine", "end to end"}
+    assert "the fault is the engine's" in report.text()
+
+
+def test_gradients_that_are_overwritten_instead_of_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = leaf(3)
+    loss = F.sum(x * x)
+    backward = Tensor.backward
+
+    def overwriting(self: Any, *args: Any, **kwargs: Any) -> None:
+        for node in self._node.edges[0].edges:
+            node.grad = None
+        backward(self, *args, **kwargs)
+
+    monkeypatch.setattr(Tensor, "backward", overwriting)
+    report = check_graph(loss)
+    assert "after backward() twice, grad is not the gradient times 2" in report.text()

@@ -7,7 +7,7 @@ recorded: a forgotten detach.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,19 @@ from tinygrad_cnn.autograd import grad
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.inplace import name_of
 from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.verify.core import UNSEEN, Options
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction, tied_direction
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.probe import Prober
-from tinygrad_cnn.verify.numeric.slopes import dot, norm
+from tinygrad_cnn.verify.numeric.slopes import norm
 from tinygrad_cnn.verify.report import Counts, Hint, InputReport, Verdict, Wrong
-from tinygrad_cnn.verify.subjects.joint import JointSubject
+from tinygrad_cnn.verify.subjects.line import LineSubject
 from tinygrad_cnn.verify.subjects.replay import Replay
 from tinygrad_cnn.verify.subjects.subject import Pull, Subject
 
 Array = npt.NDArray[Any]
-Forward = Callable[[dict[TensorBase, Array]], Array]
+Forward = Callable[[Mapping[TensorBase, Array]], Array]
 
 _SAME = 1e-9  # relative; sums in another order differ by 1e-15
 
@@ -58,7 +59,8 @@ def check_end_to_end(
             result.say(Verdict.INCONCLUSIVE, "finite", "the result is NaN or infinite")
         return results
     for result, x in zip(results, replay.leaves, strict=True):
-        _compare_sums(result, whole.gradients[x], summed.get(x))
+        _compare_sums(result, whole.gradients[x], summed.pop(x, None))
+    _check_accumulation(results, whole, g)
     rest = [
         r for r in results if r.verdict is not Verdict.FAIL and r.verdict is not Verdict.SKIPPED
     ]
@@ -70,6 +72,27 @@ def check_end_to_end(
     return results
 
 
+def _check_accumulation(results: list[InputReport], whole: _Whole, g: Array) -> None:
+    """Let backward() fill ``grad`` twice: the second pass adds to it as much again."""
+    copies = [whole.replay.copies[x] for x in whole.leaves]
+    try:
+        for times in (1, 2):
+            whole.root.backward(Tensor._wrap(np.array(g), None), retain_graph=True)
+            for result, x, copy in zip(results, whole.leaves, copies, strict=True):
+                right = whole.gradients[x]
+                got = np.zeros(x.shape) if copy._grad is None else copy._grad._data
+                if result.ok and norm(got - times * right) > _SAME * times * norm(right):
+                    result.say(
+                        Verdict.FAIL,
+                        "accumulation",
+                        f"after backward() {'once' if times == 1 else 'twice'}, grad is not the "
+                        f"gradient{'' if times == 1 else ' times 2'}: it is not added up",
+                    )
+    finally:
+        for copy in copies:
+            copy._grad = None
+
+
 def _compare_together(
     results: list[InputReport], whole: _Whole, options: Options
 ) -> list[InputReport]:
@@ -78,23 +101,29 @@ def _compare_together(
     Each leaf is moved as far as makes its share of the change as large as that of the others: if
     the gradient of one is wrong, or its way not recorded, the sum shows it.
     """
-    joint = JointSubject(whole, whole.inputs)
-    point = Point(joint, joint.inputs, whole.rng, whole.point.cotangents)
+    rng, leaves = whole.rng, whole.leaves
+    directions: dict[TensorBase, Array] = {}
+    for x in leaves:
+        d = random_direction(rng, x.shape).astype(np.float32)
+        share = norm(d * whole.gradients[x])
+        directions[x] = d / np.float32(share or 1.0)
+    # So that no leaf moves further than by its own size times the step.
+    size = max(float(np.max(np.abs(d), initial=0.0)) for d in directions.values())
+    directions = {
+        x: np.asarray(d * np.float32(1 / size) if whole.gradients[x].any() else d)
+        for x, d in directions.items()
+    }
+    base = {x: whole.replay.copies[x]._data for x in leaves}
+    line = LineSubject(whole.run, whole.pull, base, directions)
+    point = Point(line, line.inputs, rng, whole.point.cotangents)
     prober = Prober(point, 0, options.tolerance, Counts())
-    parts = [random_direction(whole.rng, np.shape(x)) for x in whole.inputs]
-    shares = [norm(d * whole.gradients[x]) for d, x in zip(parts, whole.leaves, strict=True)]
-    middle = float(np.median([s for s in shares if s] or [1.0]))
-    factors = [min(max(middle / s, 0.01), 100.0) if s else 1.0 for s in shares]
-    direction = joint.joined([f * d for f, d in zip(factors, parts, strict=True)])
-    direction /= max(1.0, float(np.sqrt(np.mean(np.square(direction)))))
-    prober.probe(direction)
+    prober.probe(np.ones(()))
     if prober.misses or prober.unsure or not prober.decided:
         return results
     rest = []
-    for index, result in enumerate(results):
+    for result, x in zip(results, leaves, strict=True):
         result.counts.directions += 1
-        share = abs(dot(point.analytic[0][0], joint.part(direction, index)))
-        if share <= prober.bar:
+        if norm(whole.gradients[x] * directions[x]) <= prober.bar:
             rest.append(result)
         elif prober.counts.kinks:
             result.say(Verdict.KINK, "note", _KINK)
@@ -120,8 +149,8 @@ class _Whole(Subject):
         self.wanted = tuple(range(len(self.inputs)))
         self.names = tuple(str(i) for i in self.wanted)
         self.root = out
-        self.gradients = dict(zip(self.leaves, self.pull(g), strict=True))
         self.point = Point(self, self.inputs, self.rng, [g])
+        self.gradients = dict(zip(self.leaves, self.point.analytic[0], strict=True))
         self.out = self.point.out
 
     def forward(self, inputs: Sequence[Any]) -> Array:

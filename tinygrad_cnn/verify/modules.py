@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -145,7 +145,7 @@ def _check_mode(
     root = combined(live)
     value = np.array(root._data)
 
-    def forward(leaves: dict[TensorBase, Array]) -> Array:
+    def forward(leaves: Mapping[TensorBase, Array]) -> Array:
         held = {x: x._data for x in leaves}
         try:
             for x, array in leaves.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from tinygrad_cnn.verify.unreached import unreached
 from tinygrad_cnn.verify.walk import Selection, check_nodes
 
 Array = npt.NDArray[Any]
-Forward = Callable[[dict[TensorBase, Array]], Array]
+Forward = Callable[[Mapping[TensorBase, Array]], Array]
 
 
 def check_graph(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -16,10 +16,10 @@ from tinygrad_cnn.graph import Node
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.verify.core import Options, check_lightly, check_subject
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction
-from tinygrad_cnn.verify.report import InputReport, Verdict
+from tinygrad_cnn.verify.report import Hint, InputReport, Verdict
 from tinygrad_cnn.verify.subjects.replay import Replay
 from tinygrad_cnn.verify.subjects.subject import in_float64
-from tinygrad_cnn.verify.subjects.tensors import OpSubject
+from tinygrad_cnn.verify.subjects.tensors import DirectSubject, OpSubject
 
 Array = npt.NDArray[Any]
 
@@ -105,7 +105,7 @@ def check_nodes(
                     arriving[edge] = gradient + arriving[edge] if edge in arriving else gradient
                 else:
                     leaves[edge] = gradient + leaves[edge] if edge in leaves else gradient
-    return results, leaves
+    return results + _engine_result(results), leaves
 
 
 def _chosen(nodes: Sequence[Node], selection: Selection) -> set[Node]:
@@ -196,10 +196,43 @@ def check_node(
     """Check one node at its recorded inputs."""
     subject = _subject_of(replay, node, cotangent)
     results = check_subject(subject, options)
+    if any(r.verdict is Verdict.FAIL for r in results) and _blames_engine(subject, options):
+        return _placed([_cleared(result) for result in results], node)
     if node.op.reference is not None and all(r.ok for r in results):
         wanted = list(subject.wanted)
         results = _with_reference(node, subject.inputs, wanted, results, options)
     return _placed(results, node)
+
+
+_ALONE = "right when the rule is called alone; the backward pass hands on something else"
+
+
+def _blames_engine(subject: OpSubject, options: Options) -> bool:
+    """Whether the rule is right where it is called without the engine."""
+    op, dtype = subject.op, subject.dtype
+    direct = DirectSubject(op, subject.inputs, subject.wanted, subject.recorded, dtype=dtype)
+    found = check_subject(direct, replace(options, explained=False))
+    return all(result.ok for result in found)
+
+
+def _cleared(result: InputReport) -> InputReport:
+    """Return the result of an operation that is right by itself."""
+    cleared = InputReport(result.op, result.input, result.position, result.shape)
+    cleared.say(Verdict.PASS, "engine", _ALONE)
+    return cleared
+
+
+def _engine_result(results: list[InputReport]) -> list[InputReport]:
+    """Return a result for the engine if it is to blame."""
+    blamed = [r for r in results if any(f.kind == "engine" for f in r.findings)]
+    if not blamed:
+        return []
+    engine = InputReport("engine", "backward pass", -1, ())
+    names = ", ".join(dict.fromkeys(r.op.partition("(")[0] for r in blamed))
+    text = f"{len(blamed)} gradients ({names}) are {_ALONE}: the fault is the engine's, or a hook's"
+    engine.say(Verdict.FAIL, "engine", text)
+    engine.hints.append(Hint("engine", "the rules are right, what the engine makes of them is not"))
+    return [engine]
 
 
 def _with_reference(

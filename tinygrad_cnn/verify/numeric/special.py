@@ -54,7 +54,7 @@ _POINTS: dict[str, Callable[[Array, float], Array]] = {
 
 
 _MANY = 20_000  # elements; fewer points there
-_OF_MANY = ("where elements are 0 or equal", "where elements are large")
+_OF_MANY = ("where elements are 0 or equal",)
 
 
 def special_points(

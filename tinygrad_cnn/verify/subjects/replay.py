@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,14 +114,14 @@ class Replay:
                 found.append(in_float64(edge._data))
         return found
 
-    def run(self, leaves: dict[TensorBase, Array], watch: list[Array] | None = None) -> Array:
+    def run(self, leaves: Mapping[TensorBase, Array], watch: list[Array] | None = None) -> Array:
         """Return the result as a function of the leaves, detached values included.
 
         With ``watch``, the discrete choices made on the way are appended to it.
         """
         nodes = self.nodes
         values: dict[Node, Any] = {}
-        if self.reuses and self.tensors and not self.detached:
+        if self.reuses and self.tensors and not self.detached and isinstance(leaves, dict):
             changed = [x for x, array in leaves.items() if array is not self.copies[x]._data]
             nodes = self._reached_by(frozenset(changed))
             values = {node: tensor._data for node, tensor in self.tensors.items()}
@@ -138,7 +138,9 @@ class Replay:
                     elif isinstance(source, Node):
                         inputs.append(values[source])
                     else:
-                        inputs.append(leaves.get(source, self.copies[source]._data))
+                        inputs.append(
+                            leaves[source] if source in leaves else self.copies[source]._data
+                        )
                 op = self.ops[node]
                 if watch is not None and op.choice is not None:
                     watch.append(np.asarray(op.choice(*inputs)))

@@ -164,6 +164,43 @@ class OpSubject(Subject):
         return None if self.op.choice is None else self.op.choice(*inputs)
 
 
+class DirectSubject(OpSubject):
+    """An operation whose rule is called by itself, without the engine."""
+
+    def record(
+        self,
+        inputs: Sequence[Any],
+        wanted: Sequence[int] | None = None,
+    ) -> tuple[Array, Pull]:
+        """Run forward, and call the rule on arrays."""
+        wanted = self.wanted if wanted is None else wanted
+        out = self.op.forward(*inputs)
+        extra: dict[str, Any] = {}
+        if self.op.has_aux:
+            out, aux = out
+            if self.op._takes_aux:
+                extra["aux"] = aux
+        if self.op._takes_needs:
+            extra["needs"] = tuple(i in wanted for i in range(len(inputs)))
+        out = np.asarray(out)
+
+        def pull(g: Array) -> list[Any]:
+            found = self.op.backward(g, out, *inputs, **extra)
+            return [
+                None if a is None or i not in wanted else _summed(np.asarray(a), inputs[i].shape)
+                for i, a in enumerate(found)
+            ]
+
+        return out, pull
+
+
+def _summed(a: Array, shape: tuple[int, ...]) -> Array:
+    """Sum over what was broadcast."""
+    a = a.sum(axis=tuple(range(a.ndim - len(shape))))
+    axes = tuple(i for i, n in enumerate(shape) if n == 1 != a.shape[i])
+    return np.asarray(a.sum(axis=axes, keepdims=True) if axes else a)
+
+
 class FunctionSubject(Subject):
     """A function of tensors; several results are laid side by side."""
 
