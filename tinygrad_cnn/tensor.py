@@ -233,10 +233,20 @@ class Tensor(Assigning):
         if self._requires_grad:
             raise TypeError(
                 "a tensor that requires a gradient is not turned into an array silently: call "
-                "detach().numpy(), or use the function of that name in tinygrad_cnn.functional"
+                "detach().numpy() to leave the graph. To keep it: functional.stack([…]) for "
+                "array([…]), `a @ t` for a.dot(t), and for `a[i] = t` let a be tensor(…)"
             )
         array = expose(self._data)
         return np.array(array, dtype=dtype, copy=copy)
+
+    @property
+    def _mask(self) -> Any:
+        if self._requires_grad:  # numpy.ma asks for it, having taken _data past every protocol
+            raise TypeError(
+                "a masked array takes the values of a tensor without its gradient: compute with "
+                "its filled(…) values, or choose with where(); detach().numpy() leaves the graph"
+            )
+        raise AttributeError("a tensor has no mask")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return dispatch.array_ufunc(ufunc, method, inputs, kwargs)

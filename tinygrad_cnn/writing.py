@@ -191,6 +191,12 @@ def _write(kind: type[Write | AddAt], name: str, target: TensorBase, key: Key, v
 def _assign(
     kind: type[Write | AddAt], name: str, data: Array, key: Key, value: Array | float
 ) -> None:
+    if not data.flags.writeable:
+        raise ValueError(
+            f"{name}: the memory of the tensor is not written to, because it was expanded (one "
+            "element stands in many places) or comes of an array that is read-only; write to its "
+            "clone()"
+        )
     try:
         if kind is Write:
             data[key] = value

@@ -270,8 +270,8 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "histogram": histogram,
     "sinc": trigonometry.sinc,
     # Real numbers have no imaginary part.
-    "real": lambda val: +val,
-    "real_if_close": lambda a, tol=100: +a,
+    "real": lambda val: val,
+    "real_if_close": lambda a, tol=100: a,
     "imag": lambda val: elementwise.mul(val, 0.0),
     "angle": lambda z, deg=False: elementwise.mul(
         piecewise.where(plain_of(z) < 0, 1.0, elementwise.mul(z, 0.0)), 180.0 if deg else np.pi

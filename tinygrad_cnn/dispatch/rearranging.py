@@ -18,7 +18,7 @@ from tinygrad_cnn.ops.rearranging import repeat as turns
 
 def flip(m: Any, axis: Any = None) -> Any:
     """Turn the order of axes round, all by default, as ``numpy.flip``."""
-    return turns.flip(m, axes_of("numpy.flip", m.ndim, axis))
+    return turns.flipped("numpy.flip", m, axes_of("numpy.flip", m.ndim, axis))
 
 
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
@@ -95,10 +95,10 @@ def fftshift(x: Any, axes: Any = None, sign: int = 1) -> Any:
 
 RECORDED: dict[str, Callable[..., Any]] = {
     "flip": flip,
-    "fliplr": turns.fliplr,
-    "flipud": turns.flipud,
+    "fliplr": lambda m: turns.flipped_in("numpy.fliplr", m, 1),
+    "flipud": lambda m: turns.flipped_in("numpy.flipud", m, 0),
     "roll": roll,
-    "rot90": lambda m, k=1, axes=(0, 1): turns.rot90(m, k, axes),
+    "rot90": lambda m, k=1, axes=(0, 1): turns.turned("numpy.rot90", m, k, axes),
     "fft.fftshift": fftshift,
     "fft.ifftshift": lambda x, axes=None: fftshift(x, axes, -1),
     "lib.stride_tricks.sliding_window_view": sliding_window_view,

@@ -293,7 +293,8 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         shape.reshape(array_of(x), *(1,) * place, -1, *(1,) * (ndim - place - 1))
         for x, place in zip(xi, places, strict=True)
     ]
-    return tuple(grids) if sparse else broadcast_arrays(*grids)
+    made = tuple(grids) if sparse else broadcast_arrays(*grids)
+    return tuple([elementwise.clone(grid) for grid in made]) if copy else made
 
 
 def tile(A: Any, reps: Any) -> Any:
@@ -305,7 +306,8 @@ def tile(A: Any, reps: Any) -> Any:
     between = [n for size in sizes for n in (1, size)]
     wide = [n for pair in zip(counts, sizes, strict=True) for n in pair]
     spread = shape.broadcast_to(shape.reshape(A, *between), wide)
-    return shape.reshape(spread, *[c * s for c, s in zip(counts, sizes, strict=True)])
+    tiled = shape.reshape(spread, *[c * s for c, s in zip(counts, sizes, strict=True)])
+    return elementwise.copied(tiled, A)
 
 
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:

@@ -16,10 +16,11 @@ from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops import activation, elementwise, linalg, piecewise, reduce, rounding
 from tinygrad_cnn.ops.arguments import shape_of
-from tinygrad_cnn.ops.index import ScatterAdd, plain_key
+from tinygrad_cnn.ops.index import plain_key
 from tinygrad_cnn.ops.ordering import scan
 from tinygrad_cnn.ops.pointwise import combining, powers, trigonometry
-from tinygrad_cnn.ops.shape import broadcast_to, reshape, squeeze, unsqueeze
+from tinygrad_cnn.ops.shape import reshape, squeeze, unsqueeze
+from tinygrad_cnn.writing import add_to
 
 RECORDED: dict[str, Callable[..., Any]] = {
     # arithmetic
@@ -28,7 +29,7 @@ RECORDED: dict[str, Callable[..., Any]] = {
     "multiply": elementwise.mul,
     "divide": elementwise.div,
     "negative": elementwise.neg,
-    "positive": operator.pos,
+    "positive": elementwise.clone,
     "power": elementwise.pow,
     "float_power": lambda x, p: elementwise.pow(elementwise.mul(x, 1.0), p),
     "square": lambda x: elementwise.pow(x, 2),
@@ -165,7 +166,7 @@ def call_method(
     if method == "outer":
         return call(ufunc, rule, _outer(ufunc, *inputs), kwargs)
     if method == "at":
-        _at(ufunc, rule, *inputs)
+        _at(ufunc, *inputs)
         return None
     table = {"reduce": _REDUCE, "accumulate": _ACCUMULATE}.get(method, {})
     if ufunc in table:
@@ -189,14 +190,14 @@ def _outer(ufunc: np.ufunc, a: Any, b: Any) -> tuple[Any, Any]:
     return reshape(a, *before, *(1,) * len(behind)), b
 
 
-def _at(ufunc: np.ufunc, rule: Callable[..., Any], x: Any, key: Any, *values: Any) -> None:
+def _at(ufunc: np.ufunc, x: Any, key: Any, *values: Any) -> None:
     """Apply a ufunc at places of a tensor, in place; places that are named twice count twice."""
     name = f"numpy.{ufunc.__name__}.at"
     wanted = mode.recording and any(t._requires_grad for t in tensors_in((x, values)))
     if not wanted:
         array = x._data if isinstance(x, TensorBase) else x
         ufunc.at(array, plain_key(key, name), *[getattr(v, "_data", v) for v in values])
-        changed(array)
+        changed(array, by=name)
         return
     if not isinstance(x, TensorBase):
         raise TypeError(
@@ -208,6 +209,5 @@ def _at(ufunc: np.ufunc, rule: Callable[..., Any], x: Any, key: Any, *values: An
             f"{name} has no rule, the gradient would be lost: write `x[key] = function(x[key], …)` "
             "for places that are named once, or `detach()` leaves the graph"
         )
-    places = plain_key(key, name)
-    spread = broadcast_to(values[0], x._data[places].shape)
-    x[...] = rule(x, ScatterAdd(places, x.shape)(spread))  # type: ignore[index]  # a tensor's
+    value = values[0] if ufunc is np.add else elementwise.neg(values[0])
+    add_to(name, x, plain_key(key, name), value)

@@ -34,6 +34,35 @@ class _Kind(type):
         return isinstance(value, (numpy.ndarray, TensorBase))
 
 
+class Flat:
+    """NumPy's ``flat``: the elements in a row, written to however they lie in memory."""
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, whole: Any) -> None:
+        self._whole = whole
+
+    def __len__(self) -> int:
+        return int(self._whole._data.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(RECORDED["ravel"](self._whole))
+
+    def __getitem__(self, key: Any) -> Any:
+        return RECORDED["ravel"](self._whole)[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        places = numpy.arange(len(self))[key]
+        RECORDED["put"](self._whole, places, value)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return numpy.asarray(RECORDED["ravel"](self._whole), dtype)
+
+    def copy(self) -> Any:
+        """Copy the elements into a vector."""
+        return RECORDED["copy"](RECORDED["ravel"](self._whole))
+
+
 class Methods:
     """NumPy's methods, where a tensor has none or its own means something else."""
 
@@ -90,7 +119,12 @@ class Methods:
         self, dtype: Any, order: str = "K", casting: str = "unsafe", *_: Any, **__: Any
     ) -> Any:
         """Convert to another dtype; part of the graph."""
+        if numpy.dtype(dtype).kind not in "fiub":
+            return numpy.asarray(self).astype(dtype)  # text, objects: an array of NumPy's
         return RECORDED["astype"](self, dtype)
+
+    def __pos__(self) -> Any:
+        return RECORDED["copy"](self)  # as NumPy's
 
     def item(self, *place: Any) -> Any:
         """Return an element, or the only one, as a Python number."""
@@ -119,8 +153,12 @@ class Methods:
 
     @property
     def flat(self) -> Any:
-        """All elements in a row."""
-        return RECORDED["ravel"](self)
+        """All elements in a row, to be read and written to."""
+        return Flat(self)
+
+    @flat.setter
+    def flat(self, values: Any) -> None:
+        RECORDED["put"](self, numpy.arange(self._data.size), values)
 
     @property
     def itemsize(self) -> int:

@@ -285,7 +285,13 @@ def cast(input: Operand | float, dtype: Any) -> Any:
     >>> cast(np.array([1.5]), "float32").dtype
     dtype('float32')
     """
-    return Cast(np.dtype(dtype))(input)
+    wanted = np.dtype(dtype)
+    if wanted.kind not in "fiub":
+        raise TypeError(
+            f"cast: expects a type of real numbers, got {wanted}; detach().numpy().astype(…) "
+            "leaves the graph"
+        )
+    return Cast(wanted)(input)
 
 
 adapters["cast"] = cast
@@ -308,3 +314,14 @@ class Clone(Op):
 
 
 clone = unary(Clone)
+
+
+def copied(result: Any, input: Any) -> Any:
+    """Copy the result of views of an input, unless NumPy copied already: they share no memory.
+
+    For functions that are no views by their meaning: what is written to one must not show in the
+    other.
+    """
+    array, source = getattr(result, "_data", result), getattr(input, "_data", input)
+    shared = isinstance(source, np.ndarray) and np.may_share_memory(array, source)
+    return clone(result) if shared else result

@@ -15,6 +15,7 @@ import numpy as np
 from tinygrad_cnn.kernels.pointwise.elementwise import embed
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of, sizes_of
+from tinygrad_cnn.ops.elementwise import copied
 from tinygrad_cnn.ops.index import Key, Slice
 from tinygrad_cnn.ops.rearranging.borders import MODES, bordered
 from tinygrad_cnn.types import Dim, Operand
@@ -304,14 +305,17 @@ class Pad(Op):
             [s + max(b, 0) + max(a, 0) for s, (b, a) in zip(kept.shape, widths, strict=True)]
         )
         if shape == kept.shape:
-            return kept
+            return np.array(kept)  # a copy: what is written to one must not show in the other
         target = [
             slice(max(b, 0), max(b, 0) + s) for s, (b, _) in zip(kept.shape, widths, strict=True)
         ]
         return embed(kept, shape, tuple(target), self.value)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (Pad(tuple([(-b, -a) for b, a in self.widths]))(g),)
+        if any(min(pair) < 0 for pair in self.widths):
+            return (Pad(tuple([(-b, -a) for b, a in self.widths]))(g),)
+        inside = [slice(b, n - a) for n, (b, a) in zip(g.shape, self.widths, strict=True)]
+        return (Slice(Key(inside))(g),)
 
 
 def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Any:
@@ -356,7 +360,7 @@ def pad(input: Operand, pad: Sequence[int], mode: str = "constant", value: float
         if s + min(before, 0) + min(after, 0) < 0:
             raise ValueError(f"pad: widths {sizes} crop more than there is in shape {old}")
     if mode != "constant":
-        return bordered(input, widths, old, mode)
+        return copied(bordered(input, widths, old, mode), input)
     return Pad(widths, value)(input)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import axis_of, names_operands, shape_of
+from tinygrad_cnn.ops.elementwise import copied
 from tinygrad_cnn.ops.reduce import sum
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Operand
@@ -186,7 +187,7 @@ def diag(input: Operand, diagonal: int = 0) -> Any:
         raise ValueError(f"diag: expects a vector or a matrix, got shape {tuple(input.shape)}")
     if ndim == 1:
         return diag_embed(input, diagonal)
-    return Diagonal(operator.index(diagonal), 0, 1)(input)
+    return copied(Diagonal(operator.index(diagonal), 0, 1)(input), input)
 
 
 def diagflat(input: Operand, offset: int = 0) -> Any:

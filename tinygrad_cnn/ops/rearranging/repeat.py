@@ -18,6 +18,7 @@ from tinygrad_cnn.ops.arguments import (
     sizes_of,
     values_of,
 )
+from tinygrad_cnn.ops.elementwise import copied
 from tinygrad_cnn.ops.index import Gather, Key, Slice
 from tinygrad_cnn.ops.shape import broadcast_to, permute, reshape
 from tinygrad_cnn.types import Dim, Operand
@@ -69,7 +70,7 @@ def _tiled(input: Operand, sizes: tuple[int, ...], counts: tuple[int, ...]) -> A
     pairs = list(zip(counts, sizes, strict=True))
     x = reshape(input, [n for _, size in pairs for n in (1, size)])
     x = broadcast_to(x, [n for pair in pairs for n in pair])
-    return reshape(x, [count * size for count, size in pairs])
+    return copied(reshape(x, [count * size for count, size in pairs]), input)
 
 
 @numpy_words
@@ -127,7 +128,7 @@ def repeat_interleave(
 
 @names_operands
 def flip(input: Operand, dims: int | Sequence[int]) -> Any:
-    """Reverse the order of elements along dimensions; a view.
+    """Reverse the order of elements along dimensions; a copy, as in PyTorch.
 
     Raises
     ------
@@ -139,19 +140,25 @@ def flip(input: Operand, dims: int | Sequence[int]) -> Any:
     >>> flip(np.array([[1.0, 2.0]]), 1)
     array([[2., 1.]])
     """
-    axes = axes_of("flip", input.ndim, dims)
+    return copied(flipped("flip", input, dims), input)
+
+
+def flipped(function: str, input: Operand, dims: int | Sequence[int]) -> Any:
+    """View the elements in reverse order along dimensions: NumPy's ``flip``."""
+    axes = axes_of(function, input.ndim, dims)
     if not input.ndim:
         return reshape(input, ())
     turned = slice(None, None, -1)
     return Slice(Key(turned if a in axes else slice(None) for a in range(input.ndim)))(input)
 
 
-def _flip_one(function: str, input: Operand, axis: int) -> Any:
+def flipped_in(function: str, input: Operand, axis: int) -> Any:
+    """View the elements in reverse order along one dimension that shall exist."""
     if input.ndim <= axis:
         raise ValueError(
             f"{function}: expects at least {axis + 1} dimensions, got shape {tuple(input.shape)}"
         )
-    return flip(input, axis)
+    return flipped(function, input, axis)
 
 
 @names_operands
@@ -161,7 +168,7 @@ def flipud(input: Operand) -> Any:
     >>> flipud(np.array([1.0, 2.0]))
     array([2., 1.])
     """
-    return _flip_one("flipud", input, 0)
+    return copied(flipped_in("flipud", input, 0), input)
 
 
 @names_operands
@@ -171,7 +178,7 @@ def fliplr(input: Operand) -> Any:
     >>> fliplr(np.array([[1.0, 2.0]]))
     array([[2., 1.]])
     """
-    return _flip_one("fliplr", input, 1)
+    return copied(flipped_in("fliplr", input, 1), input)
 
 
 class Roll(Op):
@@ -233,24 +240,29 @@ def rot90(input: Operand, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     array([[2., 4.],
            [1., 3.]])
     """
-    named = sizes_of("rot90", (tuple(dims),))
+    return copied(turned("rot90", input, k, dims), input)
+
+
+def turned(function: str, input: Operand, k: int, dims: Sequence[int]) -> Any:
+    """View the elements turned by 90 degrees, k times: NumPy's ``rot90``."""
+    named = sizes_of(function, (tuple(dims),))
     if len(named) != 2 or input.ndim < 2:
         raise ValueError(
-            f"rot90: expects two dims of at least two, got {tuple(dims)} for shape "
+            f"{function}: expects two dims of at least two, got {tuple(dims)} for shape "
             f"{tuple(input.shape)}"
         )
-    first, second = (axis_of("rot90", input.ndim, d) for d in named)
+    first, second = (axis_of(function, input.ndim, d) for d in named)
     if first == second:
-        raise ValueError(f"rot90: expects two different dims, got {tuple(dims)}")
+        raise ValueError(f"{function}: expects two different dims, got {tuple(dims)}")
     turns = operator.index(k) % 4
     if turns == 2:
-        return flip(input, (first, second))
+        return flipped(function, input, (first, second))
     order = list(range(input.ndim))
     order[first], order[second] = second, first
     if turns == 1:
-        return permute(flip(input, second), order)
+        return permute(flipped(function, input, second), order)
     return (
-        flip(permute(input, order), second)
+        flipped(function, permute(input, order), second)
         if turns == 3
         else permute(input, tuple(range(input.ndim)))
     )
