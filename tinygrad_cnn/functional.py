@@ -7,6 +7,7 @@ Each family of `ops` says in its ``__all__`` what it has; a new family is one li
 """
 
 from tinygrad_cnn.ops.activation import *
+from tinygrad_cnn.ops.attention import *
 from tinygrad_cnn.ops.conv.convolution import *
 from tinygrad_cnn.ops.conv.transposed import *
 from tinygrad_cnn.ops.cross_entropy import *
@@ -57,6 +58,7 @@ from tinygrad_cnn.ops.rearranging.cutting import *
 from tinygrad_cnn.ops.rearranging.diagonal import *
 from tinygrad_cnn.ops.rearranging.repeat import *
 from tinygrad_cnn.ops.reduce import *
+from tinygrad_cnn.ops.regularisation import *
 from tinygrad_cnn.ops.rounding import *
 from tinygrad_cnn.ops.shape import *
 from tinygrad_cnn.ops.softmax import *

@@ -12,6 +12,8 @@ from pathlib import Path
 
 OURS = {
     "cast": "Tensor.to and Tensor.type, as a function",
+    "drop_block2d": "torchvision's ops.drop_block2d",
+    "stochastic_depth": "torchvision's ops.stochastic_depth",
     "sigmoid_focal_loss": "torchvision's ops.sigmoid_focal_loss",
     "getitem": "Tensor.__getitem__, as a function",
 }

@@ -17,6 +17,7 @@ Each file of this folder says in its ``__all__`` what it has; a new file is one 
 from tinygrad_cnn.nn import init
 from tinygrad_cnn.nn.activation import *
 from tinygrad_cnn.nn.adaptive_pooling import *
+from tinygrad_cnn.nn.attention import *
 from tinygrad_cnn.nn.containers import *
 from tinygrad_cnn.nn.conv import *
 from tinygrad_cnn.nn.conv_transpose import *

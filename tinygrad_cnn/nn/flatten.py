@@ -58,11 +58,14 @@ class Unflatten(Module):
 
 
 class Identity(Module):
-    """Return the input.
+    """Return the input; arguments are ignored, so that it can take the place of any layer.
 
     >>> Identity()(3)
     3
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take anything."""
 
     def forward(self, input: Any) -> Any:
         """Return the input."""
