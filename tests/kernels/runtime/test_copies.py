@@ -87,9 +87,10 @@ def test_rows_of_windows_are_gathered_as_one(stride, dilation, channels, values)
     shapes = (2, 20, 20, channels), True, np.dtype(np.float32), (2, size, size, 5)
     geometry = Geometry(*shapes, window)
     strides = Tiling(geometry, 1, 1 << 21).input_strides(size)
-    blocks = as_blocks(WindowMatrix(geometry).view(2, size, strides), 4)
+    view = WindowMatrix(geometry).view(2, size, strides)
+    blocks = as_blocks(view, 4)
     assert blocks.dtype.itemsize == 4 * values
-    assert np.prod(blocks.shape) * values == np.prod(blocks.whole)
+    assert np.prod(blocks.shape) * values == np.prod(view.shape)
 
 
 def test_objects_are_copied_one_by_one():

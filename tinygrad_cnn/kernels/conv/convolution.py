@@ -64,9 +64,12 @@ def _plan(
     return _Plan(geometry, (shape[0], *size, weight_shape[0]), single)
 
 
+_TO_KERNELS = [(*range(2, ndim), 1, 0) for ndim in range(6)]
+
+
 def _kernels(w: Array) -> Array:
     """View weights (O, C // groups, *kernel) as (*kernel, C // groups, O)."""
-    return w.transpose(*range(2, w.ndim), 1, 0)
+    return w.transpose(_TO_KERNELS[w.ndim])
 
 
 def convolve(

@@ -61,9 +61,8 @@ class View(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """A view of shape `whole` as it is copied: what lies together is one value of this dtype."""
+    """A view as it is copied: what lies together in memory is one value of this dtype."""
 
-    whole: Shape
     shape: Shape
     strides: Shape
     dtype: np.dtype[Any]
@@ -75,7 +74,7 @@ def as_blocks(view: View, itemsize: int) -> Blocks:
     axes, size = blocks_within(shape, itemsize, strides, strides)
     is_number = axes == len(shape) and size <= 8
     dtype = np.dtype(f"u{size}") if is_number else block_type(size)
-    return Blocks(shape, shape[:axes], strides[:axes], dtype)
+    return Blocks(shape[:axes], strides[:axes], dtype)
 
 
 class Tiling:

@@ -73,7 +73,7 @@ class WindowMatrix:
         self.taps = self.window.kernel
         """Elements of the input that a row covers, along each axis."""
         self.channels, self.out_channels = geometry.shape[-1], geometry.out_shape[-1]
-        self._known: dict[Pair, Blocks] = {}
+        self._known: dict[Pair, tuple[Blocks, View]] = {}
         self._set_sizes()
 
     def _set_sizes(self) -> None:
@@ -118,20 +118,26 @@ class WindowMatrix:
 
     def gather(self, source: TileInput, n: int, rows: int, buffer: Array) -> Array:
         """Copy the windows of a tile to the buffer, and return them as a matrix (rows, depth)."""
-        whole, shape, strides, dtype = self._blocks(source.tiling, n, rows)
-        np.copyto(np.ndarray(shape, dtype, buffer), source.view(shape, strides, dtype))
-        return self._as_matrix(np.ndarray(whole, buffer.dtype, buffer))
+        known = self._known.get((n, rows))
+        if known is None:  # a plan's tiles have two sizes or three
+            known = self._known[n, rows] = self._layout(source.tiling, n, rows)
+        (shape, strides, dtype), (matrix, steps) = known
+        copy: Array = np.ndarray(shape, dtype, buffer)
+        copy[...] = source.view(shape, strides, dtype)
+        return np.ndarray(matrix, buffer.dtype, buffer, 0, steps)
 
-    def _blocks(self, tiling: Tiling, n: int, rows: int) -> Blocks:
-        # A plan's tiles have two sizes or three.
-        blocks = self._known.get((n, rows))
-        if blocks is None:
-            view = self.view(n, rows, tiling.input_strides(rows))
-            blocks = self._known[n, rows] = as_blocks(view, self.geometry.dtype.itemsize)
-        return blocks
+    def _layout(self, tiling: Tiling, n: int, rows: int) -> tuple[Blocks, View]:
+        view, itemsize = (
+            self.view(n, rows, tiling.input_strides(rows)),
+            self.geometry.dtype.itemsize,
+        )
+        shape, steps = self._matrix(view.shape)
+        strides = tuple(itemsize * values for values in steps)
+        return as_blocks(view, itemsize), View(shape, strides)
 
-    def _as_matrix(self, copy: Array) -> Array:
-        return copy.reshape(-1, self.depth)
+    def _matrix(self, copy: tuple[int, ...]) -> View:
+        """Lay the matrix over a copy of this shape; strides count values."""
+        return View((math.prod(copy) // self.depth, self.depth), (self.depth, 1))
 
     def spread(self, w: Array) -> Array:
         """Arrange weights (*kernel, C, O) as the matrix (depth, columns) that rows multiply."""
@@ -269,12 +275,11 @@ class RowMatrix(BandMatrix):
         shape = self.lines(rows), n, *across, *taps
         return View(shape, (strides[1], image, *steps, *tap_steps))
 
-    def _as_matrix(self, copy: Array) -> Array:
-        line = copy[0].size
-        rows = (len(copy) + 1 - self.window.extent(0)) * line // self.depth
+    def _matrix(self, copy: tuple[int, ...]) -> View:
+        lines, line = copy[0], math.prod(copy[1:])
+        rows = (lines + 1 - self.window.extent(0)) * line // self.depth
         steps = self.window.dilation[0] * line, self.depth, 1
-        strides = [copy.itemsize * values for values in steps]
-        return np.ndarray((self.height, rows, self.depth), copy.dtype, copy, strides=strides)
+        return View((self.height, rows, self.depth), steps)
 
     def spread(self, w: Array) -> Array:
         """Arrange weights (*kernel, C, O) as one matrix for each product: (KH, depth, columns)."""
@@ -319,8 +324,9 @@ class TapMatrix(WindowMatrix):
         taps, tap_steps = self._taps(strides)
         return View(taps + places, tap_steps + steps)
 
-    def _as_matrix(self, copy: Array) -> Array:
-        return copy.reshape(self.depth, -1).T
+    def _matrix(self, copy: tuple[int, ...]) -> View:
+        positions = math.prod(copy) // self.depth
+        return View((positions, self.depth), (1, positions))
 
     def sum(self, rows: Array, g: Array) -> Array:
         """Sum rows times gradients: the lines of taps stand left, as they lie in memory."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.max_pool import by_place
+from tinygrad_cnn.kernels.pool.max_pool import blocks_of
 from tinygrad_cnn.kernels.pool.windows import covering, sweep_images
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
@@ -124,10 +124,9 @@ def put_argmax(g: Array, argmax: Array, input_shape: tuple[int, ...], window: Wi
 # their own and copied from there as pixels, (128, 16, 28, 28) 1.37 ms -> 0.81.
 def _put_in_blocks(g: Array, argmax: Array, out: Array, kernel: Sizes) -> Array:
     """Do `put_argmax` where the windows tile the input: each fills its own block of `out`."""
-    n, *out_sizes, C = channels_last(argmax).shape
-    pairs = [length for pair in zip(out_sizes, kernel, strict=True) for length in pair]
-    blocks = out.reshape(n, *pairs, C)
-    arrays = channels_last(g), channels_last(argmax), blocks
+    chosen = channels_last(argmax)
+    blocks = out.reshape(blocks_of(kernel, chosen.shape).shape)
+    arrays = channels_last(g), chosen, blocks
     sweep_images(write_blocks, out.size, *arrays, block_size=tuning.BLOCKS_BLOCK)
     return channels_first(out)
 
@@ -147,9 +146,9 @@ def write_blocks(g: Array, argmax: Array, blocks: Array) -> None:
     array([[0., 7.],
            [0., 0.]])
     """
-    dims = (blocks.ndim - 2) // 2
-    target = _bits(blocks).transpose(by_place(dims))  # (*kernel, n, *out sizes, C)
-    mask = argmax == _numbers(target.shape[:dims], argmax.ndim, argmax.dtype)
+    kernel = blocks.shape[2:-1:2]
+    target = _bits(blocks).transpose(blocks_of(kernel, g.shape).by_place)
+    mask = argmax == _numbers(kernel, argmax.ndim, argmax.dtype)  # (*kernel, n, *out sizes, C)
     # Behind a fully connected layer it is channels-first: read once, not once a tap.
     bits = np.ascontiguousarray(_bits(g))
     if blocks.size <= tuning.FEW_IN_BLOCKS or bits.itemsize > _WIDEST:

@@ -19,7 +19,15 @@ from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.rows import rectify
 from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
 
-__all__ = ["copy_by_place", "max_pool", "max_pool_values", "pool_and_rectify", "write_maxima"]
+__all__ = [
+    "Blocks",
+    "blocks_of",
+    "copy_by_place",
+    "max_pool",
+    "max_pool_values",
+    "pool_and_rectify",
+    "write_maxima",
+]
 
 Array = npt.NDArray[Any]
 
@@ -86,22 +94,34 @@ def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, 
 # two, (32, 4, 16, 16) 97 -> 55; (1000, 16, 28, 28) 8.2 ms -> 7.9.
 def copy_by_place(source: Array, kernel: Sizes, out_shape: tuple[int, ...]) -> Array:
     """Copy windows that lie side by side in (n, *sizes, C) to (taps, n, *out sizes, C)."""
-    n, *out_sizes, C = out_shape
-    inside = tuple(slice(0, a * b) for a, b in zip(out_sizes, kernel, strict=True))
-    blocks = [length for pair in zip(out_sizes, kernel, strict=True) for length in pair]
-    windows = source[:, *inside].reshape(n, *blocks, C)
+    inside, blocks, order = blocks_of(kernel, out_shape)
     copy = np.empty((*kernel, *out_shape), source.dtype)
-    copy_into(copy, windows.transpose(by_place(len(kernel))))
+    copy_into(copy, source[inside].reshape(blocks).transpose(order))
     return copy.reshape(math.prod(kernel), *out_shape)
 
 
-@planned
-def by_place(dims: int) -> tuple[int, ...]:
-    """Return the order of axes that moves places in blocks to the front.
+class Blocks(NamedTuple):
+    """Windows that lie side by side, as blocks of an input (n, *sizes, C)."""
 
-    (n, out size, kernel, …, C), two for each axis, becomes (*kernel, n, *out sizes, C).
-    """
-    return (*range(2, 2 * dims + 1, 2), 0, *range(1, 2 * dims, 2), 2 * dims + 1)
+    inside: Index
+    """What the blocks cover."""
+    shape: tuple[int, ...]
+    """With two axes for each: (n, out size, kernel, …, C)."""
+    by_place: tuple[int, ...]
+    """The order of these axes in which places in blocks come first: (*kernel, n, *out sizes, C)."""
+
+
+@planned
+def blocks_of(kernel: Sizes, out_shape: tuple[int, ...]) -> Blocks:
+    """Return the blocks of results (n, *out sizes, C)."""
+    n, *out_sizes, C = out_shape
+    pairs = list(zip(out_sizes, kernel, strict=True))
+    dims = len(kernel)
+    return Blocks(
+        (slice(None), *(slice(0, a * b) for a, b in pairs)),
+        (n, *(length for pair in pairs for length in pair), C),
+        (*range(2, 2 * dims + 1, 2), 0, *range(1, 2 * dims, 2), 2 * dims + 1),
+    )
 
 
 def _argmax_along(

@@ -24,6 +24,8 @@ _KERNEL = {1: "K", 2: "KH, KW", 3: "KD, KH, KW"}
 
 def per_axis(function: str, argument: str, value: Any, dims: int, smallest: int = 1) -> Shape:
     """Return an int, or as many ints as there are dimensions, as a tuple, checked."""
+    if type(value) is int and value >= smallest:
+        return (value,) * dims
     if dims == 2:
         return pair(function, argument, value, smallest)
     return ntuple(function, argument, value, dims, smallest)

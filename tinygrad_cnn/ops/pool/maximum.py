@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from tinygrad_cnn.kernels.norm.pending import Pending, Pooling
@@ -130,12 +129,7 @@ def checked_max_pool(
     """Return the operation for inputs (N, C, *sizes) of this shape and dtype, or raise."""
     settings = kernel_size, stride, padding, dilation, ceil_mode
     window = window_of(f"max_pool{dims}d", dims, shape, dtype, *settings)
-    return _made(dims, window, bool(ceil_mode))
-
-
-@lru_cache(maxsize=1024)
-def _made(dims: int, window: Window, ceil_mode: bool) -> _MaxPool:
-    return KINDS[dims](window, ceil_mode)
+    return KINDS[dims](window, bool(ceil_mode))
 
 
 def _max_pool(dims: int, input: Operand, return_indices: bool, *settings: Any) -> Any:
