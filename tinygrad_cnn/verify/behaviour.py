@@ -107,25 +107,26 @@ def _say_all(results: list[InputReport], verdict: Verdict, kind: str, text: str)
         result.say(verdict, kind, text)
 
 
-def is_finite(point: Point, result: InputReport) -> bool:
-    """Check that the gradient is finite where the result is."""
-    gradient = point.analytic[0][result.position]
-    bad = ~np.isfinite(gradient)
+def moves(point: Point, result: InputReport) -> bool:
+    """Check that the input is one that can be moved."""
     unmoved = int(np.count_nonzero(np.isnan(point.inputs[result.position])))
     if unmoved:
         text = f"the input is NaN or infinite in {unmoved} elements: they cannot be moved"
         result.say(Verdict.INCONCLUSIVE, "finite", text)
-        return False
+    return not unmoved
+
+
+def not_finite(point: Point, result: InputReport) -> str:
+    """Say of which elements the gradient is not finite; nothing if of none."""
+    gradient = point.analytic[0][result.position]
+    bad = ~np.isfinite(gradient)
     if not bad.any():
-        return True
+        return ""
     where = tuple(int(i) for i in np.argwhere(bad)[0])
-    text = (
+    return (
         f"the gradient is NaN or infinite in {np.count_nonzero(bad)} of {bad.size} elements, "
         f"first at {list(where)}"
     )
-    finite_forward = bool(np.isfinite(point.out).all())
-    result.say(Verdict.FAIL if finite_forward else Verdict.INCONCLUSIVE, "finite", text)
-    return False
 
 
 def check_rule(point: Point, results: list[InputReport], rng: np.random.Generator) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tinygrad_cnn.verify import behaviour
 from tinygrad_cnn.verify.calls import check_calls
 from tinygrad_cnn.verify.hints.place import explain, worst_of
+from tinygrad_cnn.verify.numeric.edges import why_infinite
 from tinygrad_cnn.verify.numeric.elements import (
     LARGE,
     generator,
@@ -132,7 +133,11 @@ def _check_input(
     point: Point, result: InputReport, options: Options, rng: np.random.Generator
 ) -> None:
     """Compare one gradient with numeric derivatives."""
-    if not behaviour.is_finite(point, result):
+    if not behaviour.moves(point, result):
+        return
+    text = behaviour.not_finite(point, result)
+    if text:
+        _judge_infinite(point, result, options, rng, text)
         return
     prober = _probed(point, result, options, rng)
     if prober.misses and misses_where_smooth(prober, rng):
@@ -175,6 +180,24 @@ def _say_wrong(
         explain(prober, result, rng)
     else:
         result.wrong = worst_of(prober)
+
+
+def _judge_infinite(
+    point: Point, result: InputReport, options: Options, rng: np.random.Generator, text: str
+) -> None:
+    """Judge a gradient that is not finite: where the function is vertical it may be so."""
+    if not np.isfinite(point.out).all():
+        result.say(Verdict.INCONCLUSIVE, "finite", text)
+        return
+    prober = Prober(point, result.position, options.tolerance, result.counts)
+    why = why_infinite(prober)
+    if why is None:
+        result.say(Verdict.FAIL, "finite", text)
+        return
+    _judge_beside(prober, result, options, rng)
+    if why == "edge":
+        text += ", where the function is defined to one side only"
+        result.say(Verdict.INCONCLUSIVE, "finite", text)
 
 
 def _judge_beside(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tinygrad_cnn.verify.numeric.probe import Prober
 
 _INEXACT = 1e-5  # of the largest result: smaller jumps are the rounding of float32
+_SETTLED = 1e-2  # of the change at the first step: with x^1.5 it is the root of the steps' ratio
+_MEET = 4.0  # times the change of the last halving: of |x|^1.5 it is 2.4
 
 
 def at_choice(prober: Prober, miss: Miss, smooth: Array) -> bool:
@@ -58,6 +60,17 @@ def between(prober: Prober, direction: Array, slopes: Slopes, mask: Array, k: in
         prober.misses.append(miss)
 
 
+def settled(first: Slopes, last: Slopes) -> Array:
+    """Return where the slopes to both sides go to one limit as the step shrinks: no kink.
+
+    So those of x³ and of x·|x| at 0, both 0, which no step sees, and at the edge of its domain
+    those of x^1.5.
+    """
+    with np.errstate(invalid="ignore"):
+        meet = np.abs(last.right - last.left) <= _MEET * last.drift
+        return np.asarray(meet & (last.drift < _SETTLED * first.drift) & ~last.jump)
+
+
 def note_noise(prober: Prober, direction: Array, slopes: Slopes, jump: Array) -> None:
     """Tell results that jump from results that are inexact: those jump a little everywhere."""
     size = float(np.max(np.abs(prober.point.out), initial=0.0, where=prober.finite))
@@ -81,7 +94,7 @@ def is_between(
     gradient = prober.point.gradient(g)[prober.index]
     analytic = times * dot(gradient, direction)
     # Where f is flat and curved, as x³ at 0, one-sided slopes are all truncation.
-    curved = float(np.abs(g * np.where(there, slopes.drift, 0.0)).sum())
+    curved = 2 * float(np.abs(g * np.where(there, slopes.drift, 0.0)).sum())
     allowed = 1e-5 * (norm(left) + norm(right)) + 8 * noise + curved
     allowed += FLOOR * norm(gradient * direction)
     if low - allowed <= analytic <= high + allowed:

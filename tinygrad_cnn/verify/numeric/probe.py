@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.verify.numeric.kinks import at_choice, between
+from tinygrad_cnn.verify.numeric.kinks import at_choice, between, settled
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.slopes import (
     EPS,
@@ -176,6 +176,7 @@ class Prober:
             slopes = self.measure(direction, h)
         if not self.adapted:
             slopes, h = self._adapt(direction, slopes), self.h
+        first = slopes
         for level in range(self.levels):
             if level:
                 wider, slopes = slopes, self.measure(direction, h)
@@ -187,7 +188,7 @@ class Prober:
             if not todo.any():
                 return
             h /= self.shrink
-        self.counts.kinks += 1
+        self.counts.kinks += bool((todo & ~settled(first, slopes)).any())
         between(self, direction, slopes, todo, which[0])
 
     def _inexact(
