@@ -198,6 +198,8 @@ def _judge_infinite(
     if why == "edge":
         text += ", where the function is defined to one side only"
         result.say(Verdict.INCONCLUSIVE, "finite", text)
+    else:
+        result.say(Verdict.KINK, "finite", f"{text}, where the function is vertical")
 
 
 def _judge_beside(
