@@ -7,10 +7,13 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from tests.verify import fault_arrays, fault_layers, fault_matrices, fault_sites
+from tests.verify import fault_arrays, fault_layers, fault_matrices, fault_sites, fault_units
 from tests.verify.faults import Pair, Setting, Site, false_alarms, try_pair
 
-SITES = [*fault_sites.SITES, *fault_layers.SITES, *fault_arrays.SITES, *fault_matrices.SITES]
+SITES = [
+    *(*fault_sites.SITES, *fault_layers.SITES, *fault_arrays.SITES, *fault_matrices.SITES),
+    *fault_units.SITES,
+]
 PAIRS = [Pair(site, fault) for site in SITES for fault in site.faults]
 
 # Every pair meets random numbers and digits, one of the two in float32.

@@ -58,7 +58,7 @@ def term_hints(evidence: Evidence) -> list[Hint]:
 def ratio_hints(evidence: Evidence) -> list[Hint]:
     """Say so if each element is off by a factor of its own, whatever the incoming gradient."""
     right = evidence.right
-    if right is None or evidence.x.size < 2:
+    if right is None or len(right) < 2 or evidence.x.size < 2:  # one cotangent tells too little
         return []
     with np.errstate(all="ignore"):
         ratios = [a / r for a, r in zip(evidence.a, right, strict=True)]
