@@ -119,6 +119,22 @@ def test_second_derivatives_of_half_precision(function: Callable[[Tensor], Tenso
     np.testing.assert_allclose(found[0], found[1], rtol=2e-2, atol=5e-3)
 
 
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [([300.0, *[0.0] * 999], 90.0), ([255.875] * 1000, 65472.0), ([256.0] * 1000, np.inf)],
+)
+def test_a_loss_of_half_precision_is_infinite_only_if_its_value_is(
+    values: list[float], mean: float
+) -> None:
+    x = tensor(np.array(values, np.float16), requires_grad=True)
+    loss = F.mse_loss(x, np.zeros(1000, np.float16))
+    assert loss.dtype == np.float16
+    assert loss.item() == mean
+    loss.backward()
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), np.array(values) * 2 / 1000, rtol=2e-3)
+
+
 def test_half_precision_of_the_error_function() -> None:
     x = tensor(np.array([3.0, -3.0, 5.0, -5.0], np.float16), requires_grad=True)
     np.testing.assert_array_equal(F.erf(x).detach().numpy(), [1, -1, 1, -1])

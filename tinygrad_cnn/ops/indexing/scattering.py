@@ -232,6 +232,8 @@ def _neutral(reduce: str, source: Array) -> float:
         return 1.0 if reduce == "prod" else 0.0
     below = reduce == "amax"
     edge = np.nanmin(source) if below else np.nanmax(source)
+    if edge.dtype.itemsize > 8:  # the number beside a long double is no other float
+        edge = edge.astype(np.float64)
     return float(np.nextafter(edge, edge.dtype.type(-np.inf if below else np.inf)))
 
 
