@@ -31,7 +31,8 @@ def is_silent(report: Report, sample: Sample, out: Any) -> bool:
 
 
 @per_sample
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+# In float64 each is checked as a function too, by `test_checks`.
+@pytest.mark.parametrize("dtype", [pytest.param(np.float64, marks=pytest.mark.slow), np.float32])
 def test_recorded(sample: Sample, dtype: Any) -> None:
     inputs = [
         tensor(a.astype(dtype), requires_grad=True) if a.dtype.kind == "f" else a
