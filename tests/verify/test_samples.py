@@ -31,8 +31,8 @@ def is_silent(report: Report, sample: Sample, out: Any) -> bool:
 
 
 @per_sample
-# In float64 each is checked as a function too, by `test_checks`.
-@pytest.mark.parametrize("dtype", [pytest.param(np.float64, marks=pytest.mark.slow), np.float32])
+@pytest.mark.slow  # each is checked as a function too, in float64, by `test_checks`
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_recorded(sample: Sample, dtype: Any) -> None:
     inputs = [
         tensor(a.astype(dtype), requires_grad=True) if a.dtype.kind == "f" else a
