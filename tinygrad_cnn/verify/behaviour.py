@@ -52,6 +52,9 @@ def forward_is_sound(subject: Subject, results: list[InputReport]) -> bool:
     if first.size == 0:
         _say_all(results, Verdict.SKIPPED, "note", "the result has no elements")
         return False
+    if not np.isfinite(first).any() and _is_masked(subject, first):
+        _say_all(results, Verdict.UNSEEN, "note", "every result is masked by an infinity")
+        return False
     if not np.isfinite(first).any():
         _say_all(results, Verdict.INCONCLUSIVE, "finite", _not_finite(subject, first))
         return False

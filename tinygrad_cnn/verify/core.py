@@ -153,6 +153,7 @@ def _check_input(
 
 
 _BETWEEN = "the point is one without a derivative; between slopes"
+_WRONG_BESIDE = "the gradient differs from the numeric one, a tiny shift away from kinks too"
 UNSEEN = (
     "nothing to compare: the numeric gradient is 0, or lost in rounding; a gradient twice as large "
     "would not have been noticed"
@@ -206,14 +207,17 @@ def _judge_beside(
     prober: Prober, result: InputReport, options: Options, rng: np.random.Generator
 ) -> None:
     """Judge a tiny random shift away from kinks: at them nobody can say what is right."""
+    wrong: Prober | None = None
     for point in beside(prober.point, rng):
         if not np.isfinite(point.analytic[0][result.position]).all():
             continue
         other = _probed(point, result, options, rng)
         if other.misses and misses_where_smooth(other, rng):
-            text = "the gradient differs from the numeric one, a tiny shift away from kinks too"
-            _say_wrong(other, result, options, rng, text)
-            return
+            if prober.misses:
+                _say_wrong(other, result, options, rng, _WRONG_BESIDE)
+                return
+            wrong = wrong or other  # between the slopes at the kink: perhaps of the other side
+            continue
         if other.decided and not other.misses:
             if other.seen:
                 text = "the point is one without a derivative; a tiny shift away it is right"
@@ -221,6 +225,9 @@ def _judge_beside(
             else:
                 result.say(Verdict.UNSEEN, "note", UNSEEN)
             return
+    if wrong is not None:
+        _say_wrong(wrong, result, options, rng, _WRONG_BESIDE)
+        return
     if not prober.misses:
         result.say(Verdict.UNSEEN, "note", UNSEEN)
         return
