@@ -51,6 +51,10 @@ def quiet(func: Any, inputs: Any, **settings: Any) -> Report:
 # ------------------------------------------------------------------------------- no false alarm
 
 
+# As in PyTorch, the least variance is put in place unrecorded: the gradient is not the derivative.
+NOT_THE_DERIVATIVE = ("Log-gaussian,_least_variance",)
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.id)
 def test_every_sample_of_the_registry(sample: Sample) -> None:
     """Right rules pass, at ties and kinks too; what has no number is never called right."""
@@ -64,6 +68,9 @@ def test_every_sample_of_the_registry(sample: Sample) -> None:
     except GraphError:
         pytest.skip("nothing is recorded")
     out = np.asarray(sample.function(*sample.inputs))
+    if sample.id in NOT_THE_DERIVATIVE:
+        assert report.failures
+        return
     assert not report.failures, report.text()
     if not any(x.size for x in floats) or not out.size or out.dtype.kind != "f":
         assert report.verdict is Verdict.SKIPPED
