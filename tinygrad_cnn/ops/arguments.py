@@ -79,8 +79,8 @@ def names_operands(function: Callable[P, R_co]) -> Callable[P, R_co]:
     """Let a function say which argument is no tensor, where it stumbles over one.
 
     For functions that look at shapes before an operation sees its inputs, which says so itself.
-    Nothing is checked where all goes well. `numpy_words`,
-    `takes_one_example` and `in_single_precision` do the same.
+    Nothing is checked where all goes well. `numpy_words`, `takes_one_example` and
+    `in_single_precision` do the same.
 
     Raises
     ------
