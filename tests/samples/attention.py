@@ -159,7 +159,10 @@ ERRORS = [
     for call, message in [
         (lambda: _attend(_x, _x[..., :2], _x), r"expects query \(…, L, E\), key \(…, S, E\)"),
         (lambda: _attend(_x, _x, _x, np.ones((3, 3)), is_causal=True), "two masks; give one"),
-        (lambda: _attend(_x, _x[:, None], _x, enable_gqa=True).x, "enable_gqa expects a number"),
+        (
+            lambda: _attend(_x, *[np.ones((3, 3, 4))] * 2, enable_gqa=True),
+            "enable_gqa expects a num",
+        ),
         (lambda: F.dropout1d(_x, 2.0), r"^dropout1d: p expects a probability in \[0, 1\], got 2.0"),
         (lambda: F.dropout2d(_x[0]), r"^dropout2d: expects \(N, C, H, W\)"),
         (lambda: F.dropout3d(_x), r"^dropout3d: expects \(N, C, D, H, W\)"),

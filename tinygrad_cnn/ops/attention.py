@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import as_real, values_of
+from tinygrad_cnn.ops.arguments import as_real, names_operands, values_of
 from tinygrad_cnn.ops.dropout import dropout
 from tinygrad_cnn.ops.elementwise import add, mul
 from tinygrad_cnn.ops.linalg import matmul
@@ -45,6 +45,7 @@ def attention(
     return matmul(taken, value), weights
 
 
+@names_operands
 def scaled_dot_product_attention(
     query: Operand,
     key: Operand,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.norm import group_norm as kernels
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.ops.arguments import as_real, channels_last_hint
+from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.norm import batch_norm, move_towards
 from tinygrad_cnn.ops.reduce import mean as mean_over
@@ -54,6 +54,7 @@ class GroupNorm(Op):
         return y if bias is None else y + reshape(bias, channels)
 
 
+@names_operands
 def group_norm(
     input: Operand,
     num_groups: int,
@@ -110,6 +111,7 @@ def group_norm(
     return GroupNorm(num_groups, eps)(as_real(input), weight, bias)
 
 
+@names_operands
 def instance_norm(
     input: Operand,
     running_mean: Operand | None = None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import as_real, axes_of, numpy_words
+from tinygrad_cnn.ops.arguments import as_real, axes_of, names_operands, numpy_words
 from tinygrad_cnn.ops.elementwise import add, div, mul, pow, sqrt
 from tinygrad_cnn.ops.index import getitem
 from tinygrad_cnn.ops.join import cat
@@ -19,6 +19,7 @@ from tinygrad_cnn.types import Dim, Operand
 __all__ = ["local_response_norm", "normalize", "rms_norm"]
 
 
+@names_operands
 def rms_norm(
     input: Operand,
     normalized_shape: int | Sequence[int],
@@ -79,6 +80,7 @@ def normalize(input: Operand, p: float = 2.0, dim: Dim = 1, eps: float = 1e-12) 
     return div(input, clip(vector_norm(input, p, axes, keepdim=True), eps, None))
 
 
+@names_operands
 def local_response_norm(
     input: Operand, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Any:

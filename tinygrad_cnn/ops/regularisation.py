@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import as_real
+from tinygrad_cnn.ops.arguments import as_real, names_operands
 from tinygrad_cnn.ops.dropout import Dropout
 from tinygrad_cnn.ops.elementwise import add
 from tinygrad_cnn.random import default_generator
@@ -61,6 +61,7 @@ def _feature_dropout(
     return Dropout(mask, 0.0 if p == 1.0 else 1.0 / (1.0 - p))(as_real(input))
 
 
+@names_operands
 def dropout1d(
     input: Operand, p: float = 0.5, training: bool = True, generator: _Generator = None
 ) -> Any:
@@ -78,6 +79,7 @@ def dropout1d(
     return _feature_dropout("dropout1d", input, p, training, generator, ndims, expects)
 
 
+@names_operands
 def dropout2d(
     input: Operand, p: float = 0.5, training: bool = True, generator: _Generator = None
 ) -> Any:
@@ -93,6 +95,7 @@ def dropout2d(
     return _feature_dropout("dropout2d", input, p, training, generator, ndims, expects)
 
 
+@names_operands
 def dropout3d(
     input: Operand, p: float = 0.5, training: bool = True, generator: _Generator = None
 ) -> Any:
@@ -121,6 +124,7 @@ def _alpha_dropout(input: Operand, p: float, mask_shape: Shape, generator: _Gene
     return add(Dropout(mask, scale)(x), rest)
 
 
+@names_operands
 def alpha_dropout(
     input: Operand, p: float = 0.5, training: bool = False, generator: _Generator = None
 ) -> Any:
@@ -135,11 +139,11 @@ def alpha_dropout(
     array([1., 1., 1.])
     """
     _check("alpha_dropout", p)
-    if not training or p == 0.0:
-        return input
-    return _alpha_dropout(input, p, tuple(input.shape), generator)
+    shape = tuple(input.shape)
+    return _alpha_dropout(input, p, shape, generator) if training and p else input
 
 
+@names_operands
 def feature_alpha_dropout(
     input: Operand, p: float = 0.5, training: bool = False, generator: _Generator = None
 ) -> Any:
@@ -197,6 +201,7 @@ def stochastic_depth(
     return Dropout(mask, 0.0 if p == 1.0 else 1.0 / (1.0 - p))(as_real(input))
 
 
+@names_operands
 def drop_block2d(
     input: Operand,
     p: float,

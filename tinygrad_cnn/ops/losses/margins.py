@@ -16,6 +16,7 @@ from tinygrad_cnn.ops.arguments import (
     Reduction,
     as_dtype_of,
     check_reduction,
+    names_operands,
     target_like,
     values_of,
 )
@@ -73,6 +74,7 @@ def hinge_embedding_loss(
     return reduce_loss(add(apart, where(target != -1, input, 0.0)), reduction)
 
 
+@names_operands
 def margin_ranking_loss(
     input1: Operand,
     input2: Operand,
@@ -234,6 +236,7 @@ def multilabel_soft_margin_loss(
     return reduce_loss(mean_over(loss, -1), reduction)
 
 
+@names_operands
 def cosine_embedding_loss(
     input1: Operand,
     input2: Operand,
@@ -283,6 +286,7 @@ def cosine_embedding_loss(
     return reduce_loss(add(near, apart), reduction)
 
 
+@names_operands
 def triplet_margin_loss(
     anchor: Operand,
     positive: Operand,
@@ -328,6 +332,7 @@ def triplet_margin_loss(
     )
 
 
+@names_operands
 def triplet_margin_with_distance_loss(
     anchor: Operand,
     positive: Operand,
