@@ -82,6 +82,7 @@ def faulty(op: type[Op], mutate: Mutation) -> type[Op]:
         "name": op.name,
         "saves": (*names, "out"),
         "backward": backward,
+        "backward_owned": None,  # the engine would take this right one instead
     }
     made: type[Op] = type(op.__name__, (op,), body)
     del registry[f"{__name__}.{op.__name__}"]
