@@ -341,7 +341,7 @@ ARRAYS = [
 
 @pytest.mark.parametrize("call", ARRAYS)
 def test_no_silent_way_out_of_the_graph(call: Any) -> None:
-    with pytest.raises(TypeError, match=r"call detach\(\)\.numpy\(\), or use the function of"):
+    with pytest.raises(TypeError, match=r"call detach\(\)\.numpy\(\) to leave the graph"):
         call(leaf(1.0, 2.0))
 
 

@@ -96,7 +96,7 @@ def test_a_bomb_from_a_mirror_is_refused(server, tmp_path):
     header = b"\0\0\x08\x01" + (100 << 20).to_bytes(4, "big")
     bomb = gzip.compress(header + bytes(100 << 20), compresslevel=1)
     server.routes = {"/m/train-images-idx3-ubyte.gz": [bomb]}
-    with pytest.raises(DownloadError, match=r"promises 104,857,600 bytes.*at most 47,040,000"):
+    with pytest.raises(DownloadError, match="promises 104,857,600 bytes"):
         read(tmp_path / "root", server)
     assert list((tmp_path / "root" / "small").iterdir()) == []
 

@@ -50,7 +50,7 @@ def test_kinds_differ_in_colour_and_in_shape():
     drawn = [LOOKS[kind] for kind in ("parameter", "buffer", "input", "op", "loss")]
     assert len({look.shape for look in drawn}) == len(drawn)
     assert len({look.fill for look in drawn}) == len(drawn)
-    assert len(set(VERDICT_COLOURS.values())) == 5
+    assert len(set(VERDICT_COLOURS.values())) == len(VERDICT_COLOURS) == 6
 
 
 def test_colours_have_six_digits():
