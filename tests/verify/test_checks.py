@@ -55,7 +55,16 @@ def quiet(func: Any, inputs: Any, **settings: Any) -> Report:
 NOT_THE_DERIVATIVE = ("Log-gaussian,_least_variance",)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.id)
+FIRST = {sample.ops: sample for sample in reversed(SAMPLES)}  # of each op; the rest is slow
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        pytest.param(s, id=s.id, marks=[] if FIRST[s.ops] is s else [pytest.mark.slow])
+        for s in SAMPLES
+    ],
+)
 def test_every_sample_of_the_registry(sample: Sample) -> None:
     """Right rules pass, at ties and kinks too; what has no number is never called right."""
     floats = [x for x in sample.inputs if x.dtype.kind == "f"]

@@ -25,9 +25,9 @@ TRIED = list(zip(PAIRS, cycle(ORDERS), strict=False))
 
 
 def without_the_like(pairs: list[Pair]) -> set[Pair]:
-    """One of each kind of fault in each family, and one of each operation; the rest is slow."""
-    of_kind = {(pair.site.family, pair.fault.name): pair for pair in reversed(pairs)}
-    of_site = {pair.site: pair for pair in reversed(pairs)}
+    """One of each kind of fault and one of each operation, so of each family; the rest is slow."""
+    of_kind = {pair.fault.name: pair for pair in pairs}
+    of_site = {pair.site: pair for pair in pairs}
     return {*of_kind.values(), *of_site.values()}
 
 
@@ -93,7 +93,7 @@ def test_and_in_its_other_setting(pair: Pair, settings: tuple[Setting, ...]) -> 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: f"{site.family}-{site.name}")
 @pytest.mark.parametrize(
     "settings",
-    [(RANDOM, DIGITS), pytest.param((RANDOM32, DIGITS64), marks=pytest.mark.slow)],
+    [(DIGITS,), pytest.param((RANDOM, RANDOM32, DIGITS64), marks=pytest.mark.slow)],
     ids=["quick", "slow"],
 )
 def test_the_right_operation_raises_no_alarm(site: Site, settings: tuple[Setting, ...]) -> None:

@@ -35,7 +35,7 @@ VERDICTS = {
     "KINK": Entry(
         "at this very point there is no derivative; the rule lies between the slopes, or agrees a "
         "tiny shift away",
-        "ReLU at 0, equal maxima, a blank image",
+        "ReLU at 0, equal maxima, a blank image; √x at 0, whose slope is infinite",
         "nothing; check random numbers too if you want a PASS",
     ),
     "FAIL": Entry(
@@ -50,7 +50,8 @@ VERDICTS = {
         "check at inputs where the gradient is not 0; look whether the parameter should be used",
     ),
     "INCONCLUSIVE": Entry(
-        "results are NaN or infinite, or too rough for a numeric derivative",
+        "results are NaN or infinite, or too rough for a numeric derivative; or the gradient is "
+        "NaN where the function is defined to one side only, as x·√x at 0",
         "overflow, half precision inside of forward, a function of steps",
         "check smaller inputs; compute forward in float64 while checking",
     ),
