@@ -59,7 +59,9 @@ ACTIVATION = [
     ),
     _site(
         *("activation", "hardswish", hard.Hardswish, F.hardswish, (_X,)),
-        written("without x", lambda r, c: c.g * F.hardsigmoid(c.inputs[0]), "term missing"),
+        written(
+            "without x", lambda r, c: c.g * F.hardsigmoid(c.inputs[0]), *("term missing", "slope")
+        ),
         *(half(), element(), permille(), mutates_input()),
     ),
     _site(
