@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_cnn.viz.data import G, GraphModule, GraphNode
+from tinygrad_cnn.viz.data import G, GraphModule, GraphNode, prefixes
 
 _CALL = re.compile(r" \(\d+\)")
 
@@ -55,11 +55,6 @@ def separate_calls(graph: G, layers: Collection[str] = ()) -> G:
 
 def _within(scope: str, path: str) -> bool:
     return bool(path) and scope.startswith(f"{path}.")
-
-
-def _prefixes(path: str) -> list[str]:
-    parts = path.split(".") if path else []
-    return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _boundaries(flow: list[GraphNode], layers: frozenset[str]) -> set[str]:
@@ -114,7 +109,7 @@ def _numbered(flow: list[GraphNode], boundaries: set[str]) -> dict[str, str]:
 
 def _common(scopes: list[str]) -> str:
     """Return the innermost module around all users of a leaf."""
-    paths = [_prefixes(scope) for scope in scopes]
+    paths = [prefixes(scope) for scope in scopes]
     common = [path for path in paths[0] if all(path in others for others in paths)]
     return common[-1] if common else ""
 
@@ -123,7 +118,7 @@ def _modules(nodes: Iterable[GraphNode], types: dict[str, str]) -> tuple[GraphMo
     """Return the modules of the boxes, parents first, in order of appearance."""
     modules: dict[str, GraphModule] = {}
     for node in nodes:
-        for path in _prefixes(node.scope):
+        for path in prefixes(node.scope):
             parent = path.rpartition(".")[0]
             kind = types.get(without_calls(path), "")
             modules.setdefault(path, GraphModule(path, kind, parent))

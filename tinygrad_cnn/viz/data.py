@@ -170,3 +170,13 @@ class GraphData:
 
 G = TypeVar("G", bound=GraphData)
 """A graph with or without ways to show it: what is made of it is of the same kind."""
+
+
+def prefixes(path: str) -> list[str]:
+    """Return a module's path after those of all modules around it.
+
+    >>> prefixes("layer1.0.conv")
+    ['layer1', 'layer1.0', 'layer1.0.conv']
+    """
+    parts = path.split(".") if path else []
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]

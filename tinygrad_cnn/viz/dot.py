@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tinygrad_cnn.viz.data import GraphData, GraphEdge, GraphNode
+from tinygrad_cnn.viz.data import GraphData, GraphEdge, GraphNode, prefixes
 from tinygrad_cnn.viz.verdicts import VERDICTS
-from tinygrad_cnn.viz.view import prefixes
 from tinygrad_cnn.viz.wording import bytes_text, count_text, counted, norm_text, shape_text
 
 FONT = "Arial"  # every renderer knows its widths; not those of a list of fonts

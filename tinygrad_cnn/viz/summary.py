@@ -14,10 +14,9 @@ from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.viz.collect import collect
-from tinygrad_cnn.viz.data import GraphData
+from tinygrad_cnn.viz.data import GraphData, prefixes
 from tinygrad_cnn.viz.leaves import parameters_of
 from tinygrad_cnn.viz.text import aligned
-from tinygrad_cnn.viz.view import prefixes
 from tinygrad_cnn.viz.wording import bytes_text, count_text, shape_text
 
 

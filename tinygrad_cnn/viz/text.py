@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tinygrad_cnn.viz.data import GraphData, GraphEdge, GraphNode
-from tinygrad_cnn.viz.view import prefixes
+from tinygrad_cnn.viz.data import GraphData, GraphEdge, GraphNode, prefixes
 from tinygrad_cnn.viz.wording import bytes_text, count_text, counted, norm_text, shape_text
 
 

@@ -8,23 +8,13 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from tinygrad_cnn.viz.calls import without_calls
-from tinygrad_cnn.viz.data import G, GraphData, GraphEdge, GraphModule, GraphNode
+from tinygrad_cnn.viz.data import G, GraphData, GraphEdge, GraphModule, GraphNode, prefixes
 from tinygrad_cnn.viz.verdicts import VERDICTS
 
 Patterns = str | Sequence[str] | None
 
 # Boxes that belong to another one: nothing flows through them, alone they say nothing.
 _ATTACHED = frozenset({"parameter", "buffer", "constant", "gradient", "seed"})
-
-
-def prefixes(path: str) -> list[str]:
-    """Return a module's path after those of all modules around it.
-
-    >>> prefixes("layer1.0.conv")
-    ['layer1', 'layer1.0', 'layer1.0.conv']
-    """
-    parts = path.split(".") if path else []
-    return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 # ---------------------------------------------------------------------------------------------
