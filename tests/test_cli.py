@@ -152,7 +152,8 @@ def test_divergence_is_one_line_without_numpys_warnings(data):
         check=False,
     )
     assert done.returncode == 1
-    assert "training diverged; a learning rate below 1e+09 may help" in done.stderr
+    assert "training diverged" in done.stderr
+    assert "out of finite numbers" in done.stderr  # which operation, and why
     assert "Warning" not in done.stderr.replace("WARNING", "")
 
 

@@ -32,7 +32,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("ops", "rules"),
     ("functional", "linalg"),
     ("ownership",),
-    ("engine",),
+    ("anomaly", "engine"),
     ("autograd", "conversion", "copying", "views", "writing"),
     ("dispatch",),
     ("arithmetic", "operators", "protocols", "assigning"),

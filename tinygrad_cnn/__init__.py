@@ -12,12 +12,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_cnn import linalg, nn, optim
+from tinygrad_cnn.anomaly import AnomalyError
 from tinygrad_cnn.autograd import (
+    detect_anomaly,
     enable_grad,
     grad,
+    is_anomaly_enabled,
     is_grad_enabled,
     no_grad,
     record_source,
+    set_detect_anomaly,
     set_grad_enabled,
 )
 from tinygrad_cnn.capturing import Captured, CaptureError, capture
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnomalyError",
     "CaptureError",
     "Captured",
     "GraphError",
@@ -44,9 +49,11 @@ __all__ = [
     "as_tensor",
     "capture",
     "data",
+    "detect_anomaly",
     "enable_grad",
     "get_num_threads",
     "grad",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "linalg",
     "manual_seed",
@@ -54,6 +61,7 @@ __all__ = [
     "no_grad",
     "optim",
     "record_source",
+    "set_detect_anomaly",
     "set_grad_enabled",
     "set_num_threads",
     "tensor",

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 
+from tinygrad_cnn.anomaly import AnomalyError, Watch
 from tinygrad_cnn.engine import BackwardPass, Edge
 from tinygrad_cnn.graph import GraphError, mode
 from tinygrad_cnn.op import TensorBase, edge_of
@@ -32,7 +33,7 @@ class _SetMode:
     """
 
     _attribute: ClassVar[str] = "recording"
-    _value: bool = True
+    _value: Any = True
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Self:
         self = object.__new__(cls)
@@ -151,8 +152,7 @@ class set_grad_enabled(_SetMode):  # noqa: N801  # PyTorch's name
         return object.__new__(cls)
 
     def __init__(self, enabled: bool) -> None:
-        if not isinstance(enabled, (bool, np.bool_)):
-            raise TypeError(f"set_grad_enabled: expects True or False, got {enabled!r}")
+        _check_bool("set_grad_enabled", enabled)
         self._value = bool(enabled)
         self._called: tuple[int, bool] | None = threading.get_ident(), mode.recording
         mode.recording = self._value
@@ -179,6 +179,107 @@ class record_source(_SetMode):  # noqa: N801  # beside its siblings
 
     _attribute = "source"
     _value = True
+
+
+class detect_anomaly(_SetMode):  # noqa: N801  # PyTorch's name
+    """Stop at the first operation that makes a NaN or an infinity out of finite numbers.
+
+    Inside, the result of every operation on tensors, every gradient that a rule returns and every
+    parameter that an optimiser updates is looked at, in this thread. The error names the operation,
+    its module, file and line, the element, and why: "log of 0 at [3, 7]". Infinities that were
+    given, as in a mask of attention, are left alone. Costs nothing outside.
+
+    Parameters
+    ----------
+    check_nan
+        Whether to look at all; False only keeps files and lines, as PyTorch does.
+
+    Raises
+    ------
+    AnomalyError
+        A RuntimeError; inside of the context, where a NaN or an infinity is made.
+
+    >>> from tinygrad_cnn import tensor
+    >>> x = tensor([1.0, 0.0], requires_grad=True)
+    >>> with detect_anomaly():
+    ...     x.log().sum().backward()
+    Traceback (most recent call last):
+        ...
+    tinygrad_cnn.anomaly.watch.AnomalyError: log made −∞ out of finite numbers: log of 0 at [1] ...
+    """
+
+    _attribute = "watch"
+
+    def __new__(cls, check_nan: bool = True) -> Self:  # noqa: ARG004, D102
+        return object.__new__(cls)
+
+    def __init__(self, check_nan: bool = True) -> None:
+        _check_bool(type(self).__name__, check_nan)
+        self._value = Watch() if check_nan else None
+        self._sources = record_source()
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._sources.__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._sources.__exit__()
+        super().__exit__()
+
+
+class set_detect_anomaly(detect_anomaly):  # noqa: N801  # PyTorch's name
+    """Switch `detect_anomaly` on or off: from the call on, or inside of ``with``.
+
+    Parameters
+    ----------
+    mode
+        Whether to look for NaN and infinity.
+    check_nan
+        As for `detect_anomaly`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a bool.
+
+    >>> with set_detect_anomaly(True):
+    ...     print(is_anomaly_enabled())
+    True
+    >>> is_anomaly_enabled()
+    False
+    """
+
+    def __new__(cls, mode: bool, check_nan: bool = True) -> Self:  # noqa: ARG004, D102
+        return object.__new__(cls)
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        _check_bool("set_detect_anomaly", mode)
+        super().__init__(check_nan and mode)
+        self._sources._value = mode
+        now = _mode_of_thread()
+        self._called: Any = threading.get_ident(), now["watch"], now["source"]
+        now["watch"], now["source"] = self._value, mode
+
+    def __enter__(self) -> None:
+        called, self._called = self._called, None  # the call itself was not meant to last
+        if called is not None and called[0] == threading.get_ident():
+            now = _mode_of_thread()
+            now["watch"], now["source"] = called[1:]
+        super().__enter__()
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether `detect_anomaly` is looking at results in this thread."""
+    return mode.watch is not None
+
+
+def _mode_of_thread() -> dict[str, Any]:
+    return mode.__dict__
+
+
+def _check_bool(function: str, value: Any) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{function}: expects True or False, got {value!r}")
 
 
 def is_grad_enabled() -> bool:
@@ -220,7 +321,11 @@ def backward(
     """
     start = _starting_gradient("backward", tensor, gradient, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
-    BackwardPass(tensor._wrap, create_graph, retain).run([(tensor, start)])
+    try:
+        BackwardPass(tensor._wrap, create_graph, retain).run([(tensor, start)])
+    except AnomalyError as error:
+        error.result = tensor
+        raise
 
 
 def grad(
@@ -272,7 +377,11 @@ def grad(
             raise GraphError(f"grad: input {index} does not require a gradient")
     retain = create_graph if retain_graph is None else retain_graph
     targets: set[Edge] = {edge_of(x) for x in ins}
-    found = BackwardPass(outs[0]._wrap, create_graph, retain, targets).run(starts)
+    try:
+        found = BackwardPass(outs[0]._wrap, create_graph, retain, targets).run(starts)
+    except AnomalyError as error:
+        error.result = outs[0]
+        raise
     results: list[Any] = []
     given_out: set[Edge] = set()
     for index, x in enumerate(ins):

@@ -47,6 +47,7 @@ class BackwardPass:
         "retain",
         "stop",
         "targets",
+        "watch",
         "wrap",
     )
 
@@ -83,6 +84,7 @@ class BackwardPass:
                 self._count_down(tensor, uses)
         recording, mode.recording = mode.recording, self.create_graph
         scope = mode.scope
+        self.watch, mode.watch = mode.watch, None  # what rules compute is not looked at
         try:
             for node in order:
                 g = self.grads.pop(node, None)
@@ -103,7 +105,7 @@ class BackwardPass:
                         self.found[edge] = own(g, self.wrap)
         finally:
             mode.recording = recording
-            mode.scope = scope
+            mode.scope, mode.watch = scope, self.watch
         return self.found
 
     def _find_leading(self, order: list[Node], targets: set[Edge]) -> None:
@@ -133,6 +135,8 @@ class BackwardPass:
             raise not_saved(node, error) or error from None
         if type(results) is not tuple or len(results) != len(edges):
             raise wrong_count(node, results)
+        if self.watch is not None:
+            self.watch.backward(node, g, results)
         grads = self.grads
         for index, edge in enumerate(edges):
             if edge is not None:

@@ -47,6 +47,7 @@ class Mode(threading.local):
     scope: str  # path of the module whose forward is running
     source: bool  # record_source() sets it: each node then keeps its call's file and line
     module: Any  # the nn.Module whose forward is running: it knows the names of those it calls
+    watch: Any  # what looks at every result, see autograd.detect_anomaly; or None
     # Who set which attribute, oldest first, and what it was before: see autograd._SetMode.
     settings: list[tuple[object, str, bool]]
 
@@ -55,6 +56,7 @@ class Mode(threading.local):
         self.scope = ""
         self.source = False
         self.module = None
+        self.watch = None
         self.settings = []
 
 
@@ -223,7 +225,7 @@ def record(
     node.dtype = dtype
     node.wanted = wanted
     node.scope = scope
-    node.source = _call_site() if source else None
+    node.source = call_site() if source else None
     node.seq = tick()
     node.released = False
     node.notes = None
@@ -234,7 +236,7 @@ _PACKAGE = __name__.partition(".")[0] + "."
 _MODELS = _PACKAGE + "models"  # networks written as users write theirs
 
 
-def _call_site() -> tuple[str, int] | None:
+def call_site() -> tuple[str, int] | None:
     """File and line of the nearest caller that only uses the package."""
     frame, _ = _caller()
     return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)

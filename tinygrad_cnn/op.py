@@ -285,6 +285,8 @@ class Op:
             out = tensor._view(self, out, node) if views else tensor._wrap(out, node)
         elif tensor is not None:
             out = tensor._view(self, out, None) if views else tensor._wrap(out, None)
+        if now["watch"] is not None and tensor is not None:
+            now["watch"].forward(self, inputs, out)
         return (out, aux) if with_aux else out
 
     def _forward(self, arrays: list[Any], recording: Any) -> tuple[Any, Any]:

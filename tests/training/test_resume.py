@@ -160,7 +160,9 @@ def test_divergence_is_said(splits):
     trainer = Trainer(Settings.of("regression", optimizer="sgd", lr=1e3, schedule="none"), splits)
     with (
         np.errstate(all="ignore"),
-        pytest.raises(RunError, match=r"the loss is (nan|inf) at step \d+: training diverged; a"),
+        pytest.raises(
+            RunError, match=r"(?s) at step \d+: training diverged\n.* made ∞ .* below 1000"
+        ),
     ):
         for _ in trainer.steps():
             pass

@@ -24,6 +24,7 @@ from tinygrad_cnn.cli.arguments import (
 from tinygrad_cnn.cli.report import report_run
 
 if TYPE_CHECKING:
+    from tinygrad_cnn.anomaly import AnomalyError
     from tinygrad_cnn.nn import Module
     from tinygrad_cnn.tensor import Tensor
     from tinygrad_cnn.training import Settings
@@ -205,16 +206,22 @@ def _agree(settings: Settings, given: dict[str, Any]) -> None:
             )
 
 
-def _draw_graph(loss: Tensor, model: Module, folder: Path) -> list[str]:
-    """Write the graph of a training step as DOT and, where a renderer is, as SVG."""
+def _draw_graph(
+    loss: Tensor, model: Module, folder: Path, anomaly: AnomalyError | None = None
+) -> list[str]:
+    """Write the graph of a training step as DOT and, where a renderer is, as SVG.
+
+    With an anomaly, its place is coloured, and the files are called so.
+    """
     from tinygrad_cnn.atomic import atomic_file
     from tinygrad_cnn.viz import RendererMissing, graph
 
-    picture = graph(loss, model=model)
-    with atomic_file(folder / "graph.dot") as file:
+    picture = graph(loss, model=model, verdicts=anomaly)
+    name = "graph" if anomaly is None else "anomaly"
+    with atomic_file(folder / f"{name}.dot") as file:
         file.write(picture.dot().encode())
     try:
-        picture.render(folder / "graph.svg")
+        picture.render(folder / f"{name}.svg")
     except RendererMissing as error:
-        return [f"graph.svg is left out: {error}"]
-    return []
+        return [f"{name}.svg is left out: {error}"]
+    return [] if anomaly is None else [f"the place is coloured in {folder / name}.svg"]

@@ -55,7 +55,7 @@ def left_alone(*functions: Any) -> Iterator[None]:
     for tensor in tensors:
         if not isinstance(tensor, Parameter):
             tensor._data = tensor._data.copy()
-    mode.scope, mode.module = "", None
+    mode.scope, mode.module, mode.watch = "", None, None
     try:
         yield
     finally:

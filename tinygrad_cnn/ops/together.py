@@ -36,7 +36,7 @@ def apply_together(
     but the first one's its input. The second may add another tensor. The aux are not looked at if
     nothing is recorded.
     """
-    first = steps[0].op
+    first, given = steps[0].op, addend
     arrays: list[Any] = []
     edges: list[Any] = []
     wanted, tensor, foreign = 0, None, False
@@ -58,7 +58,7 @@ def apply_together(
     if tensor is None:
         return out
     if not recording:
-        return tensor._wrap(out, None)
+        return _looked_at(steps, inputs, given, tensor._wrap(out, None))
     drops, _ = first._traits[0][wanted]
     for index in drops:
         arrays[index] = edges[index]
@@ -81,4 +81,13 @@ def apply_together(
         _, keeps_out = op._traits[0][wanted]
         kept = out if keeps_out else None
         node = record(op, edges, arrays, kept, own, shape, out.dtype, wanted, scope, mode.source)
-    return tensor._wrap(out, node)
+    return _looked_at(steps, inputs, given, tensor._wrap(out, node))
+
+
+def _looked_at(
+    steps: Sequence[Step], inputs: tuple[Any, ...], addend: TensorBase | None, result: Any
+) -> Any:
+    """Return the result, shown to who watches."""
+    if mode.watch is not None:
+        mode.watch.together(steps, inputs, addend, result)
+    return result

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 
 from tinygrad_cnn.autograd import enable_grad
-from tinygrad_cnn.graph import Array
+from tinygrad_cnn.graph import Array, mode
 from tinygrad_cnn.inplace import changed
 from tinygrad_cnn.kernels.runtime.threads import parallel
 from tinygrad_cnn.ops.arguments import listed
@@ -210,6 +210,9 @@ class Optimizer:
         What the closure returned, or None.
         """
         loss = _evaluated(closure)
+        watch = mode.watch
+        if watch is not None:
+            watch.before_update(self.param_groups)
         slots = self._slots
         for group in self.param_groups:
             if isinstance(group["lr"], Tensor):
@@ -236,6 +239,8 @@ class Optimizer:
                 else:
                     self._update_in_blocks(slot, g.ravel("K"), numbers)
                 changed(data)
+        if watch is not None:
+            watch.after_update(self._name, self.param_groups)
         return loss
 
     def _update_in_blocks(self, slot: Slot, g: Array, numbers: Any) -> None:

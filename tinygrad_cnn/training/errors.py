@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tinygrad_cnn.anomaly import AnomalyError
+
 __all__ = ["RunError", "SettingsError", "one_line"]
 
 
@@ -10,7 +12,17 @@ class SettingsError(ValueError):
 
 
 class RunError(RuntimeError):
-    """A run cannot go on: its folder, its checkpoint or its loss is not what it has to be."""
+    """A run cannot go on: its folder, its checkpoint or its loss is not what it has to be.
+
+    Attributes
+    ----------
+    anomaly
+        Where a NaN or an infinity was made, if that is why.
+    """
+
+    def __init__(self, text: str, anomaly: AnomalyError | None = None) -> None:
+        super().__init__(text)
+        self.anomaly = anomaly
 
 
 def one_line(error: Exception) -> str:

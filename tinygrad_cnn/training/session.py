@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn import nn
 from tinygrad_cnn.data import Splits
 from tinygrad_cnn.random import get_rng_state, set_rng_state
-from tinygrad_cnn.tensor import Tensor, tensor
+from tinygrad_cnn.tensor import tensor
 from tinygrad_cnn.training.check import check_gradients
 from tinygrad_cnn.training.curves import draw_curves
 from tinygrad_cnn.training.errors import RunError
@@ -31,8 +30,9 @@ from tinygrad_cnn.training.trainer import Trainer
 
 __all__ = ["Draw", "resume_run", "start_run"]
 
-Draw = Callable[[Tensor, nn.Module, Path], list[str]]
-"""Draws the graph of a loss, computed by a network, into a folder; returns what to tell."""
+Draw = Callable[..., list[str]]
+"""``draw(loss, model, folder, anomaly=None)``: draws the graph of a loss, computed by a network,
+into a folder, and colours the place of an anomaly; returns what to tell."""
 
 _CHECKED_IMAGES = 16
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -276,6 +276,11 @@ def _train(trainer: Trainer, run: RunFolder, terminal: Terminal, draw: Draw | No
                     )
                     return 128 + stop.signal
         _finish(trainer, run, terminal)
+    except RunError as error:
+        if draw is not None and error.anomaly is not None and error.anomaly.result is not None:
+            for line in draw(error.anomaly.result, trainer.model, run.path, error.anomaly):
+                terminal.note(line)
+        raise
     finally:
         terminal.close()
     return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
@@ -16,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_cnn import nn
-from tinygrad_cnn.autograd import no_grad
+from tinygrad_cnn.anomaly import AnomalyError, all_finite
+from tinygrad_cnn.autograd import detect_anomaly, no_grad
 from tinygrad_cnn.data import DataLoader, ImageDataset, Splits
 from tinygrad_cnn.kernels.runtime.threads import set_num_threads
 from tinygrad_cnn.models import NETWORKS
@@ -36,6 +38,7 @@ __all__ = ["Step", "Tested", "Trainer", "evaluate"]
 # Rows of the training loss in an epoch: enough for a curve, whatever the batch.
 _ROWS = 20
 _TEST_BATCH = 250
+_LEAP = 10.0  # losses that grow so much within a few steps are worth a word
 
 
 class Tested(NamedTuple):
@@ -101,6 +104,7 @@ class Trainer:
         self.schedule = make_schedule(self.optimizer, settings, self.steps_per_epoch)
         self.position = Position()
         self.gradients = GradientLog()
+        self._losses: deque[float] = deque(maxlen=4)  # the last few, for the report of a divergence
         self._refuse_single_image()
 
     def _refuse_single_image(self) -> None:
@@ -145,7 +149,8 @@ class Trainer:
         Raises
         ------
         RunError
-            If the loss is not finite; what the run is then is not worth saving.
+            If the loss or a gradient is not finite; what the run is then is not worth saving. The
+            message names the operation that made it so, and why; ``anomaly`` has the place.
         """
         position = self.position
         self.model.train()
@@ -160,13 +165,18 @@ class Trainer:
 
     def _train_step(self, images: Array, labels: Array) -> None:
         position = self.position
-        self.model.zero_grad()
-        answers = self.model(tensor(images))
-        loss = self.network.loss(answers, tensor(self.task.targets(labels)))
+        state = get_rng_state()
+        loss, answers = self._loss(images, labels)
         value = loss.item()
-        self._refuse_divergence("the loss", value, self.total_steps + 1)
         lr = self.optimizer.param_groups[0]["lr"]
+        if not math.isfinite(value):
+            raise self._divergence("the loss", value, images, labels, state)
         loss.backward()
+        for name, parameter in self.model.named_parameters():
+            if parameter._grad is not None and not all_finite(parameter._grad._data):
+                what = f"the gradient of {name}"
+                raise self._divergence(what, "not finite", images, labels, state)
+        self._losses.append(value)
         self.optimizer.step()
         self.schedule.step()
         score = self.task.score(answers.detach().numpy(), labels)
@@ -184,19 +194,48 @@ class Trainer:
             position.window = Mean()
             self.gradients.add(self.total_steps, self.model.named_parameters())
 
-    def _refuse_divergence(self, what: str, loss: float, step: int) -> None:
-        if not math.isfinite(loss):
-            raise RunError(
-                f"{what} is {loss} at step {step}: training diverged; "
-                f"a learning rate below {self.settings.lr:g} may help"
-            )
+    def _loss(self, images: Array, labels: Array) -> tuple[Any, Any]:
+        """Compute a batch's loss with gradients cleared, and the network's answers."""
+        self.model.zero_grad()
+        answers = self.model(tensor(images))
+        return self.network.loss(answers, tensor(self.task.targets(labels))), answers
+
+    def _divergence(
+        self, what: str, value: object, images: Array, labels: Array, state: dict[str, Any]
+    ) -> RunError:
+        """Return the error of a step whose numbers are not finite: it is computed again, watched.
+
+        So watching costs nothing as long as all is well.
+        """
+        lr = self.optimizer.param_groups[0]["lr"]
+        text = f"{what} is {value} at step {self.total_steps + 1}: training diverged"
+        found: AnomalyError | None = None
+        set_rng_state(state)
+        try:
+            with detect_anomaly():
+                self._loss(images, labels)[0].backward()
+        except AnomalyError as anomaly:
+            found = anomaly
+            text += f"\n{anomaly}"
+        before = list(self._losses)
+        rose = bool(before) and (before[-1] > _LEAP * before[0] or value == math.inf)
+        if rose:
+            losses = ", ".join(f"{loss:.3g}" for loss in before)
+            text += f"\nthe loss in the steps before, at learning rate {lr:g}: {losses}"
+        if rose or found is None:
+            text += f"; a learning rate below {self.settings.lr:g} may help"
+        return RunError(text, found)
 
     def _end_epoch(self, began: float) -> EpochRow:
         """Test, add the epoch's row, and stand at the beginning of the next epoch."""
         position = self.position
         lr = position.step_rows[-1].lr
         tested = self.test()
-        self._refuse_divergence("the loss of the test", tested.loss, self.total_steps)
+        if not math.isfinite(tested.loss):
+            raise RunError(
+                f"the loss of the test is {tested.loss} at step {self.total_steps}: training "
+                f"diverged; a learning rate below {self.settings.lr:g} may help"
+            )
         row = EpochRow(
             position.epochs + 1,
             self.total_steps,

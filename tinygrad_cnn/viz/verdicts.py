@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from tinygrad_cnn.anomaly import AnomalyError
 from tinygrad_cnn.graph import Node
 
 VERDICTS = ("FAIL", "INCONCLUSIVE", "KINK", "SKIPPED", "UNSEEN", "PASS")
@@ -46,12 +47,12 @@ class Judgement:
 
 
 def judgement_of(verdicts: Any) -> Judgement:
-    """Read verdicts by node or ``seq``, or a whole report of `tinygrad_cnn.verify`.
+    """Read verdicts by node or ``seq``, a whole report of `tinygrad_cnn.verify`, or an anomaly.
 
     Raises
     ------
     TypeError
-        If it is neither.
+        If it is none of these.
     ValueError
         If a verdict is not one.
     """
@@ -59,6 +60,10 @@ def judgement_of(verdicts: Any) -> Judgement:
         return Judgement()
     if isinstance(verdicts, Mapping):
         return Judgement({_seq_of(key): _judged(value) for key, value in verdicts.items()})
+    if isinstance(verdicts, AnomalyError):
+        seq = verdicts.seq
+        nodes = {} if seq is None else {seq: _judged(verdicts)}
+        return Judgement(nodes, text=verdicts.text())
     if not hasattr(verdicts, "results") or not hasattr(verdicts, "verdicts"):
         raise TypeError(
             "graph: verdicts expects a report of check_graph or a dict by node or seq, "
