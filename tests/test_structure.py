@@ -33,7 +33,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("functional", "linalg"),
     ("ownership",),
     ("anomaly", "engine"),
-    ("autograd", "conversion", "copying", "views", "writing"),
+    ("autograd", "conversion", "copying", "modes", "views", "writing"),
     ("dispatch",),
     ("arithmetic", "operators", "protocols", "assigning"),
     ("tensor",),

@@ -47,8 +47,8 @@ class Mode(threading.local):
     scope: str  # path of the module whose forward is running
     source: bool  # record_source() sets it: each node then keeps its call's file and line
     module: Any  # the nn.Module whose forward is running: it knows the names of those it calls
-    watch: Any  # what looks at every result, see autograd.detect_anomaly; or None
-    # Who set which attribute, oldest first, and what it was before: see autograd._SetMode.
+    watch: Any  # what looks at every result, see modes.detect_anomaly; or None
+    # Who set which attribute, oldest first, and what it was before: see modes.SetMode.
     settings: list[tuple[object, str, bool]]
 
     def __init__(self) -> None:
