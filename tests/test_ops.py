@@ -19,7 +19,7 @@ import tinygrad_cnn
 from tests import numeric
 from tests.op_samples import ERRORS, SAMPLES
 from tests.samples.base import Array, ErrorSample, Sample
-from tinygrad_cnn import Tensor, grad, no_grad
+from tinygrad_cnn import Tensor, grad, no_grad, tensor
 from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.op import Op, registry
 
@@ -201,6 +201,15 @@ def check_settings_do_not_change_and_describe_works(sample: Sample) -> None:
         assert not hasattr(node.op, "__dict__"), f"{node.op}: __slots__ is missing"
 
 
+def check_only_views_share_memory_with_what_they_are_made_of(sample: Sample) -> None:
+    inputs = [tensor(array) for array in sample.inputs]
+    out = sample.function(*inputs)
+    if isinstance(out, Tensor) and not any(out is x for x in inputs):
+        shares = any(np.may_share_memory(out._data, x._data) for x in inputs)
+        assert out.follows or not shares
+        assert out.follows or out._data.flags.writeable or not out.size
+
+
 @per_sample
 def test_values(sample: Sample) -> None:
     """Of arrays and tensors, recorded or not, and what the graph keeps of them."""
@@ -210,6 +219,7 @@ def test_values(sample: Sample) -> None:
     check_the_op_is_recorded(sample)
     check_nodes_hold_no_floats_that_a_second_derivative_would_miss(sample)
     check_settings_do_not_change_and_describe_works(sample)
+    check_only_views_share_memory_with_what_they_are_made_of(sample)
 
 
 # ------------------------------------------------------------------------------- gradients
