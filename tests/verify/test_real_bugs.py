@@ -26,8 +26,22 @@ def check(bug: Bug, wrong: bool, draw: Any) -> Report:
     )
 
 
-@pytest.mark.parametrize("draw", [normal, edges], ids=["random", "digits"])
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "_"))
+DRAWS = {"random": normal, "digits": edges}
+
+
+@pytest.mark.parametrize(
+    ("bug", "draw"),
+    [  # on the two in turns; on the other of the two among the slow tests
+        pytest.param(
+            bug,
+            draw,
+            id=f"{bug.name.replace(' ', '_')}-{name}",
+            marks=[pytest.mark.slow] if (place + turn) % 2 else [],
+        )
+        for place, bug in enumerate(BUGS)
+        for turn, (name, draw) in enumerate(DRAWS.items())
+    ],
+)
 def test_it_is_found_and_explained(bug: Bug, draw: Any) -> None:
     right = check(bug, False, draw)
     assert all(r.ok for r in right.results), right.text()

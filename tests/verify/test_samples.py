@@ -59,7 +59,7 @@ def stage() -> nn.Module:
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-@pytest.mark.parametrize("network", [MnistExample, stage])
+@pytest.mark.parametrize("network", [pytest.param(MnistExample, marks=pytest.mark.slow), stage])
 def test_larger_networks(network: Any, training: bool) -> None:
     images = pixels(np.random.default_rng(0), (2, 1, 28, 28)).astype(np.float32)
     manual_seed(0)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,28 +49,60 @@ class Slopes:
         What it may be off by through rounding, as measured.
     rounding
         The least rounding there can be, from the size of the results.
-    left, right
-        One-sided slopes.
-    drift
-        How much these two together still changed when the step was halved.
     rough
         Where the derivative cannot be had at this step: a kink, or too large a step.
-    jump
-        Where slopes grow as the step shrinks: the function is not continuous, or is vertical.
     moved
         Where the result changed at all.
+    around
+        The results at h, −h, h/2, −h/2 and 0; and h.
+    steep
+        What is a slope at all, beside the largest of the others.
     """
 
     value: Array
     error: Array
     noise: Array
     rounding: Array
+    rough: Array
+    moved: Array
+    around: tuple[Array, Array, Array, Array, Array, float]
+    steep: float
+
+    @property
+    def left(self) -> Array:
+        """The slope to the left."""
+        return self.sides.left
+
+    @property
+    def right(self) -> Array:
+        """The slope to the right."""
+        return self.sides.right
+
+    @property
+    def drift(self) -> Array:
+        """How much the two one-sided slopes together still changed when the step was halved."""
+        return self.sides.drift
+
+    @property
+    def jump(self) -> Array:
+        """Where slopes grow as the step shrinks: not continuous, or vertical."""
+        return self.sides.jump
+
+    @cached_property
+    def sides(self) -> Sides:
+        """The one-sided slopes: worked out only where somebody asks, at kinks."""
+        with np.errstate(all="ignore"):
+            return _sides(self)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One-sided slopes of every result; `Slopes` says what each is."""
+
     left: Array
     right: Array
     drift: Array
-    rough: Array
     jump: Array
-    moved: Array
 
 
 Line = Callable[[float], Array]
@@ -91,28 +124,36 @@ def slopes_along(line: Line, at_zero: Array, h: float, eps: float = EPS) -> Slop
         narrow = (near - near_back) / h
         value = (4 * narrow - wide) / 3
         error = np.abs(wide - narrow)
-        fourth = np.abs(far + back - 4 * (near + near_back) + 6 * at_zero)
+        both, near_both, twice = far + back, near + near_back, 2 * at_zero
+        fourth = np.abs(both - 4 * near_both + 6 * at_zero)
         largest = np.fmax(np.fmax(np.abs(far), np.abs(back)), np.abs(at_zero))
         rounding = 8 * eps * largest / h
         noise = fourth / h + rounding
-        bend = np.abs(far + back - 2 * at_zero) / h
-        half_bend = np.abs(near + near_back - 2 * at_zero) / (h / 2)
-        right, left = (near - at_zero) / (h / 2), (at_zero - near_back) / (h / 2)
-        far_right, far_left = (far - at_zero) / h, (at_zero - back) / h
+        bend = np.abs(both - twice) / h
+        half_bend = np.abs(near_both - twice) / (h / 2)
         kinked = half_bend > _PARABOLA * bend
         error = np.where(kinked, np.maximum(error, half_bend), error)
         finite = np.isfinite(value) & np.isfinite(error)
         level = float(np.max(np.abs(value), where=finite, initial=0.0))
-        coarse = _ROUGH if eps == EPS else _ROUGH_32
-        rough = ~finite | (error > coarse * level + 8 * rounding)
-        steeper = np.maximum(np.abs(right), np.abs(left))
-        shallower = np.maximum(np.abs(far_right), np.abs(far_left))
-        jump = rough & finite & (steeper > 1.4 * shallower) & (steeper > coarse * level)
-        drift = np.nan_to_num(np.abs(right - far_right), posinf=0.0)
-        drift += np.nan_to_num(np.abs(left - far_left), posinf=0.0)
-        left, right, jump = _at_an_edge(left, right, far_left, far_right, jump)
+        steep = (_ROUGH if eps == EPS else _ROUGH_32) * level
+        rough = ~finite | (error > steep + 8 * rounding)
         moved = (far != at_zero) | (back != at_zero) | (near != at_zero)
-    return Slopes(value, error, noise, rounding, left, right, drift, rough, jump, moved)
+    around = (far, back, near, near_back, at_zero, h)
+    return Slopes(value, error, noise, rounding, rough, moved, around, steep)
+
+
+def _sides(slopes: Slopes) -> Sides:
+    far, back, near, near_back, at_zero, h = slopes.around
+    right, left = (near - at_zero) / (h / 2), (at_zero - near_back) / (h / 2)
+    far_right, far_left = (far - at_zero) / h, (at_zero - back) / h
+    finite = np.isfinite(slopes.value) & np.isfinite(slopes.error)
+    steeper = np.maximum(np.abs(right), np.abs(left))
+    shallower = np.maximum(np.abs(far_right), np.abs(far_left))
+    jump = slopes.rough & finite & (steeper > 1.4 * shallower) & (steeper > slopes.steep)
+    drift = np.nan_to_num(np.abs(right - far_right), posinf=0.0)
+    drift += np.nan_to_num(np.abs(left - far_left), posinf=0.0)
+    left, right, jump = _at_an_edge(left, right, far_left, far_right, jump)
+    return Sides(left, right, drift, jump)
 
 
 def _at_an_edge(
