@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import Parameter, Tensor, data, no_grad, optim
+from tinygrad_cnn.data.batchwise import AddChannel, Compose, ToFloat
 from tinygrad_cnn.models import BatchNorm
 
 Array = npt.NDArray[Any]
-prepare = data.Compose(data.ToFloat(), data.AddChannel())
+prepare = Compose([ToFloat(), AddChannel()])
 
 
 def main() -> None:

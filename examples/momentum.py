@@ -16,6 +16,7 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import data, no_grad, optim
+from tinygrad_cnn.data.batchwise import AddChannel, Compose, Normalize, Pad, ToFloat
 from tinygrad_cnn.models import Momentum
 
 
@@ -27,9 +28,7 @@ def main() -> None:
     options = parser.parse_args()
 
     # Mean 0 and deviation 1: on pixels from 0 to 1 the plateau outlasts forty epochs.
-    prepare = data.Compose(
-        data.Pad(2), data.ToFloat(), data.Normalize(0.1, 0.28), data.AddChannel()
-    )
+    prepare = Compose([Pad(2), ToFloat(), Normalize(0.1, 0.28), AddChannel()])
     train, test = data.digits()
     batches = data.DataLoader(
         train,

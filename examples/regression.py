@@ -15,9 +15,10 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import data, grad, no_grad, optim
+from tinygrad_cnn.data.batchwise import AddChannel, Compose, Pad, ToFloat
 from tinygrad_cnn.models import Regression
 
-prepare = data.Compose(data.Pad(2), data.ToFloat(), data.AddChannel())
+prepare = Compose([Pad(2), ToFloat(), AddChannel()])
 
 
 def main() -> None:

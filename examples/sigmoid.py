@@ -12,6 +12,7 @@ import argparse
 import numpy as np
 
 from tinygrad_cnn import data, no_grad, optim
+from tinygrad_cnn.data.batchwise import AddChannel, Compose, Pad, ToFloat
 from tinygrad_cnn.models import Sigmoid, half_squared_error
 
 
@@ -23,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
 
     train, test = data.digits()
-    prepare = data.Compose(data.Pad(2), data.ToFloat(), data.AddChannel())
+    prepare = Compose([Pad(2), ToFloat(), AddChannel()])
     images = prepare(train.images)  # (N, 1, 32, 32)
 
     print("One image, 50 steps at rate 0.001 towards y = 0: ŷ before step 0, 7, 14, … 49")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import data, no_grad, optim
+from tinygrad_cnn.data.batchwise import AddChannel, Compose, Normalize, ToFloat
 from tinygrad_cnn.models import Softmax
 
 Array = npt.NDArray[Any]
@@ -32,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
 
     train, test = data.load(options.data)
-    prepare = data.Compose(data.ToFloat(), data.Normalize(0.5, 1.0), data.AddChannel())
+    prepare = Compose([ToFloat(), Normalize(0.5, 1.0), AddChannel()])
     rng = np.random.default_rng(options.seed)
 
     model = Softmax(rng)
@@ -62,7 +63,7 @@ def learn(model: Softmax, loader: data.DataLoader, every: int = 100) -> None:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        right.append(logits.argmax(1).item() == label[0])
+        right.append(logits.argmax(1).item() == label.item())
         if n % every == 0:
             print(f"{n:6}  {np.mean(losses[-every:]):5.3f}  {np.mean(right[-every:]):8.1%}")
 

@@ -52,8 +52,8 @@ FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 # all, nothing in `kernels`.
 ROOMS = ("runtime", "pointwise", "reduce", "pool", "conv", "norm", "fused")
 
-# `data` stands apart: it knows arrays and generators, no tensors.
-ALONE = {"data": {"atomic", "npz", "random"}}
+# `data` stands apart: it knows arrays, generators and tensors, no layers.
+ALONE = {"data": {"atomic", "npz", "ops", "random", "tensor", "types"}}
 
 # Names for annotations that would point up if they were imported at run time.
 UPWARD_TYPES = {("graph", "op"), ("saving", "op"), ("types", "op")}

@@ -16,7 +16,7 @@ import pytest
 
 from tinygrad_cnn import tensor
 from tinygrad_cnn.data import DataLoader, default_collate, digits
-from tinygrad_cnn.data.transforms import RandomHorizontalFlip
+from tinygrad_cnn.data.batchwise import RandomHorizontalFlip
 from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
 
 X = np.arange(30.0).reshape(10, 3)
@@ -42,13 +42,18 @@ class Samples:
         return np.full(2, index), index
 
 
+def ahead(batches, workers=1):
+    """So many batches prepared ahead."""
+    return {"num_workers": workers, "prefetch_factor": batches} if batches else {}
+
+
 def labels_of(loader):
     return [batch[-1].tolist() for batch in loader]
 
 
 @pytest.mark.parametrize("prefetch", [0, 1, 3])
 def test_batches_in_order(prefetch):
-    loader = DataLoader((X, Y), batch_size=4, prefetch=prefetch)
+    loader = DataLoader((X, Y), batch_size=4, **ahead(prefetch))
     batches = list(loader)
     assert len(batches) == len(loader) == 3
     np.testing.assert_array_equal(np.concatenate([x for x, _ in batches]), X)
@@ -127,7 +132,7 @@ def test_prefetch_changes_nothing():
             batch_size=4,
             shuffle=True,
             generator=generator,
-            prefetch=prefetch,
+            **ahead(prefetch),
             transform=RandomHorizontalFlip(),
         )
         epochs.append(
@@ -137,7 +142,9 @@ def test_prefetch_changes_nothing():
 
 
 def test_two_iterations_at_once_are_independent():
-    loader = DataLoader((X, Y), batch_size=5, shuffle=True, generator=rng(), prefetch=1)
+    loader = DataLoader(
+        (X, Y), batch_size=5, shuffle=True, generator=rng(), num_workers=1, prefetch_factor=1
+    )
     one, two = iter(loader), iter(loader)
     mixed = [next(one)[1], next(two)[1], next(one)[1], next(two)[1]]
     assert sorted(np.concatenate(mixed[::2])) == sorted(np.concatenate(mixed[1::2])) == list(Y)
@@ -156,12 +163,14 @@ def test_transform_applies_to_the_inputs():
 
 def test_collate_gets_samples():
     seen = []
-    loader = DataLoader((X, Y), batch_size=4, collate=lambda samples: seen.append(samples) or "b")
+    loader = DataLoader(
+        (X, Y), batch_size=4, collate_fn=lambda samples: seen.append(samples) or "b"
+    )
     assert list(loader) == ["b"] * 3
     assert [len(samples) for samples in seen] == [4, 4, 2]
     np.testing.assert_array_equal(seen[1][2][0], X[6])
     assert seen[1][2][1] == 6
-    assert list(DataLoader(Samples(), batch_size=5, collate=len)) == [5, 5]
+    assert list(DataLoader(Samples(), batch_size=5, collate_fn=len)) == [5, 5]
 
 
 def test_default_collate_refuses_samples_that_differ():
@@ -173,7 +182,7 @@ def test_default_collate_refuses_samples_that_differ():
 
 def test_prefetch_stays_within_its_bound():
     samples = Samples(100)
-    batches = iter(DataLoader(samples, batch_size=1, prefetch=3))
+    batches = iter(DataLoader(samples, batch_size=1, num_workers=1, prefetch_factor=3))
     assert samples.asked == 0
     for taken in range(1, 20):
         next(batches)
@@ -193,7 +202,7 @@ def test_an_error_reaches_the_caller_with_its_traceback(prefetch):
     before = threading.active_count()
     got = []
     with pytest.raises(RuntimeError, match="sample 6 is broken") as caught:
-        got.extend(labels.tolist() for _, labels in DataLoader(Broken(), 2, prefetch=prefetch))
+        got.extend(labels.tolist() for _, labels in DataLoader(Broken(), 2, **ahead(prefetch)))
     assert got == [[0, 1], [2, 3], [4, 5]]
     frames = traceback.extract_tb(caught.value.__traceback__)
     assert (frames[-1].name, frames[-1].line) == (
@@ -209,7 +218,7 @@ def test_leaving_the_loop_ends_the_thread_and_leaks_nothing():
     gc.disable()  # the thread must end without the garbage collector's help
     try:
         for _ in range(20):
-            for _batch in DataLoader(samples, batch_size=10, prefetch=2):
+            for _batch in DataLoader(samples, batch_size=10, num_workers=1, prefetch_factor=2):
                 assert threading.active_count() == before + 1
                 break
             assert threading.active_count() == before
@@ -226,21 +235,21 @@ class Slow(Samples):
 
 def test_leaving_the_loop_prepares_no_more_batches():
     samples = Slow(200)
-    for _batch in DataLoader(samples, prefetch=200):
+    for _batch in DataLoader(samples, num_workers=1, prefetch_factor=200):
         break
     assert samples.asked < 100
 
 
 def test_an_iterator_never_used_starts_no_thread():
     before = threading.active_count()
-    batches = iter(DataLoader((X, Y), batch_size=2, prefetch=2))
+    batches = iter(DataLoader((X, Y), batch_size=2, num_workers=1, prefetch_factor=2))
     assert threading.active_count() == before
     del batches
 
 
 def test_the_whole_loop_ends_the_thread():
     before = threading.active_count()
-    assert len(list(DataLoader((X, Y), batch_size=2, prefetch=2))) == 5
+    assert len(list(DataLoader((X, Y), batch_size=2, num_workers=1, prefetch_factor=2))) == 5
     assert threading.active_count() == before
 
 
@@ -259,7 +268,7 @@ class Slow:
 # A parent that ignores Ctrl-C, as a shell's background job does, would pass that on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
-    for batch in DataLoader(Slow(), batch_size=10, prefetch=2):
+    for batch in DataLoader(Slow(), batch_size=10, num_workers=1, prefetch_factor=2):
         print("ready", flush=True)
 except KeyboardInterrupt:
     print("threads:", threading.active_count())
@@ -284,11 +293,13 @@ def test_ctrl_c_does_not_hang():
     [
         ((X, Y), {"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
         ((X, Y), {"batch_size": 2.0}, TypeError, "batch_size must be an integer, got 2.0"),
-        ((X, Y), {"prefetch": -1}, ValueError, "prefetch must be at least 0, got -1"),
-        ((X, Y), {"prefetch": None}, TypeError, "prefetch must be an integer, got None"),
+        ((X, Y), {"num_workers": -1}, ValueError, "num_workers must be at least 0, got -1"),
+        ((X, Y), {"num_workers": None}, TypeError, "num_workers must be an integer, got None"),
+        ((X, Y), {"prefetch_factor": 2}, ValueError, "prefetch_factor is for num_workers of at le"),
+        ((X, Y), {"timeout": -1}, ValueError, "timeout must be at least 0, got -1"),
         ((X, Y), {"generator": 3}, TypeError, "generator must be a numpy.random.Generator, got 3"),
         ((X, Y), {"transform": 3}, TypeError, "transform must be callable, got 3"),
-        ((X, Y), {"collate": "x"}, TypeError, "collate must be callable, got 'x'"),
+        ((X, Y), {"collate_fn": "x"}, TypeError, "collate_fn must be callable, got 'x'"),
         ((X, Y[:9]), {}, ValueError, r"equally many rows, got shapes \(10, 3\), \(9,\)"),
         ((X, np.array(3)), {}, ValueError, r"equally many rows, got shapes \(10, 3\), \(\)"),
         (np.array(3), {}, ValueError, r"equally many rows, got shapes \(\)"),

@@ -93,7 +93,7 @@ def test_each_epoch_has_an_order_of_its_own_and_every_image_once(splits):
     for epoch in (0, 1, 0):
         batches = list(trainer.batches(epoch))
         assert [len(images) for images, _ in batches] == [20, 20, 20, 20, 10]
-        epochs.append(np.concatenate([images for images, _ in batches]))
+        epochs.append(np.concatenate([images.numpy() for images, _ in batches]))
     assert np.array_equal(epochs[0], epochs[2])
     assert not np.array_equal(epochs[0], epochs[1])
     expected = sorted(image.tobytes() for image in splits.train.images)

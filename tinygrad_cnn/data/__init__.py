@@ -1,53 +1,77 @@
-"""Data: real digits at hand, MNIST and Fashion-MNIST on request, batches and transforms.
+"""Data: real digits at hand, more on request, batches of tensors, transforms.
 
-Everything here is plain NumPy; functions and modules of the package take its arrays as they are.
+`DataLoader` makes batches, `dataset` and `samplers` are what it takes; `batchwise` transforms whole
+batches. Images are kept as arrays of uint8 until then.
 
 >>> train, test = digits()
->>> transform = Compose(ToFloat(), AddChannel())
->>> images, labels = next(iter(DataLoader(train, batch_size=125, transform=transform)))
+>>> prepare = batchwise.Compose([batchwise.ToFloat(), batchwise.AddChannel()])
+>>> images, labels = next(iter(DataLoader(train, batch_size=125, transform=prepare)))
 >>> images.shape, images.dtype, labels.shape
 ((125, 1, 28, 28), dtype('float32'), (125,))
 """
 
+from tinygrad_cnn.data import batchwise
+from tinygrad_cnn.data.batchwise import one_hot
+from tinygrad_cnn.data.collate import default_collate, default_convert
+from tinygrad_cnn.data.dataset import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from tinygrad_cnn.data.download import DownloadError
 from tinygrad_cnn.data.embedded import digits
 from tinygrad_cnn.data.folder import load_folder
 from tinygrad_cnn.data.idx import IdxError, read_idx, write_idx
 from tinygrad_cnn.data.images import ImageDataset, Splits
-from tinygrad_cnn.data.loader import DataLoader, default_collate
-from tinygrad_cnn.data.sources import cache_folder, fashion_mnist, load, mnist
-from tinygrad_cnn.data.transforms import (
-    AddChannel,
-    Compose,
-    Normalize,
-    Pad,
-    RandomCrop,
-    RandomHorizontalFlip,
-    ToFloat,
-    one_hot,
+from tinygrad_cnn.data.loader import DataLoader
+from tinygrad_cnn.data.samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
 )
+from tinygrad_cnn.data.sources import cache_folder, fashion_mnist, load, mnist
+from tinygrad_cnn.data.workers import WorkerInfo, get_worker_info
 
 __all__ = [
-    "AddChannel",
-    "Compose",
+    "BatchSampler",
+    "ChainDataset",
+    "ConcatDataset",
     "DataLoader",
+    "Dataset",
     "DownloadError",
     "IdxError",
     "ImageDataset",
-    "Normalize",
-    "Pad",
-    "RandomCrop",
-    "RandomHorizontalFlip",
+    "IterableDataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
     "Splits",
-    "ToFloat",
+    "StackDataset",
+    "Subset",
+    "SubsetRandomSampler",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "WorkerInfo",
+    "batchwise",
     "cache_folder",
     "default_collate",
+    "default_convert",
     "digits",
     "fashion_mnist",
+    "get_worker_info",
     "load",
     "load_folder",
     "mnist",
     "one_hot",
+    "random_split",
     "read_idx",
     "write_idx",
 ]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.data import Compose, ImageDataset, Normalize, Pad, RandomCrop, Splits, ToFloat
+from tinygrad_cnn.data import ImageDataset, Splits
+from tinygrad_cnn.data.batchwise import Compose, Normalize, Pad, RandomCrop, ToFloat
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.training.errors import RunError
 from tinygrad_cnn.training.recipes import Settings
@@ -50,7 +51,7 @@ class ToNetwork:
         if self.shift:
             images = RandomCrop((H, W), self.shift)(images, generator)
         border = ((self.size - H) // 2, (self.size - W) // 2)
-        transform = Compose(ToFloat(), Pad(border), self.normalize)
+        transform = Compose([ToFloat(), Pad(border), self.normalize])
         return transform(images.reshape(N, 1, H, W), generator)  # (N, 1, S, S)
 
 

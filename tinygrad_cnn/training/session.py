@@ -203,7 +203,8 @@ def _check(trainer: Trainer, terminal: Terminal) -> None:
 def _first_images(trainer: Trainer, count: int) -> tuple[Any, Any]:
     """Return the first images that the network will learn from, with labels; at least two."""
     needed = -(-count // trainer.settings.batch_size)
-    images, labels = zip(*islice(trainer.batches(0), needed), strict=True)
+    batches = islice(trainer.batches(0), needed)
+    images, labels = zip(*((x.numpy(), y.numpy()) for x, y in batches), strict=True)
     return np.concatenate(images)[:count], np.concatenate(labels)[:count]
 
 

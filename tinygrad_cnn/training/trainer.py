@@ -24,7 +24,7 @@ from tinygrad_cnn.kernels.runtime.threads import set_num_threads
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_cnn.report.gradients import GradientLog
-from tinygrad_cnn.tensor import tensor
+from tinygrad_cnn.tensor import Tensor, tensor
 from tinygrad_cnn.training.errors import RunError, SettingsError, one_line
 from tinygrad_cnn.training.images import ToNetwork, check_splits
 from tinygrad_cnn.training.position import EpochRow, Mean, Position, StepRow
@@ -129,7 +129,7 @@ class Trainer:
 
     # ------------------------------------------------------------------ training
 
-    def batches(self, epoch: int) -> Iterator[tuple[Array, Array]]:
+    def batches(self, epoch: int) -> Iterator[list[Tensor]]:
         """Iterate over an epoch's batches: images (N, 1, H, W) and labels (N,)."""
         loader = DataLoader(
             self.train_set,
@@ -157,13 +157,13 @@ class Trainer:
         while not self.finished:
             for images, labels in islice(self.batches(position.epochs), position.steps, None):
                 began = time.perf_counter()
-                self._train_step(images, labels)
+                self._train_step(images, labels.numpy())
                 epoch, done, running = position.epochs + 1, position.steps, position.epoch
                 row = self._end_epoch(began) if done == self.steps_per_epoch else None
                 position.seconds += time.perf_counter() - began
                 yield Step(epoch, done, running, row)
 
-    def _train_step(self, images: Array, labels: Array) -> None:
+    def _train_step(self, images: Tensor, labels: Array) -> None:
         position = self.position
         state = get_rng_state()
         loss, answers = self._loss(images, labels)
@@ -194,14 +194,14 @@ class Trainer:
             position.window = Mean()
             self.gradients.add(self.total_steps, self.model.named_parameters())
 
-    def _loss(self, images: Array, labels: Array) -> tuple[Any, Any]:
+    def _loss(self, images: Tensor, labels: Array) -> tuple[Any, Any]:
         """Compute a batch's loss with gradients cleared, and the network's answers."""
         self.model.zero_grad()
-        answers = self.model(tensor(images))
+        answers = self.model(images)
         return self.network.loss(answers, tensor(self.task.targets(labels))), answers
 
     def _divergence(
-        self, what: str, value: object, images: Array, labels: Array, state: dict[str, Any]
+        self, what: str, value: object, images: Tensor, labels: Array, state: dict[str, Any]
     ) -> RunError:
         """Return the error of a step whose numbers are not finite: it is computed again, watched.
 
@@ -337,8 +337,9 @@ def evaluate(model: nn.Module, settings: Settings, dataset: ImageDataset) -> Tes
     training = model.training
     model.eval()
     with no_grad():
-        for images, labels in DataLoader(dataset, _TEST_BATCH, transform=transform):
-            output = model(tensor(images))
+        for images, numbers in DataLoader(dataset, _TEST_BATCH, transform=transform):
+            labels = numbers.numpy()
+            output = model(images)
             answers.append(output.numpy())
             value = network.loss(output, tensor(task.targets(labels))).item()
             mean.add(value, task.score(answers[-1], labels), len(labels))

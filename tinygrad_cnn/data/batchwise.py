@@ -1,14 +1,14 @@
-"""Transforms of batches of images: small callables ``transform(images, generator)``.
+"""Transforms of whole batches of images, in arrays: ``transform(images, generator)``.
 
-Each takes a whole batch, (N, H, W) or (N, C, H, W), and returns a new one; the input is never
-changed. The random ones draw for each image from the generator, or from the package's default
-generator if there is none; the others ignore it. A `DataLoader` calls them with a generator of
-its own.
+Each takes a batch, (N, H, W) or (N, C, H, W), and returns a new one; the input is never changed.
+The random ones draw for each image from the generator, or from the package's default generator if
+there is none; the others ignore it. A `DataLoader` calls its ``transform`` with a generator of its
+own. One operation on a batch costs a tenth of what it costs image by image, as in `transforms`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,18 +36,22 @@ class Compose:
 
     Examples
     --------
-    >>> transform = Compose(ToFloat(), Normalize(0.1307, 0.3081), AddChannel())
+    >>> transform = Compose([ToFloat(), Normalize(0.1307, 0.3081), AddChannel()])
     >>> transform
-    Compose(ToFloat(dtype='float32'), Normalize(mean=0.1307, std=0.3081), AddChannel())
+    Compose([ToFloat(dtype='float32'), Normalize(mean=0.1307, std=0.3081), AddChannel()])
     >>> transform(np.zeros((8, 28, 28), dtype=np.uint8)).shape
     (8, 1, 28, 28)
     """
 
-    def __init__(self, *transforms: Callable[[Images, np.random.Generator | None], Images]) -> None:
-        for transform in transforms:
+    def __init__(
+        self, transforms: Sequence[Callable[[Images, np.random.Generator | None], Images]]
+    ) -> None:
+        if callable(transforms):
+            raise TypeError("Compose: expects a list of transforms: Compose([ToFloat(), …])")
+        self.transforms = list(transforms)
+        for transform in self.transforms:
             if not callable(transform):
                 raise TypeError(f"Compose: each transform must be callable, got {transform!r}")
-        self.transforms = transforms
 
     def __call__(self, images: Images, generator: np.random.Generator | None = None) -> Images:
         """Return the batch after every transform."""
@@ -56,7 +60,7 @@ class Compose:
         return images
 
     def __repr__(self) -> str:
-        return f"Compose({', '.join(map(repr, self.transforms))})"
+        return f"Compose({self.transforms!r})"
 
 
 @dataclass(frozen=True)
