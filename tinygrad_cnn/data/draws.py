@@ -30,6 +30,7 @@ class BatchGenerators(ISeedSequence):
         return self._words
 
     def __getitem__(self, number: int) -> np.random.Generator:
-        bits = np.random.PCG64(self)
+        words: Any = self
+        bits = np.random.PCG64(words)
         bits.advance(number * _APART)
         return np.random.Generator(bits)

@@ -193,7 +193,7 @@ class DataLoader:
                 if shuffled
                 else SequentialSampler(rows)
             )
-        self.sampler = sampler
+        self.sampler: Any = sampler
         if batch_sampler is None and self.batch_size is not None:
             batch_sampler = BatchSampler(
                 () if sampler is None else sampler, self.batch_size, self.drop_last
@@ -244,7 +244,7 @@ class DataLoader:
 
     def _keys(self) -> Iterator[Any]:
         """Return what to load for each batch: indices, as an array where the order is our own."""
-        sampler: Any = self.sampler
+        sampler = self.sampler
         batches, size = self.batch_sampler, self.batch_size
         own = type(sampler) in (RandomSampler, SequentialSampler) and type(batches) is BatchSampler
         if not own or size is None:
