@@ -43,7 +43,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("models",),
     ("verify", "viz", "report"),
     ("training",),
-    ("numpy",),
+    ("numpy", "onnx"),
     ("cli", "__main__"),
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

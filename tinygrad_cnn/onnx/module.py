@@ -1,0 +1,194 @@
+"""`OnnxModule`: a network read from an ONNX file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tinygrad_cnn import nn
+from tinygrad_cnn.npz import require_file
+from tinygrad_cnn.onnx.coding import decode
+from tinygrad_cnn.onnx.compiling import compile_model
+from tinygrad_cnn.onnx.errors import OnnxError
+from tinygrad_cnn.onnx.messages import Model, TensorMessage
+from tinygrad_cnn.onnx.operators import Switch
+from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.types import Array
+
+__all__ = ["OnnxModule", "load", "read_model"]
+
+
+class OnnxModule(nn.Module):
+    """A network read from an ONNX file: called with its inputs, it returns its outputs.
+
+    Parameters and buffers bear the names of the file's tensors, which may have dots:
+    ``dict(model.named_parameters())``. What is learnt is found by how a tensor is used (see
+    `roles`); running statistics of batch normalisations are buffers, and all else stays as it is
+    in the file. In training, batch normalisations use the batch's own statistics and dropouts drop;
+    a file's network begins in evaluation.
+
+    Operations recorded meanwhile carry the paths of the file's nodes, and their names.
+
+    Attributes
+    ----------
+    inputs, outputs
+        Names of what goes in and out.
+    model
+        The file, as it was read.
+    """
+
+    def __init__(self, model: Model, folder: Path | None = None) -> None:
+        super().__init__()
+        self._switch = Switch()
+        compiled = compile_model(model, folder, self._switch)
+        self.model = model
+        self.inputs, self.outputs = compiled.inputs, compiled.outputs
+        self._plan = compiled.plan
+        self._attributes: dict[str, str] = {}
+        self._messages: dict[str, TensorMessage] = {}
+        for name, array in compiled.arrays.items():
+            attribute = name
+            while not attribute or hasattr(self, attribute):
+                attribute = f"{attribute}_"
+            self._attributes[name] = attribute
+            self._messages[name] = compiled.places[name]
+            if compiled.roles[name] == "weight":
+                vars(self)[attribute] = _parameter(array)
+            else:
+                self.register(attribute, Tensor._wrap(array, None))
+        _let_go(model)
+        self.eval()
+
+    def register(self, name: str, buffer: Tensor) -> None:
+        """Add a buffer, whose name may have dots."""
+        vars(self)[name] = buffer
+        self._buffers = {**self._buffers, name: True}
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network: inputs in order, or by name; a single output alone, several as a tuple.
+
+        Raises
+        ------
+        OnnxError
+            If inputs are missing, or a node does not fit what it is given; it names the node.
+        """
+        given = [_entered(value) for value in self._in_order(args, kwargs)]
+        self._switch.training = self.training
+        own = vars(self)
+        tensors = {name: own[attribute] for name, attribute in self._attributes.items()}
+        found = tuple(_left(value) for value in self._plan.run(given, (), tensors))
+        return found[0] if len(found) == 1 else found
+
+    def _in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        names = self.inputs
+        by_name = dict(zip(names, args, strict=False)) | kwargs
+        if len(args) > len(names) or by_name.keys() != set(names):
+            expected = ", ".join(names)
+            got = f"{len(args)} in order" + (f" and {', '.join(kwargs)}" if kwargs else "")
+            raise OnnxError(f"the network expects {len(names)} inputs ({expected}), got {got}")
+        return [by_name[name] for name in names]
+
+    def extra_repr(self) -> str:
+        """Return what goes in and out, and how much there is in between."""
+        steps = len(self._plan.steps)
+        return f"{', '.join(self.inputs)} -> {', '.join(self.outputs)}, {steps} nodes"
+
+
+def _parameter(array: Array) -> nn.Parameter:
+    """Return a parameter around an array of its own, without another copy."""
+    parameter = nn.Parameter(Tensor._wrap(array[:0] if array.ndim else array, None))
+    parameter._data = array
+    return parameter
+
+
+def _entered(value: Any) -> Any:
+    """Return an input as operators take it: floats may be tensors, integers are arrays."""
+    if isinstance(value, TensorBase):
+        return value if value._data.dtype.kind == "f" else value._data
+    tensor = Tensor(value)
+    return tensor if tensor.dtype.kind == "f" else tensor._data
+
+
+def _left(value: Any) -> Any:
+    """Return an output as a tensor that shares nothing with what the plan keeps."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, list):
+        return [_left(one) for one in value]
+    return Tensor(value)
+
+
+def _let_go(model: Model) -> None:
+    """Let go of the file's content: small tensors keep bytes of their own.
+
+    Those that are learnt are written from the parameters.
+    """
+    for tensor in _tensors(model):
+        raw = tensor.raw_data
+        if isinstance(raw, tuple):
+            content, start, end = raw
+            tensor.raw_data = bytes(content[start:end])
+
+
+def _tensors(model: Model) -> list[TensorMessage]:
+    """Return the tensors of the main graph, those in attributes too."""
+    if model.graph is None:
+        return []
+    found = list(model.graph.initializer)
+    for node in model.graph.node:
+        found += [a.t for a in node.attribute if a.t is not None]
+    return found
+
+
+def read_model(source: str | os.PathLike[str] | bytes) -> tuple[Model, Path | None]:
+    """Read a file, or its content; return the messages, and the folder it lies in.
+
+    Raises
+    ------
+    OnnxError
+        If it is no ONNX file; the message names the file.
+    FileNotFoundError
+        If there is none.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return decode(Model, bytes(source)), None
+    path = Path(source)
+    require_file(path)
+    try:
+        model = decode(Model, path.read_bytes())
+        if model.graph is None:
+            raise OnnxError("it has no graph")
+    except OnnxError as error:
+        raise OnnxError(f"{path} is not read as an ONNX file: {error}") from None
+    return model, path.parent
+
+
+def load(source: str | os.PathLike[str] | bytes) -> OnnxModule:
+    """Read a network from an ONNX file, or from its content.
+
+    Parameters
+    ----------
+    source
+        The path, or the bytes. Data of the model in other files is read from the path's folder.
+
+    Returns
+    -------
+    OnnxModule
+        The network, in evaluation.
+
+    Raises
+    ------
+    OnnxError
+        If the file is damaged, does not fit itself, or has operators that are not there: all of
+        them are named, with their nodes.
+    FileNotFoundError
+        If there is no such file.
+    """
+    model, folder = read_model(source)
+    try:
+        return OnnxModule(model, folder)
+    except OnnxError as error:
+        name = "" if folder is None else f"{Path(source)}: "  # type: ignore[arg-type]
+        raise OnnxError(f"{name}{error}") from None
