@@ -162,7 +162,7 @@ def test_files_that_do_not_fit_themselves(nodes: Any, message: str) -> None:
 
 def test_a_node_that_does_not_fit_its_input_is_named() -> None:
     net = load(small_cnn())
-    with pytest.raises(OnnxError, match="node '/net/conv/Conv' .Conv.: Conv: weight of shape"):
+    with pytest.raises(OnnxError, match=r"node '/net/conv/Conv' \(Conv\): Conv: weight of shape"):
         net(floats(1, 3, 4, 4))
     with pytest.raises(OnnxError, match=r"expects 1 inputs \(x\), got 2"):
         net(1, 2)
