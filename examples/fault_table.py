@@ -32,7 +32,7 @@ from tinygrad_cnn.verify.subjects.replay import Replay
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.verify import fault_layers, fault_sites
+from tests.verify.fault_families import SITES
 from tests.verify.faults import (
     Pair,
     Setting,
@@ -49,7 +49,6 @@ except ImportError:
     torch = None  # type: ignore[assignment]
 
 RANDOM, DIGITS = Setting(False, np.float64, 1), Setting(True, np.float64, 4)
-SITES: list[Site] = [*fault_sites.SITES, *fault_layers.SITES]
 
 
 def settings_of(site: Site) -> tuple[Setting, ...]:

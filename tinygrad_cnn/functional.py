@@ -59,6 +59,10 @@ from tinygrad_cnn.ops.rearranging.diagonal import *
 from tinygrad_cnn.ops.rearranging.repeat import *
 from tinygrad_cnn.ops.reduce import *
 from tinygrad_cnn.ops.regularisation import *
+from tinygrad_cnn.ops.resampling.folding import *
+from tinygrad_cnn.ops.resampling.grids import *
+from tinygrad_cnn.ops.resampling.interpolation import *
+from tinygrad_cnn.ops.resampling.shuffling import *
 from tinygrad_cnn.ops.rounding import *
 from tinygrad_cnn.ops.shape import *
 from tinygrad_cnn.ops.softmax import *

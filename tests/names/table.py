@@ -24,7 +24,13 @@ LAYERS = {
     "instance_norm": ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"),
     "binary_cross_entropy": ("BCELoss",),
     "binary_cross_entropy_with_logits": ("BCEWithLogitsLoss",),
+    "interpolate": ("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"),
     "kl_div": ("KLDivLoss",),
+    "pad": tuple(
+        f"{kind}Pad{dims}d"
+        for kind in ("Circular", "Constant", "Reflection", "Replication", "Zero")
+        for dims in (1, 2, 3)
+    ),
 }
 """Layers of functions whose names do not tell: `softplus` and `Softplus`, `mse_loss` and `MSELoss`
 are found without a line."""
@@ -33,10 +39,6 @@ ABSENT: dict[str, str] = {
     "torch.nn.functional.max_pool2d_with_indices": "max_pool2d(..., return_indices=True)",
 }
 """PyTorch's names that are absent on purpose, and what to write instead."""
-
-
-LAYERS_TO_COME = {"Embedding", "EmbeddingBag"}
-"""PyTorch's layers whose functions are here and that are still missing in `nn`."""
 
 
 @cache

@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.verify import fault_arrays, fault_layers, fault_matrices, fault_sites, fault_units
+from tests.verify.fault_families import SITES
 from tests.verify.faults import Outcome, Pair, Setting, Site, false_alarms, try_pair
 
-SITES = [
-    *(*fault_sites.SITES, *fault_layers.SITES, *fault_arrays.SITES, *fault_matrices.SITES),
-    *fault_units.SITES,
-]
 PAIRS = [Pair(site, fault) for site in SITES for fault in site.faults]
 
 RANDOM, DIGITS = Setting(False, np.float64, 1), Setting(True, np.float32, 3)
@@ -42,7 +38,7 @@ QUICK = without_the_like(PAIRS)
 FAMILIES = {
     *("elementwise", "piecewise", "activation", "reduce", "extreme", "softmax", "shape", "join"),
     *("index", "linalg", "conv", "pool", "norm", "loss", "pointwise", "ordering", "rearranging"),
-    *("indexing", "matrices"),
+    *("indexing", "matrices", "resampling"),
 }
 HINTS = {
     *("sign", "times 2", "times 1/2", "times N", "times 1/N", "transposed", "flipped", "shifted"),

@@ -17,6 +17,7 @@ Rooms, from the ground up; each imports from itself and from those before it:
 - ``pointwise`` elementwise functions and activations
 - ``reduce`` sums and moments
 - ``pool`` max and average pooling
+- ``resample`` borders and interpolation
 - ``conv`` convolutions and their gradients
 - ``norm`` batch and layer normalisation
 - ``fused`` two steps in one sweep

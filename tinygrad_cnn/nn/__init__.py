@@ -23,6 +23,7 @@ from tinygrad_cnn.nn.conv import *
 from tinygrad_cnn.nn.conv_transpose import *
 from tinygrad_cnn.nn.distances import *
 from tinygrad_cnn.nn.dropout import *
+from tinygrad_cnn.nn.embedding import *
 from tinygrad_cnn.nn.flatten import *
 from tinygrad_cnn.nn.group_norm import *
 from tinygrad_cnn.nn.hard import *
@@ -31,8 +32,10 @@ from tinygrad_cnn.nn.loss import *
 from tinygrad_cnn.nn.margins import *
 from tinygrad_cnn.nn.module import *
 from tinygrad_cnn.nn.norm import *
+from tinygrad_cnn.nn.padding import *
 from tinygrad_cnn.nn.parameter import *
 from tinygrad_cnn.nn.pooling import *
+from tinygrad_cnn.nn.resampling import *
 from tinygrad_cnn.nn.units import *
 
 __all__ = ["init", *[name for name, value in globals().items() if isinstance(value, type)]]

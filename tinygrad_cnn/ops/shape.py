@@ -17,7 +17,7 @@ from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of, sizes_of
 from tinygrad_cnn.ops.elementwise import copied
 from tinygrad_cnn.ops.index import Key, Slice
-from tinygrad_cnn.ops.rearranging.borders import MODES, bordered
+from tinygrad_cnn.ops.resampling.borders import MODES, bordered
 from tinygrad_cnn.types import Dim, Operand
 
 __all__ = [

@@ -1,0 +1,172 @@
+"""Resampling and its layers against PyTorch where it is, and what no sample holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinygrad_cnn.functional as F
+from tinygrad_cnn import nn, tensor
+from tinygrad_cnn.kernels.resample.strokes import strokes_of
+from tinygrad_cnn.kernels.resample.sweep import resample, resample_gradient
+from tinygrad_cnn.kernels.resample.taps import Along
+
+
+@pytest.fixture
+def peer():
+    return pytest.importorskip("torch", reason="PyTorch is compared with where it is installed")
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def compare(peer, name, arrays, *settings, **words):
+    """Compare results and gradients of one function."""
+    mine = [tensor(a, requires_grad=True) for a in arrays]
+    yours = [peer.tensor(a, requires_grad=True) for a in arrays]
+    a = getattr(F, name)(*mine, *settings, **words)
+    b = getattr(peer.nn.functional, name)(*yours, *settings, **words)
+    np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-10, atol=1e-10)
+    g = numbers(*a.shape, seed=1)
+    a.backward(tensor(g))
+    b.backward(peer.tensor(g))
+    for x, y in zip(mine, yours, strict=True):
+        grad = np.zeros(x.shape) if x.grad is None else x.grad.numpy()  # of a grid, mode nearest
+        np.testing.assert_allclose(grad, y.grad.numpy(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [(3, 4, 5), (7, 2, 9), (1, 11, 4)])
+@pytest.mark.parametrize("channels", [2, 9])
+def test_interpolate(peer, sizes, channels):
+    modes = {
+        1: ("nearest", "nearest-exact", "linear", "area"),
+        2: ("nearest", "nearest-exact", "bilinear", "bicubic", "area"),
+        3: ("nearest", "nearest-exact", "trilinear", "area"),
+    }
+    for dims, names in modes.items():
+        x = numbers(2, channels, *(4, 5, 3)[:dims])
+        for mode in names:
+            compare(peer, "interpolate", [x], sizes[:dims], mode=mode)
+            if "linear" in mode or mode == "bicubic":
+                words = {"mode": mode, "align_corners": True}
+                compare(peer, "interpolate", [x], sizes[:dims], **words)
+            if mode in ("bilinear", "bicubic"):
+                words = {"mode": mode, "antialias": True}
+                compare(peer, "interpolate", [x], sizes[:dims], **words)
+    for factor in (0.5, 1.7, (2.0, 1 / 3)):
+        for mode in ("nearest", "nearest-exact", "bilinear", "bicubic"):
+            x = numbers(1, channels, 4, 6)
+            compare(peer, "interpolate", [x], scale_factor=factor, mode=mode)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_grid_sample(peer, dims):
+    x, grid = numbers(2, 3, *(4, 3, 2)[:dims]), numbers(2, *(3, 2, 2)[:dims], dims)
+    for mode in ("bilinear", "nearest", "bicubic")[: 5 - dims]:
+        for padding in ("zeros", "border", "reflection"):
+            for corners in (True, False):
+                compare(peer, "grid_sample", [x, grid], mode, padding, corners)
+
+
+def test_gradient_at_the_edge_of_a_border_is_0_as_pytorchs(peer):
+    grid = np.array([[[[-1.0, 1.0], [1.0, 0.3]]]])
+    compare(peer, "grid_sample", [numbers(1, 1, 3, 3), grid], "bilinear", "border", True)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_borders_that_cut_elsewhere(peer, mode):
+    for pad in ((2, -1, -2, 1), (-1, -1, 1, 2), (0, 2, -1, 0)):
+        compare(peer, "pad", [numbers(2, 3, 4, 5)], pad, mode)
+
+
+def test_layers(peer):
+    layers = [
+        ("Upsample", {"size": (5, 7), "mode": "bicubic"}, (2, 3, 4, 4)),
+        ("Upsample", {"scale_factor": 1.5}, (2, 3, 4, 4)),
+        ("UpsamplingBilinear2d", {"scale_factor": 2}, (2, 3, 4, 4)),
+        ("UpsamplingNearest2d", {"size": 3}, (2, 3, 4, 4)),
+        ("PixelShuffle", {"upscale_factor": 2}, (2, 8, 3, 3)),
+        ("PixelUnshuffle", {"downscale_factor": 2}, (2, 2, 4, 6)),
+        ("ChannelShuffle", {"groups": 2}, (2, 4, 3, 3)),
+        ("Unfold", {"kernel_size": (2, 3), "padding": 1, "stride": 2}, (2, 2, 5, 5)),
+        ("Fold", {"output_size": (4, 5), "kernel_size": 2, "dilation": 2}, (2, 8, 6)),
+        *[(f"CircularPad{d}d", {"padding": 1}, (2, 3, *(3, 4, 3)[:d])) for d in (1, 2, 3)],
+        *[(f"ReflectionPad{d}d", {"padding": 2}, (2, 3, *(3, 4, 3)[:d])) for d in (1, 2, 3)],
+        *[(f"ReplicationPad{d}d", {"padding": 3}, (2, *(3, 4, 3)[:d])) for d in (1, 2, 3)],
+        *[(f"ZeroPad{d}d", {"padding": -1}, (2, 3, *(3, 4, 3)[:d])) for d in (1, 2, 3)],
+        *[
+            (f"ConstantPad{d}d", {"padding": (1, 0) * d, "value": 2.0}, (2, 3, *(3, 4, 3)[:d]))
+            for d in (1, 2, 3)
+        ],
+    ]
+    for name, settings, shape in layers:
+        x = numbers(*shape)
+        ours, theirs = getattr(nn, name)(**settings), getattr(peer.nn, name)(**settings)
+        expected = theirs(peer.tensor(x)).numpy()
+        np.testing.assert_allclose(ours(x), expected, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_a_pad_layer_says_what_it_expects():
+    with pytest.raises(ValueError, match=r"ReflectionPad2d: expects \(N, C, H, W\) or \(C, H, W\)"):
+        nn.ReflectionPad2d(1)(np.ones((3, 3)))
+    with pytest.raises(ValueError, match="ZeroPad1d: padding expects"):
+        nn.ZeroPad1d((1, 2, 3))
+
+
+def test_a_pixel_that_is_nan_stays_where_it_is():
+    """A product with a matrix would spread it along its row and column."""
+    x = np.zeros((1, 9, 6, 6))
+    x[0, 4, 2, 2] = np.nan
+    out = F.interpolate(x, (9, 13), mode="bilinear")
+    assert np.isnan(out).any()
+    assert np.isnan(out[0, 4]).sum() <= 4 * 6
+    assert not np.isnan(np.delete(out, 4, axis=1)).any()
+
+
+def test_doubling_takes_few_strokes_whatever_the_size():
+    for kind in ("nearest", "linear", "cubic"):
+        small, large = (strokes_of(Along(kind, n, 2 * n)) for n in (32, 256))
+        assert len(small) == len(large) <= 20
+        assert len(strokes_of(Along(kind, 256, 512), transposed=True)) <= 24
+
+
+@pytest.mark.parametrize("kind", ["nearest", "linear", "cubic"])
+def test_the_gradient_is_the_transpose(kind):
+    axes = [Along(kind, 5, 8), Along(kind, 6, 4)]
+    x, g = numbers(2, 9, 5, 6), numbers(2, 9, 8, 4, seed=1)
+    forth, back = np.vdot(resample(x, axes), g), np.vdot(x, resample_gradient(g, axes))
+    np.testing.assert_allclose(forth, back, rtol=1e-12)
+
+
+def test_embedding_layers(peer):
+    words, weight = np.array([[1, 0, 2], [2, 2, 4]]), numbers(5, 3)
+    for settings in ({}, {"padding_idx": 2}, {"padding_idx": -1, "scale_grad_by_freq": True}):
+        ours, theirs = nn.Embedding(5, 3, **settings), peer.nn.Embedding(5, 3, **settings)
+        assert ours.padding_idx is None or not ours.weight.numpy()[ours.padding_idx].any()
+        ours.weight = nn.Parameter(weight)
+        theirs.weight = peer.nn.Parameter(peer.tensor(weight))
+        a, b = ours(words), theirs(peer.tensor(words))
+        np.testing.assert_array_equal(a.numpy(), b.detach().numpy())
+        (a * numbers(*a.shape)).sum().backward()
+        (b * peer.tensor(numbers(*a.shape))).sum().backward()
+        np.testing.assert_allclose(ours.weight.grad.numpy(), theirs.weight.grad.numpy())
+    for mode in ("sum", "mean", "max"):
+        ours = nn.EmbeddingBag.from_pretrained(weight, freeze=False, mode=mode, padding_idx=0)
+        theirs = peer.nn.EmbeddingBag.from_pretrained(
+            peer.tensor(weight), freeze=False, mode=mode, padding_idx=0
+        )
+        a, b = ours(words), theirs(peer.tensor(words))
+        np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-12)
+
+
+def test_embedding_layers_refuse():
+    with pytest.raises(ValueError, match="Embedding: padding_idx 5 does not exist in 5 rows"):
+        nn.Embedding(5, 3, padding_idx=5)
+    with pytest.raises(ValueError, match="max_norm is not supported"):
+        nn.Embedding(5, 3, max_norm=1.0)
+    with pytest.raises(ValueError, match="EmbeddingBag: mode expects"):
+        nn.EmbeddingBag(5, 3, mode="min")
+    with pytest.raises(ValueError, match=r"embeddings expects shape \(entries, width\)"):
+        nn.Embedding.from_pretrained(np.ones(3))
+    assert not nn.Embedding.from_pretrained(np.ones((2, 3))).weight.requires_grad

@@ -1,0 +1,138 @@
+"""Resample the axes of images one after the other, forward or back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinygrad_cnn.kernels.pool.windows import sweep_images
+from tinygrad_cnn.kernels.resample.strokes import Stroke, strokes_of
+from tinygrad_cnn.kernels.resample.taps import Along
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
+
+__all__ = ["resample", "resample_gradient"]
+
+Array = npt.NDArray[Any]
+
+# Channels from which pixels lie together: NumPy's innermost loop is as long as these are many.
+_MANY = 8
+
+
+def resample(x: Array, axes: Sequence[Along]) -> Array:
+    """Resample each axis: ``out[n, c, i] = Σ_k weight[i, k] · x[n, c, input[i, k]]`` along each.
+
+    Parameters
+    ----------
+    x
+        Shape (N, C, *sizes), fastest in channels-last memory.
+    axes
+        For each size how it is resampled.
+
+    Returns
+    -------
+    array
+        Shape (N, C, *out sizes), dtype of `x`; channels-last memory where channels are many.
+
+    Examples
+    --------
+    >>> resample(np.array([[[0.0, 4.0]]]), [Along("linear", 2, 4)])
+    array([[[0., 1., 3., 4.]]])
+    """
+    return _sweep(x, axes, transposed=False)
+
+
+def resample_gradient(g: Array, axes: Sequence[Along]) -> Array:
+    """Return the gradient of the input: the transpose of `resample`.
+
+    Parameters
+    ----------
+    g
+        Shape (N, C, *out sizes).
+    axes
+        As for `resample`.
+
+    Returns
+    -------
+    array
+        Shape (N, C, *sizes), dtype of `g`.
+
+    Examples
+    --------
+    >>> resample_gradient(np.ones((1, 1, 4)), [Along("linear", 2, 4)])
+    array([[[2., 2.]]])
+    """
+    return _sweep(g, axes, transposed=True)
+
+
+def _sweep(x: Array, axes: Sequence[Along], transposed: bool) -> Array:
+    last = x.shape[1] >= _MANY or (x.ndim > 2 and x.strides[1] == x.itemsize)
+    first_axis = 1 if last else 2
+    changed = [(first_axis + i, along) for i, along in enumerate(axes) if not along.is_same]
+    # What shrinks goes first, so that less is left to do; back, the other way round.
+    changed.sort(key=lambda each: each[1].out_size / each[1].size, reverse=transposed)
+    if not changed:
+        return np.array(x)
+    sizes = [along.size if transposed else along.out_size for along in axes]
+    shape = (len(x), *sizes, x.shape[1]) if last else (*x.shape[:2], *sizes)
+    out = np.empty(shape, x.dtype)
+
+    def step(source: Array, out: Array) -> None:
+        for number, (axis, along) in enumerate(changed, 1):
+            if number == len(changed):
+                target = out
+            else:
+                wide = *source.shape[:axis], sizes[axis - first_axis], *source.shape[axis + 1 :]
+                target = np.empty(wide, source.dtype)
+            strokes = strokes_of(along, transposed)
+            _apply(source.swapaxes(0, axis), target.swapaxes(0, axis), strokes)
+            source = target
+
+    # One image at a time: (8, 64, 64, 64) doubled, forward and back, 31 ms -> 23 of one thread.
+    sweep_images(step, max(x.size, out.size), channels_last(x) if last else x, out, block_size=1)
+    return channels_first(out) if last else out
+
+
+def _apply(x: Array, out: Array, strokes: Sequence[Stroke]) -> None:
+    """Apply strokes along the first axis."""
+    scaled = _Scaled(x, strokes)
+    for target, terms, first in strokes:
+        place = out[target]
+        if not terms:
+            place[...] = 0
+            continue
+        (source, weight), *others = terms
+        if first and others:
+            other = others.pop(0)
+            np.add(scaled.of(source, weight), scaled.of(*other), out=place)
+        elif first:
+            np.multiply(x[source], x.dtype.type(weight), out=place) if weight != 1 else np.copyto(
+                place, x[source]
+            )
+        else:
+            np.add(place, scaled.of(source, weight), out=place)
+        for other in others:
+            np.add(place, scaled.of(*other), out=place)
+
+
+class _Scaled:
+    """Multiples of an array: those that are read again are made once."""
+
+    def __init__(self, x: Array, strokes: Sequence[Stroke]) -> None:
+        self.x = x
+        rows: dict[float, int] = {}
+        for _, terms, _ in strokes:
+            for source, weight in terms:
+                rows[weight] = rows.get(weight, 0) + len(range(*source.indices(len(x))))
+        often = [weight for weight, count in rows.items() if weight != 1 and count > len(x)]
+        self.whole = {weight: x * x.dtype.type(weight) for weight in often}
+
+    def of(self, source: slice, weight: float) -> Array:
+        """Return ``weight · x[source]``."""
+        if weight == 1:
+            return self.x[source]
+        whole = self.whole.get(weight)
+        part = self.x[source] * self.x.dtype.type(weight) if whole is None else whole[source]
+        return np.asarray(part)

@@ -1,0 +1,173 @@
+"""Which elements of an axis make each element of another, and with which weights.
+
+Positions are exact fractions, so that outputs that lie alike between inputs have the same weights
+to the last bit: `sweep` does those in one stroke.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+__all__ = ["Along", "Row", "border_rows", "rows_of"]
+
+Row: TypeAlias = tuple[tuple[int, float], ...]
+"""The inputs of one output with their weights."""
+
+
+class Along(NamedTuple):
+    """How an axis is resampled.
+
+    Attributes
+    ----------
+    kind
+        "nearest", "nearest-exact", "linear" or "cubic"; or a border: "reflect", "replicate" or
+        "circular".
+    size, out_size
+        Elements before and after.
+    settings
+        ``(scale, align_corners, antialias)``, the scale as `rows_of` takes it; for a border how
+        many elements there are before the first, negative if some are cut.
+    """
+
+    kind: str
+    size: int
+    out_size: int
+    settings: tuple[float | None, bool, bool] | int = (None, False, False)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the axis stays as it is.
+
+        PyTorch takes the scale's word for an axis whose size stays only in some of the modes.
+        """
+        if self.size != self.out_size:
+            return False
+        if isinstance(self.settings, int):
+            return self.settings == 0
+        scale, align_corners, antialias = self.settings
+        return align_corners or antialias or self.kind == "linear" or scale in (None, 1.0)
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return the inputs and weights of each output."""
+        if isinstance(self.settings, int):
+            return border_rows(self.kind, self.size, self.settings, self.out_size)
+        return rows_of(self.kind, self.size, self.out_size, *self.settings)
+
+
+@lru_cache(maxsize=256)
+def rows_of(
+    kind: str,
+    size: int,
+    out_size: int,
+    scale: float | None = None,
+    align_corners: bool = False,
+    antialias: bool = False,
+) -> tuple[Row, ...]:
+    """Return the inputs and weights of each output, as PyTorch places them.
+
+    Parameters
+    ----------
+    kind
+        "nearest", "nearest-exact", "linear" or "cubic".
+    size, out_size
+        Elements before and after.
+    scale
+        How many outputs there are to an input; None for ``out_size / size``.
+    align_corners
+        Whether the first and the last elements lie on each other; otherwise pixels are squares,
+        and the outermost edges do.
+    antialias
+        Widen the filter by the factor of a reduction, so that every input counts.
+
+    Examples
+    --------
+    >>> rows_of("linear", 2, 4)
+    (((0, 1.0),), ((0, 0.75), (1, 0.25)), ((0, 0.25), (1, 0.75)), ((1, 1.0),))
+    """
+    if kind.startswith("nearest"):
+        return tuple(((i, 1.0),) for i in _nearest(kind, size, out_size, scale))
+    if align_corners:
+        step = Fraction(size - 1, out_size - 1) if out_size > 1 else Fraction(0)
+    else:
+        step = Fraction(size, out_size) if scale is None else 1 / Fraction(scale)
+    if antialias:
+        return tuple(_wide(kind, size, out, step) for out in range(out_size))
+    weigh = _hat if kind == "linear" else _cubic
+    rows = []
+    for out in range(out_size):
+        place = out * step if align_corners else (out + Fraction(1, 2)) * step - Fraction(1, 2)
+        if kind == "linear":
+            place = max(place, Fraction(0))
+        first = math.floor(place)
+        reach = range(first, first + 2) if kind == "linear" else range(first - 1, first + 3)
+        rows.append(_merged((min(max(i, 0), size - 1), weigh(float(place - i))) for i in reach))
+    return tuple(rows)
+
+
+def _nearest(kind: str, size: int, out_size: int, scale: float | None) -> list[int]:
+    """Return one input an output; in single precision, as PyTorch rounds."""
+    step = np.float32(size / out_size if scale is None else 1 / scale)
+    shift = np.float32(0.5 if kind == "nearest-exact" else 0.0)
+    found = np.floor((np.arange(out_size, dtype=np.float32) + shift) * step)
+    return [int(i) for i in np.minimum(found, size - 1)]
+
+
+def _hat(x: float) -> float:
+    return max(0.0, 1 - abs(x))
+
+
+def _cubic(x: float, a: float = -0.75) -> float:
+    """Keys, "Cubic convolution interpolation" (1981); a = -0.75 is PyTorch's, -0.5 Pillow's."""
+    x = abs(x)
+    if x <= 1:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+    return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a if x < 2 else 0.0
+
+
+def _wide(kind: str, size: int, out: int, step: Fraction) -> Row:
+    """Weigh all inputs within the filter's reach, as Pillow does."""
+    filter_: Callable[[float], float] = _hat if kind == "linear" else lambda x: _cubic(x, -0.5)
+    wide = max(step, Fraction(1))
+    reach = (1 if kind == "linear" else 2) * wide
+    center = step * (out + Fraction(1, 2))
+    first = max(math.floor(center - reach + Fraction(1, 2)), 0)
+    stop = min(math.floor(center + reach + Fraction(1, 2)), size)
+    values = [filter_(float((i - center + Fraction(1, 2)) / wide)) for i in range(first, stop)]
+    total = sum(values)
+    return _merged((first + k, value / total) for k, value in enumerate(values))
+
+
+def _merged(taps: object) -> Row:
+    """Add the weights of taps on one input, and drop those of no weight."""
+    weights: dict[int, float] = {}
+    for i, weight in taps:  # type: ignore[attr-defined]
+        weights[i] = weights.get(i, 0.0) + weight
+    return tuple((i, weight) for i, weight in weights.items() if weight)
+
+
+def border_rows(kind: str, size: int, before: int, out_size: int) -> tuple[Row, ...]:
+    """Return the input of each output of an axis with so many elements before the first.
+
+    Examples
+    --------
+    >>> [i for ((i, _),) in border_rows("reflect", 3, 2, 6)]
+    [2, 1, 0, 1, 2, 1]
+    """
+    start, stop = max(0, -before), min(size, out_size - before)  # what is not cut
+    there_and_back = max(1, 2 * size - 2)
+    rows = []
+    for i in range(-before, out_size - before):
+        if kind == "replicate":
+            source = min(max(i, 0), size - 1)
+        elif kind == "circular":
+            source = start + (i - start) % (stop - start)
+        else:
+            source = min(i % there_and_back, -i % there_and_back)
+        rows.append(((source, 1.0),))
+    return tuple(rows)
