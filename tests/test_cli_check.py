@@ -80,7 +80,13 @@ def test_every_gradient_has_its_row(command: Command) -> None:
     assert "\x1b" not in out
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "softmax" else [pytest.mark.slow])
+        for name in sorted(NETWORKS)
+    ],
+)
 def test_every_network_in_training_and_evaluation(command: Command, name: str) -> None:
     for mode in ((), ("--eval",)):
         status, out, _ = command(name, "--batch", "2", "--seed", "5", *mode)

@@ -84,8 +84,7 @@ def test_every_op_serves_a_function() -> None:
     """An op is used by a function of the package, or by the rule of another op."""
     used = set()
     for path in ROOT.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in tree.body:
+        for node in tree_of(path).body:
             own = node.name if isinstance(node, ast.ClassDef) else ""
             used |= {name for name in names_in(node) if name != own}
     complain(
@@ -99,6 +98,11 @@ def test_every_op_serves_a_function() -> None:
     )
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def names_in(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -110,7 +114,7 @@ def names_in(tree: ast.AST) -> Iterator[str]:
 def test_what_unary_and_binary_make_is_public() -> None:
     missing = []
     for name, module in families().items():
-        for node in ast.parse(inspect.getsource(module)).body:
+        for node in tree_of(Path(str(module.__file__))).body:
             if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
                 continue
             if ast.unparse(node.value.func) not in ("unary", "binary"):

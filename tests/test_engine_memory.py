@@ -70,7 +70,7 @@ def test_a_long_chain_gives_its_memory_back(length: int) -> None:
 @pytest.mark.usefixtures("no_collector")
 def test_a_dropped_chain_is_freed_without_a_backward_pass() -> None:
     x = leaf(0.0)
-    y = chain(x, 100_000)
+    y = chain(x, 30_000)
     node = weakref.ref(y.grad_fn)
     del y
     assert node() is None
@@ -97,7 +97,7 @@ def test_a_deep_chain_on_a_small_stack() -> None:
         "def run():\n"
         "    x = tensor(np.zeros(1), requires_grad=True)\n"
         "    y = x\n"
-        "    for _ in range(50_000):\n"
+        "    for _ in range(20_000):\n"
         "        y = y + 1.0\n"
         "    y.backward()\n"
         "    del y\n"

@@ -110,10 +110,11 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) in (
-        "TYPE_CHECKING",
-        "typing.TYPE_CHECKING",
-    )
+    if not isinstance(node, ast.If):
+        return False
+    test = node.test  # TYPE_CHECKING or typing.TYPE_CHECKING
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"
 
 
 @cache

@@ -137,15 +137,15 @@ def photograph(digit, generator):
 
 
 def test_photographs_look_like_mnist(tmp_path):
-    """Of thirty digits all but a few come out nearly as they went in."""
+    """Of ten digits all but a few come out nearly as they went in."""
     generator = np.random.default_rng(0)
     alike = 0
-    for digit in IMAGES[:30]:
+    for digit in IMAGES[:10]:
         photograph(digit, generator).save(tmp_path / "photo.jpg", quality=85)
         (picture,) = read_pictures(tmp_path / "photo.jpg")
         assert picture.changes[0] == "inverted, since it is dark on light"
         alike += np.corrcoef(picture.pixels.ravel(), digit.ravel())[0, 1] > 0.85
-    assert alike >= 26
+    assert alike >= 8
 
 
 @pytest.mark.parametrize("kind", ["white", "black", "grey", "grain", "shadow"])

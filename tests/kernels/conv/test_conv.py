@@ -222,8 +222,8 @@ MANY_LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("layout", range(-5, 5))
-@pytest.mark.parametrize("tile_bytes", [1 << 21, 4000, 300, None])
+@pytest.mark.parametrize("layout", range(8))  # as many as a problem has at most
+@pytest.mark.parametrize("tile_bytes", [1 << 21, 300, None])
 @pytest.mark.parametrize("sample", MANY_LAYOUTS)
 def test_every_layout_equals_the_loops(sample, tile_bytes, layout):
     x_shape, w_shape, arguments = MANY_LAYOUTS[sample]
@@ -234,13 +234,20 @@ def test_every_layout_equals_the_loops(sample, tile_bytes, layout):
             conv2d_input_gradient(g, w, x_shape, *arguments),
             conv2d_weight_gradient(x, g, w_shape, *arguments),
         )
-    expected = (
+    for result, oracle in zip(results, loops_of_many(sample), strict=True):
+        np.testing.assert_allclose(result, oracle, rtol=1e-10, atol=1e-10)
+
+
+@lru_cache
+def loops_of_many(sample):
+    """The same in loops: for all layouts and sizes of tiles once."""
+    x_shape, w_shape, arguments = MANY_LAYOUTS[sample]
+    x, w, bias, g = arrays(*MANY_LAYOUTS[sample])
+    return (
         np.maximum(conv_oracle.conv2d(x, w, bias, *arguments) + g, 0),
         conv_oracle.conv2d_input_gradient(g, w, x_shape, *arguments),
         conv_oracle.conv2d_weight_gradient(x, g, w_shape, *arguments),
     )
-    for result, oracle in zip(results, expected, strict=True):
-        np.testing.assert_allclose(result, oracle, rtol=1e-10, atol=1e-10)
 
 
 @given(problems())
