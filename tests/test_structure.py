@@ -24,19 +24,21 @@ NAME = ROOT.name
 # From the bottom; what stands on one line is one floor. A module may import from its own floor and
 # from those below.
 FLOORS: list[tuple[str, ...]] = [
-    ("types",),
+    ("types", "sizes", "devices"),
     ("atomic", "npz", "pt", "kernels", "random"),
     ("graph",),
     ("inplace", "saving"),
     ("op",),
+    ("dtypes",),
     ("ops", "rules"),
     ("functional", "linalg"),
     ("ownership",),
     ("anomaly", "engine"),
     ("autograd", "conversion", "copying", "modes", "views", "writing"),
     ("dispatch",),
-    ("arithmetic", "operators", "protocols", "assigning"),
+    ("arithmetic", "operators", "protocols", "assigning", "updating", "describing", "converting"),
     ("tensor",),
+    ("creation", "drawing", "generators"),
     ("nn",),
     ("capturing", "optim"),
     ("data",),

@@ -7,32 +7,19 @@ method returns the tensor itself. A leaf that requires a gradient is written to 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.operators import Operators
-from tinygrad_cnn.ops import activation, elementwise, piecewise, rounding
+from tinygrad_cnn.ops import elementwise
 from tinygrad_cnn.ops.arguments import axis_of
 from tinygrad_cnn.ops.elementwise import add, div, mul, sub
 from tinygrad_cnn.ops.index import Key, plain_key
 from tinygrad_cnn.protocols import Protocols
 from tinygrad_cnn.random import default_generator
 from tinygrad_cnn.writing import EVERYTHING, add_to, update, write
-
-
-def _in_place(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make the method that writes the result of a function of the tensor to the tensor."""
-
-    def method(self: TensorBase, *args: Any, **options: Any) -> Any:
-        return update(name, self, function, self, *args, **options)
-
-    method.__name__ = name
-    method.__qualname__ = f"Assigning.{name}"
-    method.__doc__ = f"Write the result of `{name.rstrip('_')}` to the tensor and return it."
-    return method
 
 
 class Assigning(Protocols):
@@ -192,42 +179,6 @@ class Assigning(Protocols):
     def bernoulli_(self, p: float = 0.5, *, generator: np.random.Generator | None = None) -> Self:
         """Write ones with a probability, and zeros."""
         return self.copy_((generator or default_generator()).random(self.shape) < p)
-
-    # ------------------------------------------------------------------ results of operations
-
-    def add_(self, other: Any, *, alpha: float = 1) -> Self:
-        """Add another, times a number."""
-        return update("add_", self, add, self, _times(other, alpha))
-
-    def sub_(self, other: Any, *, alpha: float = 1) -> Self:
-        """Subtract another, times a number."""
-        return update("sub_", self, sub, self, _times(other, alpha))
-
-    mul_ = _in_place("mul_", mul)
-    div_ = _in_place("div_", div)
-    pow_ = _in_place("pow_", elementwise.pow)
-    square_ = _in_place("square_", Operators.square)
-    neg_ = _in_place("neg_", elementwise.neg)
-    exp_ = _in_place("exp_", elementwise.exp)
-    log_ = _in_place("log_", elementwise.log)
-    log1p_ = _in_place("log1p_", elementwise.log1p)
-    sqrt_ = _in_place("sqrt_", elementwise.sqrt)
-    abs_ = _in_place("abs_", piecewise.abs)
-    floor_ = _in_place("floor_", rounding.floor)
-    ceil_ = _in_place("ceil_", rounding.ceil)
-    trunc_ = _in_place("trunc_", rounding.trunc)
-    round_ = _in_place("round_", rounding.round)
-    floor_divide_ = _in_place("floor_divide_", rounding.floor_divide)
-    remainder_ = _in_place("remainder_", rounding.remainder)
-    sign_ = _in_place("sign_", piecewise.sign)
-    clip_ = _in_place("clip_", piecewise.clip)
-    clamp_ = _in_place("clamp_", piecewise.clip)
-    relu_ = _in_place("relu_", activation.relu)
-    sigmoid_ = _in_place("sigmoid_", activation.sigmoid)
-    tanh_ = _in_place("tanh_", activation.tanh)
-    lerp_ = _in_place("lerp_", lambda x, end, weight: x + weight * (end - x))
-    addcmul_ = _in_place("addcmul_", lambda x, a, b, *, value=1: x + value * (a * b))
-    addcdiv_ = _in_place("addcdiv_", lambda x, a, b, *, value=1: x + value * (a / b))
 
 
 def _times(value: Any, factor: float) -> Any:

@@ -45,7 +45,7 @@ def array_from(data: Any, dtype: npt.DTypeLike | None) -> Array:
     if any(inner._requires_grad for inner in found):
         warn_left("tensor([…])", "F.stack() keeps it, detach() says so on purpose")
     if dtype is None and not typed and array.dtype == np.float64:
-        array = array.astype(np.float32)
+        array = array.astype(TensorBase.floating)
     return array
 
 

@@ -8,6 +8,7 @@ Each family of `ops` says in its ``__all__`` what it has; a new family is one li
 
 from tinygrad_cnn.ops.activation import *
 from tinygrad_cnn.ops.attention import *
+from tinygrad_cnn.ops.comparing import *
 from tinygrad_cnn.ops.conv.convolution import *
 from tinygrad_cnn.ops.conv.transposed import *
 from tinygrad_cnn.ops.cross_entropy import *
@@ -48,6 +49,7 @@ from tinygrad_cnn.ops.pointwise.hard import *
 from tinygrad_cnn.ops.pointwise.powers import *
 from tinygrad_cnn.ops.pointwise.trigonometry import *
 from tinygrad_cnn.ops.pointwise.units import *
+from tinygrad_cnn.ops.pointwise.variants import *
 from tinygrad_cnn.ops.pool.adaptive import *
 from tinygrad_cnn.ops.pool.average import *
 from tinygrad_cnn.ops.pool.chosen import *
@@ -56,6 +58,7 @@ from tinygrad_cnn.ops.pool.powers import *
 from tinygrad_cnn.ops.predicates import *
 from tinygrad_cnn.ops.rearranging.cutting import *
 from tinygrad_cnn.ops.rearranging.diagonal import *
+from tinygrad_cnn.ops.rearranging.grids import *
 from tinygrad_cnn.ops.rearranging.repeat import *
 from tinygrad_cnn.ops.reduce import *
 from tinygrad_cnn.ops.regularisation import *
@@ -66,5 +69,6 @@ from tinygrad_cnn.ops.resampling.shuffling import *
 from tinygrad_cnn.ops.rounding import *
 from tinygrad_cnn.ops.shape import *
 from tinygrad_cnn.ops.softmax import *
+from tinygrad_cnn.ops.summaries import *
 
 __all__ = [name for name in globals() if not name.startswith("_")]

@@ -19,6 +19,7 @@ __all__ = [
     "SetMode",
     "detect_anomaly",
     "enable_grad",
+    "inference_mode",
     "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
@@ -178,6 +179,20 @@ class set_grad_enabled(SetMode):  # noqa: N801  # PyTorch's name
         """Decorate a function."""
         self._take_back()
         return super().__call__(function)
+
+
+class inference_mode(SetMode):  # noqa: N801  # PyTorch's name
+    """Record nothing inside, as `no_grad`; with False, record, as `enable_grad`.
+
+    >>> with inference_mode():
+    ...     print(is_grad_enabled())
+    False
+    """
+
+    def __new__(cls, mode: Any = True) -> Self:  # noqa: D102  # a function: @inference_mode
+        self = object.__new__(cls)
+        self._value = not mode
+        return cast(Any, self(mode)) if callable(mode) else self
 
 
 class record_source(SetMode):  # noqa: N801  # beside its siblings

@@ -6,12 +6,8 @@ a line here.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
-
-import numpy as np
-import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.arithmetic import Arithmetic
@@ -64,6 +60,22 @@ class Operators(Arithmetic):
 
     # ------------------------------------------------------------------ element by element
 
+    add = method(F.add)
+    sub = method(F.sub)
+    mul = method(F.mul)
+    div = method(F.div)
+    neg = method(F.neg)
+    rsub = method(F.rsub)
+    subtract = method(F.subtract)
+    multiply = method(F.multiply)
+    divide = method(F.divide)
+    true_divide = method(F.true_divide)
+    negative = method(F.negative)
+    positive = method(F.positive)
+    absolute = method(F.absolute)
+    float_power = method(F.float_power)
+    gcd = method(F.gcd)
+    lcm = method(F.lcm)
     exp = method(F.exp)
     log = method(F.log)
     log1p = method(F.log1p)
@@ -132,12 +144,22 @@ class Operators(Arithmetic):
     sgn = method(F.sgn)
     nan_to_num = method(F.nan_to_num)
 
+    def polygamma(self, n: int) -> Self:
+        """Take the n-th derivative of `digamma`."""
+        return F.polygamma(n, self)
+
     def square(self) -> Self:
         """Square."""
         return F.pow(self, 2)
 
     clip = method(F.clip)
     clamp = method(F.clamp)
+    clamp_min = method(F.clamp_min)
+    clamp_max = method(F.clamp_max)
+    hardshrink = method(F.hardshrink)
+    prelu = method(F.prelu)
+    ldexp = method(F.ldexp)
+    frexp = method(F.frexp)
     maximum = method(F.maximum)
     minimum = method(F.minimum)
 
@@ -146,20 +168,6 @@ class Operators(Arithmetic):
         return F.where(condition, self, other)
 
     clone = method(F.clone)
-
-    def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Convert to another dtype; part of the graph."""
-        return self if self._data.dtype == dtype else F.cast(self, dtype)
-
-    to = astype
-
-    def float(self) -> Self:
-        """Convert to float32."""
-        return self.astype(np.float32)
-
-    def double(self) -> Self:
-        """Convert to float64."""
-        return self.astype(np.float64)
 
     # ------------------------------------------------------------------ reductions
 
@@ -184,6 +192,10 @@ class Operators(Arithmetic):
     all = numpy_method(F.all)
     count_nonzero = numpy_method(F.count_nonzero)
     norm = numpy_method(F.norm)
+    aminmax = numpy_method(F.aminmax)
+    dist = method(F.dist)
+    cov = method(F.cov)
+    corrcoef = method(F.corrcoef)
 
     # ------------------------------------------------------------------ in order
 
@@ -206,6 +218,24 @@ class Operators(Arithmetic):
 
     # ------------------------------------------------------------------ questions, no gradient
 
+    eq = method(F.eq)
+    ne = method(F.ne)
+    lt = method(F.lt)
+    le = method(F.le)
+    gt = method(F.gt)
+    ge = method(F.ge)
+    not_equal = method(F.not_equal)
+    less = method(F.less)
+    less_equal = method(F.less_equal)
+    greater = method(F.greater)
+    greater_equal = method(F.greater_equal)
+    bitwise_and = method(F.bitwise_and)
+    bitwise_or = method(F.bitwise_or)
+    bitwise_xor = method(F.bitwise_xor)
+    bitwise_not = method(F.bitwise_not)
+    bitwise_left_shift = method(F.bitwise_left_shift)
+    bitwise_right_shift = method(F.bitwise_right_shift)
+    isreal = method(F.isreal)
     isnan = method(F.isnan)
     isinf = method(F.isinf)
     isfinite = method(F.isfinite)
@@ -255,10 +285,7 @@ class Operators(Arithmetic):
     expand = method(F.expand)
     broadcast_to = method(F.broadcast_to)
 
-    def pad(self, pad: Sequence[int], value: builtins.float = 0.0) -> Self:
-        """Add borders, last dimension first, as `functional.pad`."""
-        return F.pad(self, pad, value=value)
-
+    pad = method(F.pad)
     split = tuple_method(F.split)
     tile = method(F.tile)
     repeat = method(F.repeat)
@@ -291,6 +318,9 @@ class Operators(Arithmetic):
     unbind = tuple_method(F.unbind)
     chunk = tuple_method(F.chunk)
     tensor_split = tuple_method(F.tensor_split)
+    hsplit = method(F.hsplit)
+    vsplit = method(F.vsplit)
+    dsplit = method(F.dsplit)
 
     @property
     def T(self) -> Self:  # noqa: N802  # NumPy's and PyTorch's name

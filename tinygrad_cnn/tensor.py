@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn import autograd, copying, dispatch
-from tinygrad_cnn.assigning import Assigning
 from tinygrad_cnn.conversion import array_from
+from tinygrad_cnn.converting import Converting
+from tinygrad_cnn.devices import check_device
 from tinygrad_cnn.graph import GraphError, Node
-from tinygrad_cnn.inplace import changed, expose, give_name
+from tinygrad_cnn.inplace import expose, give_name
 from tinygrad_cnn.op import Op, refuse_masked
 from tinygrad_cnn.types import Array
 from tinygrad_cnn.views import Following
@@ -26,7 +27,7 @@ from tinygrad_cnn.views import Following
 _hook_ids = itertools.count()
 
 
-class Tensor(Assigning):
+class Tensor(Converting):
     """An array that remembers how it was computed, so that gradients can flow back through it.
 
     Parameters
@@ -117,17 +118,16 @@ class Tensor(Assigning):
     # ------------------------------------------------------------------ what a tensor holds
 
     @property
-    def data(self) -> Array:
-        """The array itself, outside of any graph; writing to it is noticed by backward passes."""
-        return expose(self._data)
+    def data(self) -> Tensor:
+        """The values outside of any graph, a tensor that shares memory; `numpy` is the array."""
+        return self.detach()
 
     @data.setter
     def data(self, value: Any) -> None:
         array = value._data if isinstance(value, Tensor) else np.asarray(value)
         if array.shape != self._data.shape:
             raise ValueError(f"data: expects shape {self._data.shape}, got {array.shape}")
-        if array is self._data:  # t.data -= …: the same array, written to in place
-            changed(array)
+        if array is self._data:  # t.data -= …: the same array, which was written to in place
             return
         if self._node is not None:
             raise GraphError("data: only a leaf's data can be replaced; detach() the tensor first")
@@ -196,28 +196,6 @@ class Tensor(Assigning):
         give_name(self._data, value)
         if self._node is not None:
             self._node.note().label = value
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self._data.size
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the elements."""
-        return self._data.nbytes
-
-    def numel(self) -> int:
-        """Return the number of elements."""
-        return self._data.size
-
-    def dim(self) -> int:
-        """Return the number of dimensions."""
-        return self._data.ndim
-
-    def element_size(self) -> int:
-        """Return the bytes of one element."""
-        return self._data.itemsize
 
     # ------------------------------------------------------------------ out of the graph
 
@@ -342,31 +320,66 @@ def tensor(
     data: Any,
     *,
     dtype: npt.DTypeLike | None = None,
+    device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,  # noqa: ARG001  # PyTorch's word, without effect
     name: str | None = None,
 ) -> Tensor:
     """Make a tensor from numbers, nested lists or an array; the data are copied.
 
+    PyTorch's ``device`` may be the processor; ``pin_memory`` is taken and changes nothing.
+
     >>> tensor([[1, 2], [3, 4]]).shape
     (2, 2)
     """
+    if device is not None:
+        check_device(device)
     return Tensor(data, requires_grad, dtype, name)
 
 
-def as_tensor(data: Any, *, requires_grad: bool = False, name: str | None = None) -> Tensor:
+def as_tensor(
+    data: Any,
+    dtype: npt.DTypeLike | None = None,
+    device: Any = None,
+    *,
+    requires_grad: bool = False,
+    name: str | None = None,
+) -> Tensor:
     """Make a tensor that shares memory with an array; anything else is as for `tensor`.
+
+    Another dtype than the data's makes a copy, as `Tensor.to` does of a tensor.
 
     >>> pixels = np.zeros((2, 2), np.float32)
     >>> as_tensor(pixels).numpy() is pixels
     True
     """
+    check_device(device)
     if isinstance(data, Tensor):
-        return data
-    if not isinstance(data, np.ndarray) or data.dtype.kind not in "fiub":
-        return Tensor(data, requires_grad, name=name)
+        return data if dtype is None else data.astype(dtype)
+    shareable = isinstance(data, np.ndarray) and data.dtype.kind in "fiub"
+    if not shareable or (dtype is not None and data.dtype != dtype):
+        return Tensor(data, requires_grad, dtype, name)
     refuse_masked("as_tensor", data)
     shared = Tensor._wrap(expose(np.asarray(data)), None)  # a plain view of an np.memmap
     shared.requires_grad = requires_grad
     if name is not None:
         shared.name = name
     return shared
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether something is a tensor.
+
+    >>> is_tensor(tensor(1.0)), is_tensor(np.ones(1))
+    (True, False)
+    """
+    return isinstance(obj, Tensor)
+
+
+def numel(input: Tensor) -> int:
+    """Return the number of elements of a tensor.
+
+    >>> numel(tensor([1.0, 2.0]))
+    2
+    """
+    return input.numel()

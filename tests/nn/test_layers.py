@@ -297,7 +297,7 @@ def test_max_pool_returns_indices():
 def test_dropout_follows_mode_and_generator():
     x = np.ones((50, 50), np.float32)
     layer = nn.Dropout(0.25, generator=draws(1))
-    np.testing.assert_array_equal(layer(x), F.dropout(x, 0.25, True, draws(1)))
+    np.testing.assert_array_equal(layer(x), F.dropout(x, 0.25, True, generator=draws(1)))
     np.testing.assert_array_equal(layer.eval()(x), x)
     manual_seed(3)
     first = nn.Dropout()(x)

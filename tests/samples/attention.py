@@ -114,14 +114,14 @@ SAMPLES = [
     ],
     Sample(
         Dropout,
-        lambda x: F.alpha_dropout(x, 0.4, True, _gen()),
+        lambda x: F.alpha_dropout(x, 0.4, True, generator=_gen()),
         (_normal(3, 4),),
         lambda x: _alpha(_again(3, 4) >= np.float32(0.4), 0.4)(x),
         "alpha dropout",
     ),
     Sample(
         Dropout,
-        lambda x: F.feature_alpha_dropout(x, 0.4, True, _gen()),
+        lambda x: F.feature_alpha_dropout(x, 0.4, True, generator=_gen()),
         (_normal(3, 4, 2),),
         lambda x: _alpha(_again(3, 4, 1) >= np.float32(0.4), 0.4)(x),
         "feature alpha dropout",

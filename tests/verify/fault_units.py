@@ -162,7 +162,7 @@ ATTENTION = [
     ),
     _site(
         *("activation", "alpha dropout", dropout.Dropout),
-        lambda x: F.alpha_dropout(x, 0.5, True, np.random.default_rng(1)),
+        lambda x: F.alpha_dropout(x, 0.5, True, generator=np.random.default_rng(1)),
         (normal(4, 5),),
         *(_MASK, element(), sign()),
     ),

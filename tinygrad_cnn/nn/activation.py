@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tinygrad_cnn.functional as F
-from tinygrad_cnn.nn.applying import Applies
+from tinygrad_cnn.nn.applying import Applies, AppliesInPlace
 from tinygrad_cnn.nn.module import Module
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-class ReLU(Applies, Module):
+class ReLU(AppliesInPlace, Module):
     """Keep the positive part, max(x, 0); the derivative at 0 is 0.
 
     >>> import numpy as np
@@ -35,7 +35,7 @@ class ReLU(Applies, Module):
     function = staticmethod(F.relu)
 
 
-class LeakyReLU(Applies, Module):
+class LeakyReLU(AppliesInPlace, Module):
     """Keep the positive part, and the negative one times a slope.
 
     >>> import numpy as np
@@ -46,7 +46,8 @@ class LeakyReLU(Applies, Module):
     function = staticmethod(F.leaky_relu)
     settings = ("negative_slope",)
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__(inplace)
         self.negative_slope = negative_slope
 
 
@@ -116,7 +117,7 @@ class GELU(Applies, Module):
         self.approximate = approximate
 
 
-class SiLU(Applies, Module):
+class SiLU(AppliesInPlace, Module):
     """Apply x · sigmoid(x).
 
     >>> import numpy as np

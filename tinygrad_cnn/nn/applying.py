@@ -27,3 +27,20 @@ class Applies:
     def extra_repr(self) -> str:
         """Return the settings."""
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.settings)
+
+
+class AppliesInPlace(Applies):
+    """A layer that has ``inplace`` in PyTorch, and takes the word.
+
+    The result is the same; the input is not written to, which costs memory and spares surprises.
+    """
+
+    inplace: bool = False
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        """Return the settings, and the word if it was said."""
+        said = ["inplace=True"] if self.inplace else []
+        return ", ".join([text for text in (super().extra_repr(), *said) if text])

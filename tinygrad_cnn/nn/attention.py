@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.nn import init
 from tinygrad_cnn.nn.linear import Linear, positive
 from tinygrad_cnn.nn.module import Module
@@ -36,8 +37,8 @@ class MultiheadAttention(Module):
         Whether the batch is the first dimension rather than the second.
     generator
         Draws the initial weights and the dropout; the package's default generator if None.
-    dtype
-        Of the parameters.
+    dtype, device
+        Of the parameters. None for the default type; the device is the processor.
 
     Attributes
     ----------
@@ -79,8 +80,10 @@ class MultiheadAttention(Module):
         vdim: int | None = None,
         batch_first: bool = False,
         generator: np.random.Generator | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         E = self.embed_dim = positive("MultiheadAttention", "embed_dim", embed_dim)
         self.num_heads = positive("MultiheadAttention", "num_heads", num_heads)
         if E % num_heads:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn.conv_settings import ConvSettings, Padding, Sizes
 from tinygrad_cnn.nn.linear import draw_weights
@@ -40,8 +41,10 @@ class _Conv(ConvSettings, Module):
         padding_mode: str = "zeros",
         *,
         generator: np.random.Generator | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = self._padding(padding)
         if padding_mode not in _MODES:
@@ -81,7 +84,7 @@ class Conv1d(_Conv):
     ----------
     in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode
         As for `Conv2d`, with one dimension.
-    generator, dtype
+    generator, dtype, device
         As for `Conv2d`.
 
     Attributes
@@ -131,8 +134,8 @@ class Conv2d(_Conv):
         ``"replicate"`` or ``"circular"`` (see `functional.pad`).
     generator
         Draws the weights, U(±1/√(C/groups · KH · KW)); the package's default generator if None.
-    dtype
-        Of the parameters.
+    dtype, device
+        Of the parameters. None for the default type; the device is the processor.
 
     Attributes
     ----------
@@ -187,7 +190,7 @@ class Conv3d(_Conv):
     ----------
     in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode
         As for `Conv2d`, with three dimensions.
-    generator, dtype
+    generator, dtype, device
         As for `Conv2d`.
 
     Attributes

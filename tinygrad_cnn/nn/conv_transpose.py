@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.nn.conv_settings import ConvSettings, Sizes
 from tinygrad_cnn.nn.linear import draw_weights
 from tinygrad_cnn.nn.module import Module
@@ -33,8 +34,10 @@ class _Transposed(ConvSettings, Module):
         padding_mode: str = "zeros",
         *,
         generator: np.random.Generator | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = self._sizes("padding", padding, 0)
         self.output_padding = self._sizes("output_padding", output_padding, 0)
@@ -89,7 +92,7 @@ class ConvTranspose1d(_Transposed):
     ----------
     in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation
         As for `ConvTranspose2d`, with one dimension.
-    padding_mode, generator, dtype
+    padding_mode, generator, dtype, device
         As for `ConvTranspose2d`.
 
     Raises
@@ -130,8 +133,8 @@ class ConvTranspose2d(_Transposed):
         ``"zeros"``, the only one.
     generator
         Draws the weights, U(±1/√(O/groups · KH · KW)); the package's default generator if None.
-    dtype
-        Of the parameters.
+    dtype, device
+        Of the parameters. None for the default type; the device is the processor.
 
     Attributes
     ----------
@@ -168,7 +171,7 @@ class ConvTranspose3d(_Transposed):
     ----------
     in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation
         As for `ConvTranspose2d`, with three dimensions.
-    padding_mode, generator, dtype
+    padding_mode, generator, dtype, device
         As for `ConvTranspose2d`.
 
     Raises

@@ -27,10 +27,17 @@ class _Dropout(Module):
 
     function: ClassVar[Callable[..., Any]]
 
-    def __init__(self, p: float = 0.5, *, generator: np.random.Generator | None = None) -> None:
+    def __init__(
+        self,
+        p: float = 0.5,
+        inplace: bool = False,
+        *,
+        generator: np.random.Generator | None = None,
+    ) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p expects a probability in [0, 1], got {p}")
         self.p = p
+        self.inplace = inplace
         self.generator = generator
 
     def forward(self, input: Any) -> Any:
@@ -39,7 +46,7 @@ class _Dropout(Module):
 
     def extra_repr(self) -> str:
         """Return the settings."""
-        return f"p={self.p}"
+        return f"p={self.p}, inplace=True" if self.inplace else f"p={self.p}"
 
 
 class Dropout(_Dropout):
@@ -51,6 +58,8 @@ class Dropout(_Dropout):
     ----------
     p
         The probability, in [0, 1].
+    inplace
+        PyTorch's word: the result is the same, the input is not written to.
     generator
         Draws which; the package's default generator if None.
 

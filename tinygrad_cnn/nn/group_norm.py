@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
@@ -39,8 +40,8 @@ class GroupNorm(Module):
         Whether to learn a weight (1 at first) and a bias (0) for each channel.
     bias
         False leaves out the bias.
-    dtype
-        Of the parameters.
+    dtype, device
+        Of the parameters. None for the default type; the device is the processor.
 
     Attributes
     ----------
@@ -67,8 +68,10 @@ class GroupNorm(Module):
         affine: bool = True,
         *,
         bias: bool = True,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         self.num_groups = positive("GroupNorm", "num_groups", num_groups)
         self.num_channels = positive("GroupNorm", "num_channels", num_channels)
         if num_channels % num_groups:
@@ -110,8 +113,10 @@ class _InstanceNorm(Module):
         track_running_stats: bool = False,
         *,
         bias: bool = True,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         size = self.num_features = positive(type(self).__name__, "num_features", num_features)
         self.eps = eps
         self.momentum = momentum
@@ -229,8 +234,8 @@ class RMSNorm(Module):
         Added to the mean square; None for the smallest step of the dtype at 1.
     elementwise_affine
         Whether to learn a weight (1 at first).
-    dtype
-        Of the weight.
+    dtype, device
+        Of the weight. None for the default type; the device is the processor.
 
     >>> RMSNorm(2)(np.array([[3, 4]], np.float32)).detach().numpy().round(4)
     array([[0.8485, 1.1314]], dtype=float32)
@@ -244,8 +249,10 @@ class RMSNorm(Module):
         eps: float | None = None,
         elementwise_affine: bool = True,
         *,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         single = isinstance(normalized_shape, (int, np.integer))
         sizes: Any = (normalized_shape,) if single else normalized_shape
         self.normalized_shape = tuple(positive("RMSNorm", "normalized_shape", s) for s in sizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tinygrad_cnn.functional as F
-from tinygrad_cnn.nn.applying import Applies
+from tinygrad_cnn.nn.applying import Applies, AppliesInPlace
 from tinygrad_cnn.nn.module import Module
 
 __all__ = [
@@ -32,7 +32,7 @@ class Hardshrink(Applies, Module):
         self.lambd = lambd
 
 
-class Hardsigmoid(Applies, Module):
+class Hardsigmoid(AppliesInPlace, Module):
     """Apply relu6(x + 3) / 6.
 
     >>> import numpy as np
@@ -43,7 +43,7 @@ class Hardsigmoid(Applies, Module):
     function = staticmethod(F.hardsigmoid)
 
 
-class Hardswish(Applies, Module):
+class Hardswish(AppliesInPlace, Module):
     """Apply x · relu6(x + 3) / 6.
 
     >>> import numpy as np
@@ -54,7 +54,7 @@ class Hardswish(Applies, Module):
     function = staticmethod(F.hardswish)
 
 
-class Hardtanh(Applies, Module):
+class Hardtanh(AppliesInPlace, Module):
     """Limit to [min_val, max_val]; the derivative at both ends is 0.
 
     >>> import numpy as np
@@ -65,14 +65,15 @@ class Hardtanh(Applies, Module):
     function = staticmethod(F.hardtanh)
     settings = ("min_val", "max_val")
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
         if min_val > max_val:
             raise ValueError(f"Hardtanh: expects min_val <= max_val, got {min_val} and {max_val}")
         self.min_val = min_val
         self.max_val = max_val
 
 
-class ReLU6(Applies, Module):
+class ReLU6(AppliesInPlace, Module):
     """Keep the positive part, at most 6.
 
     >>> import numpy as np
@@ -100,7 +101,7 @@ class Softshrink(Applies, Module):
         self.lambd = lambd
 
 
-class Threshold(Applies, Module):
+class Threshold(AppliesInPlace, Module):
     """Keep what is greater than a threshold; elsewhere put a value.
 
     >>> import numpy as np
@@ -111,6 +112,7 @@ class Threshold(Applies, Module):
     function = staticmethod(F.threshold)
     settings = ("threshold", "value")
 
-    def __init__(self, threshold: float, value: float) -> None:
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__(inplace)
         self.threshold = threshold
         self.value = value

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.nn import init
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
@@ -27,8 +28,8 @@ class Linear(Module):
         Whether to add a bias.
     generator
         Draws the weights, U(±1/√in_features); the package's default generator if None.
-    dtype
-        Of the parameters.
+    dtype, device
+        Of the parameters. None for the default type; the device is the processor.
 
     Attributes
     ----------
@@ -59,8 +60,10 @@ class Linear(Module):
         bias: bool = True,
         *,
         generator: np.random.Generator | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         self.in_features = positive("Linear", "in_features", in_features)
         self.out_features = positive("Linear", "out_features", out_features)
         self.weight, self.bias = draw_weights(

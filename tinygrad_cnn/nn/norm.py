@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
@@ -36,8 +37,10 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         *,
         bias: bool = True,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         size = self.num_features = positive(type(self).__name__, "num_features", num_features)
         self.eps = eps
         self.momentum = momentum
@@ -207,8 +210,8 @@ class LayerNorm(Module):
         Whether to learn a weight (1 at first) and a bias (0).
     bias
         False leaves out the bias.
-    dtype
-        Of the parameters.
+    dtype, device
+        Of the parameters. None for the default type; the device is the processor.
 
     Attributes
     ----------
@@ -239,8 +242,10 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
         *,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         single = isinstance(normalized_shape, (int, np.integer))
         sizes: Any = (normalized_shape,) if single else normalized_shape
         self.normalized_shape = tuple(positive("LayerNorm", "normalized_shape", s) for s in sizes)

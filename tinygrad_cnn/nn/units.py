@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
-from tinygrad_cnn.nn.applying import Applies
+from tinygrad_cnn.dtypes import factory
+from tinygrad_cnn.nn.applying import Applies, AppliesInPlace
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-class ELU(Applies, Module):
+class ELU(AppliesInPlace, Module):
     """Keep the positive part; elsewhere alpha · (exp(x) − 1).
 
     >>> import numpy as np
@@ -37,11 +38,12 @@ class ELU(Applies, Module):
     function = staticmethod(F.elu)
     settings = ("alpha",)
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
         self.alpha = alpha
 
 
-class SELU(Applies, Module):
+class SELU(AppliesInPlace, Module):
     """Scaled `ELU` that keeps mean 0 and variance 1.
 
     >>> import numpy as np
@@ -52,7 +54,7 @@ class SELU(Applies, Module):
     function = staticmethod(F.selu)
 
 
-class CELU(Applies, Module):
+class CELU(AppliesInPlace, Module):
     """Keep the positive part; elsewhere alpha · (exp(x / alpha) − 1).
 
     >>> import numpy as np
@@ -63,7 +65,8 @@ class CELU(Applies, Module):
     function = staticmethod(F.celu)
     settings = ("alpha",)
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__(inplace)
         if alpha == 0:
             raise ValueError("CELU: expects an alpha other than 0, got 0")
         self.alpha = alpha
@@ -78,8 +81,8 @@ class PReLU(Module):
         1, or C: a slope for each channel (dimension 1).
     init
         The slopes at first.
-    dtype
-        Of the slopes.
+    dtype, device
+        Of the slopes. None for the default type; the device is the processor.
 
     Attributes
     ----------
@@ -92,8 +95,14 @@ class PReLU(Module):
     """
 
     def __init__(
-        self, num_parameters: int = 1, init: float = 0.25, *, dtype: npt.DTypeLike = np.float32
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        *,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         self.num_parameters = positive("PReLU", "num_parameters", num_parameters)
         self.init = init
         self.weight = Parameter(np.full(self.num_parameters, init, dtype))
@@ -114,6 +123,8 @@ class RReLU(Module):
     ----------
     lower, upper
         The bounds of the slopes.
+    inplace
+        PyTorch's word: the result is the same, the input is not written to.
     generator
         Draws them; the package's default generator if None.
 
@@ -126,6 +137,7 @@ class RReLU(Module):
         self,
         lower: float = 1.0 / 8,
         upper: float = 1.0 / 3,
+        inplace: bool = False,
         *,
         generator: np.random.Generator | None = None,
     ) -> None:
@@ -133,11 +145,12 @@ class RReLU(Module):
             raise ValueError(f"RReLU: expects lower <= upper, got {lower} and {upper}")
         self.lower = lower
         self.upper = upper
+        self.inplace = inplace
         self.generator = generator
 
     def forward(self, input: Any) -> Any:
         """Apply `functional.rrelu`."""
-        return F.rrelu(input, self.lower, self.upper, self.training, self.generator)
+        return F.rrelu(input, self.lower, self.upper, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
         """Return the settings."""
@@ -155,7 +168,7 @@ class LogSigmoid(Applies, Module):
     function = staticmethod(F.logsigmoid)
 
 
-class Mish(Applies, Module):
+class Mish(AppliesInPlace, Module):
     """Apply x · tanh(softplus(x)).
 
     >>> import numpy as np

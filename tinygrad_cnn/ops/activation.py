@@ -58,7 +58,7 @@ class Relu(Op):
         return (g.gated(out) if type(g) is Pending else _gate(g, out),)
 
 
-relu = unary(Relu)
+relu = unary(Relu, inplace=True)
 
 
 class Gate(Op):
@@ -110,7 +110,7 @@ class LeakyRelu(Op):
         return (Gate(self.negative_slope)(g, x),)
 
 
-def leaky_relu(input: Operand | float, negative_slope: float = 0.01) -> Any:
+def leaky_relu(input: Operand | float, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """Identity where positive, ``negative_slope · input`` elsewhere, 0 included.
 
     Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models" (2013).
@@ -308,7 +308,7 @@ class Silu(Op):
         return mul(x, sigmoid(x))
 
 
-silu = unary(Silu)
+silu = unary(Silu, inplace=True)
 
 
 class Softsign(Op):

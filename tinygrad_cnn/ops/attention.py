@@ -41,7 +41,7 @@ def attention(
         weights = softmax(where(mask | nobody, scores, -np.inf), -1)
         if nobody.any():
             weights = where(nobody, 0.0, weights)
-    taken = dropout(weights, dropout_p, True, generator) if dropout_p else weights
+    taken = dropout(weights, dropout_p, True, generator=generator) if dropout_p else weights
     return matmul(taken, value), weights
 
 

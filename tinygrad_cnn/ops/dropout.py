@@ -39,6 +39,7 @@ def dropout(
     input: Operand,
     p: float = 0.5,
     training: bool = True,
+    inplace: bool = False,
     generator: np.random.Generator | None = None,
 ) -> Any:
     """Set elements to 0 with probability p and scale the others by 1 / (1 − p).
@@ -51,6 +52,8 @@ def dropout(
         Probability of an element to be dropped, in [0, 1].
     training
         Otherwise the input is returned as it is.
+    inplace
+        PyTorch's word: the result is the same, the input is not written to.
     generator
         Where the random mask comes from; the default one, seeded by `manual_seed`, if None.
 

@@ -14,6 +14,7 @@ from tinygrad_cnn.op import Op, TensorBase, adapters
 from tinygrad_cnn.ops.arguments import names_operands
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.pointwise.ufunc import Binary, FloatUnary, Unary, binary, unary
+from tinygrad_cnn.ops.rounding import floor_divide, fmod
 from tinygrad_cnn.types import Operand
 
 __all__ = [
@@ -33,11 +34,7 @@ __all__ = [
 
 
 class Add(Binary):
-    """Add: ``input + other``, broadcast against each other.
-
-    >>> add(np.array([1.0, 2.0]), 3.0)
-    array([4., 5.])
-    """
+    """a + b."""
 
     __slots__ = ()
     ufunc = np.add
@@ -47,15 +44,20 @@ class Add(Binary):
         return g, g
 
 
-add = binary(Add)
+_add = Add()
+
+
+def add(input: Operand | float, other: Operand | float, *, alpha: float = 1) -> Any:
+    """Add: ``input + alpha · other``, broadcast against each other.
+
+    >>> add(np.array([1.0, 2.0]), 3.0)
+    array([4., 5.])
+    """
+    return _add(input, other if alpha == 1 else mul(other, alpha))
 
 
 class Sub(Binary):
-    """Subtract: ``input - other``, broadcast against each other.
-
-    >>> sub(np.array([1.0, 2.0]), 3.0)
-    array([-2., -1.])
-    """
+    """a − b."""
 
     __slots__ = ()
     ufunc = np.subtract
@@ -64,7 +66,16 @@ class Sub(Binary):
         return g, -g if needs[1] else None
 
 
-sub = binary(Sub)
+_sub = Sub()
+
+
+def sub(input: Operand | float, other: Operand | float, *, alpha: float = 1) -> Any:
+    """Subtract: ``input - alpha · other``, broadcast against each other.
+
+    >>> sub(np.array([1.0, 2.0]), 3.0)
+    array([-2., -1.])
+    """
+    return _sub(input, other if alpha == 1 else mul(other, alpha))
 
 
 class Mul(Binary):
@@ -88,11 +99,7 @@ mul = binary(Mul)
 
 
 class Div(Binary):
-    """Divide: ``input / other``, broadcast against each other; integers give floats.
-
-    >>> div(np.array([1.0, 2.0]), 4.0)
-    array([0.25, 0.5 ])
-    """
+    """a / b."""
 
     __slots__ = ()
     ufunc = np.true_divide
@@ -103,7 +110,34 @@ class Div(Binary):
         return ga, -ga * out if needs[1] else None
 
 
-div = binary(Div)
+_div = Div()
+
+
+def div(input: Operand | float, other: Operand | float, *, rounding_mode: str | None = None) -> Any:
+    """Divide: ``input / other``, broadcast against each other; integers give floats.
+
+    With ``rounding_mode`` the result is rounded, ``"trunc"`` towards 0 or ``"floor"`` down;
+    integers then stay integers, and the gradient is 0.
+
+    Raises
+    ------
+    ValueError
+        If the rounding mode is another.
+
+    >>> div(np.array([1.0, 2.0]), 4.0)
+    array([0.25, 0.5 ])
+    >>> div(np.array([-7, 7]), 2, rounding_mode="trunc")
+    array([-3,  3])
+    """
+    if rounding_mode is None:
+        return _div(input, other)
+    if rounding_mode not in ("trunc", "floor"):
+        raise ValueError(
+            f"div: rounding_mode expects 'trunc', 'floor' or None, got {rounding_mode!r}"
+        )
+    if rounding_mode == "trunc":
+        input = _sub(input, fmod(input, other))
+    return floor_divide(input, other)
 
 
 class Neg(Unary):

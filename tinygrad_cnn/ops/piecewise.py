@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.arguments import names_operands, values_of, without_graph
 from tinygrad_cnn.ops.pointwise.ufunc import Binary, Unary, binary, unary
 from tinygrad_cnn.types import Operand
 
@@ -79,13 +80,30 @@ class Where(Op):
 _where = Where()
 
 
-def where(condition: Operand | float, input: Operand | float, other: Operand | float) -> Any:
+@names_operands
+def where(
+    condition: Operand | float,
+    input: Operand | float | None = None,
+    other: Operand | float | None = None,
+) -> Any:
     """Choose: ``input`` where the condition holds, ``other`` elsewhere, all broadcast.
+
+    With the condition alone: where it holds, an array of indices for each dimension.
+
+    Raises
+    ------
+    TypeError
+        If one of the two is missing.
 
     >>> where(np.array([True, False]), np.array([1.0, 2.0]), 0.0)
     array([1., 0.])
     """
-    return _where(condition, input, other)
+    if input is not None is not other:
+        return _where(condition, input, other)
+    if input is not None or other is not None:
+        raise TypeError("where: expects a condition alone, or both input and other")
+    found = np.nonzero(values_of(condition))
+    return tuple(without_graph(condition, places) for places in found)  # type: ignore[arg-type]
 
 
 class Maximum(Binary):

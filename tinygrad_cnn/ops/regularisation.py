@@ -63,7 +63,11 @@ def _feature_dropout(
 
 @names_operands
 def dropout1d(
-    input: Operand, p: float = 0.5, training: bool = True, generator: _Generator = None
+    input: Operand,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    generator: _Generator = None,
 ) -> Any:
     """Set whole channels of signals (N, C, L) or (C, L) to 0 with probability p.
 
@@ -81,7 +85,11 @@ def dropout1d(
 
 @names_operands
 def dropout2d(
-    input: Operand, p: float = 0.5, training: bool = True, generator: _Generator = None
+    input: Operand,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    generator: _Generator = None,
 ) -> Any:
     """Set whole channels of images (N, C, H, W) to 0 with probability p; otherwise as `dropout1d`.
 
@@ -97,7 +105,11 @@ def dropout2d(
 
 @names_operands
 def dropout3d(
-    input: Operand, p: float = 0.5, training: bool = True, generator: _Generator = None
+    input: Operand,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    generator: _Generator = None,
 ) -> Any:
     """Set whole channels of volumes (N, C, D, H, W) or (C, D, H, W) to 0; as `dropout1d`.
 
@@ -126,7 +138,11 @@ def _alpha_dropout(input: Operand, p: float, mask_shape: Shape, generator: _Gene
 
 @names_operands
 def alpha_dropout(
-    input: Operand, p: float = 0.5, training: bool = False, generator: _Generator = None
+    input: Operand,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    generator: _Generator = None,
 ) -> Any:
     """Drop elements after `selu`, so that mean 0 and variance 1 stay what they are.
 
@@ -145,7 +161,11 @@ def alpha_dropout(
 
 @names_operands
 def feature_alpha_dropout(
-    input: Operand, p: float = 0.5, training: bool = False, generator: _Generator = None
+    input: Operand,
+    p: float = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    generator: _Generator = None,
 ) -> Any:
     """Drop whole channels of (N, C, …) as `alpha_dropout` drops elements.
 

@@ -151,7 +151,7 @@ class LBFGS(Optimizer):
         if name not in self.state_names:
             super()._load(slots, params, number, name, value)
             return
-        size = sum(p.size for p in params)
+        size = sum(p.numel() for p in params)
         given = value if isinstance(value, (np.ndarray, Tensor)) else [np.asarray(v) for v in value]
         array = given._data if isinstance(given, Tensor) else np.asarray(given)
         expected = {1: (size,)} if name in self._vectors else {2: (len(array), size)}

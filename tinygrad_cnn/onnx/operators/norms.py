@@ -172,7 +172,7 @@ def dropout(call: Call) -> Run:
         y = x
         if on and p > 0:
             generator = None if seed is None else np.random.default_rng(seed & (2**64 - 1))
-            keep = F.dropout(np.ones(x.shape, np.float32), p, True, generator)
+            keep = F.dropout(np.ones(x.shape, np.float32), p, True, generator=generator)
             mask = keep > 0
             y = F.mul(x, keep.astype(x.dtype))
         return (y, mask) if call.wants(1) else y

@@ -62,7 +62,9 @@ class Hardtanh(_Flat):
         return np.clip(as_float(x), self.low, self.high)
 
 
-def hardtanh(input: Operand | float, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+def hardtanh(
+    input: Operand | float, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Any:
     """Limit to ``[min_val, max_val]``: a tanh of three straight lines.
 
     The derivative is 0 at both ends, where that of `clip` is 1.
@@ -83,7 +85,7 @@ def hardtanh(input: Operand | float, min_val: float = -1.0, max_val: float = 1.0
 _relu6 = Hardtanh(0.0, 6.0)
 
 
-def relu6(input: Operand | float) -> Any:
+def relu6(input: Operand | float, inplace: bool = False) -> Any:
     """Positive part, at most 6: ``min(max(input, 0), 6)``; the derivative at 0 and 6 is 0.
 
     Howard et al., "MobileNets" (2017).
@@ -94,7 +96,7 @@ def relu6(input: Operand | float) -> Any:
     return _relu6(input)
 
 
-def hardsigmoid(input: Operand | float) -> Any:
+def hardsigmoid(input: Operand | float, inplace: bool = False) -> Any:
     """Sigmoid of three straight lines: ``relu6(input + 3) / 6``; the derivative at ±3 is 0.
 
     Courbariaux, Bengio and David, "BinaryConnect" (2015), with PyTorch's slope of 1/6.
@@ -133,7 +135,7 @@ class Hardswish(Op):
         return (where(x <= -3.0, 0.0, mul(g, slope)),)
 
 
-hardswish = unary(Hardswish)
+hardswish = unary(Hardswish, inplace=True)
 
 
 class Hardshrink(_Flat):
@@ -206,7 +208,7 @@ class Threshold(_Flat):
         return np.where(self.flat(x), x.dtype.type(self.value), x)
 
 
-def threshold(input: Operand | float, threshold: float, value: float) -> Any:
+def threshold(input: Operand | float, threshold: float, value: float, inplace: bool = False) -> Any:
     """Keep what is greater than a threshold: ``input`` there, ``value`` elsewhere.
 
     >>> threshold(np.array([-1.0, 0.5, 2.0]), 0.5, -9.0)

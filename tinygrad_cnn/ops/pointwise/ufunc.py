@@ -67,12 +67,22 @@ class Binary(Op):
         return apply(self.ufunc, a, b)
 
 
-def unary(op: type[Op]) -> Callable[[Operand | float], Any]:
-    """Return the function of an operation of one operand that has no settings, with its text."""
+def unary(op: type[Op], inplace: bool = False) -> Callable[..., Any]:
+    """Return the function of an operation of one operand that has no settings, with its text.
+
+    One that has ``inplace`` in PyTorch takes the word here: the result is the same, and the input
+    is not written to.
+    """
     apply_op = op()
+
+    def in_place(input: Operand | float, inplace: bool = False) -> Any:
+        return apply_op(input)
 
     def function(input: Operand | float) -> Any:
         return apply_op(input)
+
+    if inplace:
+        return _named_like(op, in_place)
 
     return _named_like(op, function)
 

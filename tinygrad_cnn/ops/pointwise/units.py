@@ -62,7 +62,7 @@ class Elu(Op):
         return (mul(g, where(above, self.positive, mul(below, self.negative * self.rate))),)
 
 
-def elu(input: Operand | float, alpha: float = 1.0) -> Any:
+def elu(input: Operand | float, alpha: float = 1.0, inplace: bool = False) -> Any:
     """Exponential linear unit: ``input`` where positive, else ``alpha · (exp(input) − 1)``.
 
     Clevert, Unterthiner and Hochreiter, "Fast and accurate deep network learning by exponential
@@ -78,7 +78,7 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _selu = Elu(_SELU_ALPHA * _SELU_SCALE, _SELU_SCALE)
 
 
-def selu(input: Operand | float) -> Any:
+def selu(input: Operand | float, inplace: bool = False) -> Any:
     """Self-normalising unit: ``1.0507 · elu(input, 1.6733)``, which keeps mean 0 and variance 1.
 
     Klambauer et al., "Self-normalizing neural networks" (2017), where the numbers are derived.
@@ -89,7 +89,7 @@ def selu(input: Operand | float) -> Any:
     return _selu(input)
 
 
-def celu(input: Operand | float, alpha: float = 1.0) -> Any:
+def celu(input: Operand | float, alpha: float = 1.0, inplace: bool = False) -> Any:
     """Smooth exponential unit: ``input`` where positive, else ``alpha · (exp(input/alpha) − 1)``.
 
     Barron, "Continuously differentiable exponential linear units" (2017).
@@ -170,6 +170,7 @@ def rrelu(
     lower: float = 1.0 / 8,
     upper: float = 1.0 / 3,
     training: bool = False,
+    inplace: bool = False,
     generator: np.random.Generator | None = None,
 ) -> Any:
     """Leaky ReLU whose slope is drawn for each element, between lower and upper, in training.
@@ -214,7 +215,7 @@ def logsigmoid(input: Operand | float) -> Any:
     return neg(softplus(neg(input), threshold=np.inf))
 
 
-def mish(input: Operand | float) -> Any:
+def mish(input: Operand | float, inplace: bool = False) -> Any:
     """Self-gated unit: ``input · tanh(softplus(input))``.
 
     Misra, "Mish: a self regularized non-monotonic activation function" (2019).
