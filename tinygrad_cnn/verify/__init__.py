@@ -2,13 +2,16 @@
 
 `check_graph` verifies a recorded loss, `check_module` a module in training and evaluation,
 `gradcheck` and `gradgradcheck` a function of tensors, `check_backward` a backward pass written by
-hand on plain arrays. `assert_gradients` takes any of the first three into a test.
+hand on plain arrays. Other people's code: `check_layer` takes objects with ``forward`` and
+``backward``, `check_torch` and `check_torch_module` what is PyTorch's, `check_jax` and
+`check_autograd` functions of JAX and of HIPS autograd. `check` tells by what it is given which of
+these it is, and `assert_gradients` takes that into a test.
 
 How a verdict comes about::
 
-    recorded  functions  modules  arrays    what a user calls; each makes subjects
-        |         |         |        |
-        +---------+----+----+--------+
+    recorded  functions  modules  arrays  adapters/   what a user calls; each makes subjects
+        |         |         |        |        |
+        +---------+----+----+--------+--------+
                        v
     subjects/   Subject   forward(inputs), record(inputs) -> (result, rule), names
                        v
@@ -29,6 +32,12 @@ How a verdict comes about::
 'FAIL'
 """
 
+from tinygrad_cnn.verify.adapters.autograd_functions import check_autograd
+from tinygrad_cnn.verify.adapters.choose import check
+from tinygrad_cnn.verify.adapters.jax_functions import check_jax
+from tinygrad_cnn.verify.adapters.layer_checks import check_layer
+from tinygrad_cnn.verify.adapters.torch_checks import check_torch
+from tinygrad_cnn.verify.adapters.torch_modules import check_torch_module
 from tinygrad_cnn.verify.arrays import check_backward
 from tinygrad_cnn.verify.assertion import assert_gradients
 from tinygrad_cnn.verify.functions import gradcheck, gradgradcheck
@@ -55,9 +64,15 @@ __all__ = [
     "Verdict",
     "Wrong",
     "assert_gradients",
+    "check",
+    "check_autograd",
     "check_backward",
     "check_graph",
+    "check_jax",
+    "check_layer",
     "check_module",
+    "check_torch",
+    "check_torch_module",
     "gradcheck",
     "gradgradcheck",
 ]

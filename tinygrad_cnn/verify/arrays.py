@@ -9,19 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.nn.restoring import left_alone
+from tinygrad_cnn.verify.adapters.layers import same_draws
+from tinygrad_cnn.verify.adapters.pairs import CachedSubject, ValueSubject
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.numeric.probe import Tolerance
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
 from tinygrad_cnn.verify.subjects.arrays import ArraysSubject
 from tinygrad_cnn.verify.subjects.inputs import constants, overlapping
-from tinygrad_cnn.verify.subjects.subject import in_float64
+from tinygrad_cnn.verify.subjects.subject import Subject, in_float64
 
 Array = npt.NDArray[Any]
 
 
 def check_backward(
     forward: Callable[..., Any],
-    backward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
     inputs: Sequence[Any],
     *,
     reference: Callable[..., Any] | None = None,
@@ -42,10 +44,12 @@ def check_backward(
     Parameters
     ----------
     forward
-        ``forward(*inputs)`` returns an array or a number.
+        ``forward(*inputs)`` returns an array or a number; or ``(out, cache)``.
     backward
         ``backward(g, *inputs)`` returns one gradient for each input, of its shape (None for an
-        input without one), given the gradient ``g`` of the result, of its shape.
+        input without one), given the gradient ``g`` of the result, of its shape. Where forward
+        returns a cache, ``backward(g, cache)`` does. None says that ``forward`` returns
+        ``(value, gradients)``, the value a number.
     inputs
         Arrays and Python floats; arrays of float32 are checked in float64; integers are constants.
     reference
@@ -82,7 +86,8 @@ def check_backward(
         if isinstance(x, float) or (isinstance(x, np.ndarray) and x.dtype.kind == "f")
     ]
     skipped = constants("check_backward", name, points, wanted)
-    subject = ArraysSubject(forward, backward, points, wanted)
+    with left_alone(forward, backward):
+        subject = _subject_of(forward, backward, points, wanted)
     for result in skipped:
         result.input = subject.names[result.position]
     with left_alone(forward, backward, reference):
@@ -95,6 +100,29 @@ def check_backward(
     return report
 
 
+def _subject_of(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    points: Sequence[Any],
+    wanted: Sequence[int],
+) -> Subject:
+    """Tell by a call in which of three forms a backward pass is written."""
+    if backward is None:
+        return ValueSubject(forward, _as_arrays(points), wanted)
+    try:
+        with np.errstate(all="ignore"), same_draws():
+            out = forward(*[in_float64(x) for x in points])
+    except Exception:  # the check says what was raised
+        out = None
+    if isinstance(out, tuple) and len(out) == 2:
+        return CachedSubject(forward, backward, _as_arrays(points), wanted)
+    return ArraysSubject(forward, backward, points, wanted)
+
+
+def _as_arrays(points: Sequence[Any]) -> list[Any]:
+    return [np.asarray(x) if isinstance(x, float) else x for x in points]
+
+
 def _compare_forward(
     name: str, forward: Callable[..., Any], reference: Callable[..., Any], points: Sequence[Any]
 ) -> InputReport:
@@ -103,7 +131,8 @@ def _compare_forward(
     copies = [[in_float64(x) for x in points] for _ in range(2)]
     try:
         with np.errstate(all="ignore"):
-            got = np.asarray(forward(*copies[0]), np.float64)
+            out = forward(*copies[0])
+            got = np.asarray(out[0] if isinstance(out, tuple) else out, np.float64)
             wanted = np.asarray(reference(*copies[1]), np.float64)
     except Exception as error:  # anything that a user's function raises
         result.say(Verdict.FAIL, "error", f"forward raised {type(error).__name__}: {error}")

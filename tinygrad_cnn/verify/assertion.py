@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_cnn.nn import Module
-from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.verify.functions import gradcheck
-from tinygrad_cnn.verify.modules import check_module
-from tinygrad_cnn.verify.recorded import check_graph
+from tinygrad_cnn.verify.adapters.choose import check
 from tinygrad_cnn.verify.report import Report
 
 
@@ -35,12 +31,13 @@ def assert_gradients(subject: Any, *inputs: Any, **settings: Any) -> Report:
     Parameters
     ----------
     subject
-        A recorded tensor (see `check_graph`), a module with its inputs (see `check_module`), or a
-        function of tensors with its inputs (see `gradcheck`).
+        A recorded tensor, a module, an operation, a function of tensors; a module or a function of
+        PyTorch, a function of JAX or of HIPS autograd, an object with ``forward`` and ``backward``,
+        a pair of functions of arrays: whatever `check` takes.
     inputs
-        What the module or function takes.
+        What it takes.
     settings
-        Those of the check.
+        Those of the check, and ``framework``.
 
     Raises
     ------
@@ -55,11 +52,6 @@ def assert_gradients(subject: Any, *inputs: Any, **settings: Any) -> Report:
     tinygrad_cnn.verify.report.GradientError: gradcheck of <lambda>: FAIL (1 FAIL)
     ...
     """
-    if isinstance(subject, TensorBase):
-        report = check_graph(subject, **settings)
-    elif isinstance(subject, Module):
-        report = check_module(subject, *inputs, **settings)
-    else:
-        report = gradcheck(subject, list(inputs), raise_exception=False, **settings)
+    report = check(subject, *inputs, **settings)
     report.raise_if_wrong()
     return report

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,6 @@ from tinygrad_cnn.verify.numeric.slopes import weigh
 from tinygrad_cnn.verify.numeric.smooth import beside, misses_where_smooth
 from tinygrad_cnn.verify.numeric.special import special_points, wrong_at
 from tinygrad_cnn.verify.report import Counts, InputReport, Report, Verdict
-from tinygrad_cnn.verify.subjects.joint import JointSubject
 from tinygrad_cnn.verify.subjects.subject import RuleError, Subject
 
 Array = npt.NDArray[Any]
@@ -76,38 +76,17 @@ def check_subject(subject: Subject, options: Options) -> list[InputReport]:
     if not live:
         return results
     with np.errstate(all="ignore"):
-        try:
-            _check(subject, live, options, rng)
-        except RuleError as error:
-            for result in live:
-                result.say(Verdict.FAIL, error.kind, str(error))
-    return results
-
-
-def check_lightly(subject: Subject, options: Options) -> list[InputReport] | None:
-    """Compare along one direction of all inputs at once; None where that settles nothing."""
-    results = [
-        InputReport(subject.name, subject.names[i], i, np.shape(subject.inputs[i]))
-        for i in subject.wanted
-    ]
-    if any(np.size(subject.inputs[i]) == 0 for i in subject.wanted):
-        return None
-    rng = generator(options.seed)
-    joint = JointSubject(subject, subject.inputs)
-    with np.errstate(all="ignore"):
-        try:
-            point = Point(joint, joint.inputs, rng)
-            prober = Prober(point, 0, options.tolerance, Counts())
-            prober.probe(random_direction(rng, prober.base.shape))
-        except RuleError:
-            return None
-    if not np.isfinite(point.out).all() or prober.misses or prober.unsure or not prober.seen:
-        return None
-    for result in results:
-        result.counts = replace(prober.counts)
-        result.say(Verdict.PASS, "note", "repeats another node: one direction was compared")
-        if prober.counts.kinks:
-            result.say(Verdict.KINK, "note", _BETWEEN)
+        while live:
+            try:
+                _check(subject, live, options, rng)
+                break
+            except RuleError as error:
+                guilty = [r for r in live if error.position in (r.position, None)] or live
+                for result in guilty:
+                    result.say(Verdict.FAIL, error.kind, str(error))
+            live = [result for result in live if result not in guilty]
+            subject = copy.copy(subject)
+            subject.wanted = tuple(result.position for result in live)
     return results
 
 
@@ -147,12 +126,12 @@ def _check_input(
     elif prober.unsure or not prober.decided:
         _say_unsure(prober, result)
     elif result.counts.kinks:
-        result.say(Verdict.KINK, "note", _BETWEEN)
+        result.say(Verdict.KINK, "note", BETWEEN)
     elif not prober.seen:
         result.say(Verdict.UNSEEN, "note", UNSEEN)
 
 
-_BETWEEN = "the point is one without a derivative; between slopes"
+BETWEEN = "the point is one without a derivative; between slopes"
 _WRONG_BESIDE = "the gradient differs from the numeric one, a tiny shift away from kinks too"
 UNSEEN = (
     "nothing to compare: the numeric gradient is 0, or lost in rounding; a gradient twice as large "

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.verify.core import Options, check_lightly, check_subject
+from tinygrad_cnn.verify.core import Options, check_subject
+from tinygrad_cnn.verify.light import check_lightly
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction
 from tinygrad_cnn.verify.report import Hint, InputReport, Verdict
 from tinygrad_cnn.verify.subjects.replay import Replay
@@ -56,11 +57,14 @@ class Selection:
 
     def has(self, node: Node) -> bool:
         """Whether a node is among those that ``only`` names."""
+        return self.names(node.scope or "", node.op.name)
+
+    def names(self, scope: str, name: str) -> bool:
+        """Whether a path, or the name of what stands there, is among those."""
         if self.only is None:
             return True
-        scope, pattern = node.scope or "", self.only
-        names = (scope, node.op.name)
-        return scope.startswith(f"{pattern}.") or any(fnmatchcase(n, pattern) for n in names)
+        below = scope.startswith(f"{self.only}.")
+        return below or any(fnmatchcase(n, self.only) for n in (scope, name))
 
     def is_over(self) -> bool:
         """Whether time is up."""
@@ -108,6 +112,9 @@ def check_nodes(
     return results + _engine_result(results), leaves
 
 
+_REPEATS = "repeats another node: one direction was compared"
+
+
 def _chosen(nodes: Sequence[Node], selection: Selection) -> set[Node]:
     """Return the nodes that are checked; of two that repeat each other, ``every`` keeps order."""
     named = [node for node in reversed(nodes) if selection.has(node)]
@@ -144,7 +151,7 @@ def _check_chosen(
         return _placed(results, node)
     kind = _kind(node)
     if kind in kinds and not selection.thorough:
-        found = check_lightly(_subject_of(replay, node, cotangent), options)
+        found = check_lightly(_subject_of(replay, node, cotangent), options, _REPEATS)
         if found is not None:
             return _placed(found, node)
     results = check_node(replay, node, cotangent, options)

@@ -155,12 +155,14 @@ class Point:
                 f"the gradient of {self.subject.names[index]} is made of {array.dtype}, "
                 "expected floating-point numbers",
                 "shape",
+                index,
             )
         if array.shape != shape:
             raise RuleError(
                 f"the gradient of {self.subject.names[index]} has shape {array.shape}, "
                 f"expected {shape}",
                 "shape",
+                index,
             )
         return np.array(array, np.float64)
 

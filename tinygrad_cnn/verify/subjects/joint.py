@@ -11,12 +11,22 @@ from tinygrad_cnn.verify.subjects.subject import Array, Pull, Subject
 
 
 class JointSubject(Subject):
-    """A subject whose differentiated inputs are laid side by side into one vector."""
+    """A subject whose differentiated inputs are laid side by side into one vector.
+
+    Attributes
+    ----------
+    parts
+        The place of each input in the vector.
+    """
 
     def __init__(self, subject: Subject, inputs: Sequence[Any]) -> None:
         self.subject = subject
         self.constants = list(inputs)
         self.shapes = {i: np.shape(inputs[i]) for i in subject.wanted}
+        self.parts: dict[int, slice] = {}
+        at = 0
+        for index, shape in self.shapes.items():
+            self.parts[index] = slice(at, at := at + int(np.prod(shape)))
         self.name = subject.name
         self.inputs = [self.joined([inputs[i] for i in subject.wanted])]
         self.wanted = (0,)
@@ -29,21 +39,15 @@ class JointSubject(Subject):
 
     def apart(self, vector: Array) -> list[Any]:
         """Return the inputs of the subject, the differentiated ones cut out of a vector."""
-        given, at = list(self.constants), 0
-        for index, shape in self.shapes.items():
-            size = int(np.prod(shape))
-            given[index] = np.array(vector[at : at + size]).reshape(shape)
-            at += size
+        given = list(self.constants)
+        for index, part in self.parts.items():
+            given[index] = np.array(vector[part]).reshape(self.shapes[index])
         return given
 
     def part(self, vector: Array, index: int) -> Array:
         """Return a vector that is 0 but for one input."""
-        kept, at = np.zeros(vector.shape), 0
-        for i, shape in self.shapes.items():
-            size = int(np.prod(shape))
-            if i == index:
-                kept[at : at + size] = vector[at : at + size]
-            at += size
+        kept = np.zeros(vector.shape)
+        kept[self.parts[index]] = vector[self.parts[index]]
         return kept
 
     def forward(self, inputs: Sequence[Any]) -> Array:

@@ -19,11 +19,14 @@ Pull = Callable[[Array], list[Any]]
 
 
 class RuleError(Exception):
-    """Forward or rule raised, or returned what it must not; the text says what."""
+    """Forward or rule raised, or returned what it must not; the text says what.
 
-    def __init__(self, text: str, kind: str = "error") -> None:
+    ``position`` is that of the one input whose gradient it is about, if it is about one.
+    """
+
+    def __init__(self, text: str, kind: str = "error", position: int | None = None) -> None:
         super().__init__(text)
-        self.kind = kind
+        self.kind, self.position = kind, position
 
 
 class Subject(Protocol):
