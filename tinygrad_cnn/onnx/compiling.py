@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.inlining import Flat, Functions, flatten, opsets_of
 from tinygrad_cnn.onnx.messages import Graph, Model, TensorMessage
-from tinygrad_cnn.onnx.operators import OPERATORS, Call, Switch
+from tinygrad_cnn.onnx.operators import OPERATORS, Call, Operator, Switch
+from tinygrad_cnn.onnx.operators.quantized import fake_quantize
 from tinygrad_cnn.onnx.operators.shapes import constant_value
 from tinygrad_cnn.onnx.plan import Known, Plan, Step, known_of
 from tinygrad_cnn.onnx.roles import roles_of
@@ -20,6 +22,7 @@ from tinygrad_cnn.types import Array
 __all__ = ["Compiled", "Nested", "compile_model"]
 
 _DEEPEST = 30  # graphs within graphs
+_FAKE_QUANTIZE = Operator(fake_quantize)
 _FEW = 8  # names of nodes that a message shows of each operator
 
 
@@ -171,6 +174,7 @@ class _Compiling:
         self.around: list[str] = []
         self.constants: dict[int, Array] = {}
         self.learnt: dict[int, str] = {}
+        self.makers = {name: node for node in nodes for name in node.outputs}
 
     def plan(self, inputs: Sequence[str], outputs: Sequence[str], top: bool = False) -> Plan:
         """Return the plan of the whole graph."""
@@ -241,6 +245,8 @@ class _Compiling:
 
     def _made(self, node: Flat, scope: str) -> Step | None:
         traits = OPERATORS[node.domain, node.op_type]
+        if source := self._rounded(node):
+            node, traits = source, _FAKE_QUANTIZE
         if node.op_type == "Constant" and node.outputs:
             self._given(node)
             return None
@@ -265,6 +271,17 @@ class _Compiling:
         known = known_of(traits, given)
         outputs = tuple(self._new(name, known) if name else -1 for name in node.outputs)
         return Step(run, tuple(inputs), outputs, node.name, node.op_type, scope, known)
+
+    def _rounded(self, node: Flat) -> Flat | None:
+        """Return the two as one node where a node turns back what another rounded at once."""
+        if node.op_type != "DequantizeLinear":
+            return None
+        before = self.makers.get(node.inputs[0])
+        if before is None or before.op_type != "QuantizeLinear":
+            return None
+        if before.inputs[1:] != node.inputs[1:] or before.settings != node.settings:
+            return None
+        return replace(before, outputs=node.outputs, name=node.name)
 
     def _given(self, node: Flat) -> None:
         """Put a Constant node's value in its place."""

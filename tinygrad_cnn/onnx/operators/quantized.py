@@ -1,7 +1,7 @@
 """Numbers rounded to a grid of integers, and back.
 
 Where a file rounds and turns back at once, as networks trained for it do, the two are one
-operation here, and its gradient passes straight through: see `fake_quantize`.
+here, and their gradient passes straight through: see `fake_quantize`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+import tinygrad_cnn.functional as F
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.operators.base import Call, Run, array, operator
 from tinygrad_cnn.onnx.operators.windows import conv
 from tinygrad_cnn.onnx.tensors import SMALL, dtype_of
 from tinygrad_cnn.types import Array
 
-__all__ = ["laid_out", "limits_of"]
+__all__ = ["fake_quantize"]
 
 
 def limits_of(number: int | None, dtype: np.dtype[Any]) -> tuple[int, int]:
@@ -77,6 +78,27 @@ def dequantize_linear(call: Call) -> Run:
             whole = whole - laid_out(call, zero, shape).astype(np.int64)
         step = laid_out(call, scale, shape)
         return (whole.astype(step.dtype) * step).astype(array(scale).dtype)
+
+    return run
+
+
+def fake_quantize(call: Call) -> Run:
+    """Round to the grid and turn back at once: QuantizeLinear, then DequantizeLinear.
+
+    The gradient passes straight through where the value lies within the grid's ends, and is 0
+    outside: what rounding takes away or adds is a constant to it.
+    """
+
+    def run(x: Any, scale: Any, zero: Any = None) -> Any:
+        shape = tuple(x.shape)
+        step = laid_out(call, scale, shape).astype(x.dtype)
+        offset: Any = 0 if zero is None else laid_out(call, zero, shape).astype(x.dtype)
+        dtype = np.dtype(np.uint8) if zero is None else array(zero).dtype
+        least, most = limits_of(call.element_types.get(2), dtype)
+        inside = F.clamp(x, (least - offset) * step, (most - offset) * step)
+        held = array(inside)
+        rounded = (np.clip(np.rint(array(x) / step) + offset, least, most) - offset) * step
+        return F.add(inside, (rounded - held).astype(x.dtype))
 
     return run
 
