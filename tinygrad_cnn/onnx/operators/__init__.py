@@ -15,6 +15,7 @@ from tinygrad_cnn.onnx.operators import (
     quantized,
     reductions,
     resizing,
+    sampling,
     shapes,
     windows,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "quantized",
     "reductions",
     "resizing",
+    "sampling",
     "shapes",
     "windows",
 ]

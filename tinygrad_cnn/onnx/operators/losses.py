@@ -13,8 +13,10 @@ _REDUCTIONS = ("mean", "sum", "none")
 _NO_CLASS = -(1 << 62)
 
 
-def _settings(call: Call) -> tuple[int, str]:
-    reduction = named(f"{call.op_type}: reduction", call.text("reduction", "mean"), _REDUCTIONS)
+def _settings(call: Call) -> tuple[int, Any]:
+    reduction: Any = named(
+        f"{call.op_type}: reduction", call.text("reduction", "mean"), _REDUCTIONS
+    )
     return call.integer("ignore_index", _NO_CLASS), reduction
 
 
@@ -35,9 +37,10 @@ def softmax_cross_entropy(call: Call) -> Run:
     ignored, reduction = _settings(call)
 
     def run(scores: Any, target: Any, weight: Any = None) -> Any:
-        if not call.wants(1):
-            return F.cross_entropy(scores, array(target), weight, ignored, reduction)
+        if not call.wants(1) and weight is None:
+            return F.cross_entropy(scores, array(target), None, ignored, reduction)
         logs = F.log_softmax(scores, 1)
-        return F.nll_loss(logs, array(target), weight, ignored, reduction), logs
+        loss = F.nll_loss(logs, array(target), weight, ignored, reduction)
+        return (loss, logs) if call.wants(1) else loss
 
     return run

@@ -81,7 +81,8 @@ def weighted(
     crops = way.places == "tf_crop_and_resize"
     outside = tuple(crops and not 0 <= x <= size - 1 for x in places)
     if way.mode == "nearest":
-        rows = [((min(max(_NEAREST[way.nearest](x), 0), size - 1), 1.0),) for x in places]
+        nearest = _NEAREST[way.nearest]
+        rows: list[Row] = [((min(max(nearest(x), 0), size - 1), 1.0),) for x in places]
     else:
         rows = [_row(way, x, size, scale) for x in places]
     return Weighted(way.mode, size, out_size, tuple(rows)), outside
@@ -92,7 +93,8 @@ def _place(
 ) -> float:
     """Return where an output lies on the axis of the inputs."""
     if places == "align_corners":
-        return i * (size - 1) / (out_size - 1) if out_size > 1 else 0.0
+        length = scale * size  # as long as the factor says, which need not be whole
+        return i * (size - 1) / (length - 1) if out_size > 1 else 0.0
     if places == "asymmetric":
         return i / scale
     if places == "tf_half_pixel_for_nn":
@@ -245,7 +247,8 @@ def _along(x: Any, changed: Sequence[tuple[int, Weighted]]) -> Any:
     first = min(axes)
     if first > 0 and sorted(axes) == list(range(first, x.ndim)):
         by_axis = dict(changed)
-        return Resample(tuple(by_axis[a] for a in range(first, x.ndim)))(x)  # type: ignore[arg-type]
+        last = [by_axis[a] for a in range(first, x.ndim)]
+        return Resample(tuple(last))(x)  # type: ignore[arg-type]  # Weighted for Along
     for axis, along in changed:
         moved = Resample((along,))(F.movedim(x, axis, -1))  # type: ignore[arg-type]
         x = F.movedim(moved, -1, axis)
@@ -260,7 +263,8 @@ def upsample(call: Call) -> Run:
     setting = call.attributes.get("scales")
 
     def run(x: Any, scales: Any = None) -> Any:
-        factors = [float(s) for s in (setting if scales is None else array(scales).ravel())]
+        given = array(setting if scales is None else scales).ravel()
+        factors = [float(s) for s in given]
         whole = [(0.0, 1.0)] * x.ndim
         out = [_scaled(size, s, whole[0]) for size, s in zip(x.shape, factors, strict=True)]
         return _resized(x, range(x.ndim), out, factors, whole, way, 0.0)
