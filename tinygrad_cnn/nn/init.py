@@ -10,14 +10,13 @@ an output, fan_out = O · (product of the rest) outputs are reached by an input.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 
 from tinygrad_cnn.autograd import no_grad
+from tinygrad_cnn.nn.truncated import truncated_normal
 from tinygrad_cnn.random import default_generator
 from tinygrad_cnn.tensor import Tensor
-from tinygrad_cnn.types import Array
 
 __all__ = [
     "calculate_fan_in_and_fan_out",
@@ -251,19 +250,12 @@ def trunc_normal_(
     if not (a < b and std > 0):
         raise ValueError(f"trunc_normal_: expected a < b and std > 0, got {a}, {b} and {std}")
     low, high = (a - mean) / std, (b - mean) / std
-    # The lower tail is where probabilities keep their digits: an interval above 0 is mirrored.
-    mirrored = low > 0
-    if mirrored:
-        low, high = -high, -low
-    normal = NormalDist()
-    bounds = normal.cdf(low), normal.cdf(high)
-    if not bounds[1] > 0:
+    draws = truncated_normal(_drawing(generator), low, high, tensor.shape)
+    if draws is None:
         raise ValueError(
             f"trunc_normal_: [{a}, {b}] is so far from N({mean}, {std}²) that nothing falls there"
         )
-    part = np.clip(_drawing(generator).uniform(*bounds, tensor.shape), 1e-323, 1 - 2**-53)
-    draws = np.clip(_quantiles(part), low, high)
-    values = mean + std * (-draws if mirrored else draws)
+    values = mean + std * draws
     return _fill(tensor, np.clip(values, a, b))
 
 
@@ -387,12 +379,6 @@ def sparse_(
     for column in range(columns):
         values[drawing.permutation(rows)[:zeros], column] = 0
     return _fill(tensor, values)
-
-
-def _quantiles(part: Array) -> Array:
-    """Return where the standard normal distribution reaches each probability."""
-    inverse = NormalDist().inv_cdf
-    return np.array([inverse(p) for p in part.ravel().tolist()]).reshape(part.shape)
 
 
 def _drawing(generator: np.random.Generator | None) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""The networks: five small CNNs, the network of PyTorch's MNIST example, and ResNet-20.
+"""Five small CNNs, the network of PyTorch's MNIST example, and ResNet-20.
 
 Each of the five comes from a notebook whose backward pass was written by hand and was wrong
 somewhere; here only the forward pass is written. Shapes in comments leave out the batch.
@@ -6,8 +6,6 @@ somewhere; here only the forward pass is written. Shapes in comments leave out t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -212,53 +210,3 @@ def _stage(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequentia
     """Make three blocks, the first of which may halve the image."""
     blocks = (ResidualBlock(out_channels, out_channels) for _ in range(2))
     return nn.Sequential(ResidualBlock(in_channels, out_channels, stride), *blocks)
-
-
-@dataclass(frozen=True)
-class Network:
-    """One of the five networks with what training it needs.
-
-    Attributes
-    ----------
-    build
-        Makes the module; takes a generator.
-    image_size
-        Height and width of the images; 28 is the digits' own size, 32 is padded.
-    target
-        What it learns: "class", "value" (the digit as a number) or "is_digit" (0 or 1).
-    loss
-        ``loss(output, target)``, a number.
-    about
-        One line for people.
-    """
-
-    build: Callable[..., nn.Module]
-    image_size: int
-    target: str
-    loss: Callable[[Any, Any], Any]
-    about: str
-
-
-def half_squared_error(prediction: Any, target: Any) -> Any:
-    """Compute ½ (prediction − target)², averaged over the batch."""
-    return F.mse_loss(prediction, target) * 0.5
-
-
-NETWORKS: dict[str, Network] = {
-    "momentum": Network(
-        Momentum, 32, "class", F.cross_entropy, "two convolutions, softmax, SGD with momentum"
-    ),
-    "batchnorm": Network(
-        BatchNorm, 28, "class", F.cross_entropy, "two convolutions with batch normalisation"
-    ),
-    "regression": Network(
-        Regression, 32, "value", F.mse_loss, "a strided convolution predicts the digit's value"
-    ),
-    "sigmoid": Network(
-        Sigmoid, 32, "is_digit", half_squared_error, "a 5×5 convolution, one logistic output"
-    ),
-    "softmax": Network(
-        Softmax, 28, "class", F.cross_entropy, "a 3×3 convolution, one linear layer"
-    ),
-}
-"""The five networks by name."""
