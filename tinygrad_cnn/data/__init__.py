@@ -1,7 +1,7 @@
 """Data: real digits at hand, more on request, batches of tensors, transforms.
 
 `DataLoader` makes batches, `dataset` and `samplers` are what it takes; `batchwise` transforms whole
-batches. Images are kept as arrays of uint8 until then.
+batches, `transforms` single images, with torchvision's names.
 
 >>> train, test = digits()
 >>> prepare = batchwise.Compose([batchwise.ToFloat(), batchwise.AddChannel()])
@@ -10,7 +10,7 @@ batches. Images are kept as arrays of uint8 until then.
 ((125, 1, 28, 28), dtype('float32'), (125,))
 """
 
-from tinygrad_cnn.data import batchwise
+from tinygrad_cnn.data import batchwise, transforms
 from tinygrad_cnn.data.batchwise import one_hot
 from tinygrad_cnn.data.collate import default_collate, default_convert
 from tinygrad_cnn.data.dataset import (
@@ -73,5 +73,6 @@ __all__ = [
     "one_hot",
     "random_split",
     "read_idx",
+    "transforms",
     "write_idx",
 ]
