@@ -24,7 +24,7 @@ NAME = ROOT.name
 # From the bottom; what stands on one line is one floor. A module may import from its own floor and
 # from those below.
 FLOORS: list[tuple[str, ...]] = [
-    ("types", "sizes", "devices"),
+    ("types", "sizes", "devices", "watching"),
     ("atomic", "npz", "pt", "kernels", "random"),
     ("graph",),
     ("inplace", "saving"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_cnn.anomaly import AnomalyError
 from tinygrad_cnn.engine import BackwardPass, Edge
-from tinygrad_cnn.graph import GraphError
+from tinygrad_cnn.graph import GraphError, mode
 from tinygrad_cnn.modes import (
     detect_anomaly,
     enable_grad,
@@ -76,6 +76,8 @@ def backward(
     """
     start = _starting_gradient("backward", tensor, gradient, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
+    if mode.watch is not None:
+        mode.watch.started(tensor)
     try:
         BackwardPass(tensor._wrap, create_graph, retain).run([(tensor, start)])
     except AnomalyError as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_cnn.types import Array as Array  # parts above take it from here too
+from tinygrad_cnn.watching import Watcher
 
 if TYPE_CHECKING:
     from tinygrad_cnn.op import Op, TensorBase
@@ -47,7 +48,7 @@ class Mode(threading.local):
     scope: str  # path of the module whose forward is running
     source: bool  # record_source() sets it: each node then keeps its call's file and line
     module: Any  # the nn.Module whose forward is running: it knows the names of those it calls
-    watch: Any  # what looks at every result, see modes.detect_anomaly; or None
+    watch: Watcher | None  # is told what happens, see modes.detect_anomaly
     # Who set which attribute, oldest first, and what it was before: see modes.SetMode.
     settings: list[tuple[object, str, bool]]
 

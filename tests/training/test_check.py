@@ -9,7 +9,8 @@ from tinygrad_cnn import models, nn
 from tinygrad_cnn.ops.activation import Relu
 from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.random import get_rng_state
-from tinygrad_cnn.training import Settings, Trainer, check_gradients
+from tinygrad_cnn.training import Settings, Trainer
+from tinygrad_cnn.verify.training.slopes import check_gradients
 
 
 def batch_of(trainer):

@@ -19,6 +19,7 @@ from tinygrad_cnn.anomaly.values import (
 from tinygrad_cnn.graph import Node, call_site, mode
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.types import Array
+from tinygrad_cnn.watching import Watcher
 
 _GREW = 10.0  # from this factor on, a step of the optimiser is worth a word
 
@@ -78,7 +79,7 @@ class AnomalyError(RuntimeError):
         return str(self)
 
 
-class Watch:
+class Watch(Watcher):
     """Looks at results, gradients and updates; `mode` holds it while it is wanted."""
 
     def __init__(self) -> None:
@@ -222,11 +223,12 @@ class Watch:
 
     # ------------------------------------------------------------------ updates
 
-    def before_update(self, groups: Sequence[dict[str, Any]]) -> None:
+    def before_update(self, optimizer: Any) -> None:
         """Remember how large parameters are before the optimiser's step."""
+        groups = optimizer.param_groups
         self._sizes = {id(p): _size(p._data) for group in groups for p in group["params"]}
 
-    def after_update(self, name: str, groups: Sequence[dict[str, Any]]) -> None:
+    def after_update(self, optimizer: Any) -> None:
         """Look at parameters after the optimiser's step, and remember the largest leap.
 
         Raises
@@ -235,7 +237,8 @@ class Watch:
             If one is not finite.
         """
         largest, self._update = _GREW, ""
-        for group in groups:
+        name = type(optimizer).__name__
+        for group in optimizer.param_groups:
             lr = float(group["lr"])
             for number, p in enumerate(group["params"]):
                 label = p._name or f"parameter {number}"

@@ -62,13 +62,14 @@ class Module:
         """Run `forward`; operations recorded meanwhile carry this module's path."""
         now = mode.__dict__  # one look-up of this thread's state instead of six
         scope, caller = now["scope"], now["module"]
-        if caller is not None:
-            path = _path(caller, self)
-            if path:
-                now["scope"] = f"{scope}.{path}" if scope else path
+        path = "" if caller is None else _path(caller, self)
+        now["scope"] = f"{scope}.{path}" if scope and path else scope or path
         now["module"] = self
         try:
-            return self.forward(*args, **kwargs)
+            result = self.forward(*args, **kwargs)
+            if caller is None and now["watch"] is not None:
+                now["watch"].called(self, args, result)
+            return result
         except Exception as error:
             if not getattr(error, "__notes__", None):  # the innermost module says where
                 error.add_note(f"in {now['scope'] or 'the model'}: {type(self).__name__}.forward")
@@ -325,9 +326,7 @@ class Module:
         }
         missing = [name for name in wanted if name not in given]
         unexpected = [name for name in given if name not in wanted]
-        problems = []
-        if strict and missing:
-            problems.append(f"missing: {', '.join(missing)}")
+        problems = [f"missing: {', '.join(missing)}"] if strict and missing else []
         if strict and unexpected:
             problems.append(f"unexpected: {', '.join(unexpected)}")
         common = [name for name in wanted if name in given]

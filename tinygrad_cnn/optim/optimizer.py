@@ -212,7 +212,7 @@ class Optimizer:
         loss = _evaluated(closure)
         watch = mode.watch
         if watch is not None:
-            watch.before_update(self.param_groups)
+            watch.before_update(self)
         slots = self._slots
         for group in self.param_groups:
             if isinstance(group["lr"], Tensor):
@@ -240,7 +240,7 @@ class Optimizer:
                     self._update_in_blocks(slot, g.ravel("K"), numbers)
                 changed(data)
         if watch is not None:
-            watch.after_update(self._name, self.param_groups)
+            watch.after_update(self)
         return loss
 
     def _update_in_blocks(self, slot: Slot, g: Array, numbers: Any) -> None:

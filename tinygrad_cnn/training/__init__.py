@@ -1,6 +1,5 @@
 """Training runs: recipes, the loop, checkpoints, the run folder, and answers of a finished run."""
 
-from tinygrad_cnn.training.check import CheckReport, ParameterCheck, check_gradients
 from tinygrad_cnn.training.errors import RunError, SettingsError
 from tinygrad_cnn.training.recipes import OPTIMIZERS, RECIPES, SCHEDULES, Recipe, Settings
 from tinygrad_cnn.training.trainer import Trainer
@@ -9,12 +8,9 @@ __all__ = [
     "OPTIMIZERS",
     "RECIPES",
     "SCHEDULES",
-    "CheckReport",
-    "ParameterCheck",
     "Recipe",
     "RunError",
     "Settings",
     "SettingsError",
     "Trainer",
-    "check_gradients",
 ]

@@ -20,13 +20,14 @@ import numpy as np
 from tinygrad_cnn.data import Splits
 from tinygrad_cnn.random import get_rng_state, set_rng_state
 from tinygrad_cnn.tensor import tensor
-from tinygrad_cnn.training.check import check_gradients
 from tinygrad_cnn.training.curves import draw_curves
 from tinygrad_cnn.training.errors import RunError
 from tinygrad_cnn.training.folder import RunFolder, data_checksum, versions
 from tinygrad_cnn.training.recipes import Settings
 from tinygrad_cnn.training.terminal import Terminal, score_text
 from tinygrad_cnn.training.trainer import Trainer
+from tinygrad_cnn.verify import check_training
+from tinygrad_cnn.verify.training.slopes import check_gradients
 
 __all__ = ["Draw", "resume_run", "start_run"]
 
@@ -198,6 +199,18 @@ def _check(trainer: Trainer, terminal: Terminal) -> None:
         f"gradients of {len(report.checks)} parameters verified "
         f"(worst relative error {report.worst:.1e})"
     )
+    _check_step(trainer, terminal)
+
+
+def _check_step(trainer: Trainer, terminal: Terminal) -> None:
+    """Warn of what is wrong with a whole training step, done with copies."""
+    images, labels = _first_images(trainer, _CHECKED_IMAGES)
+    model, optimizer = copy.deepcopy((trainer.model.train(), trainer.optimizer))
+    batch = tensor(images), tensor(trainer.task.targets(labels))
+    step = check_training(model, trainer.network.loss, optimizer, batch, gradients=False)
+    for finding in step:
+        if finding.code != "zero gradient":  # said by the gradients' own check
+            terminal.warn(f"WARNING: {finding.code}: {finding.text}")
 
 
 def _first_images(trainer: Trainer, count: int) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@
 hand on plain arrays. Other people's code: `check_layer` takes objects with ``forward`` and
 ``backward``, `check_torch` and `check_torch_module` what is PyTorch's, `check_jax` and
 `check_autograd` functions of JAX and of HIPS autograd. `check` tells by what it is given which of
-these it is, and `assert_gradients` takes that into a test.
+these it is, and `assert_gradients` takes that into a test. `check_training` looks at the whole training step: its parameters, data, loss and update.
 
 How a verdict comes about::
 
@@ -53,6 +53,13 @@ from tinygrad_cnn.verify.report import (
     Verdict,
     Wrong,
 )
+from tinygrad_cnn.verify.training import (
+    TrainingError,
+    TrainingFinding,
+    TrainingReport,
+    check_training,
+    watch_training,
+)
 
 __all__ = [
     "Counts",
@@ -61,6 +68,9 @@ __all__ = [
     "Hint",
     "InputReport",
     "Report",
+    "TrainingError",
+    "TrainingFinding",
+    "TrainingReport",
     "Verdict",
     "Wrong",
     "assert_gradients",
@@ -73,6 +83,8 @@ __all__ = [
     "check_module",
     "check_torch",
     "check_torch_module",
+    "check_training",
     "gradcheck",
     "gradgradcheck",
+    "watch_training",
 ]

@@ -26,7 +26,7 @@ from tinygrad_cnn.random import get_rng_state, set_rng_state
 from tinygrad_cnn.tensor import tensor
 from tinygrad_cnn.types import Array
 
-__all__ = ["CheckReport", "ParameterCheck", "check_gradients"]
+__all__ = ["CheckReport", "ParameterCheck", "check_gradients", "check_slope"]
 
 Loss = Callable[[Any, Any], Any]
 
@@ -161,6 +161,35 @@ def check_gradients(model: nn.Module, loss_fn: Loss, images: Array, targets: Arr
         set_rng_state(before)
 
 
+def check_slope(model: nn.Module, loss_fn: Loss, images: Array, targets: Array) -> bool:
+    """Compare the gradient of all parameters together with the slope along one random direction.
+
+    A few forward passes, however many parameters there are; the arguments are those of
+    `check_gradients`, which says of which parameter it is not so.
+
+    >>> from tinygrad_cnn import functional as F
+    >>> check_slope(nn.Linear(3, 2), F.cross_entropy, np.eye(3), np.array([0, 1, 1]))
+    True
+    """
+    before = get_rng_state()
+    try:
+        double = _Replay(model, loss_fn, images, targets, np.float64)
+        exact = double.gradients()
+        generator = np.random.default_rng(0)
+        # Of the size of each parameter, so that no layer is lost beside another.
+        directions = {}
+        for name, g in exact.items():
+            size = float(np.abs(double.parameters[name]._data).mean()) if g.size else 0.0
+            directions[name] = max(size, 0.01) * generator.choice([-1.0, 1.0], g.shape)
+        terms = [float((g * directions[name]).sum()) for name, g in exact.items()]
+        sizes = [float(np.linalg.norm(g * directions[name])) for name, g in exact.items()]
+        measured, bound = _slope(double.along_all(directions), 1e-5)
+        scale = max([abs(measured), *sizes])
+        return bool(abs(sum(terms) - measured) <= _TOLERANCE * scale + bound)
+    finally:
+        set_rng_state(before)
+
+
 class _Replay:
     """A copy of a network in one type of floats, to compute one batch's loss again and again."""
 
@@ -169,7 +198,7 @@ class _Replay:
     ) -> None:
         self.model = copy.deepcopy(model).to(dtype).train()
         self.loss_fn = loss_fn
-        self.images = tensor(images.astype(dtype))
+        self.images = tensor(images.astype(dtype) if images.dtype.kind == "f" else images)
         self.targets = tensor(targets.astype(dtype) if targets.dtype.kind == "f" else targets)
         self.parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self.generator_state = get_rng_state()
@@ -202,6 +231,21 @@ class _Replay:
 
         size = math.sqrt(float(np.mean(start**2))) if start.size else 0.0
         return loss, 1e-5 * max(size, 0.1)
+
+    def along_all(self, directions: dict[str, Array]) -> Callable[[float], float]:
+        """Return the loss as a function of a step of all parameters, each along its direction."""
+        starts = {name: self.parameters[name].numpy().copy() for name in directions}
+
+        def loss(step: float) -> float:
+            with no_grad():
+                for name, direction in directions.items():
+                    self.parameters[name].data = starts[name] + step * direction
+                value = self.loss().item()
+                for name, start in starts.items():
+                    self.parameters[name].data = start
+            return float(value)
+
+        return loss
 
 
 def _slope(f: Callable[[float], float], h: float) -> tuple[float, float]:
