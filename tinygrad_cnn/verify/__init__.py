@@ -5,7 +5,9 @@
 hand on plain arrays. Other people's code: `check_layer` takes objects with ``forward`` and
 ``backward``, `check_torch` and `check_torch_module` what is PyTorch's, `check_jax` and
 `check_autograd` functions of JAX and of HIPS autograd. `check` tells by what it is given which of
-these it is, and `assert_gradients` takes that into a test. `check_training` looks at the whole training step: its parameters, data, loss and update.
+these it is, and `assert_gradients` takes that into a test.
+
+`check_training` looks at the whole training step: its parameters, data, loss and update.
 
 How a verdict comes about::
 
