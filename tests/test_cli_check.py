@@ -209,13 +209,14 @@ def test_what_is_wrong_is_red_and_columns_stay_straight() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "the following arguments are required: NETWORK"),
-        ("lenet", "argument NETWORK: expected one of batchnorm, momentum, regression, sigmoid, "),
+        ("", "the following arguments are required: NETWORK|FILE.py:NAME"),
+        ("lenet", "argument NETWORK|FILE.py:NAME: expected one of batchnorm, momentum, regression"),
         ("softmax --batch 0", "argument --batch: expected an integer of at least 1, got '0'"),
         ("softmax --seed x", "argument --seed: expected an integer of at least 0, got 'x'"),
         ("softmax --data nowhere", "argument --data: "),
         ("batchnorm --batch 1", "argument --batch: batchnorm in training expects at least 2"),
         ("all --batch 1", "argument --batch: batchnorm in training expects at least 2"),
+        ("softmax --input 3x3", "argument --input: expected with FILE.py:NAME only"),
         ("softmax --verbose", "unrecognized arguments: --verbose"),
     ],
 )

@@ -12,7 +12,14 @@ from tests.verify.faults import pixels
 from tinygrad_cnn import Tensor, nn, no_grad
 from tinygrad_cnn.graph import GraphError
 from tinygrad_cnn.op import Op, registry
-from tinygrad_cnn.verify import Report, Verdict, check_backward, check_graph, check_module
+from tinygrad_cnn.verify import (
+    Report,
+    Verdict,
+    check_backward,
+    check_graph,
+    check_module,
+    gradcheck,
+)
 
 _rng = np.random.default_rng(8)
 _normal = _rng.standard_normal
@@ -282,3 +289,18 @@ def test_gradients_that_are_overwritten_instead_of_added(monkeypatch: pytest.Mon
     monkeypatch.setattr(Tensor, "backward", overwriting)
     report = check_graph(loss)
     assert "after backward() twice, grad is not the gradient times 2" in report.text()
+
+
+def test_a_rule_that_reads_what_saves_does_not_name_is_not_the_engines_fault() -> None:
+    class Forgets(Op):
+        name = "forgets"
+
+        def forward(self, x: Any) -> Any:
+            return x**3
+
+        def backward(self, g: Any, _out: Any, x: Any) -> tuple[Any, ...]:
+            return (3 * g * x**2,)
+
+    report = gradcheck(Forgets(), np.ones(3), raise_exception=False)
+    assert "write saves = ('x',)" in report.text()
+    assert "engine" not in {r.op for r in report.results}

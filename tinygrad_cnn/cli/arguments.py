@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATA",
+    "FRAMEWORKS",
     "NETWORKS",
     "OPTIMIZERS",
     "SCHEDULES",
@@ -31,6 +32,7 @@ NETWORKS = ("batchnorm", "momentum", "regression", "sigmoid", "softmax")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 SCHEDULES = ("onecycle", "cosine", "step", "none")
 DATA = ("digits", "mnist", "fashion-mnist")
+FRAMEWORKS = ("tinygrad", "torch", "jax", "autograd", "numpy")
 
 Subparsers = Any  # argparse keeps the type of what add_subparsers returns private
 

@@ -1,4 +1,4 @@
-"""The subcommand ``check``: every gradient of a network on real digits, operation by operation."""
+"""The subcommand ``check``: every gradient of a network on real digits, or of somebody's code."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_cnn.cli.arguments import (
     DATA,
+    FRAMEWORKS,
     NETWORKS,
     Subparsers,
     UsageError,
@@ -19,6 +20,8 @@ from tinygrad_cnn.cli.arguments import (
     load_data,
     one_of,
 )
+from tinygrad_cnn.cli.check_file import check_file, is_file_target
+from tinygrad_cnn.cli.inputs import given
 
 if TYPE_CHECKING:
     from tinygrad_cnn.data import Splits
@@ -27,17 +30,22 @@ if TYPE_CHECKING:
 __all__ = ["add_check"]
 
 _DESCRIPTION = """\
-Verify every gradient of a network on real digits.
+Verify every gradient of a network on real digits, or of what a Python file defines.
 
-The graph of a training step is recorded. Each operation is replayed in float64 on its recorded
-inputs, and its backward rule compared with numeric differentiation; then the gradient of every
-parameter is, from end to end. Exit status 1 if a gradient is wrong or undecided."""
+Of a network, the graph of a training step is recorded. Each operation is replayed in float64 on
+its recorded inputs, and its backward rule compared with numeric differentiation; then the gradient
+of every parameter is, from end to end. FILE.py:NAME is a function, a pair of functions, a module,
+a class with forward and backward, an operation or a loss, of NumPy, of this package, of PyTorch,
+JAX or HIPS autograd; the file is run. Exit status 1 if a gradient is wrong or undecided."""
 
 _EXAMPLES = """\
 examples:
   tinygrad-cnn check batchnorm
   tinygrad-cnn check all --batch 2 --seed 7 --json gradients.json
-  tinygrad-cnn check momentum --data fashion-mnist --eval"""
+  tinygrad-cnn check momentum --data fashion-mnist --eval
+  tinygrad-cnn check layers.py:Linear(3,2) --input 4x3
+  tinygrad-cnn check layers.py:conv_forward,conv_backward --input 2x3x8x8 4x3x3x3 4
+  tinygrad-cnn check losses.py:cross_entropy --input 4x10 4:10 --framework torch"""
 
 _MANY = 64
 _COLOURS = {"PASS": "32", "KINK": "36", "FAIL": "1;31", "INCONCLUSIVE": "33"}
@@ -54,9 +62,23 @@ def add_check(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "network",
-        metavar="NETWORK",
-        type=one_of((*NETWORKS, "all")),
-        help=f"one of {', '.join(NETWORKS)}, or all of them",
+        metavar="NETWORK|FILE.py:NAME",
+        type=_network_or_file,
+        help=f"one of {', '.join(NETWORKS)}, or all of them; or a name in a Python file",
+    )
+    parser.add_argument(
+        "--input",
+        metavar="SHAPE",
+        type=given,
+        nargs="+",
+        help="of FILE.py:NAME: 4x3 (random numbers), 4:10 (4 integers below 10), number, x.npy; "
+        "found by trying if it is not given",
+    )
+    parser.add_argument(
+        "--framework",
+        metavar="NAME",
+        type=one_of(FRAMEWORKS),
+        help=f"of FILE.py:NAME: {', '.join(FRAMEWORKS)} (told by what it is)",
     )
     parser.add_argument(
         "--data",
@@ -81,8 +103,17 @@ def add_check(subparsers: Subparsers) -> None:
     parser.set_defaults(run=run_check)
 
 
+def _network_or_file(text: str) -> str:
+    return text if is_file_target(text) else one_of((*NETWORKS, "all"))(text)
+
+
 def run_check(arguments: argparse.Namespace) -> int:
     """Run ``check``."""
+    if is_file_target(arguments.network):
+        return _run_check_file(arguments)
+    for option in ("input", "framework"):
+        if getattr(arguments, option) is not None:
+            raise UsageError(f"argument --{option}: expected with FILE.py:NAME only")
     names = NETWORKS if arguments.network == "all" else (arguments.network,)
     if not arguments.eval and arguments.batch == 1 and "batchnorm" in names:
         raise UsageError(
@@ -99,6 +130,19 @@ def run_check(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         _write_json(arguments.json, found, arguments)
     return 0 if all(found.values()) else 1
+
+
+def _run_check_file(arguments: argparse.Namespace) -> int:
+    check_output("--json", arguments.json)
+    report, about = check_file(arguments)
+    shapes = ", ".join(about["inputs"]) or "none"
+    guessed = " (found by trying; --input says otherwise)" if about["guessed"] else ""
+    print(f"{about['target']}: {about['framework']}, inputs {shapes}{guessed}")
+    print(report_text(report, colours=_has_colours()))
+    if arguments.json is not None:
+        content = {**about, "seed": arguments.seed, "ok": bool(report), "report": report.to_dict()}
+        write_json(arguments.json, content)
+    return 0 if report else 1
 
 
 def _check_network(name: str, splits: Splits, arguments: argparse.Namespace) -> Report:
@@ -239,12 +283,8 @@ def _coloured(text: str, verdict: str, colours: bool) -> str:
 
 
 def _write_json(path: Path, reports: dict[str, Report], arguments: argparse.Namespace) -> None:
-    """Write all reports into one file, which appears whole or not at all."""
-    from tinygrad_cnn import __version__
-    from tinygrad_cnn.atomic import atomic_file
-
+    """Write the reports of all networks."""
     content: dict[str, Any] = {
-        "version": __version__,
         "data": arguments.data,
         "batch": arguments.batch,
         "seed": arguments.seed,
@@ -252,5 +292,14 @@ def _write_json(path: Path, reports: dict[str, Report], arguments: argparse.Name
         "ok": all(reports.values()),
         "networks": {name: report.to_dict() for name, report in reports.items()},
     }
+    write_json(path, content)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write plain data and the package's version into a file, whole or not at all."""
+    from tinygrad_cnn import __version__
+    from tinygrad_cnn.atomic import atomic_file
+
     with atomic_file(path) as file:
-        file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+        text = json.dumps({"version": __version__, **content}, indent=1, allow_nan=False)
+        file.write(text.encode() + b"\n")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.nn.restoring import left_alone
-from tinygrad_cnn.verify.adapters.layers import same_draws
+from tinygrad_cnn.verify.adapters.methods import same_draws
 from tinygrad_cnn.verify.adapters.pairs import CachedSubject, ValueSubject
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.numeric.probe import Tolerance

@@ -203,7 +203,9 @@ def check_node(
     """Check one node at its recorded inputs."""
     subject = _subject_of(replay, node, cotangent)
     results = check_subject(subject, options)
-    if any(r.verdict is Verdict.FAIL for r in results) and _blames_engine(subject, options):
+    raised = any(finding.kind == "error" for r in results for finding in r.findings)
+    failed = not raised and any(r.verdict is Verdict.FAIL for r in results)
+    if failed and _blames_engine(subject, options):
         return _placed([_cleared(result) for result in results], node)
     if node.op.reference is not None and all(r.ok for r in results):
         wanted = list(subject.wanted)

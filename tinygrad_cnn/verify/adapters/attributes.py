@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Path = tuple[Any, ...]
+Way = tuple[Any, ...]
 """Names of attributes (text that is one) and keys of containers (anything in a tuple of one)."""
 
 _DEEPEST = 5
@@ -26,7 +26,7 @@ _VALUE = frozenset(("data", "value", "val", "w", "values", "x"))
 _HELD = frozenset(("grad", "gradient", "g", "diff", "d", "dw", "grads"))
 
 
-def arrays_in(thing: Any) -> dict[Path, Array]:
+def arrays_in(thing: Any) -> dict[Way, Array]:
     """Return the floating-point arrays that an object holds, by the way to each.
 
     >>> from types import SimpleNamespace
@@ -37,7 +37,7 @@ def arrays_in(thing: Any) -> dict[Path, Array]:
     return dict(_walk(thing, (), set()))
 
 
-def _walk(thing: Any, path: Path, seen: set[int]) -> Iterator[tuple[Path, Array]]:
+def _walk(thing: Any, path: Way, seen: set[int]) -> Iterator[tuple[Way, Array]]:
     if isinstance(thing, np.ndarray):
         if thing.dtype.kind == "f" and path:
             yield path, thing
@@ -63,7 +63,7 @@ def _members(thing: Any) -> list[tuple[Any, Any]]:
     return list(named.items())
 
 
-def read(thing: Any, path: Path) -> Any:
+def read(thing: Any, path: Way) -> Any:
     """Return what lies at the end of a way; None where the way ends early."""
     for step in path:
         try:
@@ -73,7 +73,7 @@ def read(thing: Any, path: Path) -> Any:
     return thing
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Way) -> str:
     """Return a way as it is written in Python.
 
     >>> text_of(("layers", (0,), "W"))
@@ -85,10 +85,10 @@ def text_of(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def path_of(text: str) -> Path:
+def way_of(text: str) -> Way:
     """Return the way that a user wrote.
 
-    >>> path_of("layers[0].W"), path_of("grads['W']")
+    >>> way_of("layers[0].W"), way_of("grads['W']")
     (('layers', (0,), 'W'), ('grads', ('W',)))
     """
     steps: list[Any] = []
@@ -119,7 +119,7 @@ def is_gradient_of(name: Any, parameter: Any) -> bool:
     return found is not None and plain(found[1] or found[2]) == plain(parameter)
 
 
-def gradient_of(path: Path, among: Sequence[Path]) -> Path | None:
+def gradient_of(path: Way, among: Sequence[Way]) -> Way | None:
     """Return the way to the gradient of the parameter at the end of another, None if none is known.
 
     >>> gradient_of(("params", ("W",)), [("x",), ("grads", ("W",))])

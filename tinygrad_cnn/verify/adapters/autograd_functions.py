@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.verify.adapters.layers import same_draws
+from tinygrad_cnn.verify.adapters.methods import same_draws
 from tinygrad_cnn.verify.adapters.pairs import argument_names
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.numeric.probe import Tolerance

@@ -3,70 +3,25 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.verify.adapters.attributes import (
-    Path,
+    Way,
     arrays_in,
     gradient_of,
     is_gradient_of,
-    path_of,
     read,
     text_of,
+    way_of,
 )
+from tinygrad_cnn.verify.adapters.methods import RATES, parameters_of, required, said_by, same_draws
 from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
 
 Array = npt.NDArray[Any]
-
-FORWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "forward_prop", "fprop")
-BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "back_prop", "bprop")
-_RATES = frozenset(("lr", "learning_rate", "eta", "alpha", "step_size", "learn_rate", "lrate"))
-
-
-def method_of(thing: Any, names: Sequence[str]) -> str | None:
-    """Return the first of these methods that an object, or a class, defines."""
-    kind = thing if isinstance(thing, type) else type(thing)
-    return next((name for name in names if callable(getattr(kind, name, None))), None)
-
-
-def required(function: Any) -> list[str]:
-    """Return the names of arguments without a default."""
-    return [
-        name
-        for name, p in _parameters(function).items()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-
-
-def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
-    try:
-        return inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return {}
-
-
-_STATE = random.Random(0).getstate()
-_NUMPY_STATE = np.random.RandomState(0).get_state()  # theirs
-
-
-@contextmanager
-def same_draws() -> Iterator[None]:
-    """Let whoever draws from NumPy's or Python's global generator draw the same each time."""
-    state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  # theirs
-    random.setstate(_STATE)
-    np.random.set_state(_NUMPY_STATE)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 class LayerSubject(Subject):
@@ -102,21 +57,21 @@ class LayerSubject(Subject):
         self.layer = layer
         self._forward, self._backward = methods
         self._given, self._wanted_inputs = list(inputs), list(wanted)
-        self._input_gradient = path_of(input_gradient) if input_gradient else None
-        self._named = {path_of(p): path_of(g) for p, g in (gradients or {}).items()}
+        self._input_gradient = way_of(input_gradient) if input_gradient else None
+        self._named = {way_of(p): way_of(g) for p, g in (gradients or {}).items()}
         self.name = type(layer).__name__
         self.notes: list[str] = []
         self.dtype = dtype
-        self.without_gradient: list[Path] = []
-        self.parameters: list[Path] = []
+        self.without_gradient: list[Way] = []
+        self.parameters: list[Way] = []
         self._call = self._way_to_call_backward()
         self._arrays: list[Array] = []  # the parameters as the layer holds them
-        self._places: dict[int, Path | int] = {}  # of each parameter's gradient: stored, returned
-        self._find(None if parameters is None else [path_of(p) for p in parameters])
+        self._places: dict[int, Way | int] = {}  # of each parameter's gradient: stored, returned
+        self._find(None if parameters is None else [way_of(p) for p in parameters])
         count = len(self._given)
         self.inputs = [*self._given, *(np.array(a, np.float64) for a in self._arrays)]
         self.wanted = (*self._wanted_inputs, *range(count, count + len(self.parameters)))
-        names = list(_parameters(getattr(layer, self._forward)))[:count]
+        names = list(parameters_of(getattr(layer, self._forward)))[:count]
         names += [f"input {i}" for i in range(len(names), count)]
         self.names = (*names, *(text_of(p) for p in self.parameters))
 
@@ -137,9 +92,11 @@ class LayerSubject(Subject):
         """Return a copy of the layer after a forward pass, and the result."""
         count = len(self._given)
         layer = self._copy(inputs[count:])
-        with same_draws():
-            out = getattr(layer, self._forward)(*inputs[:count])
-        return layer, self._first(out)
+        return layer, self._call_forward(layer, inputs)
+
+    def _call_forward(self, layer: Any, inputs: Sequence[Any]) -> Any:
+        with same_draws(), said_by(self._forward):
+            return self._first(getattr(layer, self._forward)(*inputs[: len(self._given)]))
 
     @staticmethod
     def _first(out: Any) -> Any:
@@ -165,8 +122,7 @@ class LayerSubject(Subject):
                 keep = {}  # it writes to its parameters by design
             used = copy.deepcopy(layer, {**keep, id(out): out})
             held = np.array(g)
-            with same_draws():
-                found = self._call_backward(used, held, inputs, result.shape)
+            found = self._call_backward(used, held, inputs, result.shape)
             if held.shape and not np.array_equal(held, g, equal_nan=True):
                 self._note(
                     "backward writes into the gradient it is given: wrong as soon as somebody else "
@@ -183,8 +139,8 @@ class LayerSubject(Subject):
     def _way_to_call_backward(self) -> str:
         """Return how the rule is called: what its arguments are."""
         backward = getattr(self.layer, self._backward)
-        names, needed = list(_parameters(backward)), required(backward)
-        if _RATES & {name.lower() for name in names}:
+        names, needed = list(parameters_of(backward)), required(backward)
+        if RATES & {name.lower() for name in names}:
             return "update"
         forward_needs = required(getattr(self.layer, self._forward))
         if len(needed) > 1 and len(needed) == len(forward_needs) == len(self._given):
@@ -201,15 +157,17 @@ class LayerSubject(Subject):
         self, layer: Any, g: Array, inputs: Sequence[Any], shape: tuple[int, ...], rate: float = 1.0
     ) -> Any:
         backward = getattr(layer, self._backward)
+        given: list[Any] = [g if shape else g.item()]
+        extra: dict[str, Any] = {}
         if self._call == "nothing":
-            return backward()
-        if self._call == "as forward":
-            return backward(*inputs[: len(self._given)])
-        given = g if shape else g.item()
-        if self._call == "update":
-            name = next(n for n in _parameters(backward) if n.lower() in _RATES)
-            return backward(given, **{name: rate})
-        return backward(given)
+            given = []
+        elif self._call == "as forward":
+            given = list(inputs[: len(self._given)])
+        elif self._call == "update":
+            name = next(n for n in parameters_of(backward) if n.lower() in RATES)
+            extra = {name: rate}
+        with same_draws(), said_by(self._backward):
+            return backward(*given, **extra)
 
     # ------------------------------------------------------------------ gradients
 
@@ -246,7 +204,7 @@ class LayerSubject(Subject):
         if found is None or found is self.layer:
             return []
         if isinstance(found, Mapping):
-            names = list(_parameters(getattr(self.layer, self._forward)))
+            names = list(parameters_of(getattr(self.layer, self._forward)))
             picked = [
                 next((v for k, v in found.items() if k == n or is_gradient_of(k, n)), None)
                 for n in names[: len(self._given)]
@@ -258,7 +216,7 @@ class LayerSubject(Subject):
         if self._input_gradient is not None:
             value = read(layer, self._input_gradient)
         else:
-            name = list(_parameters(getattr(layer, self._forward)))[:1] or ["x"]
+            name = list(parameters_of(getattr(layer, self._forward)))[:1] or ["x"]
             value = next(
                 (
                     array
@@ -277,21 +235,19 @@ class LayerSubject(Subject):
 
     # ------------------------------------------------------------------ finding
 
-    def _find(self, given: Sequence[Path] | None) -> None:
+    def _find(self, given: Sequence[Way] | None) -> None:
         """Run the layer once, and find which of its arrays have a gradient, and where."""
         before = arrays_in(self.layer)
         own = {id(array): array.copy() for array in before.values()}
         layer = copy.deepcopy(self.layer, dict(own))
-        with same_draws():
-            out = self._first(getattr(layer, self._forward)(*self._given))
-        candidates: dict[int, list[Path]] = {}
+        out = self._call_forward(layer, self._given)
+        candidates: dict[int, list[Way]] = {}
         for path, array in before.items():
             if read(layer, path) is own[id(array)]:  # what forward puts in its place was kept by it
                 candidates.setdefault(id(array), []).append(path)
         g = np.ones(np.shape(out))
         used = copy.deepcopy(layer)
-        with same_draws():
-            returned = self._returned(self._call_backward(used, g, self._given, np.shape(out)))
+        returned = self._returned(self._call_backward(used, g, self._given, np.shape(out)))
         after = arrays_in(used)
         if self._call == "update":
             self._check_order(layer, g, returned)
@@ -327,14 +283,14 @@ class LayerSubject(Subject):
 
     def _find_one(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[Way],
         array: Array,
-        after: dict[Path, Array],
+        after: dict[Way, Array],
         used: Any,
         returned: Sequence[Any],
         extra: list[int],
     ) -> None:
-        place: Path | int | None = None
+        place: Way | int | None = None
         for path in paths:
             place = self._named.get(path) or gradient_of(path, list(after))
             if place is not None:
@@ -356,14 +312,11 @@ class LayerSubject(Subject):
 
     def _matters(self, array: Array) -> bool:
         """Whether the result changes with an array that the layer holds."""
-        count = len(self._given)
         try:
             first = self.forward([*self._given, *self._arrays])
             memo: dict[int, Any] = {id(array): array * 1.01 + 0.01}
-            layer = copy.deepcopy(self.layer, memo)
-            with same_draws():
-                other = self._first(getattr(layer, self._forward)(*self._given[:count]))
-        except Exception:  # whatever a layer raises with other numbers in it
+            other = self._call_forward(copy.deepcopy(self.layer, memo), self._given)
+        except RuleError:  # whatever a layer raises with other numbers in it
             return False
         return not np.array_equal(first, other, equal_nan=True)
 
@@ -381,9 +334,8 @@ class LayerSubject(Subject):
         layer = self._copy([np.array(a) for a in self.inputs[count:]])
         gradients: list[Any] = []
         for inputs in (others, self.inputs):
-            with same_draws():
-                shape = np.shape(self._first(getattr(layer, self._forward)(*inputs[:count])))
-                found = self._call_backward(layer, np.array(g), inputs, shape)
+            shape = np.shape(self._call_forward(layer, inputs))
+            found = self._call_backward(layer, np.array(g), inputs, shape)
             gradients = self._gradients(layer, found, inputs, g)
         said = {}
         for index in self.wanted:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.verify.adapters.attributes import is_gradient_of
-from tinygrad_cnn.verify.adapters.layers import same_draws
+from tinygrad_cnn.verify.adapters.methods import same_draws
 from tinygrad_cnn.verify.subjects.subject import Array, Pull, RuleError, Subject
 
 Gradients = Callable[..., Any]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.verify.adapters.layers import same_draws
+from tinygrad_cnn.verify.adapters.methods import same_draws
 from tinygrad_cnn.verify.adapters.pairs import argument_names
 from tinygrad_cnn.verify.subjects.subject import Array, Pull, RuleError, Subject, side_by_side
 
