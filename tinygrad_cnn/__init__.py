@@ -88,7 +88,9 @@ from tinygrad_cnn.sizes import Size
 from tinygrad_cnn.tensor import Tensor, as_tensor, is_tensor, numel, tensor
 
 if TYPE_CHECKING:
-    from tinygrad_cnn import data
+    from tinygrad_cnn import data, func
+    from tinygrad_cnn.checkpointing import checkpoint
+    from tinygrad_cnn.function import Function
     from tinygrad_cnn.generators import Generator
 
 __version__ = "0.1.0"
@@ -97,6 +99,7 @@ __all__ = [
     "AnomalyError",
     "CaptureError",
     "Captured",
+    "Function",
     "Generator",
     "GraphError",
     "GraphWarning",
@@ -109,6 +112,7 @@ __all__ = [
     "asarray",
     "bernoulli",
     "capture",
+    "checkpoint",
     "data",
     "detect_anomaly",
     "device",
@@ -121,6 +125,7 @@ __all__ = [
     "float32",
     "float64",
     "from_numpy",
+    "func",
     "full",
     "full_like",
     "functional",
@@ -178,7 +183,13 @@ __all__ = [
     *functional.__all__,
 ]
 
-_LATE = {"data": "", "Generator": "generators"}
+_LATE = {
+    "data": "",
+    "func": "",
+    "Generator": "generators",
+    "Function": "function",
+    "checkpoint": "checkpointing",
+}
 """What is imported when it is first used, and from where: it takes as long as all the rest."""
 
 
