@@ -15,7 +15,9 @@ PARTS = 8
 EVERY = 197  # a prime: all of what, how and when come up
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, PARTS))]
+)
 def test_no_gradient_is_wrong_without_a_word(part: int) -> None:
     chosen = list(itertools.islice(attempts(SAMPLES), part, None, EVERY * PARTS))
     found = Counter(outcome(attempt) for attempt in chosen)

@@ -237,7 +237,12 @@ def assert_directional_derivatives(
         )
 
 
-@pytest.mark.parametrize("name", ["momentum", "regression", "sigmoid", "softmax"])
+SLOW = pytest.mark.slow  # loops over the pixels of larger images
+NETWORKS = ["regression", "sigmoid"]
+NETWORKS += [pytest.param(name, marks=SLOW) for name in ("momentum", "softmax")]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_network_gradients_along_a_direction_of_each_parameter(rng, name):
     params = networks.initial_parameters(name, rng)
     images, targets = batch(name, rng, 2)

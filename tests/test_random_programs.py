@@ -75,7 +75,10 @@ def agrees_numerically(seed: int, arrays: list[Any], gradients: list[Any]) -> bo
     return any(abs(number - rule) < 1e-4 * scale for number in found)
 
 
-@pytest.mark.parametrize("start", range(0, 600, 100))
+@pytest.mark.parametrize(
+    "start",
+    [pytest.param(n, marks=[pytest.mark.slow] if n >= 200 else []) for n in range(0, 600, 100)],
+)
 def test_gradients_are_the_numeric_ones(start: int) -> None:
     outcomes: Counter[str] = Counter()
     for seed in range(start, start + 100):

@@ -87,7 +87,7 @@ def resumed(folder, capsys):
     ("number", "step", "where"),
     [
         (signal.SIGINT, 5, "1 epochs and 2 of 3 steps"),
-        (signal.SIGTERM, 3, "1 epochs and 0 of 3 steps"),
+        pytest.param(*(signal.SIGTERM, 3, "1 epochs and 0 of 3 steps"), marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_saves_and_says_how_to_go_on(

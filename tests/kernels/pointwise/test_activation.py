@@ -11,7 +11,7 @@ from tinygrad_cnn.kernels.pointwise import activation as ac
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 
-@pytest.fixture(autouse=True, params=[1, 2, 3])
+@pytest.fixture(autouse=True, params=[1, 3])
 def threads(request):
     before = get_num_threads()
     set_num_threads(request.param)

@@ -7,7 +7,7 @@ from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_thread
 from tinygrad_cnn.ops.elementwise import Add, Div, Mul, Sub
 
 
-@pytest.fixture(autouse=True, params=[1, 2, 3])
+@pytest.fixture(autouse=True, params=[1, 3])
 def threads(request):
     before = get_num_threads()
     set_num_threads(request.param)
