@@ -1,7 +1,8 @@
 """Data: real digits at hand, more on request, batches of tensors, transforms.
 
 `DataLoader` makes batches, `dataset` and `samplers` are what it takes; `batchwise` transforms whole
-batches, `transforms` single images, with torchvision's names.
+batches, `transforms` single images; `datasets` gives single
+images. Both have torchvision's names.
 
 >>> train, test = digits()
 >>> prepare = batchwise.Compose([batchwise.ToFloat(), batchwise.AddChannel()])
@@ -10,7 +11,7 @@ batches, `transforms` single images, with torchvision's names.
 ((125, 1, 28, 28), dtype('float32'), (125,))
 """
 
-from tinygrad_cnn.data import batchwise, transforms
+from tinygrad_cnn.data import batchwise, datasets, transforms
 from tinygrad_cnn.data.batchwise import one_hot
 from tinygrad_cnn.data.collate import default_collate, default_convert
 from tinygrad_cnn.data.dataset import (
@@ -26,6 +27,7 @@ from tinygrad_cnn.data.dataset import (
 from tinygrad_cnn.data.download import DownloadError
 from tinygrad_cnn.data.embedded import digits
 from tinygrad_cnn.data.folder import load_folder
+from tinygrad_cnn.data.grids import make_grid, save_image
 from tinygrad_cnn.data.idx import IdxError, read_idx, write_idx
 from tinygrad_cnn.data.images import ImageDataset, Splits
 from tinygrad_cnn.data.loader import DataLoader
@@ -62,6 +64,7 @@ __all__ = [
     "WorkerInfo",
     "batchwise",
     "cache_folder",
+    "datasets",
     "default_collate",
     "default_convert",
     "digits",
@@ -69,10 +72,12 @@ __all__ = [
     "get_worker_info",
     "load",
     "load_folder",
+    "make_grid",
     "mnist",
     "one_hot",
     "random_split",
     "read_idx",
+    "save_image",
     "transforms",
     "write_idx",
 ]

@@ -93,16 +93,7 @@ class Source:
         for part in PARTS:
             cached = self._read_cached(folder, part, download)
             if cached is None:
-                file = folder / f"{part}.gz"
-                fetch(
-                    self.mirrors if mirrors is None else mirrors,
-                    file,
-                    partial(self._read, part=part),
-                    max_bytes=_MAX_FILE_BYTES,
-                    timeout=timeout,
-                    progress=progress,
-                )
-                cached = self._read(file, part)
+                cached = self.fetch_part(folder, part, mirrors, timeout, progress)
             arrays[part] = cached
         return splits_from_arrays(arrays, self.classes, self.name)
 
@@ -128,12 +119,36 @@ class Source:
     def _read(self, file: Path, part: str) -> npt.NDArray[Any]:
         """Read a file and compare its content with the published one."""
         array = read_idx(file, max_bytes=_MAX_BYTES)
-        if (found := idx_digest(array, "md5")) != self.md5[part]:
+        if not self.published(array, part):
             raise IdxError(
-                f"{self.name}: {file} is not the published {part}: "
-                f"the MD5 of its decompressed bytes is {found}, expected {self.md5[part]}"
+                f"{self.name}: {file} is not the published {part}: the MD5 of its decompressed "
+                f"bytes is {idx_digest(array, 'md5')}, expected {self.md5[part]}"
             )
         return array
+
+    def published(self, array: npt.NDArray[Any], part: str) -> bool:
+        """Whether an array is the published one of that part."""
+        return idx_digest(array, "md5") == self.md5[part]
+
+    def fetch_part(
+        self,
+        folder: Path,
+        part: str,
+        mirrors: Sequence[str] | None = None,
+        timeout: float = 30.0,
+        progress: bool = True,
+    ) -> npt.NDArray[Any]:
+        """Download a part to a folder, and read it."""
+        file = folder / f"{part}.gz"
+        fetch(
+            self.mirrors if mirrors is None else mirrors,
+            file,
+            partial(self._read, part=part),
+            max_bytes=_MAX_FILE_BYTES,
+            timeout=timeout,
+            progress=progress,
+        )
+        return self._read(file, part)
 
 
 MNIST = Source(
