@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.onnx.coding import encode
+from tinygrad_cnn.onnx.export.writer import attribute as plain
 from tinygrad_cnn.onnx.messages import (
     Attribute,
     Dimension,
@@ -15,7 +16,6 @@ from tinygrad_cnn.onnx.messages import (
     Node,
     OperatorSet,
     Shape,
-    TensorMessage,
     TensorType,
     Type,
     ValueInfo,
@@ -27,19 +27,9 @@ Array = np.ndarray[Any, Any]
 
 def attribute(name: str, value: Any) -> Attribute:
     """An attribute of the type that fits a value."""
-    if isinstance(value, int):
-        return Attribute(name=name, type=2, i=value)
-    if isinstance(value, float):
-        return Attribute(name=name, type=1, f=value)
-    if isinstance(value, str):
-        return Attribute(name=name, type=3, s=value.encode())
-    if isinstance(value, TensorMessage):
-        return Attribute(name=name, type=4, t=value)
     if isinstance(value, Graph):
         return Attribute(name=name, type=5, g=value)
-    if value and isinstance(value[0], float):
-        return Attribute(name=name, type=6, floats=value)
-    return Attribute(name=name, type=7, ints=value)
+    return plain(name, value)
 
 
 def node(op_type: str, inputs: str, outputs: str, name: str = "", **settings: Any) -> Node:

@@ -11,8 +11,9 @@ from tinygrad_cnn.npz import require_file
 from tinygrad_cnn.onnx.coding import decode
 from tinygrad_cnn.onnx.compiling import compile_model
 from tinygrad_cnn.onnx.errors import OnnxError
-from tinygrad_cnn.onnx.messages import Model, TensorMessage
+from tinygrad_cnn.onnx.messages import Attribute, Graph, Model, Node, TensorMessage
 from tinygrad_cnn.onnx.operators import Switch
+from tinygrad_cnn.onnx.tensors import array_of, write_tensor
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.types import Array
@@ -58,7 +59,7 @@ class OnnxModule(nn.Module):
                 vars(self)[attribute] = _parameter(array)
             else:
                 self.register(attribute, Tensor._wrap(array, None))
-        _let_go(model)
+        _let_go(model, folder, {id(message) for message in self._messages.values()})
         self.eval()
 
     def register(self, name: str, buffer: Tensor) -> None:
@@ -90,6 +91,15 @@ class OnnxModule(nn.Module):
             raise OnnxError(f"the network expects {len(names)} inputs ({expected}), got {got}")
         return [by_name[name] for name in names]
 
+    def to_message(self) -> Model:
+        """Return the file that was read, with the parameters and statistics of now."""
+        own = vars(self)
+        written = {}
+        for name, message in self._messages.items():
+            array = own[self._attributes[name]]._data
+            written[id(message)] = write_tensor(message.name, array, message.data_type)
+        return _with_tensors(self.model, written)
+
     def extra_repr(self) -> str:
         """Return what goes in and out, and how much there is in between."""
         steps = len(self._plan.steps)
@@ -120,14 +130,21 @@ def _left(value: Any) -> Any:
     return Tensor(value)
 
 
-def _let_go(model: Model) -> None:
-    """Let go of the file's content: small tensors keep bytes of their own.
+def _let_go(model: Model, folder: Path | None, learnt: set[int]) -> None:
+    """Let go of the file's content, and of other files.
 
-    Those that are learnt are written from the parameters.
+    What is learnt is written from the parameters; other tensors keep bytes of their own.
     """
     for tensor in _tensors(model):
+        kept = vars(tensor)
         raw = tensor.raw_data
-        if isinstance(raw, tuple):
+        if id(tensor) in learnt:
+            for name in tuple(kept.keys() - {"name", "dims", "data_type"}):
+                del kept[name]
+        elif tensor.data_location:
+            kept.update(vars(write_tensor(tensor.name, array_of(tensor, folder), tensor.data_type)))
+            del kept["data_location"], kept["external_data"]
+        elif isinstance(raw, tuple):
             content, start, end = raw
             tensor.raw_data = bytes(content[start:end])
 
@@ -140,6 +157,24 @@ def _tensors(model: Model) -> list[TensorMessage]:
     for node in model.graph.node:
         found += [a.t for a in node.attribute if a.t is not None]
     return found
+
+
+def _with_tensors(model: Model, written: dict[int, TensorMessage]) -> Model:
+    """Return a model with others in the place of some tensors, by their ids."""
+    graph = model.graph
+    assert graph is not None  # or it would not have been read
+    nodes = []
+    for node in graph.node:
+        if any(id(a.t) in written for a in node.attribute):
+            attributes = [
+                Attribute(**{**vars(a), "t": written[id(a.t)]}) if id(a.t) in written else a
+                for a in node.attribute
+            ]
+            node = Node(**{**vars(node), "attribute": attributes})
+        nodes.append(node)
+    tensors = [written.get(id(tensor), tensor) for tensor in graph.initializer]
+    new = Graph(**{**vars(graph), "node": nodes, "initializer": tensors})
+    return Model(**{**vars(model), "graph": new})
 
 
 def read_model(source: str | os.PathLike[str] | bytes) -> tuple[Model, Path | None]:

@@ -242,8 +242,15 @@ def _external(tensor: TensorMessage, folder: Path | None, what: str) -> Place:
         return Place(file.read(length), 0, length)
 
 
-def write_tensor(name: str, array: Array) -> TensorMessage:
+def write_tensor(name: str, array: Array, number: int | None = None) -> TensorMessage:
     """Return a tensor that holds an array's elements as bytes.
+
+    Parameters
+    ----------
+    name, array
+        What it is called, and holds.
+    number
+        ONNX's type to write it in; the array's own if None.
 
     Raises
     ------
@@ -253,10 +260,13 @@ def write_tensor(name: str, array: Array) -> TensorMessage:
     >>> write_tensor("w", np.zeros((2, 3), np.float32)).dims
     [2, 3]
     """
-    number = NUMBERS.get(array.dtype.newbyteorder("="))
     if number is None:
-        raise OnnxError(f"tensor {name!r} is of {array.dtype}, which ONNX has not")
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return TensorMessage(
-        name=name, dims=list(array.shape), data_type=number, raw_data=little.tobytes()
-    )
+        number = NUMBERS.get(array.dtype.newbyteorder("="))
+        if number is None:
+            raise OnnxError(f"tensor {name!r} is of {array.dtype}, which ONNX has not")
+    if number == BFLOAT16:
+        bits = nearest_bfloat16(array.astype(np.float32)).view(np.uint32) >> 16
+        content = bits.astype("<u2").tobytes()
+    else:
+        content = array.astype(DTYPES[number].newbyteorder("<")).tobytes()
+    return TensorMessage(name=name, dims=list(array.shape), data_type=number, raw_data=content)
