@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from tinygrad_cnn.cli.arguments import Subparsers, UsageError, did_you_mean
 from tinygrad_cnn.cli.check import add_check
 from tinygrad_cnn.cli.convert import add_convert
+from tinygrad_cnn.cli.grade import add_grade
 from tinygrad_cnn.cli.graph import add_graph
 from tinygrad_cnn.cli.networks import add_networks
 from tinygrad_cnn.cli.predict import add_predict
@@ -110,6 +111,7 @@ def _parser() -> Parser:
 COMMANDS: dict[str, Callable[[Subparsers], None]] = {
     "train": add_train,
     "check": add_check,
+    "grade": add_grade,
     "graph": add_graph,
     "networks": add_networks,
     "predict": add_predict,
