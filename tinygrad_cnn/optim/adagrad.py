@@ -7,7 +7,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters, penalised
+from tinygrad_cnn.optim.averages import average_square, penalised
+from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters
 from tinygrad_cnn.optim.slot import Slot
 
 
@@ -179,21 +180,13 @@ class Adadelta(Optimizer):
         lr, rho, eps, weight_decay = numbers
         s, t, u = scratch
         g = penalised(g, p, weight_decay, s)
-        _average_square(state["square_avg"], g, rho, t)
+        average_square(state["square_avg"], g, rho, t)
         np.add(state["square_avg"], eps, t)
         np.sqrt(t, t)
         np.add(state["acc_delta"], eps, u)
         np.sqrt(u, u)
         np.divide(u, t, u)
         np.multiply(u, g, u)
-        _average_square(state["acc_delta"], u, rho, t)
+        average_square(state["acc_delta"], u, rho, t)
         np.multiply(u, lr, u)
         np.subtract(p, u, p)
-
-
-def _average_square(mean: Array, x: Array, rho: float, room: Array) -> None:
-    """Move a mean square on: rho · mean + (1 − rho) · x²."""
-    np.multiply(mean, rho, mean)
-    np.multiply(x, x, room)
-    np.multiply(room, 1 - rho, room)
-    np.add(mean, room, mean)

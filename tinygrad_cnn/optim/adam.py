@@ -8,8 +8,20 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters, penalised
+from tinygrad_cnn.optim.averages import moments, penalised
+from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters
 from tinygrad_cnn.optim.slot import Slot
+
+
+def adam_options(
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    own: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the options that all of Adam's family have, then an optimiser's own."""
+    return {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, **own}
 
 
 class Adam(Optimizer):
@@ -68,19 +80,9 @@ class Adam(Optimizer):
         maximize: bool = False,
         **accepted: Unpack[Accepted],
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": tuple(betas),
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-        }
+        own = {"amsgrad": amsgrad, "maximize": maximize}
+        defaults = adam_options(lr, betas, eps, weight_decay, own)
         super().__init__(params, defaults, **accepted)
-
-    def _check_options(self, options: dict[str, Any]) -> None:
-        super()._check_options(options)
-        self._check_betas(options)
 
     def _numbers(self, slot: Slot, group: dict[str, Any]) -> tuple[Any, ...]:
         slot.add_state(self.state_names if group["amsgrad"] else self.state_names[:2])
@@ -89,25 +91,18 @@ class Adam(Optimizer):
         c = math.sqrt(1 - beta2**slot.step)
         rate = group["lr"] * c / (1 - beta1**slot.step)
         decay = group["weight_decay"]
-        return beta1, beta2, rate, group["eps"] * c, decay, group["lr"], group["amsgrad"]
+        return (beta1, beta2), rate, group["eps"] * c, decay, group["lr"], group["amsgrad"]
 
     def _update(
         self, p: Array, g: Array, state: dict[str, Array], scratch: list[Array], numbers: Any
     ) -> None:
-        beta1, beta2, rate, eps, weight_decay, lr, amsgrad = numbers
-        m, square = state["exp_avg"], state["exp_avg_sq"]
+        betas, rate, eps, weight_decay, lr, amsgrad = numbers
         s, t = scratch
         if weight_decay and self.decoupled:
             np.multiply(p, 1 - lr * weight_decay, p)
         else:
             g = penalised(g, p, weight_decay, s)
-        np.subtract(g, m, t)
-        np.multiply(t, 1 - beta1, t)
-        np.add(m, t, m)
-        np.multiply(g, g, t)
-        np.multiply(t, 1 - beta2, t)
-        np.multiply(square, beta2, square)
-        np.add(square, t, square)
+        m, square = moments(state, g, betas, t)
         if amsgrad:
             square = np.maximum(square, state["max_exp_avg_sq"], out=state["max_exp_avg_sq"])
         np.sqrt(square, t)

@@ -8,7 +8,9 @@ from typing import Any, Unpack
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters, penalised
+from tinygrad_cnn.optim.adam import adam_options
+from tinygrad_cnn.optim.averages import average, moments, penalised
+from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters
 from tinygrad_cnn.optim.slot import Slot
 
 
@@ -56,18 +58,9 @@ class Adamax(Optimizer):
         maximize: bool = False,
         **accepted: Unpack[Accepted],
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": tuple(betas),
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
+        own = {"maximize": maximize}
+        defaults = adam_options(lr, betas, eps, weight_decay, own)
         super().__init__(params, defaults, **accepted)
-
-    def _check_options(self, options: dict[str, Any]) -> None:
-        super()._check_options(options)
-        self._check_betas(options)
 
     def _numbers(self, slot: Slot, group: dict[str, Any]) -> tuple[Any, ...]:
         slot.add_state(self.state_names)
@@ -82,7 +75,7 @@ class Adamax(Optimizer):
         m, greatest = state["exp_avg"], state["exp_inf"]
         s, t = scratch
         g = penalised(g, p, weight_decay, s)
-        _average(m, g, beta1, t)
+        average(m, g, beta1, t)
         np.multiply(greatest, beta2, greatest)
         np.add(np.abs(g, t), eps, t)
         np.maximum(greatest, t, out=greatest)
@@ -141,20 +134,16 @@ class NAdam(Optimizer):
         maximize: bool = False,
         **accepted: Unpack[Accepted],
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": tuple(betas),
-            "eps": eps,
-            "weight_decay": weight_decay,
+        own = {
             "momentum_decay": momentum_decay,
             "decoupled_weight_decay": decoupled_weight_decay,
             "maximize": maximize,
         }
+        defaults = adam_options(lr, betas, eps, weight_decay, own)
         super().__init__(params, defaults, **accepted)
 
     def _check_options(self, options: dict[str, Any]) -> None:
         super()._check_options(options)
-        self._check_betas(options)
         if not options["momentum_decay"] >= 0:
             raise ValueError(
                 f"NAdam: momentum_decay expects at least 0, got {options['momentum_decay']}"
@@ -176,7 +165,7 @@ class NAdam(Optimizer):
         group, by_gradient, by_mean, correction = numbers
         s, t, u = scratch
         g = _decayed(p, g, group, s)
-        m, square = _moments(state, g, group["betas"], t)
+        m, square = moments(state, g, group["betas"], t)
         np.divide(square, correction, t)
         np.sqrt(t, t)
         np.add(t, group["eps"], t)
@@ -235,19 +224,9 @@ class RAdam(Optimizer):
         maximize: bool = False,
         **accepted: Unpack[Accepted],
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "betas": tuple(betas),
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize,
-        }
+        own = {"decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize}
+        defaults = adam_options(lr, betas, eps, weight_decay, own)
         super().__init__(params, defaults, **accepted)
-
-    def _check_options(self, options: dict[str, Any]) -> None:
-        super()._check_options(options)
-        self._check_betas(options)
 
     def _numbers(self, slot: Slot, group: dict[str, Any]) -> tuple[Any, ...]:
         slot.add_state(self.state_names)
@@ -270,7 +249,7 @@ class RAdam(Optimizer):
         group, rate, rectified = numbers
         s, t = scratch
         g = _decayed(p, g, group, s)
-        m, square = _moments(state, g, group["betas"], t)
+        m, square = moments(state, g, group["betas"], t)
         if rectified:
             np.sqrt(square, t)
             np.add(t, group["eps"], t)
@@ -281,30 +260,10 @@ class RAdam(Optimizer):
         np.subtract(p, t, p)
 
 
-def _decayed(p: Array, g: Array, group: dict[str, Any], room: Array) -> Array:
+def _decayed(p: Array, g: Array, group: dict[str, Any], scratch: Array) -> Array:
     """Let the weights decay by themselves, or return the gradient with the penalty's."""
     weight_decay = group["weight_decay"]
     if not group["decoupled_weight_decay"]:
-        return penalised(g, p, weight_decay, room)
+        return penalised(g, p, weight_decay, scratch)
     np.multiply(p, 1 - group["lr"] * weight_decay, p)
     return g
-
-
-def _average(mean: Array, g: Array, beta: float, room: Array) -> None:
-    """Move a mean on: β · mean + (1 − β) · g, as mean + (1 − β) · (g − mean)."""
-    np.subtract(g, mean, room)
-    np.multiply(room, 1 - beta, room)
-    np.add(mean, room, mean)
-
-
-def _moments(
-    state: dict[str, Array], g: Array, betas: tuple[float, float], room: Array
-) -> tuple[Array, Array]:
-    """Move the mean and the mean square of the gradients on, and return them."""
-    m, square = state["exp_avg"], state["exp_avg_sq"]
-    _average(m, g, betas[0], room)
-    np.multiply(g, g, room)
-    np.multiply(room, 1 - betas[1], room)
-    np.multiply(square, betas[1], square)
-    np.add(square, room, square)
-    return m, square

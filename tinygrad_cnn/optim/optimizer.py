@@ -176,10 +176,7 @@ class Optimizer:
                 raise TypeError(f"{self._name}: {name} expects a number, got {value!r}")
             if not 0 <= float(value) < np.inf:
                 raise ValueError(f"{self._name}: {name} expects at least 0, got {value}")
-
-    def _check_betas(self, options: dict[str, Any]) -> None:
-        """Raise a ValueError if the two rates of averaging are out of range."""
-        betas = options["betas"]
+        betas = options.get("betas", (0, 0))
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(
                 f"{self._name}: betas expects two numbers from 0 to less than 1, got {betas}"
@@ -252,8 +249,8 @@ class Optimizer:
             for i in range(start, stop, _BLOCK):
                 block = slice(i, min(i + _BLOCK, stop))
                 parts = {name: array[block] for name, array in state.items()}
-                room = [s[: block.stop - i] for s in scratch]
-                self._update(p[block], g[block], parts, room, numbers)
+                fitting = [s[: block.stop - i] for s in scratch]
+                self._update(p[block], g[block], parts, fitting, numbers)
 
         parallel(work, p.size, grain=_GRAIN)
 
@@ -410,11 +407,3 @@ def _evaluated(closure: Callable[[], Any] | None) -> Any:
         return None
     with enable_grad():
         return closure()
-
-
-def penalised(g: Array, p: Array, weight_decay: float, room: Array) -> Array:
-    """Return g + weight_decay · p, the gradient with that of the L2 penalty, written to `room`."""
-    if not weight_decay:
-        return g
-    np.multiply(p, weight_decay, room)
-    return np.add(g, room, room)

@@ -7,7 +7,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters, penalised
+from tinygrad_cnn.optim.averages import penalised
+from tinygrad_cnn.optim.optimizer import Accepted, Optimizer, Parameters
 from tinygrad_cnn.optim.slot import Slot
 
 

@@ -67,10 +67,6 @@ class Lion(Optimizer):
         }
         super().__init__(params, defaults, **accepted)
 
-    def _check_options(self, options: dict[str, Any]) -> None:
-        super()._check_options(options)
-        self._check_betas(options)
-
     def _numbers(self, slot: Slot, group: dict[str, Any]) -> dict[str, Any]:
         slot.add_state(self.state_names)
         return group

@@ -8,11 +8,11 @@ to do the same at each call.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from tinygrad_cnn.viz.data import G, GraphModule, GraphNode, prefixes
+from tinygrad_cnn.viz.data import G, GraphNode, modules_around, prefixes
 
 _CALL = re.compile(r" \(\d+\)")
 
@@ -50,7 +50,8 @@ def separate_calls(graph: G, layers: Collection[str] = ()) -> G:
             scopes[node.id] = _common(users.get(node.id, [""])) if inside else node.scope
     nodes = tuple(replace(node, scope=scopes[node.id]) for node in graph.nodes)
     types = {module.path: module.type for module in graph.modules}
-    return replace(graph, nodes=nodes, modules=_modules(nodes, types))
+    modules = modules_around(nodes, lambda path: types.get(without_calls(path), ""))
+    return replace(graph, nodes=nodes, modules=modules)
 
 
 def _within(scope: str, path: str) -> bool:
@@ -112,14 +113,3 @@ def _common(scopes: list[str]) -> str:
     paths = [prefixes(scope) for scope in scopes]
     common = [path for path in paths[0] if all(path in others for others in paths)]
     return common[-1] if common else ""
-
-
-def _modules(nodes: Iterable[GraphNode], types: dict[str, str]) -> tuple[GraphModule, ...]:
-    """Return the modules of the boxes, parents first, in order of appearance."""
-    modules: dict[str, GraphModule] = {}
-    for node in nodes:
-        for path in prefixes(node.scope):
-            parent = path.rpartition(".")[0]
-            kind = types.get(without_calls(path), "")
-            modules.setdefault(path, GraphModule(path, kind, parent))
-    return tuple(modules.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from tinygrad_cnn.viz import loops
 from tinygrad_cnn.viz.backward import add_backward
 from tinygrad_cnn.viz.calls import separate_calls
 from tinygrad_cnn.viz.cost import multiply_adds
-from tinygrad_cnn.viz.data import GraphEdge, GraphModule, GraphNode
+from tinygrad_cnn.viz.data import GraphEdge, GraphNode, modules_around
 from tinygrad_cnn.viz.leaves import Leaves
 from tinygrad_cnn.viz.model import Graph
 from tinygrad_cnn.viz.recorded import constants_of, kept_arrays
@@ -169,9 +169,12 @@ class _Collector:
             self._measure(order, [tensor for _, tensor in outputs])
         nodes = tuple(self.boxes.values())
         kept = sum(size for key, size in self.kept.items() if key not in self.leaves.parameters)
-        return Graph(
-            self.title, nodes, tuple(self.edges), self._modules(nodes), kept, self.judgement.text
-        )
+        modules = modules_around(nodes, self._type_of)
+        return Graph(self.title, nodes, tuple(self.edges), modules, kept, self.judgement.text)
+
+    def _type_of(self, path: str) -> str:
+        """Return the class of the module at a path, "" where the model was not given."""
+        return type(self.types[path]).__name__ if path in self.types else ""
 
     def _add(self, node: Node) -> None:
         op = node.op
@@ -250,14 +253,3 @@ class _Collector:
         for key, box in [*self.ids.items(), *self.leaves.ids.items()]:
             value, gradient = measured.get(key, (None, None))
             self.boxes[box] = replace(self.boxes[box], value=value, gradient=gradient)
-
-    def _modules(self, nodes: Iterable[GraphNode]) -> tuple[GraphModule, ...]:
-        """Return the modules of the boxes, parents first, in order of appearance."""
-        modules: dict[str, GraphModule] = {}
-        for scope in dict.fromkeys(node.scope for node in nodes if node.scope):
-            parts = scope.split(".")
-            for length in range(1, len(parts) + 1):
-                path = ".".join(parts[:length])
-                kind = type(self.types[path]).__name__ if path in self.types else ""
-                modules.setdefault(path, GraphModule(path, kind, ".".join(parts[: length - 1])))
-        return tuple(modules.values())

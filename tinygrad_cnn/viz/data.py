@@ -6,6 +6,7 @@ nothing that is known here: `model.Graph` is this with the ways to show it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -180,3 +181,11 @@ def prefixes(path: str) -> list[str]:
     """
     parts = path.split(".") if path else []
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def modules_around(
+    nodes: Iterable[GraphNode], type_of: Callable[[str], str]
+) -> tuple[GraphModule, ...]:
+    """Return the modules around boxes, by their paths: parents first, in order of appearance."""
+    paths = dict.fromkeys(path for node in nodes for path in prefixes(node.scope))
+    return tuple(GraphModule(path, type_of(path), path.rpartition(".")[0]) for path in paths)
