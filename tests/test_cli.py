@@ -13,7 +13,7 @@ from tinygrad_cnn.cli import arguments as names
 from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.cli import train
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
-from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.models import ARCHITECTURES, NETWORKS
 from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.training import OPTIMIZERS, SCHEDULES
 from tinygrad_cnn.training.recipes import RECIPES
@@ -82,7 +82,7 @@ NAMES = "batchnorm, momentum, regression, sigmoid, softmax"
         ("report x --out .", "argument --out: . is a folder; expected the name of a file"),
         ("fly", "tinygrad-cnn: argument COMMAND: invalid choice: 'fly' (choose from "),
         ("train lenet", "train: network must be one of batchnorm, momentum, regression, sig"),
-        ("networks lenet", f"networks: argument NETWORK: expected one of {NAMES}, got 'lenet'"),
+        ("networks lenet", f"networks: argument NETWORK: expected one of {NAMES}, lenet5, "),
         ("train --epochs 0", "--epochs: expected an integer of at least 1, got '0'"),
         ("train --epochs 1.5", "--epochs: expected an integer of at least 1, got '1.5'"),
         ("train --epochs ²", "--epochs: expected an integer of at least 1, got '²'"),
@@ -102,7 +102,7 @@ NAMES = "batchnorm, momentum, regression, sigmoid, softmax"
         ),
         (
             "train --data x",
-            "--data: expected digits, mnist, fashion-mnist or a folder of idx files, got 'x'",
+            "--data: expected digits, mnist, fashion-mnist or a folder of data, got 'x'",
         ),
         ("train --frobnicate", "unrecognized arguments: --frobnicate"),
         ("train --epoch 3", "unrecognized arguments: --epoch ("),
@@ -189,6 +189,7 @@ def test_help(arguments, command):
 
 def test_help_names_what_there_is():
     assert sorted(names.NETWORKS) == sorted(NETWORKS) == sorted(RECIPES)
+    assert list(names.ARCHITECTURES) == list(ARCHITECTURES)
     assert set(names.OPTIMIZERS) == set(OPTIMIZERS)
     assert set(names.SCHEDULES) == set(SCHEDULES)
 
@@ -219,6 +220,10 @@ def test_networks(command):
         assert f"\n{name}: " in f"\n{out}"
     assert "  65,910 parameters\n" in out
     assert command("networks", "softmax")[1].splitlines()[-1] == "  13,602 parameters"
+    assert "\n  resnet18         eight residual blocks (2016)\n" in out
+    lines = command("networks", "lenet5")[1].splitlines()
+    assert lines[2].split() == ["input", "3×32×32"]
+    assert lines[-1] == "  62,006 parameters"
 
 
 @pytest.mark.slow

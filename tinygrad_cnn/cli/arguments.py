@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tinygrad_cnn.data import Splits
 
 __all__ = [
+    "ARCHITECTURES",
     "DATA",
     "FRAMEWORKS",
     "NETWORKS",
@@ -29,6 +30,10 @@ __all__ = [
 
 # Names that the help shows without importing what they stand for; a test compares them.
 NETWORKS = ("batchnorm", "momentum", "regression", "sigmoid", "softmax")
+ARCHITECTURES = (
+    *("lenet5", "alexnet", "vgg11", "vgg16", "resnet20", "resnet18", "resnet34", "resnet50"),
+    *("squeezenet", "densenet", "mobilenetv2", "mobilenetv3", "efficientnet-b0", "convnext-tiny"),
+)
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 SCHEDULES = ("onecycle", "cosine", "step", "none")
 DATA = ("digits", "mnist", "fashion-mnist")
@@ -117,5 +122,5 @@ def load_data(name: str) -> Splits:
         return load(name)
     except (DownloadError, IdxError) as error:
         raise RunError(str(error)) from error
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise UsageError(f"argument --data: {str(error).removeprefix('load: ')}") from error

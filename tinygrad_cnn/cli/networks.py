@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tinygrad_cnn.cli.arguments import NETWORKS, Subparsers, one_of
+from tinygrad_cnn.cli.arguments import ARCHITECTURES, NETWORKS, Subparsers, one_of
 
 __all__ = ["add_networks"]
 
@@ -14,23 +14,29 @@ def add_networks(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "networks",
         help="list the networks with shapes and parameters",
-        description="List the networks: each operation with the shape of its result for one\n"
-        "image (channels × height × width) and its parameters.",
+        description="List the networks. Of the five for digits, or of the one that is named: each\n"
+        "operation with the shape of its result for one image (channels × height × width) and\n"
+        "its parameters. `tinygrad-cnn train NETWORK` trains one.",
     )
     parser.add_argument(
         "network",
         nargs="?",
         metavar="NETWORK",
-        type=one_of(NETWORKS),
-        help=f"only this one of {', '.join(NETWORKS)}",
+        type=one_of((*NETWORKS, *ARCHITECTURES)),
+        help=f"only this one of {', '.join((*NETWORKS, *ARCHITECTURES))}",
     )
     parser.set_defaults(run=run_networks)
 
 
 def run_networks(arguments: argparse.Namespace) -> int:
     """Run ``networks``."""
+    from tinygrad_cnn.models import ARCHITECTURES as OTHERS
     from tinygrad_cnn.training.networks import describe_network
 
     names = NETWORKS if arguments.network is None else (arguments.network,)
     print("\n\n".join(describe_network(name) for name in names))
+    if arguments.network is None:
+        print("\nfor images of 32×32, of any channels and classes:")
+        for name, network in OTHERS.items():
+            print(f"  {name:<15}  {network.about}")
     return 0

@@ -21,6 +21,7 @@ worst mistakes, filters, feature maps and gradients of a run, on one page that n
 The pictures need matplotlib (pip install 'tinygrad-cnn[plots]'); without it there are tables."""
 
 _IMAGES = 8  # of the training step that is drawn and verified
+_IMAGES_OF_LARGE = 2  # of networks with more than a million parameters: it took minutes
 _GRADIENTS = "gradients.npz"
 
 
@@ -98,7 +99,7 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
     import copy
 
     from tinygrad_cnn.cli.arguments import load_data
-    from tinygrad_cnn.models import NETWORKS
+    from tinygrad_cnn.models import network_of
     from tinygrad_cnn.report import Run
     from tinygrad_cnn.tensor import tensor
     from tinygrad_cnn.training.folder import RunFolder
@@ -111,11 +112,12 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
     splits = splits or load_data(settings.data)
     check_splits(splits, settings)
     train, test = splits
-    network, transform = NETWORKS[settings.network], ToNetwork(settings)
+    network, transform = network_of(settings.network), ToNetwork(settings)
     dict(predictor.model.named_parameters())  # which gives them their names
     model = copy.deepcopy(predictor.model).train()  # a step moves running statistics
-    targets = tensor(task.targets(train.labels[:_IMAGES]), name="targets")
-    images = tensor(transform(train.images[:_IMAGES]), name="images")
+    count = _IMAGES_OF_LARGE if about["parameters"] > 1_000_000 else _IMAGES
+    targets = tensor(task.targets(train.labels[:count]), name="targets")
+    images = tensor(transform(train.images[:count]), name="images")
     return Run(
         network=settings.network,
         about=network.about,
@@ -128,7 +130,7 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
         classes=predictor.classes,
         epochs=_columns(folder / "metrics.csv", task.metric),
         steps=_columns(folder / "steps.csv", task.metric),
-        images=test.images,
+        images=_grey(test.images),
         labels=test.labels,
         answers=predictor.answers(test.images),
         model=model,
@@ -137,6 +139,11 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
         gradients=_gradients(folder),
         note=predictor.note,
     )
+
+
+def _grey(images: Any) -> Any:
+    """Return images (N, H, W), the mean of the channels where there are several."""
+    return images if images.ndim == 3 else images.mean(1).astype(images.dtype)
 
 
 def _facts(about: dict[str, Any]) -> dict[str, Any]:

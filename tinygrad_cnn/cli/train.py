@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_cnn.cli.arguments import (
+    ARCHITECTURES,
     DATA,
     NETWORKS,
     OPTIMIZERS,
@@ -47,6 +48,7 @@ examples:
   tinygrad-cnn train
   tinygrad-cnn train momentum --epochs 3 --seed 7 --out runs/first
   tinygrad-cnn train --data fashion-mnist --optimizer adam
+  tinygrad-cnn train resnet18 --data FOLDER --epochs 5
   tinygrad-cnn train --resume runs/first"""
 
 
@@ -59,13 +61,14 @@ def add_train(subparsers: Subparsers) -> None:
         "network",
         nargs="?",
         metavar="NETWORK",  # looked at later: in `--epoch 3` the 3 is not what is wrong
-        help=f"one of {', '.join(NETWORKS)} (default: batchnorm)",
+        help=f"one of {', '.join((*NETWORKS, *ARCHITECTURES))} (default: batchnorm)",
     )
     what = parser.add_argument_group("what and how to learn")
     what.add_argument(
         "--data",
         metavar="NAME|FOLDER",
-        help=f"{', '.join(DATA)}, or a folder of idx files (default: digits)",
+        help=f"{', '.join(DATA)}, or a folder of idx files or of pictures, train/CLASS/*.png and "
+        "test/CLASS/*.png (default: digits)",
     )
     what.add_argument("--epochs", metavar="N", type=integer(1), help="passes over the data")
     what.add_argument("--batch-size", metavar="N", type=integer(1), help="images in a step")
@@ -121,10 +124,11 @@ def run_train(arguments: argparse.Namespace) -> int:
     given = {
         name: getattr(arguments, name) for name in _SETTINGS if getattr(arguments, name) is not None
     }
-    if given.get("network", "batchnorm") not in NETWORKS:
+    known = (*NETWORKS, *ARCHITECTURES)
+    if given.get("network", "batchnorm") not in known:
         raise UsageError(
-            f"network must be one of {', '.join(NETWORKS)}, got {given['network']!r}"
-            + did_you_mean(given["network"], NETWORKS)
+            f"network must be one of {', '.join(known)}, got {given['network']!r}"
+            + did_you_mean(given["network"], known)
         )
     if "data" in given and given["data"] not in DATA and Path(given["data"]).is_dir():
         given["data"] = str(Path(given["data"]).resolve())  # resuming may start elsewhere

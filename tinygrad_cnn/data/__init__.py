@@ -13,6 +13,7 @@ images. Both have torchvision's names.
 
 from tinygrad_cnn.data import batchwise, datasets, transforms
 from tinygrad_cnn.data.batchwise import one_hot
+from tinygrad_cnn.data.class_folders import load_class_folders
 from tinygrad_cnn.data.collate import default_collate, default_convert
 from tinygrad_cnn.data.dataset import (
     ChainDataset,
@@ -71,6 +72,7 @@ __all__ = [
     "fashion_mnist",
     "get_worker_info",
     "load",
+    "load_class_folders",
     "load_folder",
     "make_grid",
     "mnist",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy.typing as npt
 import platformdirs
 
+from tinygrad_cnn.data.class_folders import has_class_folders, load_class_folders
 from tinygrad_cnn.data.download import download as fetch
 from tinygrad_cnn.data.embedded import digits
 from tinygrad_cnn.data.folder import (
@@ -275,13 +276,13 @@ def fashion_mnist(
 
 
 def load(name_or_path: str | os.PathLike[str]) -> Splits:
-    """Load a data set by its name, or from a folder of idx files.
+    """Load a data set by its name, or from a folder of idx files or of pictures.
 
     Parameters
     ----------
     name_or_path
-        ``digits``, ``mnist``, ``fashion-mnist``, or the path of a folder as `load_folder` reads
-        it (``./mnist`` for a folder of that name).
+        ``digits``, ``mnist``, ``fashion-mnist``, or the path of a folder as `load_folder` or
+        `load_class_folders` reads it (``./mnist`` for a folder of that name).
 
     Raises
     ------
@@ -295,14 +296,13 @@ def load(name_or_path: str | os.PathLike[str]) -> Splits:
     >>> load("digit")
     Traceback (most recent call last):
         ...
-    ValueError: load: expected digits, mnist, fashion-mnist or a folder of idx files, got 'digit'
+    ValueError: load: expected digits, mnist, fashion-mnist or a folder of data, got 'digit'
     """
     loaders = {"digits": digits, "mnist": mnist, "fashion-mnist": fashion_mnist}
     name = os.fspath(name_or_path)
     if name in loaders:
         return loaders[name]()
     if name and Path(name).is_dir():  # Path("") would be the working folder
-        return load_folder(name)
-    raise ValueError(
-        f"load: expected {', '.join(loaders)} or a folder of idx files, got {str(name)!r}"
-    )
+        pictures = has_class_folders(Path(name))
+        return load_class_folders(name) if pictures else load_folder(name)
+    raise ValueError(f"load: expected {', '.join(loaders)} or a folder of data, got {str(name)!r}")

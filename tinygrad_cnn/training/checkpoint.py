@@ -96,6 +96,7 @@ _ABOUT: dict[str, type] = {
     "metric": str,
     "parameters": int,
     "steps_per_epoch": int,
+    "channels": int,
     "classes": list,
     "train_images": int,
     "test_images": int,

@@ -222,6 +222,7 @@ def _about(trainer: Trainer) -> dict[str, Any]:
         "metric": trainer.task.metric,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "steps_per_epoch": trainer.steps_per_epoch,
+        "channels": trainer.channels,
         "classes": list(trainer.train_set.classes),
         "train_images": len(trainer.train_set),
         "test_images": len(trainer.test_set),

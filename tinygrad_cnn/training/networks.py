@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_cnn.graph import nodes_below
-from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.models import network_of
+from tinygrad_cnn.random import drawing_from
 from tinygrad_cnn.tensor import Tensor, tensor
 from tinygrad_cnn.training.recipes import Settings
 
@@ -25,12 +26,14 @@ def describe_network(name: str) -> str:
       linear      10       13,530  linear.weight 10×1352, linear.bias 10
       13,602 parameters
     """
-    network = NETWORKS[name]
-    model = network.build(np.random.default_rng(0))
+    network = network_of(name)
+    channels = 3 if network.any_images else 1
+    with drawing_from(np.random.default_rng(0)):
+        model = network.make(channels)
     parameters = dict(model.named_parameters())  # which gives them their names
     side = network.image_size
     # Two images: a batch of one has no statistics to normalise by.
-    images = tensor(np.zeros((2, 1, side, side), np.float32))
+    images = tensor(np.zeros((2, channels, side, side), np.float32))
     rows = [("input", _size(images.shape[1:]), "", "")]
     for node in nodes_below(model(images)):
         own = [edge for edge in node.edges if isinstance(edge, Tensor)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn import nn
 from tinygrad_cnn.autograd import no_grad
-from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.models import network_of
 from tinygrad_cnn.nn.weights import read_arrays
 from tinygrad_cnn.tensor import tensor
 from tinygrad_cnn.training.errors import RunError
@@ -50,10 +51,12 @@ class Predictor:
 
     def __init__(self, folder: Path) -> None:
         self.note: str | None = None
-        self.settings, self.classes, weights = self._read(folder)
-        network = NETWORKS[self.settings.network]
+        self.settings, about, weights = self._read(folder)
+        self.classes: Sequence[str] = about["classes"]
+        self.channels: int = about["channels"]
+        network = network_of(self.settings.network)
         self.task = task_of(network.target)
-        self.model: nn.Module = network.build()
+        self.model: nn.Module = network.make(self.channels, len(self.classes))
         try:
             self.model.load_state_dict(weights)
         except (TypeError, ValueError) as error:
@@ -62,8 +65,11 @@ class Predictor:
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise RunError(f"the weights in {folder} are not finite: training diverged")
 
-    def _read(self, folder: Path) -> tuple[Settings, Sequence[str], dict[str, Array]]:
-        """Return settings, classes and weights; of a run that is not finished, the checkpoint's."""
+    def _read(self, folder: Path) -> tuple[Settings, dict[str, Any], dict[str, Array]]:
+        """Return settings, what is known of the run, and weights.
+
+        Of a run that is not finished, they are the checkpoint's.
+        """
         if not (folder / "model.npz").exists():
             checkpoint = RunFolder(folder).load()
             position = checkpoint.values["position"]
@@ -74,13 +80,13 @@ class Predictor:
                 for name, array in checkpoint.arrays.items()
                 if name.startswith(prefix)
             }
-            return checkpoint.settings, checkpoint.about["classes"], weights
+            return checkpoint.settings, checkpoint.about, weights
         settings, about = RunFolder(folder).load_config()
         try:
             weights = read_arrays(folder / "model.npz")
         except ValueError as error:
             raise RunError(str(error).removeprefix("load_weights: ")) from error
-        return settings, about["classes"], weights
+        return settings, about, weights
 
     def answers(self, images: Array) -> Array:
         """Return the network's answers (N, …) to images (N, 28, 28) of uint8."""
@@ -98,8 +104,15 @@ class Predictor:
         Raises
         ------
         RunError, OSError
-            If a file cannot be read; those before it are answered.
+            If a file cannot be read; those before it are answered. If the network learnt from
+            images of several channels: pictures are read as the grey ones of digits are.
         """
+        if self.channels > 1:
+            raise RunError(
+                f"{self.settings.network} learnt from images of {self.channels} channels, and "
+                "pictures are read as grey ones: load its weights with `load_weights`, and give "
+                "it arrays"
+            )
         for file in files:
             pictures = read_pictures(file)
             while some := list(islice(pictures, _BATCH)):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_cnn import optim
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads
-from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.models import ARCHITECTURES, NETWORKS
 from tinygrad_cnn.optim import Optimizer, Schedule
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.training.errors import SettingsError
@@ -143,6 +143,29 @@ RECIPES: dict[str, Recipe] = {
 }
 """The five recipes by the networks' names."""
 
+_SMALL_IMAGES = Recipe(
+    epochs=10,
+    batch_size=64,
+    optimizer="adamw",
+    schedule="onecycle",
+    lr={
+        "sgd": 0.1,
+        "nesterov": 0.05,
+        "momentum": 0.05,
+        "rmsprop": 3e-4,
+        "adam": 1e-3,
+        "adamw": 1e-3,
+    },
+    mean=0.5,
+    std=0.25,
+    shift=2,
+)
+
+
+def recipe_of(network: str) -> Recipe:
+    """Return a network's recipe; `models.ARCHITECTURES` share one."""
+    return RECIPES.get(network, _SMALL_IMAGES)
+
 
 _ENDLESS = 10**12
 _INTEGERS = {
@@ -161,7 +184,7 @@ class Settings:
     Attributes
     ----------
     network
-        A key of `models.NETWORKS`.
+        A key of `models.NETWORKS` or of `models.ARCHITECTURES`.
     data
         A name or a folder, as `data.load` takes it.
     epochs, batch_size
@@ -207,8 +230,8 @@ class Settings:
         >>> settings.epochs, settings.batch_size, settings.optimizer, settings.lr
         (1, 1, 'sgd', 0.005)
         """
-        _check_name("network", network, NETWORKS)
-        recipe = RECIPES[network]
+        _check_name("network", network, (*NETWORKS, *ARCHITECTURES))
+        recipe = recipe_of(network)
         chosen = {name: value for name, value in given.items() if value is not None}
         optimizer = chosen.setdefault("optimizer", recipe.optimizer)
         _check_name("optimizer", optimizer, OPTIMIZERS)
@@ -255,7 +278,7 @@ class Settings:
         """
         usual = Settings.of(self.network, optimizer=self.optimizer)
         words = ["tinygrad-cnn", "train", self.network]
-        if self.optimizer != RECIPES[self.network].optimizer:
+        if self.optimizer != recipe_of(self.network).optimizer:
             words += ["--optimizer", self.optimizer]
         for name in ("data", "epochs", "batch_size", "lr", "schedule", "seed", "threads"):
             value = getattr(self, name)

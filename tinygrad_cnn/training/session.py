@@ -36,6 +36,7 @@ Draw = Callable[..., list[str]]
 into a folder, and colours the place of an anomaly; returns what to tell."""
 
 _CHECKED_IMAGES = 16
+_CHECKED_IMAGES_OF_LARGE = 4  # of networks that have more than a million parameters
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 _GRAPH = ("graph.dot", "graph.svg")
 _TELLING_IMAGES = 8  # of fewer images a gradient of zeros tells little
@@ -182,7 +183,9 @@ def _terminal(trainer: Trainer, quiet: bool) -> Terminal:
 
 
 def _check(trainer: Trainer, terminal: Terminal) -> None:
-    images, labels = _first_images(trainer, _CHECKED_IMAGES)
+    large = sum(p.numel() for p in trainer.model.parameters()) > 1_000_000
+    count = _CHECKED_IMAGES_OF_LARGE if large else _CHECKED_IMAGES
+    images, labels = _first_images(trainer, count)
     targets = trainer.task.targets(labels)
     report = check_gradients(trainer.model, trainer.network.loss, images, targets)
     if report.failures:

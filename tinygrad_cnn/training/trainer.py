@@ -21,7 +21,7 @@ from tinygrad_cnn.anomaly import AnomalyError, all_finite
 from tinygrad_cnn.autograd import detect_anomaly, no_grad
 from tinygrad_cnn.data import DataLoader, ImageDataset, Splits
 from tinygrad_cnn.kernels.runtime.threads import set_num_threads
-from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.models import network_of
 from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_cnn.report.gradients import GradientLog
 from tinygrad_cnn.tensor import Tensor, tensor
@@ -94,9 +94,10 @@ class Trainer:
         manual_seed(settings.seed)
         self.settings = settings
         self.train_set, self.test_set = splits
-        self.network = NETWORKS[settings.network]
+        self.network = network_of(settings.network)
         self.task = task_of(self.network.target)
-        self.model: nn.Module = self.network.build()
+        self.channels = self.train_set.images.shape[1] if self.train_set.images.ndim == 4 else 1
+        self.model: nn.Module = self.network.make(self.channels, len(self.train_set.classes))
         for _ in self.model.named_parameters():  # gives them their names
             pass
         self.steps_per_epoch = -(-len(self.train_set) // settings.batch_size)
@@ -330,7 +331,7 @@ def _without_rates(groups: Any) -> list[dict[str, Any]]:
 
 def evaluate(model: nn.Module, settings: Settings, dataset: ImageDataset) -> Tested:
     """Let a network answer to images in evaluation mode; the mode is put back after it."""
-    network = NETWORKS[settings.network]
+    network = network_of(settings.network)
     task, transform = task_of(network.target), ToNetwork(settings)
     mean = Mean()
     answers = []
