@@ -41,7 +41,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("creation", "drawing", "generators", "function"),
     ("nn",),
     ("func", "checkpointing"),
-    ("capturing", "optim"),
+    ("capturing", "optim", "storing"),
     ("data",),
     ("models",),
     ("verify", "viz", "report"),

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from tinygrad_cnn.checkpointing import checkpoint
     from tinygrad_cnn.function import Function
     from tinygrad_cnn.generators import Generator
+    from tinygrad_cnn.storing import load, save
 
 __version__ = "0.1.0"
 
@@ -144,6 +145,7 @@ __all__ = [
     "is_tensor",
     "linalg",
     "linspace",
+    "load",
     "logspace",
     "long",
     "manual_seed",
@@ -165,6 +167,7 @@ __all__ = [
     "randperm",
     "record_source",
     "set_detect_anomaly",
+    "save",
     "scalar_tensor",
     "set_default_dtype",
     "set_grad_enabled",
@@ -188,6 +191,8 @@ _LATE = {
     "func": "",
     "Generator": "generators",
     "Function": "function",
+    "load": "storing",
+    "save": "storing",
     "checkpoint": "checkpointing",
 }
 """What is imported when it is first used, and from where: it takes as long as all the rest."""

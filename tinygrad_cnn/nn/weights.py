@@ -1,6 +1,7 @@
 """Files of named arrays: ``.npz`` (NumPy's own) and ``.safetensors``. No pickle in either.
 
-Files of PyTorch, ``.pt`` and ``.pth``, are read too (see `tinygrad_cnn.pt`), and never written.
+Files of PyTorch, ``.pt`` and ``.pth``, are read too (see `tinygrad_cnn.pt`); whole checkpoints, and
+PyTorch's files, are written by `tinygrad_cnn.save`.
 
 A file takes its name only once it is complete, so that one cut short never stands in its place.
 """

@@ -13,13 +13,14 @@ checked against the file before memory is taken, and tensors of one storage shar
 from __future__ import annotations
 
 import errno
+import io
 import os
 import struct
 import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from tinygrad_cnn.npz import require_file
 from tinygrad_cnn.pt.forms import read_archive, read_stream
 from tinygrad_cnn.pt.machine import Array, Refused, Wrap
 
-__all__ = ["find_state_dict", "read_pt"]
+__all__ = ["find_state_dict", "read_pt", "read_pt_file"]
 
 _DEEPEST = 100  # dicts within dicts that are searched for a state_dict
 _LONGEST_MESSAGE = 300
@@ -81,14 +82,24 @@ def read_pt(path: str | os.PathLike[str], wrap: Wrap | None = None) -> Any:
     """
     source = Path(path)
     require_file(source)
+    with source.open("rb") as file:
+        return read_pt_file(file, wrap, str(source))
+
+
+def read_pt_file(file: BinaryIO, wrap: Wrap | None = None, source: str = "the file") -> Any:
+    """Read what ``torch.save`` wrote from an open file that can be sought in; see `read_pt`.
+
+    `source` is what messages call it.
+    """
     try:
-        with source.open("rb") as file, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged text, which is refused below
+            size = file.seek(0, io.SEEK_END)
             if zipfile.is_zipfile(file):
                 file.seek(0)
                 return read_archive(file, wrap)
             file.seek(0)
-            return read_stream(file, source.stat().st_size, wrap)
+            return read_stream(file, size, wrap)
     except OSError as error:
         if error.errno != errno.EINVAL:  # a place outside of the file
             raise
