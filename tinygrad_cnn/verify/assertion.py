@@ -7,6 +7,9 @@ from typing import Any
 from tinygrad_cnn.verify.adapters.choose import check
 from tinygrad_cnn.verify.report import Report
 
+DEFAULTS: dict[str, Any] = {}
+"""Settings of checks that say nothing else: the plugin for pytest sets the seed."""
+
 
 def assert_gradients(subject: Any, *inputs: Any, **settings: Any) -> Report:
     """Assert in a test that gradients are right, whatever is given; return the report.
@@ -52,6 +55,6 @@ def assert_gradients(subject: Any, *inputs: Any, **settings: Any) -> Report:
     tinygrad_cnn.verify.report.GradientError: gradcheck of <lambda>: FAIL (1 FAIL)
     ...
     """
-    report = check(subject, *inputs, **settings)
+    report = check(subject, *inputs, **{**DEFAULTS, **settings})
     report.raise_if_wrong()
     return report
