@@ -28,13 +28,16 @@ FLOORS: list[tuple[str, ...]] = [
     ("atomic", "npz", "pt", "kernels", "random"),
     ("graph",),
     ("inplace", "saving"),
+    ("deferring",),
+    ("base",),
+    ("operands",),
     ("op",),
     ("dtypes",),
     ("ops", "rules"),
     ("functional", "linalg"),
     ("ownership",),
     ("anomaly", "engine"),
-    ("autograd", "conversion", "copying", "modes", "views", "writing"),
+    ("autograd", "conversion", "copying", "deferred", "modes", "views", "writing"),
     ("dispatch",),
     ("arithmetic", "operators", "protocols", "assigning", "updating", "describing", "converting"),
     ("tensor",),
@@ -59,7 +62,17 @@ ROOMS = ("runtime", "pointwise", "reduce", "pool", "resample", "conv", "norm", "
 ALONE = {"data": {"atomic", "npz", "ops", "random", "tensor", "types"}}
 
 # Names for annotations that would point up if they were imported at run time.
-UPWARD_TYPES = {("graph", "op"), ("saving", "op"), ("types", "op")}
+UPWARD_TYPES = {
+    ("base", "op"),
+    ("deferring", "base"),
+    ("deferring", "op"),
+    ("graph", "base"),
+    ("graph", "op"),
+    ("operands", "op"),
+    ("saving", "op"),
+    ("types", "base"),
+    ("types", "op"),
+}
 
 # What is imported where it is used: it is optional, or slow to load and seldom needed.
 LATE = {"graphviz", "graphviz_pure", "matplotlib", "PIL", "safetensors", "threadpoolctl", "tqdm"}
@@ -325,6 +338,31 @@ def test_public_names_exist_and_have_docstrings() -> None:
                 yield f"{name}.{public} has no docstring"
 
     none(said for name in modules() for said in wrong(name))
+
+
+# ------------------------------------------------------------------------------- what is written to
+
+
+def test_whoever_says_what_was_written_to_said_so_before() -> None:
+    """What waits to be computed from that memory is computed before: see `deferring`."""
+    # A tensor's `data` computed it when it handed the array out, which its setter gets back.
+    exempt = {("tensor.py", "data")}
+
+    def lines(function: ast.AST, name: str) -> list[int]:
+        calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+        return [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id == name]
+
+    def wrong() -> Iterator[str]:
+        for path in FILES:
+            for node in walked(path):
+                if not isinstance(node, ast.FunctionDef) or (name_of(path), node.name) in exempt:
+                    continue
+                after, before = lines(node, "changed"), lines(node, "before_writing")
+                late = any(b > a for a, b in zip(sorted(after), sorted(before), strict=False))
+                if len(after) > len(before) or late:
+                    yield f"{name_of(path)}: {node.name} calls changed() without before_writing()"
+
+    none(wrong())
 
 
 # ------------------------------------------------------------------------------- sizes, leftovers

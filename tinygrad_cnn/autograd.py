@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.anomaly import AnomalyError
+from tinygrad_cnn.base import TensorBase, edge_of
 from tinygrad_cnn.engine import BackwardPass, Edge
 from tinygrad_cnn.graph import GraphError, mode
 from tinygrad_cnn.modes import (
@@ -23,7 +24,6 @@ from tinygrad_cnn.modes import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-from tinygrad_cnn.op import TensorBase, edge_of
 from tinygrad_cnn.ops.arguments import listed
 from tinygrad_cnn.ownership import own
 

@@ -120,9 +120,9 @@ def _converted(forward: Forward, dtype: np.dtype[Any]) -> Forward:
 def capture(function: Callable[[Any], Any], example: Tensor | Array) -> Captured:
     """Record what a function does with an example, to do it again with less between operations.
 
-    For inference with small networks; larger ones gain nothing, and lose what `Sequential` computes
-    at once. The function is run a few times, also with another input, to see that it does the same
-    each time, and a module is left as it was.
+    For inference with small networks; larger ones gain nothing, and lose that operations are
+    computed at once with those that follow. The function is run a few times, also with another
+    input, to see that it does the same each time, and a module is left as it was.
 
     Parameters
     ----------

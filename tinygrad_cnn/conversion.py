@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.base import TensorBase
 from tinygrad_cnn.graph import warn_left
-from tinygrad_cnn.op import TensorBase, refuse_masked
+from tinygrad_cnn.operands import refuse_masked
 from tinygrad_cnn.types import Array
 
 

@@ -14,18 +14,22 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.base import TensorBase, edge_of
+from tinygrad_cnn.deferring import Unkept
 from tinygrad_cnn.graph import GraphError, Node, discover, mode
 from tinygrad_cnn.inplace import changes, exposed
 from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
-from tinygrad_cnn.op import TensorBase, adapters, edge_of, widened
+from tinygrad_cnn.op import adapters
+from tinygrad_cnn.operands import widened
 from tinygrad_cnn.ownership import held_elsewhere, own
-from tinygrad_cnn.rules import check_unchanged, not_saved, wrong_count
+from tinygrad_cnn.rules import check_unchanged, fitted, not_saved, wrong_count
 from tinygrad_cnn.types import Array
 
 Edge = Node | TensorBase
 
 _ndarray = np.ndarray
+_FLOAT16 = np.dtype(np.float16)
 
 _DEEP = 8  # views of views, at most, that a gradient goes through at once
 
@@ -127,7 +131,18 @@ class BackwardPass:
         edges = node.edges
         everything, plain = self.targets is None, not self.create_graph
         try:
-            if node.op._in_parts and plain and not node.released:
+            op = node.op
+            if (
+                op._ordinary
+                and plain
+                and g.__class__ is _ndarray
+                and not (node.released or exposed or changes.latest > node.seq)
+            ):
+                if op._takes_needs:
+                    results = op.backward(g, node.out, *node.inputs, needs=self._needs(node))
+                else:
+                    results = op.backward(g, node.out, *node.inputs)
+            elif op._in_parts and plain and not node.released:
                 results = self._in_parts(node, _computed(g))
             else:
                 results = self._apply_rule(node, g)
@@ -147,7 +162,7 @@ class BackwardPass:
                         or result.shape != edge.shape
                         or result.dtype is not edge.dtype
                     ):
-                        result = self._fit(node, index, result, edge)
+                        result = fitted(node, index, result, edge, self.create_graph)
                     if plain and edge.__class__ is not Node and held_elsewhere(result, results):
                         result = np.array(result)  # a leaf's grad must share memory with nothing
                     if edge in grads:
@@ -224,6 +239,8 @@ class BackwardPass:
         if changes.latest > node.seq or exposed:
             check_unchanged(node)
         out = node.out
+        if out.__class__ is Unkept and (g.__class__ is not Pending or out.pooled is None):
+            out = out.array()
         if op._outside:
             self._compute_pending()
         if g.__class__ is Pending:
@@ -236,7 +253,7 @@ class BackwardPass:
             inputs = [self._input(node, a, e) for a, e in zip(inputs, node.edges, strict=True)]
             if op.reference is None and out is not None:
                 out = self.wrap(out, node)
-        if op.widens and node.dtype == np.float16:
+        if op.widens and node.dtype is _FLOAT16:
             g, out, *inputs = [_widened(x) for x in (g, out, *inputs)]
             if out is not None and not any(map(operator.is_, node.inputs, node.edges)):
                 out = op(*inputs)  # e to what rounding took from a logarithm is a large factor
@@ -279,38 +296,6 @@ class BackwardPass:
         found = inner.run([(out, g)])
         # pop: an input given twice gets its whole gradient once.
         return tuple(None if edge is None else found.pop(edge, None) for edge in node.edges)
-
-    def _fit(self, node: Node, index: int, result: Any, edge: Edge) -> Any:
-        """Sum a gradient over the broadcast dimensions of its input and give it its dtype."""
-        if result.__class__ is Pending:
-            inner = edge.__class__ is Node
-            if inner and result.shape == edge.shape and result.dtype == edge.dtype:
-                return result
-            result = result.array() if inner else np.array(result.array())
-        if not self.create_graph:
-            if isinstance(result, (TensorBase, Node)):
-                raise not_saved(node) or GraphError(
-                    f"{node.op.name}: the rule computed with input {index} or another input that "
-                    "is not listed in saves"
-                )
-            result = np.asarray(result)
-        shape = edge.shape
-        if result.shape != shape:
-            extra = result.ndim - len(shape)
-            if extra < 0 or any(
-                wanted not in (1, got)
-                for wanted, got in zip(shape, result.shape[extra:], strict=True)
-            ):
-                raise GraphError(
-                    f"{node.op.name}: the rule returned a gradient of shape {result.shape} for "
-                    f"input {index} of shape {shape}"
-                )
-            if extra:
-                result = adapters["sum"](result, tuple(range(extra)))
-            stretched = [i for i, s in enumerate(shape) if s == 1 and result.shape[i] != 1]
-            if stretched:
-                result = adapters["sum"](result, tuple(stretched), keepdim=True)
-        return result if result.dtype == edge.dtype else adapters["cast"](result, edge.dtype)
 
     def _add(self, edge: Edge, g: Any) -> None:
         """Add to the gradient at an edge that has one already."""
@@ -412,7 +397,7 @@ def _widened(x: Any) -> Any:
         return _widened(x.array())
     if not isinstance(x, TensorBase):
         return widened(x)
-    return adapters["cast"](x, np.float32) if x.dtype == np.float16 else x
+    return adapters["cast"](x, np.float32) if x.dtype is _FLOAT16 else x
 
 
 def _accumulate(tensor: TensorBase, g: Any) -> None:

@@ -22,7 +22,8 @@ from tinygrad_cnn.types import Array as Array  # parts above take it from here t
 from tinygrad_cnn.watching import Watcher
 
 if TYPE_CHECKING:
-    from tinygrad_cnn.op import Op, TensorBase
+    from tinygrad_cnn.base import TensorBase
+    from tinygrad_cnn.op import Op
 
 
 # One counter orders everything that happens: nodes being made and arrays being changed. A node's
@@ -103,7 +104,7 @@ class Node:
         What the rule is called with: for each input the array if the rule reads it or if it is a
         constant, else its edge, which has shape and dtype too.
     out
-        The result, if the rule needs it.
+        The result, if the rule needs it; or a `deferring.Unkept`, which can compute it.
     aux
         What `forward` kept beside its result, for operations with ``has_aux``.
     shape, dtype
@@ -142,7 +143,7 @@ class Node:
     op: Op
     edges: list[Node | TensorBase | None]
     inputs: list[Any]
-    out: Array | None
+    out: Any
     aux: Any
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -264,6 +265,8 @@ def _caller() -> tuple[FrameType | None, int]:
 
 def discover(roots: list[TensorBase], stop: set[Any]) -> tuple[list[Node], dict[TensorBase, int]]:
     """Return the nodes below the roots, newest first, and how many edges lead to each leaf."""
+    for tensor in roots:
+        tensor._data  # noqa: B018  # so that the nodes have what their rules read
     order: list[Node] = []
     uses: dict[TensorBase, int] = {}
     stack = list(dict.fromkeys(t._node for t in roots if t._node is not None))

@@ -68,6 +68,24 @@ exposed: dict[int, _Watch] = {}
 """Those of arrays that the user holds."""
 
 
+pending: dict[int, weakref.ref[Any]] = {}
+"""Tensors whose data are not computed yet, weakly: see `deferring`."""
+
+
+def before_writing(array: Array) -> None:
+    """Compute what is pending and reads this memory, before it is written to.
+
+    To be called by whoever calls `changed`, before the write.
+    """
+    if pending:
+        owner = owner_of(array)
+        for tensor in [ref() for ref in list(pending.values())]:
+            # What a tensor that is gone was needed for, if anything, is pending itself.
+            computation = getattr(tensor, "_computation", None)
+            if computation is not None and computation.reads(owner):
+                computation.value()
+
+
 class _Changes:
     """The time of the latest change to any array."""
 
@@ -147,6 +165,7 @@ def watch_bytes(array: Array) -> None:
 
 def expose(array: Array) -> Array:
     """Return a tensor's array to the user, who may write to it, and so to all of its memory."""
+    before_writing(array)
     watch_bytes(owner_of(array))
     return array
 

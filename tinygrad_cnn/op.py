@@ -1,4 +1,4 @@
-"""What an operation is, the registry of all of them, and the base class that `Tensor` inherits.
+"""What an operation is, and the registry of all of them.
 
 An operation is a small class with its ``forward`` on arrays and its ``backward`` rule beside it::
 
@@ -23,90 +23,29 @@ one text serves every order of derivative.
 from __future__ import annotations
 
 import re
-import weakref
-from collections.abc import Iterator
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.graph import Node, mode, record
-from tinygrad_cnn.inplace import exposed, refresh, watch_bytes
+from tinygrad_cnn.base import TensorBase as TensorBase  # parts above take it from here too
+from tinygrad_cnn.deferring import Computation
+from tinygrad_cnn.graph import mode, record
+from tinygrad_cnn.inplace import exposed, refresh
+from tinygrad_cnn.operands import (
+    check_real,
+    has_float64,
+    is_half,
+    operand,
+    watch_foreign,
+    widened,
+)
 from tinygrad_cnn.saving import Plan, plan_of, plan_saving
-from tinygrad_cnn.types import Array
 
 _FLOAT64 = np.dtype(np.float64)
-_FLOAT16 = np.dtype(np.float16)
 _ndarray = np.ndarray
 
 
-class TensorBase:
-    """What an operation needs to know of a tensor: its array, its node, and how to make one."""
-
-    __slots__ = (
-        "__weakref__",
-        "_base",
-        "_data",
-        "_grad",
-        "_hooks",
-        "_name",
-        "_node",
-        "_origins",
-        "_requires_grad",
-        "_seen",
-        "_source",
-        "_step",
-    )
-
-    # A tensor of a subclass that follows another works its node out when it is read; see
-    # `tensor.View`, which alone fills the slots _base, _source, _step and _seen.
-    follows: ClassVar[bool] = False
-
-    _data: Array
-    _grad: Any
-    _hooks: dict[int, Any] | None  # of a leaf; those of a result stand in its node
-    _name: str | None
-    _node: Node | None
-    _requires_grad: bool
-    _base: TensorBase  # whose memory a view lies in
-    _source: TensorBase  # what the view was taken of: the base, or another view
-    _step: Op  # the operation that takes it
-    _seen: Node | TensorBase | None  # edge of the base when the view's node was recorded
-    _origins: tuple[weakref.ref[TensorBase], ...]  # the tensors that a detached one shares with
-
-    floating: ClassVar[np.dtype[Any]] = np.dtype(np.float32)  # what whole numbers become
-
-    @staticmethod
-    def _wrap(data: Array, node: Node | None) -> Any:
-        """Make a tensor around an array, the result of the node if there is one."""
-        raise TypeError(f"TensorBase is abstract: Tensor wraps {type(data)} and {type(node)}")
-
-    def _view(self, step: Op, data: Array, node: Node | None) -> Any:
-        """Make the tensor that an operation took of this one's memory, a view if it shares it."""
-        raise TypeError(f"TensorBase is abstract: Tensor makes views by {step}, {data}, {node}")
-
-    # An edge of the graph is a node or a leaf tensor: both have shape, dtype and ndim. Asked for
-    # everywhere, so they are written without a Python function: half the time.
-    if TYPE_CHECKING:
-
-        @property
-        def shape(self) -> tuple[int, ...]:
-            """Sizes of the dimensions."""
-
-        @property
-        def dtype(self) -> np.dtype[Any]:
-            """Type of the elements."""
-
-        @property
-        def ndim(self) -> int:
-            """Number of dimensions."""
-
-    else:
-        shape = property(attrgetter("_data.shape"), doc="Sizes of the dimensions.")
-        dtype = property(attrgetter("_data.dtype"), doc="Type of the elements.")
-        ndim = property(attrgetter("_data.ndim"), doc="Number of dimensions.")
-
-
+_NEVER = object()  # told to an operation that may not wait
 _PACKAGE = __name__.partition(".")[0] + "."
 
 adapters: dict[str, Any] = {}
@@ -152,6 +91,11 @@ class Op:
         For the gradient of a part: add it in place to ``whole``, the gradient of the only input.
     ``backward_owned(g, needs)``
         `backward` for an array that may be written to and handed on; ``laid_out(array)`` makes it.
+    ``postpone(arrays, foreign, told)``
+        Return ``(computation, aux)``, if the result shall be computed when it is read; or None
+        twice. Then ``compute_with(computation, moments)`` computes it, see `deferring`.
+    ``join(computation)``
+        Return ``(after, shape)`` if the operation can be computed with what its input waits for.
     ``choice(*inputs)``
         The discrete choice made at a point (a mask, indices): gradients jump where it changes.
 
@@ -173,6 +117,8 @@ class Op:
     reference: ClassVar[Any] = None
     choice: ClassVar[Any] = None
     infer: ClassVar[Any] = None
+    postpone: ClassVar[Any] = None
+    join: ClassVar[Any] = None
     views: ClassVar[bool] = False
     add_into: ClassVar[Any] = None
     backward_owned: ClassVar[Any] = None
@@ -184,9 +130,11 @@ class Op:
     _takes_aux: ClassVar[bool] = False
     _outside: ClassVar[bool] = False  # whether it was written outside of this package
     _needs: ClassVar[tuple[tuple[bool, ...], ...]] = ()  # the needs, by the bits of Node.wanted
-    # What to keep, by wanted gradients (empty for any number of inputs); whether there is an aux
-    # or an infer; and whether it makes views.
+    # What to keep, by wanted gradients (empty for any number of inputs); whether there is more to
+    # do than to call forward; and whether the result may be more than a tensor of its own: a view,
+    # or one that waits to be computed.
     _traits: ClassVar[tuple[tuple[Plan, ...], bool, bool]] = ((), False, False)
+    _ordinary: ClassVar[bool] = True  # whether the engine has nothing to do but call the rule
     _in_parts: ClassVar[bool] = False  # whether the engine can write to a gradient instead
 
     def __init_subclass__(cls) -> None:
@@ -221,11 +169,11 @@ class Op:
     def __repr__(self) -> str:
         return f"<Op {self.describe()}>"
 
-    def __call__(self, *inputs: Any, with_aux: bool = False) -> Any:
+    def __call__(self, *inputs: Any, with_aux: bool = False, told: Any = None) -> Any:
         """Apply to arrays (returns an array) or to tensors (returns a tensor, recorded).
 
         With ``with_aux`` the answer is ``(result, aux)``; aux is None where nothing is recorded
-        and the operation can do without.
+        and the operation can do without. What is ``told`` is handed on to `postpone`.
         """
         # The path of every operation: one loop, no helper calls for tensors.
         arrays: list[Any] = []
@@ -254,19 +202,21 @@ class Op:
                 edges.append(None)
             bit += bit
         if foreign and tensor is not None:
-            _check_real(self, arrays)
+            check_real(self, arrays)
         now = mode.__dict__  # one look-up of this thread's state instead of three
         recording = wanted and now["recording"]
         plans, special, views = self._traits
-        aux = None
+        out: Any
+        aux = node = None
         if special:
-            out, aux = self._forward(arrays, recording)
+            may_wait = tensor is not None and now["watch"] is None
+            out, aux = self._waiting(arrays, recording, foreign, told if may_wait else _NEVER)
         else:
             out = self.forward(*arrays)
-        if type(out) is not _ndarray:  # reductions to a number, and sums of 0-d arrays
-            out = np.asarray(out)
+        if type(out) is not _ndarray and type(out) is not Computation:
+            out = np.asarray(out)  # reductions to a number, and sums of 0-d arrays
         dtype = out.dtype
-        if dtype is _FLOAT64 and not self.sets_dtype and not _has_float64(arrays):
+        if dtype is _FLOAT64 and not self.sets_dtype and not has_float64(arrays):
             # Integers with floats: NumPy's float64, our float32.
             out = out.astype(np.float32 if tensor is None else tensor.floating, copy=False)
             dtype = out.dtype
@@ -280,14 +230,20 @@ class Op:
             if foreign:
                 watch_foreign(arrays, edges, self, aux)
             scope, source = now["scope"], now["source"]
-            shape = out.shape
-            node = record(self, edges, arrays, kept, aux, shape, dtype, wanted, scope, source)
-            out = tensor._view(self, out, node) if views else tensor._wrap(out, node)
-        elif tensor is not None:
-            out = tensor._view(self, out, None) if views else tensor._wrap(out, None)
-        if now["watch"] is not None and tensor is not None:
-            now["watch"].forward(self, inputs, out)
+            node = record(self, edges, arrays, kept, aux, out.shape, dtype, wanted, scope, source)
+        if tensor is not None:
+            out = tensor._special(self, out, node) if views else tensor._wrap(out, node)
+            if now["watch"] is not None:
+                now["watch"].forward(self, inputs, out)
         return (out, aux) if with_aux else out
+
+    def _waiting(self, arrays: list[Any], recording: Any, foreign: bool, told: Any) -> Any:
+        """Postpone the forward, or run it: return the result, or its computation, and the aux."""
+        if self.postpone is not None and told is not _NEVER:
+            out, aux = self.postpone(arrays, foreign, told)
+            if out is not None:
+                return out, aux
+        return self._forward(arrays, recording)
 
     def _forward(self, arrays: list[Any], recording: Any) -> tuple[Any, Any]:
         """Run the forward of an operation that has an aux, or less to do when not recorded."""
@@ -301,108 +257,3 @@ class Op:
             out, aux = self.forward(*arrays)
             return out, aux
         return self.forward(*arrays), None
-
-
-def is_half(arrays: list[Any]) -> bool:
-    """Whether half precision is the widest of the arrays' floating-point types."""
-    found = False
-    for a in arrays:
-        if isinstance(a, _ndarray) and a.dtype.kind == "f":
-            if a.dtype is not _FLOAT16:
-                return False
-            found = True
-    return found
-
-
-def widened(array: Any) -> Any:
-    """Return an array of half precision in float32, anything else as it is."""
-    is_array = isinstance(array, _ndarray) and array.dtype is _FLOAT16
-    return array.astype(np.float32) if is_array else array
-
-
-def edge_of(tensor: TensorBase) -> Node | TensorBase:
-    """Return where the gradient of a tensor goes: the node that made it, or the leaf itself."""
-    return tensor._node or tensor
-
-
-def watch_foreign(inputs: list[Any], edges: list[Any], op: Op, aux: Any = None) -> None:
-    """Watch arrays from outside: they may be written to between forward and backward."""
-    for array, edge in zip(inputs, edges, strict=True):
-        if edge is None and type(array) is _ndarray:
-            watch_bytes(array)
-    if op._outside:
-        held = [array for _, array in held_arrays(op, aux)]
-        refresh(held)
-        for array in held:
-            watch_bytes(array)
-
-
-def held_arrays(op: Op, aux: Any) -> Iterator[tuple[str, Array]]:
-    """Iterate over the arrays that an operation written elsewhere keeps, with their names.
-
-    The package's own operations copy what they are given; of others nobody knows.
-    """
-    held = {**op.settings(), **getattr(op, "__dict__", {}), "aux": aux}
-    for name, value in held.items():
-        for array in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(array, _ndarray):
-                yield name, array
-
-
-def _check_real(op: Op, arrays: list[Any]) -> None:
-    """Raise if an array does not hold real numbers: those of a tensor always do."""
-    for array in arrays:
-        if array.__class__ is _ndarray and array.dtype.kind not in "fiub":
-            raise TypeError(f"{op.name}: expects real numbers, got an array of {array.dtype}")
-
-
-def operand(x: Any, op: Op, inputs: tuple[Any, ...]) -> Any:
-    """Return the array or Python number for an argument that is neither tensor nor plain array."""
-    if isinstance(x, np.generic) and x.dtype.kind in "fiub":
-        # np.float64(2) must not turn a float32 tensor into float64; among arrays it is one of them.
-        return x.item() if any(isinstance(i, TensorBase) for i in inputs) else np.asarray(x)
-    if isinstance(x, (bool, int, float)) or (x is None and op.optional):
-        return x
-    if isinstance(x, np.ndarray):  # complex, or a subclass, such as np.memmap
-        if x.dtype.kind == "c":
-            raise TypeError(f"{op.name}: expects real numbers, got an array of {x.dtype}")
-        refuse_masked(op.name, x)
-        return np.asarray(x)
-    if isinstance(x, (list, tuple)) and not hasattr(x, "_fields"):
-        array = np.asarray(x)
-        if array.dtype.kind in "fiub":
-            return array.astype(np.float32) if array.dtype == _FLOAT64 else array
-    raise TypeError(
-        f"{op.name}: expects tensors, arrays or numbers, got {type(x).__name__}{instead_of(x)}"
-    )
-
-
-def instead_of(x: Any) -> str:
-    """Return what to write instead of something that is no operand, to stand behind a message."""
-    library = type(x).__module__.partition(".")[0]
-    if x is None:
-        return " (a function that returns nothing?)"
-    if hasattr(x, "_fields"):  # x - x.max(1) would broadcast the values and their places
-        return f": take one of its {', '.join(x._fields)}"
-    if isinstance(x, (list, tuple)):
-        return ": give tensor(…) of it, or np.array(…)"
-    return f" of {library}: give its detach().numpy()" if library == "torch" else ""
-
-
-def refuse_masked(function: str, array: Any) -> None:
-    """Raise for a masked array, which would lose its mask without a word."""
-    if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(
-            f"{function}: a masked array would lose its mask; give its filled(…) values, or choose "
-            "with where()"
-        )
-
-
-def _has_float64(arrays: list[Any]) -> bool:
-    """Whether float64 is what the user asked for: 0-d floats count only among themselves.
-
-    Numbers alone keep Python's precision: they are constants inside of a rule.
-    """
-    found = [a for a in arrays if isinstance(a, np.ndarray)]
-    floats = [a for a in found if a.dtype.kind == "f"]
-    return not found or any(a.dtype == _FLOAT64 for a in [a for a in floats if a.ndim] or floats)

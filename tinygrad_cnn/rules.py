@@ -7,9 +7,15 @@ import inspect
 import re
 from typing import Any
 
+import numpy as np
+
+from tinygrad_cnn.base import TensorBase
+from tinygrad_cnn.deferring import Unkept
 from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import was_changed, writer_of
-from tinygrad_cnn.op import held_arrays
+from tinygrad_cnn.kernels.norm.pending import Pending
+from tinygrad_cnn.op import adapters
+from tinygrad_cnn.operands import held_arrays
 from tinygrad_cnn.saving import needed_by
 
 
@@ -46,6 +52,9 @@ def not_saved(node: Node, error: BaseException | None = None) -> GraphError | No
 
 def check_unchanged(node: Node) -> None:
     """Raise if an array that the rule reads was written to after the forward pass."""
+    for item in (node.out, *node.aux) if type(node.aux) is tuple else (node.out,):
+        if type(item) is Unkept:
+            item.refresh()
     kept = [*node.inputs, node.out]
     found = [index for index, array in enumerate(kept) if was_changed(array, node.seq)]
     op = node.op
@@ -68,3 +77,35 @@ def check_unchanged(node: Node) -> None:
             "backward rule needs the value from before; compute with a copy, or run the forward "
             f"pass again{by}"
         )
+
+
+def fitted(node: Node, index: int, result: Any, edge: Node | TensorBase, create_graph: bool) -> Any:
+    """Sum a gradient over the broadcast dimensions of its input and give it its dtype."""
+    if result.__class__ is Pending:
+        inner = edge.__class__ is Node
+        if inner and result.shape == edge.shape and result.dtype == edge.dtype:
+            return result
+        result = result.array() if inner else np.array(result.array())
+    if not create_graph:
+        if isinstance(result, (TensorBase, Node)):
+            raise not_saved(node) or GraphError(
+                f"{node.op.name}: the rule computed with input {index} or another input that "
+                "is not listed in saves"
+            )
+        result = np.asarray(result)
+    shape = edge.shape
+    if result.shape != shape:
+        extra = result.ndim - len(shape)
+        if extra < 0 or any(
+            wanted not in (1, got) for wanted, got in zip(shape, result.shape[extra:], strict=True)
+        ):
+            raise GraphError(
+                f"{node.op.name}: the rule returned a gradient of shape {result.shape} for "
+                f"input {index} of shape {shape}"
+            )
+        if extra:
+            result = adapters["sum"](result, tuple(range(extra)))
+        stretched = [i for i, s in enumerate(shape) if s == 1 and result.shape[i] != 1]
+        if stretched:
+            result = adapters["sum"](result, tuple(stretched), keepdim=True)
+    return result if result.dtype == edge.dtype else adapters["cast"](result, edge.dtype)

@@ -17,10 +17,13 @@ import numpy.typing as npt
 from tinygrad_cnn import autograd, copying, dispatch
 from tinygrad_cnn.conversion import array_from
 from tinygrad_cnn.converting import Converting
+from tinygrad_cnn.deferred import Awaiting
+from tinygrad_cnn.deferring import Computation
 from tinygrad_cnn.devices import check_device
 from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import expose, give_name
-from tinygrad_cnn.op import Op, refuse_masked
+from tinygrad_cnn.op import Op
+from tinygrad_cnn.operands import refuse_masked
 from tinygrad_cnn.types import Array
 from tinygrad_cnn.views import Following
 
@@ -85,10 +88,24 @@ class Tensor(Converting):
         self._name = None
         return self
 
-    def _view(self, step: Op, data: Array, node: Node | None) -> Tensor:
+    @staticmethod
+    def _defer(computation: Computation, node: Node | None) -> Tensor:
+        self = _new(Deferred)
+        self._computation = computation
+        self._node = node
+        self._requires_grad = node is not None
+        self._grad = None
+        self._hooks = None
+        self._name = None
+        computation.made_for(self, node)
+        return self
+
+    def _special(self, step: Op, data: Array | Computation, node: Node | None) -> Tensor:
+        if isinstance(data, Computation):
+            return self._defer(data, node)
         memory, mine = data.base, self._data
-        if memory is not mine and (memory is None or memory is not mine.base):
-            return self._wrap(data, node)  # NumPy had to copy
+        if not step.views or memory is None or (memory is not mine and memory is not mine.base):
+            return self._wrap(data, node)  # or NumPy had to copy
         if node is None and self._requires_grad:  # under no_grad
             return self._sharing(data)
         view = self._new_view()
@@ -300,6 +317,14 @@ class View(Following, Tensor):
     __slots__ = ()
 
     alone = Tensor
+
+
+class Deferred(Awaiting, Tensor):
+    """A tensor whose data are computed when they are read; a plain one from then on."""
+
+    __slots__ = ()
+
+    computed = Tensor
 
 
 class RemovableHook:

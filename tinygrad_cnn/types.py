@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from tinygrad_cnn.op import TensorBase
+    from tinygrad_cnn.base import TensorBase
 
 Array: TypeAlias = npt.NDArray[Any]
 """A NumPy array of any dtype."""

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tinygrad_cnn.base import TensorBase, edge_of
 from tinygrad_cnn.graph import GraphError, Node, mode, nodes_since, record, tick
-from tinygrad_cnn.inplace import changed, owner_of, was_changed
-from tinygrad_cnn.op import TensorBase, edge_of
+from tinygrad_cnn.inplace import before_writing, changed, owner_of, was_changed
 from tinygrad_cnn.ops.elementwise import cast
 from tinygrad_cnn.ops.index import Key, Slice, add_at
 from tinygrad_cnn.ops.shape import reshape
@@ -115,6 +115,7 @@ def _put(name: str, target: T, result: Any, since: int) -> T:
     if result._node.seq <= since or target.follows:  # somebody else's node, or a part only
         _write(Write, name, target, EVERYTHING, result)
         return target
+    before_writing(data)
     _assign(Write, name, data, EVERYTHING, result._data)
     changed(data, by=name)
     _take_node(target, result._node)
@@ -158,6 +159,7 @@ def _write(kind: type[Write | AddAt], name: str, target: TensorBase, key: Key, v
         if not base._requires_grad:
             before = np.array(base._data)  # the constant it was: to compute the graph again
         _keep_apart(base, value._node if differentiable else None)
+    before_writing(base._data)
     _assign(kind, name, target._data, key, array)
     everything = not path and key is EVERYTHING
     changed(base._data, None if everything else path.view, key, name)

@@ -12,7 +12,7 @@ from tinygrad_cnn.dispatch import ordering, reductions
 from tinygrad_cnn.dispatch.out import into, typed
 from tinygrad_cnn.dispatch.without import tensors_in
 from tinygrad_cnn.graph import mode
-from tinygrad_cnn.inplace import changed
+from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops import activation, elementwise, linalg, piecewise, reduce, rounding
 from tinygrad_cnn.ops.arguments import shape_of
@@ -196,6 +196,7 @@ def _at(ufunc: np.ufunc, x: Any, key: Any, *values: Any) -> None:
     wanted = mode.recording and any(t._requires_grad for t in tensors_in((x, values)))
     if not wanted:
         array = x._data if isinstance(x, TensorBase) else x
+        before_writing(array)
         ufunc.at(array, plain_key(key, name), *[getattr(v, "_data", v) for v in values])
         changed(array, by=name)
         return

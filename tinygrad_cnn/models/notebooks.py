@@ -151,7 +151,7 @@ class MnistExample(nn.Sequential):
         )
 
 
-class ResidualBlock(nn.Residual):
+class ResidualBlock(nn.Module):
     """Two 3×3 convolutions with batch normalisation around a shortcut.
 
     A block that halves the image carries the shortcut over with every second pixel, and with zeros
@@ -159,25 +159,27 @@ class ResidualBlock(nn.Residual):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
-        super().__init__(
-            {
-                "conv1": nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
-                "bn1": nn.BatchNorm2d(out_channels),
-                "relu": nn.ReLU(),
-                "conv2": nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-                "bn2": nn.BatchNorm2d(out_channels),
-            }
-        )
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
         self.stride = stride
         self.added = out_channels - in_channels
 
-    def shortcut(self, input: Any) -> Any:
+    def forward(self, x: Any) -> Any:
+        """Add what two convolutions make of the images to what the shortcut carries over."""
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + self.shortcut(x))
+
+    def shortcut(self, x: Any) -> Any:
         """Carry the input over."""
         if self.stride > 1:
-            input = input[:, :, :: self.stride, :: self.stride]
+            x = x[:, :, :: self.stride, :: self.stride]
         if self.added:
-            input = F.pad(input, (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
-        return input
+            x = F.pad(x, (0, 0, 0, 0, self.added // 2, self.added - self.added // 2))
+        return x
 
 
 class ResNet20(nn.Sequential):

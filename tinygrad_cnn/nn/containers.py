@@ -6,10 +6,9 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
-from tinygrad_cnn.nn.fused import apply_in_order
 from tinygrad_cnn.nn.module import Module
 
-__all__ = ["ModuleList", "Residual", "Sequential"]
+__all__ = ["ModuleList", "Sequential"]
 
 
 class _Numbered(Module):
@@ -92,8 +91,6 @@ class _Numbered(Module):
 class Sequential(_Numbered):
     """Apply modules one after the other.
 
-    A convolution and the ReLU behind it are computed at once, which is quicker.
-
     Parameters
     ----------
     *modules
@@ -123,37 +120,9 @@ class Sequential(_Numbered):
 
     def forward(self, input: Any) -> Any:
         """Apply the modules in order."""
-        return apply_in_order(list(self), input)
-
-
-class Residual(Sequential):
-    """Apply modules one after the other, add the input, and rectify: ``relu(modules(x) + x)``.
-
-    A residual block (He et al., "Deep Residual Learning for Image Recognition", 2016). The sum and
-    the ReLU are computed at once with a `BatchNorm2d` that comes last, which is quicker.
-
-    Parameters
-    ----------
-    *modules
-        As for `Sequential`.
-
-    Notes
-    -----
-    A block that changes the shape overrides `shortcut`.
-
-    >>> import numpy as np
-    >>> from tinygrad_cnn.nn import Identity
-    >>> Residual(Identity())(np.array([[-1.0, 2.0]]))
-    array([[0., 4.]])
-    """
-
-    def shortcut(self, input: Any) -> Any:
-        """Return what is added to the modules' result: the input itself."""
+        for module in self:
+            input = module(input)
         return input
-
-    def forward(self, input: Any) -> Any:
-        """Apply the modules, and add the shortcut."""
-        return apply_in_order(list(self), input, self.shortcut(input))
 
 
 class ModuleList(_Numbered):

@@ -9,12 +9,9 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.dtypes import factory
-from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn.conv_settings import ConvSettings, Padding, Sizes
 from tinygrad_cnn.nn.linear import draw_weights
 from tinygrad_cnn.nn.module import Module
-from tinygrad_cnn.ops.fused import After, Moments, conv2d_batch_norm, conv2d_then
-from tinygrad_cnn.tensor import Tensor
 
 __all__ = [
     "Conv1d",
@@ -159,28 +156,9 @@ class Conv2d(_Conv):
 
     dims = 2
 
-    def forward(
-        self,
-        input: Any,
-        norm: Any = None,
-        after: After | None = None,
-        moments: Moments | None = None,
-        addend: Tensor | None = None,
-    ) -> Any:
-        """Apply `functional.conv2d`, and at once what a `Sequential` applies behind it.
-
-        That is a `BatchNorm2d` in evaluation as `norm`, and what comes `after`. One in training
-        wants the result's `moments`. A sum behind `norm` adds the `addend`.
-        """
-        if after is None:
-            return self._apply(F.conv2d, input)
-        input, padding = self._bordered(input)
-        w, b = self.weight, self.bias
-        settings = self.stride, padding, self.dilation, self.groups
-        if norm is None:
-            return conv2d_then(input, w, b, *settings, mode.scope, after, moments)
-        constants = norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps
-        return conv2d_batch_norm(input, w, b, *settings, constants, after, addend)
+    def forward(self, input: Any) -> Any:
+        """Apply `functional.conv2d`."""
+        return self._apply(F.conv2d, input)
 
 
 class Conv3d(_Conv):

@@ -10,11 +10,9 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.dtypes import factory
-from tinygrad_cnn.graph import mode
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
-from tinygrad_cnn.ops.fused import After, Moments, batch_norm_then
 from tinygrad_cnn.tensor import Tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "SyncBatchNorm"]
@@ -56,18 +54,8 @@ class _BatchNorm(Module):
         self.register_buffer("running_var", Tensor(np.ones(size, dtype)) if tracked else None)
         self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
 
-    def forward(
-        self,
-        input: Any,
-        after: After | None = None,
-        moments: Moments | None = None,
-        addend: Tensor | None = None,
-    ) -> Any:
-        """Apply `functional.batch_norm`; in training, update the running statistics.
-
-        With what a `Sequential` computes at once, which comes `after`, the `moments` that the
-        layer before has collected, and what a sum adds; all for training alone.
-        """
+    def forward(self, input: Any) -> Any:
+        """Apply `functional.batch_norm`; in training, update the running statistics."""
         if input.ndim not in self.ndims:
             raise ValueError(
                 f"{type(self).__name__}: expects an input of shape {self.expects}, "
@@ -81,9 +69,6 @@ class _BatchNorm(Module):
                 momentum = 1 / count.item()
         tensors = self.running_mean, self.running_var, self.weight, self.bias
         share = 0.0 if momentum is None else momentum
-        if after is not None:
-            settings = share, self.eps, mode.scope
-            return batch_norm_then(input, *tensors, *settings, after, moments, addend)
         return F.batch_norm(input, *tensors, self.uses_batch, share, self.eps)
 
     def reset_running_stats(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.deferring import After, Computation, Unkept
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.pointwise import activation as kernels
 from tinygrad_cnn.kernels.pointwise.elementwise import apply
@@ -51,11 +52,17 @@ class Relu(Op):
     def forward(self, x: Any) -> Any:
         return kernels.relu(np.asarray(x))
 
+    def join(self, computation: Computation) -> Any:
+        pool, adds, activation = computation.after
+        return None if activation is not None else (After(pool, adds, self), computation.shape)
+
     def choice(self, x: Any) -> Any:
         return x > 0
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        return (g.gated(out) if type(g) is Pending else _gate(g, out),)
+        if type(g) is not Pending:
+            return (_gate(g, out),)
+        return (g.gated_where(out.pooled) if type(out) is Unkept else g.gated(out),)
 
 
 relu = unary(Relu, inplace=True)

@@ -13,7 +13,8 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, cast, 
 
 import numpy as np
 
-from tinygrad_cnn.op import TensorBase, instead_of
+from tinygrad_cnn.base import TensorBase
+from tinygrad_cnn.operands import instead_of
 from tinygrad_cnn.types import Dim, Operand, Pair, Shape
 
 P = ParamSpec("P")

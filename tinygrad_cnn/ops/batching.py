@@ -27,16 +27,13 @@ def takes_one_example(ndim: int) -> Callable[[Callable[P, Any]], Callable[P, Any
 
     def decorate(function: Callable[P, Any]) -> Callable[P, Any]:
         @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if not args and "input" in kwargs:
-                args = (kwargs.pop("input"),)
+        def call(input: Any, *args: Any, **kwargs: Any) -> Any:
             try:
-                if not args or args[0].ndim != ndim - 1:
-                    return function(*args, **kwargs)
-                batch = reshape(args[0], 1, *args[0].shape)
-                answer = function(batch, *args[1:], **kwargs)
+                if input.ndim != ndim - 1:
+                    return function(input, *args, **kwargs)
+                answer = function(reshape(input, 1, *input.shape), *args, **kwargs)
             except (AttributeError, TypeError) as error:
-                refuse_operands(function, args, kwargs, error)
+                refuse_operands(function, (input, *args), kwargs, error)
                 raise
             if isinstance(answer, tuple):
                 return tuple([reshape(each, each.shape[1:]) for each in answer])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.deferring import NOTHING, After, Computation
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op, TensorBase, adapters
 from tinygrad_cnn.ops.arguments import names_operands
@@ -39,6 +40,9 @@ class Add(Binary):
     __slots__ = ()
     ufunc = np.add
     takes_pending = True
+
+    def join(self, computation: Computation) -> Any:
+        return (After(adds=True), computation.shape) if computation.after == NOTHING else None
 
     def backward(self, g: Any, out: Any, a: Any, b: Any) -> tuple[Any, ...]:
         return g, g

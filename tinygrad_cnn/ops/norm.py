@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.inplace import changed
-from tinygrad_cnn.kernels.fused.pooled_norm import normalize_max_pool2d_gradient
+from tinygrad_cnn.deferring import NOTHING, Computation, First, private
+from tinygrad_cnn.graph import mode
+from tinygrad_cnn.inplace import before_writing, changed
+from tinygrad_cnn.kernels.fused.pooled_norm import (
+    normalize_max_pool2d,
+    normalize_max_pool2d_gradient,
+)
 from tinygrad_cnn.kernels.norm import batch_norm as kernels
 from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
 from tinygrad_cnn.kernels.norm.pending import Pending
-from tinygrad_cnn.kernels.reduce.moments import batch_statistics
+from tinygrad_cnn.kernels.reduce.moments import Moments, batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands
 from tinygrad_cnn.ops.elementwise import sqrt
@@ -24,7 +29,7 @@ from tinygrad_cnn.types import Array, Operand
 __all__ = ["batch_norm", "layer_norm"]
 
 
-class BatchNorm(Op):
+class BatchNorm(First, Op):
     """Normalise each channel by the batch's own mean and biased variance.
 
     aux: mean, variance, and whether a max-pool and a ReLU that alone read the result came with it.
@@ -43,6 +48,32 @@ class BatchNorm(Op):
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
         mean, var = batch_statistics(x)
         return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var, False)
+
+    def postpone(self, arrays: list[Any], foreign: bool, told: Moments | None) -> tuple[Any, Any]:
+        x, weight, bias = arrays
+        alike = all(a is None or a.dtype is x.dtype for a in (weight, bias))
+        if not alike or x.ndim < 3 or x.dtype.char not in "fd":
+            return None, None
+        mean, var = batch_statistics(x) if told is None else told.statistics(x)
+        aux = mean, var, False
+        held = private((x, weight, bias), foreign)
+        return Computation(self, self, held, aux, NOTHING, None, x.shape, x.dtype), aux
+
+    def compute_with(
+        self, computation: Computation, recorded: bool, moments: Any
+    ) -> tuple[Any, Any]:
+        x, weight, bias = computation.arrays
+        mean, var, _ = computation.aux
+        constants = mean, self.inverse_std(var), weight, bias
+        pool, _, activation = computation.after
+        rectified = activation is not None
+        if pool is None:
+            return kernels.normalize(x, *constants, rectified, computation.addend), None
+        return normalize_max_pool2d(x, *constants, pool.window.kernel, rectified, recorded)
+
+    def aux_with_pool(self, aux: Any) -> Any:
+        mean, var, _ = aux
+        return mean, var, True
 
     def inverse_std(self, var: Any) -> Any:
         """Return ``1 / √(var + eps)``."""
@@ -105,6 +136,45 @@ class BatchNormEval(Op):
         normal = centred / sqrt(reshape(var, channels) + self.eps)
         return _scale_shift(normal, weight, bias)
 
+    def folded(self, x: Any, awaited: Computation, constants: tuple[Any, ...]) -> Any:
+        """Return the result folded into what is to be computed before it, or None.
+
+        It differs by rounding only. Nothing is recorded.
+        """
+        if awaited.taken or awaited.node is not None or awaited.after is not NOTHING:
+            return None
+        recording, dtype = mode.recording, awaited.dtype
+        for t in constants:
+            if t is not None and (
+                t.dtype is not dtype or (recording and getattr(t, "_requires_grad", False))
+            ):
+                return None
+        held: Any = tuple([t._data if isinstance(t, TensorBase) else t for t in constants])
+        is_foreign = any(isinstance(t, np.ndarray) for t in constants)
+        others = private(held, is_foreign)
+        mean, var, weight, bias = held
+        scale = 1.0 / np.sqrt(var.astype(np.float64) + self.eps)
+        if weight is not None:
+            scale *= weight
+        shift = -mean * scale if bias is None else bias - mean * scale
+        arrays = awaited.first.rescaled(awaited.arrays, scale, shift)
+        if arrays is None:
+            return None
+        longer = Computation(
+            self,
+            awaited.first,
+            arrays,
+            None,
+            NOTHING,
+            None,
+            awaited.shape,
+            awaited.dtype,
+            awaited,
+            others,
+        )
+        awaited.taken = True
+        return x._defer(longer, None)
+
 
 def _channel_shape(x: Any) -> Any:
     return (x.shape[1],) + (1,) * (x.ndim - 2)
@@ -166,12 +236,20 @@ def batch_norm(
     """
     check_batch_norm(input, running_mean, running_var, weight, bias, training)
     input = as_real(input)
+    awaited = input._computation if isinstance(input, TensorBase) and input.deferred else None
     if not training:
-        return BatchNormEval(eps)(input, running_mean, running_var, weight, bias)
+        op = BatchNormEval(eps)
+        constants = running_mean, running_var, weight, bias
+        y = None if awaited is None else op.folded(input, awaited, constants)
+        return op(input, *constants) if y is None else y
     if not math.prod(input.shape):  # nothing to take statistics of, nothing to normalise
         ones = np.ones(input.shape[1], input.dtype)
         return BatchNormEval(eps)(input, ones, ones, weight, bias)
-    y, (mean, var, _) = BatchNorm(eps)(input, weight, bias, with_aux=True)
+    told = None
+    if awaited is not None:  # the statistics are wanted now
+        told = Moments()
+        awaited.value(told)
+    y, (mean, var, _) = BatchNorm(eps)(input, weight, bias, with_aux=True, told=told)
     move_statistics(running_mean, running_var, mean, var, momentum, input.shape)
     return y
 
@@ -233,6 +311,7 @@ def move_towards(running: Any, batch: Array, momentum: float) -> None:
     if running is None:
         return
     array = running._data if isinstance(running, TensorBase) else running
+    before_writing(array)
     array += momentum * (batch - array)
     changed(array)
 

@@ -15,6 +15,9 @@ from tinygrad_cnn.ops.elementwise import cast
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+_FLOAT16 = np.dtype(np.float16)
+
+
 def in_single_precision(loss: _F) -> _F:
     """Make a loss take integers as float32, and compute half precision in float32.
 
@@ -25,7 +28,7 @@ def in_single_precision(loss: _F) -> _F:
     @wraps(loss)
     def call(input: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            if input.dtype != np.float16:
+            if input.dtype is not _FLOAT16:
                 return loss(as_real(input), *args, **kwargs)
             with np.errstate(over="ignore"):  # what half precision cannot hold is infinite
                 return cast(loss(cast(input, np.float32), *args, **kwargs), np.float16)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.inplace import changed
+from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.ops.arguments import listed
 from tinygrad_cnn.tensor import Tensor
 
@@ -150,6 +150,7 @@ def clip_grad_value_(
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value_: clip_value expects at least 0, got {clip_value}")
     for g in _gradients("clip_grad_value_", parameters):
+        before_writing(g)
         np.clip(g, -clip_value, clip_value, out=g)
         changed(g)
 
@@ -169,6 +170,7 @@ def _shorten(gradients: list[Array], max_norm: float, total: float) -> None:
     if not factor >= 1:  # NaN included
         with np.errstate(invalid="ignore"):  # infinity times 0 is NaN, as it should be
             for g in gradients:
+                before_writing(g)
                 np.multiply(g, factor, g)
                 changed(g)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_cnn.autograd import enable_grad
 from tinygrad_cnn.graph import Array
-from tinygrad_cnn.inplace import changed
+from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.optim.line_search import Trial, strong_wolfe
 from tinygrad_cnn.optim.optimizer import Optimizer, Parameters
 from tinygrad_cnn.optim.slot import Slot
@@ -306,6 +306,7 @@ class _Descent:
         start = 0
         for p, value in zip(self.params, values, strict=True):
             part = d[start : start + p.size].reshape(p.shape)
+            before_writing(p._data)
             np.add(value, np.multiply(part, t), out=p._data)
             changed(p._data)
             start += p.size

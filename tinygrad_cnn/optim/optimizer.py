@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_cnn.autograd import enable_grad
 from tinygrad_cnn.graph import Array, mode
-from tinygrad_cnn.inplace import changed
+from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.kernels.runtime.threads import parallel
 from tinygrad_cnn.ops.arguments import listed
 from tinygrad_cnn.optim.slot import Slot, laid_out
@@ -190,8 +190,7 @@ class Optimizer:
             if set_to_none:
                 p._grad = None
             elif p._grad is not None:
-                p._grad._data.fill(0)
-                changed(p._grad._data)
+                p._grad.detach().zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
@@ -230,6 +229,7 @@ class Optimizer:
                 if group["maximize"]:
                     g = np.negative(g)
                 numbers = self._numbers(slot, group)
+                before_writing(data)
                 if data.size <= _BLOCK:
                     state, scratch = slot.flat_state, slot.scratch
                     self._update(slot.flat, g.ravel("K"), state, scratch, numbers)

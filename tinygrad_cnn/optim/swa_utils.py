@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_cnn.autograd import no_grad
-from tinygrad_cnn.inplace import changed
+from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.optim.lr_scheduler.base import LRScheduler
 from tinygrad_cnn.optim.lr_scheduler.cycles import one_a_group
@@ -89,9 +89,11 @@ class AveragedModel(Module):
             pairs, others = pairs + others, []
         for average, value in pairs:
             moves = n and average.dtype.kind == "f"
+            before_writing(average)
             average[...] = self.avg_fn(average, value, n) if moves else value
             changed(average)
         for average, value in others:
+            before_writing(average)
             average[...] = value
             changed(average)
         self.n_averaged.copy_(n + 1)

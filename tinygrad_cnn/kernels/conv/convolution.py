@@ -26,6 +26,7 @@ from tinygrad_cnn.kernels.conv.tiles import Geometry, Shape
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_rectify
 from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.kernels.reduce.sums import sum_over
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.plans import planned
@@ -184,6 +185,8 @@ def convolve_and_pool(
     images, kernels = channels_last(x), _kernels(w)
     memory = images.flags.c_contiguous, x.dtype
     geometry, out_shape, single = _plan(images.shape, *memory, w.shape, window, groups, block)
+    if single is not None and len(w) < tuning.FEW_CHANNELS:
+        return pool_and_rectify(convolve(x, w, bias, window), block, relu, False)[0]
     if single is not None:
         return channels_first(single.product(images, kernels, bias, relu))
     out = aligned_empty(out_shape, x.dtype)

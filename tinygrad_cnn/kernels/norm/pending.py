@@ -34,6 +34,14 @@ class Pooling(NamedTuple):
     argmax: Array
     input_shape: tuple[int, ...]
     window: Window
+    rectified: Array | None = None
+    """The pool's result, if its input was rectified and `argmax` was found before that."""
+
+    def first_maxima(self) -> Array:
+        """Return the argmax of what was pooled: of zeros alone the first is the maximum."""
+        if self.rectified is None:
+            return self.argmax
+        return np.where(self.rectified == 0, self.argmax.dtype.type(0), self.argmax)
 
 
 class Pending:
@@ -69,6 +77,16 @@ class Pending:
         is_array = len(terms) == 1 and gate is None and pooling is None
         self._array: Array | None = terms[0] if is_array else None
 
+    def gated_where(self, pooled: Array) -> Pending:
+        """Return the gradient of a ReLU's input, this being that of its result, given its maxima.
+
+        The max-pool behind the ReLU chose elements that are positive where `pooled` is.
+        """
+        terms = self.terms
+        if self.gate is not None:  # of another ReLU, behind the pool
+            terms = (Pending(*terms, gate=self.gate).array(),)
+        return Pending(*terms, gate=pooled, pooling=self.pooling)
+
     def gated(self, out: Array) -> Pending:
         """Return the gradient of a ReLU's input, this being that of its result `out`."""
         if self._array is not None or self.gate is not None or self.pooling is not None:
@@ -95,7 +113,8 @@ class Pending:
     def _compute(self) -> Array:
         if self.pooling is not None:
             pooled = Pending(*self.terms, gate=self.gate).array()
-            return put_argmax(pooled, *self.pooling)
+            argmax = self.pooling.argmax if self.gate is not None else self.pooling.first_maxima()
+            return put_argmax(pooled, argmax, self.pooling.input_shape, self.pooling.window)
         if self.gate is None:
             total: Array = apply(np.add, *self.terms)
             return total

@@ -26,6 +26,10 @@ def per_axis(function: str, argument: str, value: Any, dims: int, smallest: int 
     """Return an int, or as many ints as there are dimensions, as a tuple, checked."""
     if type(value) is int and value >= smallest:
         return (value,) * dims
+    if type(value) is tuple and len(value) == 2 == dims:
+        first, second = value
+        if type(first) is int and type(second) is int and min(value) >= smallest:
+            return value
     if dims == 2:
         return pair(function, argument, value, smallest)
     return ntuple(function, argument, value, dims, smallest)

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_cnn.deferring import NOTHING, Computation, First, private
 from tinygrad_cnn.kernels.conv import convolution as kernels
+from tinygrad_cnn.kernels.pool.max_pool import pool_and_rectify
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.reduce import sum as sum_over
@@ -27,11 +29,19 @@ __all__: list[str] = []
 class _Convolution(Op):
     """What the three share: how windows lie over the input, and in how many groups channels are."""
 
-    __slots__ = ("groups", "window")
+    __slots__ = ("_known", "groups", "window")
 
     def __init__(self, window: Window, groups: int) -> None:
         self.window = window
         self.groups = groups
+        self._known: tuple[Shape, Shape] | None = None  # sizes asked for last, and the answer
+
+    def out_size(self, sizes: Shape) -> Shape:
+        """Count the outputs along each axis of inputs of these sizes."""
+        known = self._known
+        if known is None or known[0] != sizes:
+            known = self._known = sizes, self.window.out_size(sizes)
+        return known[1]
 
     def settings(self) -> dict[str, Any]:
         """Return the settings by name, those of the window that the weights do not show."""
@@ -41,7 +51,7 @@ class _Convolution(Op):
         return {"dilation": dilation, **own, "padding": padding, "stride": stride}
 
 
-class _Conv(_Convolution):
+class _Conv(First, _Convolution):
     """y = conv(x, w) + b."""
 
     __slots__ = ()
@@ -51,6 +61,39 @@ class _Conv(_Convolution):
     def forward(self, x: Any, w: Any, b: Any) -> Any:
         x, w, b = same_dtype(x, w, b)
         return kernels.convolve(x, w, b, self.window, self.groups)
+
+    def postpone(self, arrays: list[Any], foreign: bool, told: None) -> tuple[Any, None]:
+        x, w, b = arrays
+        dtype = x.dtype
+        if (
+            dtype.char not in "fd"
+            or w.dtype is not dtype
+            or (b is not None and b.dtype is not dtype)
+        ):
+            return None, None
+        shape = len(x), len(w), *self.out_size(x.shape[2:])
+        held = private((x, w, b), foreign)
+        return Computation(self, self, held, None, NOTHING, None, shape, dtype), None
+
+    def compute_with(
+        self, computation: Computation, recorded: bool, moments: Any
+    ) -> tuple[Any, Any]:
+        x, w, b = computation.arrays
+        pool, _, activation = computation.after
+        window, groups, rectified = self.window, self.groups, activation is not None
+        if pool is None:
+            addend = computation.addend
+            return kernels.convolve(x, w, b, window, groups, rectified, moments, addend), None
+        block = pool.window.kernel
+        if not recorded:
+            return kernels.convolve_and_pool(x, w, b, window, groups, block, rectified), None
+        return pool_and_rectify(kernels.convolve(x, w, b, window, groups), block, rectified, True)
+
+    def rescaled(self, arrays: tuple[Any, ...], scale: Any, shift: Any) -> Any:
+        x, w, b = arrays
+        channels = -1, *(1,) * (w.ndim - 1)
+        shift = shift if b is None else b * scale + shift
+        return x, w * scale.astype(x.dtype).reshape(channels), shift.astype(x.dtype)
 
     def backward(self, g: Any, out: Any, x: Any, w: Any, b: Any, *, needs: Any) -> tuple[Any, ...]:
         settings = self.window, self.groups

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from tinygrad_cnn.deferring import joining
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
@@ -73,7 +74,7 @@ def unary(op: type[Op], inplace: bool = False) -> Callable[..., Any]:
     One that has ``inplace`` in PyTorch takes the word here: the result is the same, and the input
     is not written to.
     """
-    apply_op = op()
+    apply_op = joining(op())
 
     def in_place(input: Operand | float, inplace: bool = False) -> Any:
         return apply_op(input)
@@ -81,10 +82,7 @@ def unary(op: type[Op], inplace: bool = False) -> Callable[..., Any]:
     def function(input: Operand | float) -> Any:
         return apply_op(input)
 
-    if inplace:
-        return _named_like(op, in_place)
-
-    return _named_like(op, function)
+    return _named_like(op, in_place if inplace else function)
 
 
 def binary(op: type[Op]) -> Callable[[Operand | float, Operand | float], Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
+from tinygrad_cnn.deferring import After, Computation, join
 from tinygrad_cnn.kernels.norm.pending import Pending, Pooling
 from tinygrad_cnn.kernels.pool import argmax as argmax_kernels
 from tinygrad_cnn.kernels.pool import max_pool as kernels
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
+from tinygrad_cnn.ops.activation import Relu
 from tinygrad_cnn.ops.arguments import values_of, without_graph
 from tinygrad_cnn.ops.batching import takes_one_example
 from tinygrad_cnn.ops.pool.arguments import Size, window_of
@@ -20,13 +25,17 @@ __all__ = ["max_pool1d", "max_pool2d", "max_pool3d"]
 class _MaxPool(Op):
     """The maximum of each window; the first one, row by row, takes the whole gradient."""
 
-    __slots__ = ("ceil_mode", "window")
+    __slots__ = ("_tiles", "ceil_mode", "window")
     has_aux = True  # which element of each window was chosen
     takes_pending = True
 
     def __init__(self, window: Window, ceil_mode: bool) -> None:
         self.window = window
         self.ceil_mode = ceil_mode
+        # Whether windows of images lie side by side, none over an edge.
+        kernel, stride, padding, dilation = window
+        plain = padding == ((0, 0), (0, 0)) and dilation == (1, 1)
+        self._tiles = plain and kernel == stride and not ceil_mode
 
     def settings(self) -> dict[str, Any]:
         """Return the settings by name."""
@@ -41,10 +50,32 @@ class _MaxPool(Op):
     def choice(self, x: Any) -> Any:
         return self.forward(x)[1]
 
+    def join(self, computation: Computation) -> Any:
+        pool, adds, activation = computation.after
+        if not self._tiles or pool is not None or adds or not _keeps_order(activation):
+            return None
+        N, C, height, width = computation.shape
+        down, across = self.window.kernel
+        return After(self, False, activation), (N, C, height // down, width // across)
+
     def backward(self, g: Any, out: Any, x: Any, *, aux: Any) -> tuple[Any, ...]:
+        rectified = None
+        if type(aux) is tuple:  # it was computed before the ReLU that it was called after
+            aux, unkept = aux
+            rectified = unkept.pooled
+            if rectified is None:
+                aux = self.choice(unkept.array())
+            elif type(g) is np.ndarray:
+                g = Pending(g)
+        pooling = Pooling(aux, x.shape, self.window, rectified)
         if type(g) is Pending:
-            return (g.scattered(Pooling(aux, x.shape, self.window)),)
-        return (PutArgmax(aux, x.shape, self.window)(g),)
+            return (g.scattered(pooling),)
+        return (PutArgmax(pooling.first_maxima(), x.shape, self.window)(g),)
+
+
+def _keeps_order(activation: Op | None) -> bool:
+    """Whether an activation may as well come after the pool."""
+    return activation is None or isinstance(activation, Relu)
 
 
 def by_name(window: Window) -> dict[str, Any]:
@@ -128,15 +159,22 @@ def checked_max_pool(
 ) -> Any:
     """Return the operation for inputs (N, C, *sizes) of this shape and dtype, or raise."""
     settings = kernel_size, stride, padding, dilation, ceil_mode
-    window = window_of(f"max_pool{dims}d", dims, shape, dtype, *settings)
-    return KINDS[dims](window, bool(ceil_mode))
+    return _operation(
+        dims, window_of(f"max_pool{dims}d", dims, shape, dtype, *settings), bool(ceil_mode)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _operation(dims: int, window: Window, ceil_mode: bool) -> Any:
+    return KINDS[dims](window, ceil_mode)
 
 
 def _max_pool(dims: int, input: Operand, return_indices: bool, *settings: Any) -> Any:
     op = checked_max_pool(dims, tuple(input.shape), input.dtype, *settings)
-    y = op(input)
     if not return_indices:
-        return y
+        y = join(op, input) if getattr(input, "deferred", False) else None
+        return op(input) if y is None else y
+    y = op(input)
     x = values_of(input)
     indices = argmax_kernels.flat_indices(op.choice(x), x.shape[2:], op.window)
     return y, without_graph(input, indices)

@@ -1,0 +1,385 @@
+"""Results that are computed later: at once with what was applied to them in the meantime.
+
+A convolution followed by a ReLU and a max-pool writes and reads its large result three times if
+each is computed by itself. So a convolution or a normalisation of tensors gives a tensor without
+data, which holds a `Computation`. An operation that may be computed with it (it has a `join`)
+makes a longer one; everything else reads the data, and so computes what has gathered. Whoever
+writes to memory says so before (`inplace.before_writing`), and everything is computed.
+
+Nothing but the time of computing is deferred. Arguments are checked and nodes recorded when an
+operation is called; a result that somebody still holds is computed by itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_cnn.graph import GraphError, Node, mode, record
+from tinygrad_cnn.inplace import exposed, owner_of, pending, was_changed
+from tinygrad_cnn.types import Array, Shape
+
+if TYPE_CHECKING:
+    from tinygrad_cnn.base import TensorBase
+    from tinygrad_cnn.op import Op
+
+
+class After(NamedTuple):
+    """What is computed with an operation, in the order in which kernels do it."""
+
+    pool: Any = None
+    """A max-pool of windows that lie side by side."""
+    adds: bool = False
+    """Whether a tensor of the result's shape and dtype is added."""
+    activation: Any = None
+    """An operation on each element by itself."""
+
+
+NOTHING = After()
+
+_keys = itertools.count()
+_OFTEN = 63  # so many results, plus one, are made before it is worth a look which are gone
+
+
+class Computation:
+    """A result to be computed, with all that led to it since the operation that came first.
+
+    Attributes
+    ----------
+    op
+        The operation whose result this is.
+    first, arrays, aux
+        The operation that came first, what it is computed from, and its aux as far as it is known.
+    after, addend
+        What is computed with it, the last of which is `op`, and what it adds.
+    shape, dtype
+        Of the result.
+    before, others, place
+        The computation that `op` was applied to, its other operands (arrays), and at which place
+        among them the result of `before` stands.
+    node
+        That of `op`, or None where nothing is recorded; what the rule reads is filled in later.
+    tensor
+        The tensor that it was made for, weakly.
+    array
+        The result, once it is computed.
+    """
+
+    __slots__ = (
+        "addend",
+        "after",
+        "array",
+        "arrays",
+        "aux",
+        "before",
+        "dtype",
+        "first",
+        "key",
+        "lock",
+        "node",
+        "op",
+        "others",
+        "place",
+        "shape",
+        "taken",
+        "tensor",
+    )
+
+    array: Array | None
+    tensor: Callable[[], Any]
+
+    def __init__(
+        self,
+        op: Any,
+        first: Any,
+        arrays: tuple[Any, ...],
+        aux: Any,
+        after: After,
+        addend: Array | None,
+        shape: Shape,
+        dtype: np.dtype[Any],
+        before: Computation | None = None,
+        others: tuple[Any, ...] = (),
+        place: int = 0,
+    ) -> None:
+        self.op = op
+        self.first = first
+        self.arrays = arrays
+        self.aux = aux
+        self.after = after
+        self.addend = addend
+        self.shape = shape
+        self.dtype = dtype
+        self.before = before
+        self.others = others
+        self.place = place
+        self.taken = False
+        self.array = None
+
+    def made_for(self, tensor: TensorBase, node: Node | None) -> None:
+        """Say whose data this is; from now on it is computed before its inputs are written to."""
+        self.node = node
+        self.lock = threading.RLock()
+        self.key = key = next(_keys)
+        self.tensor = pending[key] = weakref.ref(tensor)
+        if not key & _OFTEN:
+            for old, ref in list(pending.items()):
+                if ref() is None:
+                    pending.pop(old, None)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions of the result."""
+        return len(self.shape)
+
+    def is_held(self) -> bool:
+        """Whether the result, or one before it, exists or may still be asked for."""
+        if self.array is not None or self.tensor() is not None:
+            return True
+        return self.before is not None and self.before.is_held()
+
+    def reads(self, owner: Array) -> bool:
+        """Whether memory of this array is read for the result."""
+        arrays = *self.arrays, *self.others, self.addend
+        return any(a is not None and owner_of(a) is owner for a in arrays)
+
+    def value(self, moments: Any = None) -> Array:
+        """Compute the result, if that was not done yet; `moments` collects those of it.
+
+        An error, or an interruption, leaves everything as it was: the next to ask tries again.
+        """
+        with self.lock:
+            if self.array is not None:
+                return self.array
+            before = self.before
+            out: Array
+            try:
+                if before is None or not before.is_held():
+                    out, chosen = self.first.compute_with(self, self.node is not None, moments)
+                    self._fill_in(out, chosen)
+                else:
+                    out = self._by_itself(before.value())
+            except Exception as error:
+                if self.node is not None and self.node.scope:
+                    name = self.op.name
+                    error.add_note(f"in {self.node.scope}: {name}, computed when it was read")
+                raise
+            self.array = out
+            pending.pop(self.key, None)
+            self.before = self.addend = None
+            self.arrays = self.others = ()
+        return out
+
+    def _by_itself(self, x: Array) -> Array:
+        """Apply the last operation to the result of those before."""
+        op, node = self.op, self.node
+        inputs = [*self.others[: self.place], x, *self.others[self.place :]]
+        out, aux = op._forward(inputs, node) if op._traits[1] else (op.forward(*inputs), None)
+        if node is not None:
+            node.aux = aux
+            if op._traits[0][node.wanted][1]:
+                node.out = out
+        return out  # type: ignore[no-any-return]
+
+    def _fill_in(self, out: Array, chosen: Array | None) -> None:
+        """Give the nodes of all that was computed at once what their rules read.
+
+        The pool is computed before the ReLU even where it was called after it: so the ReLU has
+        fewer elements to look at, and the results are the same.
+        """
+        pool, _, activation = self.after
+        link: Computation | None = self
+        while link is not None:
+            node, behind = link.node, self.node
+            if node is None or behind is None:
+                return  # nothing before it is recorded either
+            if link.op is pool:
+                node.aux = chosen
+            elif link.op is activation and link is not self:
+                node.out = Unkept(self.first, self.arrays, self.aux, activation, out, node.seq)
+                behind.aux = chosen, node.out
+            elif link is self and link.op._traits[0][node.wanted][1]:
+                node.out = out
+            elif link.before is None and pool is not None and activation is not None:
+                node.aux = self.first.aux_with_pool(self.aux)
+            link = link.before
+
+
+class First:
+    """What an operation inherits that postpones its result: others may be computed with it."""
+
+    __slots__ = ()
+
+    def postpone(self, arrays: list[Any], foreign: bool, told: Any) -> tuple[Any, Any]:
+        """Return a computation and the aux as far as it is known, or None twice: compute now.
+
+        `foreign` says whether an array comes from outside, and `told` is what is known of the
+        inputs already.
+        """
+        raise NotImplementedError
+
+    def compute_with(
+        self, computation: Computation, recorded: bool, moments: Any
+    ) -> tuple[Array, Array | None]:
+        """Return the result with all that comes after it, and what a max-pool among it chose.
+
+        What was chosen is not wanted unless it is `recorded`. The moments of the result are
+        collected if that costs little.
+        """
+        raise NotImplementedError
+
+    def aux_with_pool(self, aux: Any) -> Any:
+        """Return the aux where a max-pool and an activation were computed with it."""
+        return aux
+
+    def rescaled(self, _arrays: tuple[Any, ...], _scale: Array, _shift: Array) -> Any:
+        """Return arrays that give ``result · scale + shift`` instead, both (C,), or None."""
+        return None
+
+
+class Unkept:
+    """The result of an activation of which only the max-pool behind it was computed.
+
+    Attributes
+    ----------
+    pooled
+        The pool's result, positive where the activation's was positive at what the pool chose; None
+        if it was written to since.
+    """
+
+    __slots__ = ("_activation", "_array", "_arrays", "_aux", "_first", "_seq", "pooled")
+
+    def __init__(
+        self,
+        first: Any,
+        arrays: tuple[Any, ...],
+        aux: Any,
+        activation: Any,
+        pooled: Any,
+        seq: int,
+    ) -> None:
+        self._first, self._arrays, self._aux = first, arrays, aux
+        self._activation, self._seq = activation, seq
+        self.pooled = pooled
+        self._array: Array | None = None
+
+    def refresh(self) -> None:
+        """Forget the pool's result if it was written to since."""
+        if self.pooled is not None and was_changed(self.pooled, self._seq):
+            self.pooled = None
+
+    def array(self) -> Array:
+        """Compute the result itself.
+
+        Raises
+        ------
+        GraphError
+            If what it is computed from was written to since.
+        """
+        if self._array is None:
+            if any(was_changed(array, self._seq) for array in self._arrays):
+                raise GraphError(
+                    f"{self._activation.name}: what its result was computed from was changed in "
+                    "place after the forward pass"
+                )
+            again = Computation(
+                self._activation,
+                self._first,
+                self._arrays,
+                self._aux,
+                After(activation=self._activation),
+                None,
+                (),
+                self._arrays[0].dtype,
+            )
+            self._array = self._first.compute_with(again, False, None)[0]
+        return self._array
+
+
+def join(op: Op, x: Any, other: Any = None, place: int = 0) -> Any:
+    """Apply an operation to a result that is not computed yet, so that both are computed at once.
+
+    Returns None where that may not be: then the result is computed by itself.
+
+    Parameters
+    ----------
+    op
+        Says in its `join` whether it can be computed with what `x` waits for.
+    x
+        A tensor that is `deferred`.
+    other
+        The tensor that is added, if one is; of x's shape and dtype.
+    place
+        Which operand `x` is.
+    """
+    try:
+        before = x._computation
+    except AttributeError:  # computed by another thread
+        return None
+    now = mode.__dict__
+    found = None if before.taken or now["watch"] is not None else op.join(before)
+    if found is None:
+        return None
+    after, shape = found
+    recording = now["recording"]
+    edges: list[Any] = [before.node]
+    wanted, others = 1 << place, ()
+    if other is not None:
+        edge = None
+        if other._requires_grad:
+            if before.node is None and recording:
+                return None
+            edge = other._node or other
+            wanted = 3
+        edges.insert(1 - place, edge)
+        others = private((other._data,), foreign=False)
+    addend = others[0] if others else before.addend
+    longer = Computation(
+        op,
+        before.first,
+        before.arrays,
+        before.aux,
+        after,
+        addend,
+        shape,
+        before.dtype,
+        before,
+        others,
+        place,
+    )
+    before.taken = True
+    node = None
+    if before.node is not None and recording:
+        inputs = [other._data if edge is None else edge for edge in edges]
+        scope, source = now["scope"], now["source"]
+        node = record(op, edges, inputs, None, None, shape, before.dtype, wanted, scope, source)
+    return x._defer(longer, node)
+
+
+def joining(op: Op) -> Callable[[Any], Any]:
+    """Return what applies an operation of one operand, also to a result not computed yet."""
+    if op.join is None:
+        return op
+
+    def apply(x: Any) -> Any:
+        y = join(op, x) if getattr(x, "deferred", False) else None
+        return op(x) if y is None else y
+
+    return apply
+
+
+def private(arrays: tuple[Any, ...], foreign: bool) -> tuple[Any, ...]:
+    """Return arrays to be read later, copied if a user holds them and may write to them."""
+    if not exposed and not foreign:
+        return arrays
+    return tuple(
+        np.array(a)
+        if a is not None and (foreign or id(a) in exposed or id(owner_of(a)) in exposed)
+        else a
+        for a in arrays
+    )
