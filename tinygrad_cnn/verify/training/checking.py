@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_cnn.anomaly import AnomalyError
 from tinygrad_cnn.autograd import detect_anomaly, enable_grad, no_grad
-from tinygrad_cnn.inplace import changed
+from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.modes import SetMode
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.nn.restoring import left_alone
@@ -283,5 +283,6 @@ def _quiet() -> Any:
 
 def _write(array: Any, value: Any) -> None:
     if not np.array_equal(array, value, equal_nan=True):
+        before_writing(array)
         array[...] = value
         changed(array)
