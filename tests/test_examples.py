@@ -58,6 +58,17 @@ def test_an_example_opens_with_what_it_shows_and_runs_main(path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_museum(tmp_path: Path) -> None:
+    printed = run("museum", tmp_path, "--peers", "none", "--markdown")
+    *rows, _, total = printed.strip().split("\n")
+    assert re.match(r"42 mistakes: 42 found, 3\d explained, 0 misleadingly; 0 false alarms", total)
+    page = (ROOT / "docs" / "museum.md").read_text(encoding="utf-8")
+    for row in rows[2:]:
+        mistake, found, explained = row.strip("| ").split(" | ")
+        assert f"| {mistake} | {found} | {explained} |" in page
+
+
+@pytest.mark.slow
 def test_momentum(tmp_path: Path) -> None:
     printed = run("momentum", tmp_path, "--steps", "300")
     rows = [
