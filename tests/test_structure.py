@@ -49,7 +49,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("models",),
     ("verify", "viz", "report"),
     ("training",),
-    ("numpy", "onnx"),
+    ("numpy", "onnx", "torchvision"),
     ("cli", "__main__"),
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -15,6 +15,7 @@ from tinygrad_cnn.data import (
     ConcatDataset,
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     Sampler,
@@ -167,6 +168,26 @@ def test_weights_are_probabilities() -> None:
     for weights in ([1.0, -1.0, 1.0], [[1.0]], [1.0, 0.0], [float("nan"), 1.0, 1.0]):
         with pytest.raises(ValueError, match="WeightedRandomSampler: expects weights"):
             WeightedRandomSampler(weights, 2, replacement=False)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 12])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_processes_share_an_epoch(size: int, drop_last: bool) -> None:
+    samplers = [DistributedSampler(range(size), 3, rank, drop_last=drop_last) for rank in range(3)]
+    parts = [list(sampler) for sampler in samplers]
+    assert {len(part) for part in parts} == {len(samplers[0])}
+    drawn = Counter(i for part in parts for i in part)
+    if drop_last:
+        assert sum(drawn.values()) == size - size % 3
+        assert set(drawn.values()) <= {1}
+    else:
+        assert sorted(drawn) == list(range(size))
+    if size == 12:
+        for sampler in samplers:
+            sampler.set_epoch(1)
+        assert [list(sampler) for sampler in samplers] != parts
+    with pytest.raises(ValueError, match="expects num_replicas, the number of processes, and rank"):
+        DistributedSampler(range(size))
 
 
 def test_batches_of_a_sampler() -> None:

@@ -137,7 +137,7 @@ def test_without_pillow_images_are_arrays(tmp_path: Path, monkeypatch: pytest.Mo
     to_tensor = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.1, 0.3)])
     x, _ = D.MNIST(tmp_path, transform=to_tensor)[0]
     assert (x.shape, x.dtype) == ((1, 5, 4), np.float32)
-    with pytest.raises(ImportError, match=r"default_loader needs Pillow: pip install 'tinygrad-cn"):
+    with pytest.raises(ImportError, match=r"open_image needs Pillow: pip install 'tinygrad-cn"):
         D.default_loader("x.png")
     with pytest.raises(ImportError, match="to_pil_image needs Pillow"):
         transforms.ToPILImage()(x)

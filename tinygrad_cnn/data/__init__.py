@@ -34,6 +34,7 @@ from tinygrad_cnn.data.images import ImageDataset, Splits
 from tinygrad_cnn.data.loader import DataLoader
 from tinygrad_cnn.data.samplers import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -49,6 +50,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "DownloadError",
     "IdxError",
     "ImageDataset",

@@ -18,6 +18,7 @@ from tinygrad_cnn.random import default_generator
 
 __all__ = [
     "BatchSampler",
+    "DistributedSampler",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
@@ -196,6 +197,74 @@ class WeightedRandomSampler(Sampler[int]):
             p=self.weights / self.weights.sum(),
         )
         return iter(drawn.tolist())
+
+
+class DistributedSampler(Sampler[int]):
+    """One process's part of every epoch, where several train on one data set.
+
+    All processes draw the same order, of `seed` and the epoch's number, and each takes every
+    `num_replicas`-th index of it. So that the parts are of one length, the order begins again at
+    its end, or with `drop_last` its last indices are left out.
+
+    Parameters
+    ----------
+    dataset
+        What has N samples.
+    num_replicas, rank
+        How many processes there are, and which this is, from 0.
+    shuffle
+        Whether the order is random; call `set_epoch` before each epoch for a new one.
+    seed
+        The same in all processes.
+    drop_last
+        Whether parts are shorter rather than longer.
+
+    Raises
+    ------
+    ValueError
+        If `num_replicas` and `rank` are not given or do not fit.
+
+    >>> parts = [list(DistributedSampler("abcde", 2, rank, shuffle=False)) for rank in (0, 1)]
+    >>> parts
+    [[0, 2, 4], [1, 3, 0]]
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        if num_replicas is None or rank is None or not 0 <= rank < num_replicas:
+            raise ValueError(
+                "DistributedSampler: expects num_replicas, the number of processes, and rank, this "
+                f"one's from 0, got {num_replicas} and {rank}"
+            )
+        self.dataset = dataset
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.epoch = 0
+        self.shuffle = shuffle
+        self.seed = seed
+        self.drop_last = drop_last
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes, so that it has an order of its own."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.dataset), self.num_replicas)
+        return whole if self.drop_last or not rest else whole + 1
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.arange(len(self.dataset))
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(len(order))
+        repeated = np.resize(order, len(self) * self.num_replicas)
+        return iter(repeated[self.rank :: self.num_replicas].tolist())
 
 
 class BatchSampler(Sampler[list[Any]]):

@@ -18,6 +18,7 @@ from tinygrad_cnn.data.datasets.folders import (
     DatasetFolder,
     ImageFolder,
     default_loader,
+    open_image,
 )
 from tinygrad_cnn.data.datasets.vision import FakeData, VisionDataset
 
@@ -34,4 +35,5 @@ __all__ = [
     "ImageFolder",
     "VisionDataset",
     "default_loader",
+    "open_image",
 ]

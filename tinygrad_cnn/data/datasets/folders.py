@@ -11,7 +11,7 @@ from tinygrad_cnn.data.datasets.vision import VisionDataset
 from tinygrad_cnn.data.transforms.kinds import pillow
 from tinygrad_cnn.npz import require_file
 
-__all__ = ["IMG_EXTENSIONS", "DatasetFolder", "ImageFolder", "default_loader"]
+__all__ = ["IMG_EXTENSIONS", "DatasetFolder", "ImageFolder", "default_loader", "open_image"]
 
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """How the names of images end."""
@@ -20,7 +20,12 @@ _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 
 
 def default_loader(path: str | os.PathLike[str]) -> Any:
-    """Read an image file, as one of Pillow in red, green and blue.
+    """Read an image file, as one of Pillow in red, green and blue; see `open_image`."""
+    return open_image(path, "RGB")
+
+
+def open_image(path: str | os.PathLike[str], mode: str | None = None) -> Any:
+    """Read an image file, as one of Pillow in one of Pillow's modes, or in the file's own.
 
     Raises
     ------
@@ -29,12 +34,12 @@ def default_loader(path: str | os.PathLike[str]) -> Any:
     ImportError
         If Pillow is not installed.
     """
-    Image = pillow("default_loader")
+    Image = pillow("open_image")
     source = Path(path)
     try:
         require_file(source)
         with source.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
-            return image.convert("RGB")
+            return image.convert(mode or image.mode)
     except FileNotFoundError:
         raise
     except Exception as error:  # of damaged bytes Pillow raises all kinds
