@@ -7,7 +7,7 @@ counts as caught when the tool raises an alarm on the wrong rule and is silent o
 
 Run it in a clone of the repository (the faults live with the tests)::
 
-    python examples/fault_table.py            # a few minutes
+    python examples/fault_table.py            # a quarter of an hour with torch
     python examples/fault_table.py --only conv
 """
 

@@ -93,6 +93,21 @@ def test_rows_of_windows_are_gathered_as_one(stride, dilation, channels, values)
     assert np.prod(blocks.shape) * values == np.prod(view.shape)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(2, 16, 64, 64), (3, 7, 32, 48), (1, 16, 16, 128), (16, 64, 32)])
+def test_planes_a_multiple_of_a_page_apart(shape, dtype):
+    """They go through a buffer; where the target's pixels do not lie together, they do not."""
+    source = np.moveaxis(numbers(shape, dtype), -3, -1)
+    room = np.full((*source.shape[:-1], source.shape[-1] + 2), 7, dtype)
+    for target in (room[..., 1:-1], np.full(source.shape, 7, dtype)):
+        copies.copy_into(target, source)
+        np.testing.assert_array_equal(bits(target), bits(source))
+    np.testing.assert_array_equal(room[..., [0, -1]], 7)
+    some = np.full((*source.shape[:-3], *source[..., ::2, :, :].shape[-3:]), 7, dtype)
+    copies.copy_into(some, source[..., ::2, :, :])
+    np.testing.assert_array_equal(bits(some), bits(source[..., ::2, :, :]))
+
+
 def test_objects_are_copied_one_by_one():
     source = np.array([[object()] * 4] * 4000, object)[::2]
     target = np.empty(source.shape, object)

