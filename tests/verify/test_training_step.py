@@ -437,8 +437,11 @@ class Uncorrected(optim.Adam):
     """Adam without the correction of its averages."""
 
     def _numbers(self, slot: Any, group: Any) -> Any:
-        b1, b2, _, _, decay, lr, ams = super()._numbers(slot, group)
-        return b1, b2, lr, group["eps"], decay, lr, ams
+        slot.step += 10**6  # so late, the correction is none
+        try:
+            return super()._numbers(slot, group)
+        finally:
+            slot.step -= 10**6
 
 
 class ByHand:
@@ -523,6 +526,18 @@ def test_a_loss_that_is_not_finite() -> None:
 def test_a_step_that_raises() -> None:
     assert codes(Net(), lambda y, t: F.mse_loss(y, t)) == ["error"]
     assert codes(Net(), lambda y, t: F.cross_entropy(y, t).detach()) == ["error"]
+
+
+def test_a_loss_without_targets() -> None:
+    model = Net()
+    report = check_training(
+        model, lambda y, _: (y**2).mean(), optim.SGD(model.parameters(), lr=1e-3), (X, None)
+    )
+    assert report, report.text()
+    assert [note.split(":")[0] for note in report.notes] == [
+        "the targets are no numbers",
+        "gradients were not compared with slopes",
+    ]
 
 
 # ------------------------------------------------------------------------------- watching

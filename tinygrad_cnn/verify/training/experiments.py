@@ -105,6 +105,11 @@ def ask_targets(report: TrainingReport, question: Question) -> None:
         )
 
 
+def is_numeric(targets: Any) -> bool:
+    """Whether targets are numbers, of whatever kind."""
+    return isinstance(targets, TensorBase) or np.asarray(targets).dtype.kind in "fiub"
+
+
 def other_targets(targets: Any) -> Iterator[Any]:
     """Make other targets of the same kind: turned round, the next class, far up and down."""
     array = targets._data if isinstance(targets, TensorBase) else np.asarray(targets)
@@ -229,8 +234,8 @@ def _near(value: float, wanted: Sequence[float]) -> bool:
 
 def ask_slope(report: TrainingReport, question: Question) -> None:
     """Whether the gradients are the slope of the loss; if not, of which parameters they are not."""
-    if len(question.inputs) != 1:
-        report.note("gradients were not compared with slopes: the model takes several inputs")
+    if len(question.inputs) != 1 or not is_numeric(question.targets):
+        report.note("gradients were not compared with slopes: not one input and targets of numbers")
         return
     x, y = (a._data if isinstance(a, TensorBase) else np.asarray(a) for a in _both(question))
     images = _images(question)
