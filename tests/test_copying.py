@@ -69,7 +69,7 @@ def test_a_copied_model_with_its_optimiser_learns_on(
     assert other[1].param_groups[0]["params"][0] is next(iter(other[0].parameters()))
     assert other[2].optimizer is other[1]
     train(model, optimizer, schedule, 3)
-    before = other[0].state_dict()
+    before = copy.deepcopy(other[0].state_dict())
     train(*other, 3)
     after = other[0].state_dict()
     assert any((before[name] != after[name]).any() for name in before)

@@ -237,14 +237,14 @@ def test_deepcopy_shares_nothing_and_keeps_ties():
     assert net.first.count.item() == 0
     assert names(twin.named_parameters()) == names(net.named_parameters())
     twin.register_buffer("new", None)
-    assert "new" not in net._buffers
+    assert "new" not in net._persistence
     assert twin(tensor([1.0, 1.0])).tolist() == (np.array([10.0, 10.0]) * 12).tolist()
 
 
 # ------------------------------------------------------------------ state
 
 
-def test_state_dict_holds_copies():
+def test_state_dict_shares_memory():
     net = Net()
     state = net.state_dict()
     assert list(state) == [
@@ -256,9 +256,11 @@ def test_state_dict_holds_copies():
         "rest.1.factor",
         "rest.1.count",
     ]
-    assert all(type(value) is np.ndarray for value in state.values())
-    state["offset"][:] = 7
-    assert net.offset.tolist() == [1.0, 1.0]
+    assert all(type(value) is Tensor and not value.requires_grad for value in state.values())
+    state["offset"].fill_(7)
+    assert net.offset.tolist() == [7.0, 7.0]
+    assert net.state_dict(prefix="a.", keep_vars=True)["a.offset"] is net.offset
+    assert copy.deepcopy(state)["offset"].tolist() == [7.0, 7.0]
 
 
 def test_load_state_dict_writes_in_place_and_converts():

@@ -75,7 +75,7 @@ def test_names_and_roles() -> None:
 
 def test_training_moves_statistics_and_weights_get_gradients() -> None:
     net = load(small_cnn()).train()
-    before = net.state_dict()
+    before = {name: t.clone() for name, t in net.state_dict().items()}
     net(floats(5, 1, 4, 4)).sum().backward()
     after = net.state_dict()
     for name in ("net.bn.running_mean", "net.bn.running_var"):

@@ -180,7 +180,7 @@ def test_layers_with_borders(peer, dims, mode, padding):
     settings = {"padding": padding, "padding_mode": mode, "dilation": 2}
     mine = getattr(nn, f"Conv{dims}d")(2, 3, (3, 2, 2)[:dims], dtype=np.float64, **settings)
     yours = getattr(peer.nn, f"Conv{dims}d")(2, 3, (3, 2, 2)[:dims], dtype=peer.float64, **settings)
-    yours.load_state_dict({k: peer.tensor(v) for k, v in mine.state_dict().items()})
+    yours.load_state_dict({k: peer.tensor(v.numpy()) for k, v in mine.state_dict().items()})
     compare(peer, mine, yours, numbers(2, 2, *SIZES[dims]))
 
 
@@ -188,7 +188,7 @@ def test_layers_with_borders(peer, dims, mode, padding):
 def test_transposed_layers_take_an_output_size(peer, dims):
     mine = getattr(nn, f"ConvTranspose{dims}d")(2, 3, 3, 2, 1, dtype=np.float64)
     yours = getattr(peer.nn, f"ConvTranspose{dims}d")(2, 3, 3, 2, 1, dtype=peer.float64)
-    yours.load_state_dict({k: peer.tensor(v) for k, v in mine.state_dict().items()})
+    yours.load_state_dict({k: peer.tensor(v.numpy()) for k, v in mine.state_dict().items()})
     x = numbers(2, 2, *(3, 4, 2)[:dims])
     for size in ((5, 7, 3)[:dims], (6, 8, 4)[:dims]):
         compare(peer, lambda x, s=size: mine(x, s), lambda x, s=size: yours(x, s), x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -24,9 +26,9 @@ def test_all_updates_weigh_the_same():
     for seed in range(1, 5):
         followed.load_state_dict(model(seed).state_dict())
         averaged.update_parameters(followed)
-        seen.append(followed.state_dict())
+        seen.append(copy.deepcopy(followed.state_dict()))
     for name, array in averaged.module.state_dict().items():
-        wanted = np.mean([state[name] for state in seen], 0)
+        wanted = np.mean([state[name].numpy() for state in seen], 0)
         np.testing.assert_allclose(array, wanted, rtol=1e-5, atol=1e-7)
     assert averaged.n_averaged.item() == 4
     assert averaged.state_dict().keys() == {

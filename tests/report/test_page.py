@@ -128,11 +128,11 @@ def test_gradients_of_each_step_were_kept(trained):
 
 def test_making_it_changes_nothing(trained):
     run = read_run(trained)
-    before = get_rng_state(), {n: a.tobytes() for n, a in run.model.state_dict().items()}
+    before = get_rng_state(), {n: a.numpy().tobytes() for n, a in run.model.state_dict().items()}
     grads = [parameter.grad for parameter in run.model.parameters()]
     report_text(run)
     read_run(trained)
-    after = get_rng_state(), {n: a.tobytes() for n, a in run.model.state_dict().items()}
+    after = get_rng_state(), {n: a.numpy().tobytes() for n, a in run.model.state_dict().items()}
     assert before == after
     assert grads == [parameter.grad for parameter in run.model.parameters()]
 

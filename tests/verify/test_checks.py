@@ -455,7 +455,7 @@ def test_nothing_is_changed_by_a_check() -> None:
     module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Dropout(0.5))
     x = leaf(3, 1, 6, 6)
     loss = F.sum(module(x))
-    state = {k: v.copy() for k, v in module.state_dict().items()}
+    state = {k: v.clone() for k, v in module.state_dict().items()}
     assert check_graph(loss)
     assert check_module(module, x)
     for key, value in module.state_dict().items():

@@ -287,7 +287,7 @@ def test_drawing_keeps_nothing_alive(backward):
 def test_drawing_changes_nothing():
     model, loss = recorded_loss("batchnorm")
     loss.backward(retain_graph=True)
-    before = {k: v.copy() for k, v in model.state_dict().items()}
+    before = {k: v.clone() for k, v in model.state_dict().items()}
     grads = {k: p.grad.numpy().copy() for k, p in model.named_parameters()}
     graph(loss, model=model, backward=True, depth=1).dot()
     assert all(np.array_equal(v, before[k]) for k, v in model.state_dict().items())

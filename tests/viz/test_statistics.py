@@ -110,7 +110,7 @@ def test_measuring_changes_nothing_and_keeps_nothing_alive():
     model, loss = recorded_loss("batchnorm")
     loss.backward(retain_graph=True)
     state = random.default_generator().bit_generator.state
-    before = {name: array.copy() for name, array in model.state_dict().items()}
+    before = {name: array.clone() for name, array in model.state_dict().items()}
     gradients = [p._grad._data.copy() for p in model.parameters()]
     drawn = graph(loss, model=model, statistics=True)
     assert random.default_generator().bit_generator.state == state

@@ -14,7 +14,7 @@ Sequential(
 Each file of this folder says in its ``__all__`` what it has; a new file is one line here.
 """
 
-from tinygrad_cnn.nn import init
+from tinygrad_cnn.nn import init, utils
 from tinygrad_cnn.nn.activation import *
 from tinygrad_cnn.nn.adaptive_pooling import *
 from tinygrad_cnn.nn.attention import *
@@ -27,6 +27,8 @@ from tinygrad_cnn.nn.embedding import *
 from tinygrad_cnn.nn.flatten import *
 from tinygrad_cnn.nn.group_norm import *
 from tinygrad_cnn.nn.hard import *
+from tinygrad_cnn.nn.keyed import *
+from tinygrad_cnn.nn.lazy import *
 from tinygrad_cnn.nn.linear import *
 from tinygrad_cnn.nn.loss import *
 from tinygrad_cnn.nn.margins import *
@@ -38,4 +40,4 @@ from tinygrad_cnn.nn.pooling import *
 from tinygrad_cnn.nn.resampling import *
 from tinygrad_cnn.nn.units import *
 
-__all__ = ["init", *[name for name, value in globals().items() if isinstance(value, type)]]
+__all__ = ["init", "utils", *[name for name, value in globals().items() if isinstance(value, type)]]

@@ -7,31 +7,25 @@ subclass may leave out ``super().__init__()`` unharmed.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.autograd import no_grad
-from tinygrad_cnn.graph import Array, mode
-from tinygrad_cnn.nn.parameter import Parameter
-from tinygrad_cnn.nn.weights import read_arrays, write_arrays
+from tinygrad_cnn.devices import check_device, is_device
+from tinygrad_cnn.graph import mode
+from tinygrad_cnn.nn.holding import Holding
+from tinygrad_cnn.nn.hooks import call_with_hooks
+from tinygrad_cnn.nn.parameter import Buffer, Parameter
+from tinygrad_cnn.nn.state import Stateful
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.views import Following
 
 __all__ = ["Module"]
 
 
-class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` with ``strict=False`` passed over."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
-class Module:
+class Module(Holding, Stateful):
     """A part of a network: parameters, buffers and other modules, and a `forward` that uses them.
 
     A subclass assigns parameters and modules to attributes and defines ``forward``; calling the
@@ -46,13 +40,12 @@ class Module:
     ...         return input * self.factor
     >>> Scale()(tensor([1.0, 2.0]))
     tensor([2., 4.], grad_fn=mul)
-    >>> dict(Scale().state_dict())
-    {'factor': array([2.], dtype=float32)}
+    >>> Scale().state_dict()
+    {'factor': tensor([2.])}
     """
 
     training: bool = True  # see train()
-    # Names of buffers, and whether each belongs to the state; replaced, never written to.
-    _buffers: Mapping[str, bool] = {}
+    _awaits_input: bool = False  # whether the parameters are made at the first call
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the result; defined by subclasses."""
@@ -66,7 +59,11 @@ class Module:
         now["scope"] = f"{scope}.{path}" if scope and path else scope or path
         now["module"] = self
         try:
-            result = self.forward(*args, **kwargs)
+            hooks = self._hooks
+            if hooks is None:
+                result = self.forward(*args, **kwargs)
+            else:
+                result = call_with_hooks(self, hooks, args, kwargs)
             if caller is None and now["watch"] is not None:
                 now["watch"].called(self, args, result)
             return result
@@ -85,8 +82,10 @@ class Module:
         if value is not before and value is not None:
             if isinstance(before, Parameter) and not isinstance(value, (Parameter, Module)):
                 raise TypeError(_would_lose(self, name, value, "parameter", "nn.Parameter(…)"))
-            if name in self._buffers and not isinstance(value, Tensor):
+            if name in self._persistence and not isinstance(value, Tensor):
                 raise TypeError(_would_lose(self, name, value, "buffer", "tensor(…)"))
+        if isinstance(value, Buffer) and name not in self._persistence:
+            self._persistence = {**self._persistence, name: value.persistent}
         object.__setattr__(self, name, value)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
@@ -114,7 +113,7 @@ class Module:
             If `tensor` is something else.
         """
         self._register("register_buffer", name, tensor, Tensor)
-        self._buffers = {**self._buffers, name: persistent}
+        self._persistence = {**self._persistence, name: persistent}
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Assign a module to a new attribute; its name may be a number, as in `Sequential`.
@@ -127,6 +126,8 @@ class Module:
             If `module` is something else.
         """
         self._register("add_module", name, module, Module)
+
+    register_module = add_module
 
     def _register(self, function: str, name: str, value: Any, kind: type) -> None:
         if not isinstance(name, str) or not name or "." in name:
@@ -153,9 +154,16 @@ class Module:
         """Iterate over the modules directly inside, each once."""
         return (module for _, module in self.named_children())
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Iterate over this module and all modules inside, each once, with their paths."""
-        return self._walk(prefix, set(), shared=False)
+    def named_modules(
+        self, memo: Any = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Iterate over this module and all modules inside, each once, with their paths.
+
+        Those in ``memo`` are left out; with ``remove_duplicate=False``, once for each path.
+        """
+        if isinstance(memo, str):  # the prefix alone
+            memo, prefix = None, memo
+        return self._walk(prefix, set(memo or ()), shared=not remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """Iterate over this module and all modules inside, each once."""
@@ -174,7 +182,7 @@ class Module:
                 yield from value._walk(path, set(seen) if shared else seen, shared)
 
     def named_parameters(
-        self, prefix: str = "", recurse: bool = True
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
         """Iterate over the parameters, each once, with their paths.
 
@@ -182,14 +190,25 @@ class Module:
         part of the network named gets the longer path.
         """
         seen = set()
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+        each = self._walk(prefix, set(), shared=not remove_duplicate)
+        for path, module in each if recurse else [(prefix, self)]:
+            if module._awaits_input:
+                raise ValueError(
+                    f"{type(module).__name__}: has no parameters before its first input; call the "
+                    "module once, then make the optimiser"
+                )
             for name, value in list(vars(module).items()):
-                if isinstance(value, Parameter) and value not in seen:
+                if isinstance(value, Parameter) and not (remove_duplicate and value in seen):
                     seen.add(value)
                     full = f"{path}.{name}" if path else name
                     if value._name is None or full.endswith(f".{value._name}"):
                         value._name = full
                     yield full, value
+
+    def _learnt(self) -> list[Parameter]:
+        """Return the parameters that there are, without a look at their names."""
+        found = (v for m in self.modules() for v in vars(m).values())
+        return list(dict.fromkeys(v for v in found if isinstance(v, Parameter)))
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """Iterate over the parameters, each once."""
@@ -198,8 +217,8 @@ class Module:
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """Iterate over the buffers, each once, with their paths."""
         seen = set()
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
-            for name in module._buffers:
+        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+            for name in module._persistence:
                 value = getattr(module, name, None)
                 if isinstance(value, Tensor) and value not in seen:
                     seen.add(value)
@@ -208,6 +227,9 @@ class Module:
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """Iterate over the buffers, each once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # ------------------------------------------------------------------ all at once
 
@@ -229,10 +251,13 @@ class Module:
         """Switch training behaviour off; return the module."""
         return self.train(False)
 
-    def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters; with False, set them to zero instead."""
         for parameter in self.parameters():
-            parameter._grad = None
+            if set_to_none or parameter._grad is None:
+                parameter._grad = None
+            else:
+                parameter._grad = parameter._grad.detach() * 0
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Say of every parameter whether its gradient is wanted; return the module."""
@@ -247,21 +272,44 @@ class Module:
         fn(self)
         return self
 
-    def to(self, dtype: npt.DTypeLike) -> Self:
+    def to(
+        self,
+        *args: Any,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
+        non_blocking: bool = False,  # noqa: ARG002  # PyTorch's words for how memory is moved
+        memory_format: Any = None,  # noqa: ARG002
+    ) -> Self:
         """Convert parameters, their gradients and floating-point buffers; return the module.
 
-        The tensors stay the same objects with another array inside, so that an optimiser keeps
-        working.
+        ``to("float64")``, ``to("cpu")``, ``to(device, dtype)`` or ``to(tensor)``, whose dtype is
+        meant. The tensors stay the same objects with another array inside, so that an optimiser
+        keeps working.
 
         Raises
         ------
         TypeError
             If `dtype` is not floating-point.
+        ValueError
+            If the device is another than the processor.
         """
+        for argument in args:
+            if isinstance(argument, Tensor):
+                dtype = argument.dtype
+            elif argument is None or isinstance(argument, bool) or is_device(argument):
+                device = device if isinstance(argument, bool) else argument
+            else:
+                dtype = argument
+        check_device(device)
+        if dtype is None:
+            return self
         wanted = np.dtype(dtype)
         if wanted.kind != "f":
             raise TypeError(f"to: expected a floating-point dtype, got {wanted}")
-        for tensor in (*self.parameters(), *self.buffers()):
+        for module in self.modules():
+            if module._awaits_input:
+                vars(module)["_wide"] = wanted
+        for tensor in (*self._learnt(), *self.buffers()):
             if tensor._data.dtype.kind == "f":
                 if isinstance(tensor, Following):
                     tensor.leave_base()
@@ -270,6 +318,24 @@ class Module:
                     tensor._grad = tensor._grad.detach().astype(wanted)
         return self
 
+    type = to
+
+    def cpu(self) -> Self:
+        """Return the module: it is in the processor's memory."""
+        return self
+
+    def cuda(self, device: Any = None) -> Self:
+        """Raise: there is no graphics card here."""
+        return self.to("cuda" if device is None else device)
+
+    def share_memory(self) -> Self:
+        """Return the module: threads share all memory."""
+        return self
+
+    def half(self) -> Self:
+        """Convert to float16, as `to`."""
+        return self.to(np.float16)
+
     def double(self) -> Self:
         """Convert to float64, as `to`."""
         return self.to(np.float64)
@@ -277,83 +343,6 @@ class Module:
     def float(self) -> Self:
         """Convert to float32, as `to`."""
         return self.to(np.float32)
-
-    # ------------------------------------------------------------------ state
-
-    def _state(self) -> dict[str, Tensor]:
-        """Return parameters and persistent buffers by path; a shared one by each of its paths."""
-        state = {}
-        for path, module in self._walk("", set(), shared=True):
-            values = vars(module)
-            names = [name for name, value in values.items() if isinstance(value, Parameter)]
-            names += [name for name, persistent in module._buffers.items() if persistent]
-            for name in names:
-                if isinstance(values.get(name), Tensor):
-                    state[f"{path}.{name}" if path else name] = values[name]
-        return state
-
-    def state_dict(self) -> dict[str, Array]:
-        """Return copies of all parameters and persistent buffers, as arrays by PyTorch's names."""
-        return {path: tensor._data.copy("C") for path, tensor in self._state().items()}
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True
-    ) -> IncompatibleKeys:
-        """Overwrite parameters and buffers, in place, by values of those names.
-
-        Parameters
-        ----------
-        state_dict
-            Arrays or tensors by name, as `state_dict` returns them; converted to the module's
-            dtypes.
-        strict
-            Whether every name must be there and no other; shapes must fit in any case.
-
-        Returns
-        -------
-        IncompatibleKeys
-            The names that are missing and those that were not expected, empty if strict.
-
-        Raises
-        ------
-        ValueError
-            If anything does not fit; it lists all that is wrong, and nothing was changed.
-        """
-        wanted = self._state()
-        given = {
-            name: value._data if isinstance(value, Tensor) else np.asarray(value)
-            for name, value in state_dict.items()
-        }
-        missing = [name for name in wanted if name not in given]
-        unexpected = [name for name in given if name not in wanted]
-        problems = [f"missing: {', '.join(missing)}"] if strict and missing else []
-        if strict and unexpected:
-            problems.append(f"unexpected: {', '.join(unexpected)}")
-        common = [name for name in wanted if name in given]
-        for name in common:
-            problems += _mismatch(name, wanted[name]._data, given[name])
-        if problems:
-            raise ValueError(f"load_state_dict: {type(self).__name__}: {'; '.join(problems)}")
-        with no_grad():
-            for name in common:
-                wanted[name].copy_(given[name])
-        return IncompatibleKeys(missing, unexpected)
-
-    def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Write `state_dict` to a file ending in ``.npz`` or ``.safetensors``, whole or not at all.
-
-        Raises
-        ------
-        ValueError
-            If the name ends otherwise.
-        ImportError
-            If the package safetensors is needed and not installed.
-        """
-        write_arrays(path, self.state_dict())
-
-    def load_weights(self, path: str | os.PathLike[str], strict: bool = True) -> IncompatibleKeys:
-        """Read what `save_weights` or ``torch.save`` wrote; errors are of `load_state_dict`."""
-        return self.load_state_dict(read_arrays(path), strict)
 
     # ------------------------------------------------------------------ how it looks
 
@@ -379,15 +368,6 @@ def _would_lose(module: Module, name: str, value: Any, kind: str, maker: str) ->
         f"be lost from {kind}s() and state_dict(). To change its values, write "
         f"`with no_grad(): module.{name}.copy_(…)`; to replace it, assign {maker}"
     )
-
-
-def _mismatch(name: str, wanted: Array, given: Array) -> list[str]:
-    """Say what does not fit about a value to load."""
-    if given.shape != wanted.shape:
-        return [f"{name} expects shape {wanted.shape}, got {given.shape}"]
-    if not np.can_cast(given.dtype, wanted.dtype, "same_kind"):
-        return [f"{name} expects {wanted.dtype}, got {given.dtype}"]
-    return []
 
 
 def path_of(module: Module) -> str:

@@ -1,4 +1,4 @@
-"""`Parameter`: a tensor that a module learns."""
+"""`Parameter`: a tensor that a module learns; `Buffer`: one that belongs to its state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tinygrad_cnn.copying import reduced, set_state
 from tinygrad_cnn.tensor import Tensor
 
-__all__ = ["Parameter"]
+__all__ = ["Buffer", "Parameter"]
 
 
 class Parameter(Tensor):
@@ -54,3 +54,26 @@ class Parameter(Tensor):
         memo[id(self)] = twin
         set_state(twin, (requires_grad, None, *copy.deepcopy(rest, memo)))
         return twin
+
+
+class Buffer(Tensor):
+    """A tensor of a module's state that is not learnt: assigned to an attribute, it is a buffer.
+
+    Parameters
+    ----------
+    data
+        As for `Parameter`.
+    requires_grad
+        Whether a gradient is wanted.
+    persistent
+        Whether it belongs to `Module.state_dict`.
+
+    >>> Buffer([1.0]).requires_grad
+    False
+    """
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, data: Any, requires_grad: bool = False, *, persistent: bool = True) -> None:
+        super().__init__(data, requires_grad)
+        self.persistent = persistent

@@ -65,7 +65,7 @@ class OnnxModule(nn.Module):
     def register(self, name: str, buffer: Tensor) -> None:
         """Add a buffer, whose name may have dots."""
         vars(self)[name] = buffer
-        self._buffers = {**self._buffers, name: True}
+        self._persistence = {**self._persistence, name: True}
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network: inputs in order, or by name; a single output alone, several as a tuple.

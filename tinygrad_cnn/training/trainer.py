@@ -274,7 +274,8 @@ class Trainer:
             "schedule": self.schedule.state_dict(),
             "param_groups": optimizer["param_groups"],
         }
-        arrays = {f"model/{name}": array for name, array in self.model.state_dict().items()}
+        weights = self.model.state_dict()
+        arrays = {f"model/{name}": np.array(weights[name], order="C") for name in weights}
         for number, items in optimizer["state"].items():
             for name, item in items.items():
                 arrays[f"optimizer/{number}.{name}"] = np.asarray(item)
