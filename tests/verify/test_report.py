@@ -26,6 +26,7 @@ KINDS = {
     "null": type(None),
     "integer": int,
     "number": (int, float),
+    "boolean": bool,
 }
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn.functional as F
+from tests.verify.test_report import fits
 from tinygrad_cnn import (
     Op,
     Parameter,
@@ -36,7 +38,12 @@ from tinygrad_cnn.training import OPTIMIZERS, Settings
 from tinygrad_cnn.training.images import ToNetwork
 from tinygrad_cnn.training.recipes import make_optimizer
 from tinygrad_cnn.training.tasks import task_of
-from tinygrad_cnn.verify import TrainingError, check_training, watch_training
+from tinygrad_cnn.verify import TrainingError, check_training, training, watch_training
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "training_step.md").read_text(encoding="utf-8")
+FOLDER = Path(training.__file__).parent
+SCHEMA = json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
 
 N = 16
 IMAGES = data.digits().train.images[:N]
@@ -65,11 +72,21 @@ class Net(nn.Module):
         return y if self.last is None else self.last(y)
 
 
+def bytes_of(model: Any) -> dict[str, bytes]:
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return {name: t.detach().numpy().tobytes() for name, t in tensors}
+
+
 def codes(model: Any, loss: Any = F.cross_entropy, optimizer: Any = None, **more: Any) -> list[str]:
     batch = more.pop("batch", (tensor(X), tensor(LABELS)))
     optimizer = optimizer or optim.SGD(model.parameters(), lr=more.pop("lr", 0.05))
     report = check_training(model, loss, optimizer, batch, **more)
-    assert json.dumps(report.to_dict())
+    plain = json.loads(json.dumps(report.to_dict()))
+    assert fits(plain, SCHEMA) == []
+    assert all(
+        f'<a id="{f["page"].partition("#")[2]}"></a>`{f["code"]}`' in PAGE
+        for f in plain["findings"]
+    )
     assert bool(report) == (not report.findings)
     return report.codes
 
@@ -107,7 +124,17 @@ def test_options_of_sgd_are_silent(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("network", models.NETWORKS)
 def test_recipes_are_silent(network: str) -> None:
-    for optimizer in OPTIMIZERS:
+    silent_with(network, [Settings.of(network).optimizer])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", models.NETWORKS)
+def test_recipes_are_silent_with_each_optimizer(network: str) -> None:
+    silent_with(network, list(OPTIMIZERS))
+
+
+def silent_with(network: str, optimizers: list[str]) -> None:
+    for optimizer in optimizers:
         settings = Settings.of(network, optimizer=optimizer)
         manual_seed(settings.seed)
         model = models.NETWORKS[network].build()
@@ -134,12 +161,12 @@ def test_everything_is_as_before() -> None:
     F.cross_entropy(model(tensor(X)), LABELS).backward()
     optimizer.step()
     grads = [p.grad for p in model.parameters()]
-    before = {name: a.tobytes() for name, a in model.state_dict().items()}
+    before = bytes_of(model)
     state, numbers = str(optimizer.state_dict()), str(get_rng_state())
     pending = F.cross_entropy(model(tensor(X)), LABELS)
-    numbers, before = str(get_rng_state()), {n: a.tobytes() for n, a in model.state_dict().items()}
+    numbers, before = str(get_rng_state()), bytes_of(model)
     check_training(model, F.cross_entropy, optimizer, (tensor(X), tensor(LABELS)))
-    assert {name: a.tobytes() for name, a in model.state_dict().items()} == before
+    assert bytes_of(model) == before
     assert str(optimizer.state_dict()) == state
     assert str(get_rng_state()) == numbers
     assert all(p.grad is g for p, g in zip(model.parameters(), grads, strict=True))
@@ -479,9 +506,9 @@ def test_an_update_that_is_not_the_formula(make: Callable[[Any], Any], said: str
 
 def test_an_optimizer_by_hand_is_silent() -> None:
     model = Net()
-    before = {name: a.tobytes() for name, a in model.state_dict().items()}
+    before = bytes_of(model)
     assert codes(model, optimizer=ByHand(model.parameters(), 0.01, 0.0)) == []
-    assert {name: a.tobytes() for name, a in model.state_dict().items()} == before
+    assert bytes_of(model) == before
 
 
 def test_a_learning_rate_that_throws_the_loss_up() -> None:
@@ -540,6 +567,13 @@ def test_a_loss_without_targets() -> None:
     ]
 
 
+def test_every_code_has_a_row_on_the_page() -> None:
+    written = "".join(path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py"))
+    codes = set(re.findall(r'report\.say\(\s*"([^"]+)"', written))
+    assert len(codes) >= 24
+    assert set(re.findall(r'^\| <a id="[\w-]+"></a>`([^`]+)`', PAGE, re.MULTILINE)) == codes
+
+
 # ------------------------------------------------------------------------------- watching
 
 
@@ -587,7 +621,7 @@ EXAMPLES = {
 def test_watching_the_examples(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, *([] if name == "softmax" else ["--steps", "3"])])
-    examples = Path(__file__).parents[2] / "examples"
+    examples = ROOT / "examples"
     with watch_training(3) as watched:
         runpy.run_path(str(examples / f"{name}.py"), run_name="__main__")
     assert watched.report().codes == EXAMPLES[name], str(watched.report())

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tinygrad_cnn.verify.hints.catalogue import anchor
+
 PAGE = "docs/training_step.md"
 
 SCHEMA_VERSION = 1
+"""Of the plain data that a report becomes; its form stands in ``schema.json`` beside this file."""
 
 
 class TrainingError(AssertionError):
@@ -22,7 +25,7 @@ class TrainingFinding:
     Attributes
     ----------
     code
-        A short name; a heading of the page that says what to do.
+        A short name; a row of the page that says what to do.
     text
         The finding in a sentence.
     names
@@ -96,7 +99,7 @@ class TrainingReport:
         plain = {"schema_version": SCHEMA_VERSION, **asdict(self), "ok": bool(self)}
         for finding in plain["findings"]:
             finding["names"] = list(finding["names"])
-            finding["page"] = f"{PAGE}#{finding['code'].replace(' ', '-')}"
+            finding["page"] = f"{PAGE}#{anchor(finding['code'])}"
         return plain
 
     def raise_if_wrong(self) -> None:
