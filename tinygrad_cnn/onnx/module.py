@@ -142,8 +142,9 @@ def _let_go(model: Model, folder: Path | None, learnt: set[int]) -> None:
             for name in tuple(kept.keys() - {"name", "dims", "data_type"}):
                 del kept[name]
         elif tensor.data_location:
-            kept.update(vars(write_tensor(tensor.name, array_of(tensor, folder), tensor.data_type)))
-            del kept["data_location"], kept["external_data"]
+            whole = write_tensor(tensor.name, array_of(tensor, folder), tensor.data_type)
+            kept.clear()
+            kept.update(vars(whole))
         elif isinstance(raw, tuple):
             content, start, end = raw
             tensor.raw_data = bytes(content[start:end])
@@ -188,16 +189,20 @@ def read_model(source: str | os.PathLike[str] | bytes) -> tuple[Model, Path | No
         If there is none.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return decode(Model, bytes(source)), None
+        return _with_graph(bytes(source)), None
     path = Path(source)
     require_file(path)
     try:
-        model = decode(Model, path.read_bytes())
-        if model.graph is None:
-            raise OnnxError("it has no graph")
+        return _with_graph(path.read_bytes()), path.parent
     except OnnxError as error:
         raise OnnxError(f"{path} is not read as an ONNX file: {error}") from None
-    return model, path.parent
+
+
+def _with_graph(content: bytes) -> Model:
+    model = decode(Model, content)
+    if model.graph is None:
+        raise OnnxError("it has no graph")
+    return model
 
 
 def load(source: str | os.PathLike[str] | bytes) -> OnnxModule:

@@ -131,6 +131,8 @@ def array_of(tensor: TensorMessage, folder: Path | None = None) -> Array:
     if any(size < 0 for size in shape) or len(shape) > _MOST_DIMENSIONS:
         raise OnnxError(f"{what} has the shape {shape}")
     count = math.prod(shape)
+    if tensor.data_location not in (0, _EXTERNAL):
+        raise OnnxError(f"{what} is at a place {tensor.data_location}, which ONNX has not")
     if tensor.data_location == _EXTERNAL:
         place = _external(tensor, folder, what)
     elif tensor.raw_data is not None:
