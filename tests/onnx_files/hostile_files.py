@@ -1,4 +1,4 @@
-"""Damaged ONNX files by the thousand: each is read, or refused by `OnnxError`, at once and in place.
+"""Damaged ONNX files by the thousand: each is read or refused by `OnnxError`, at once.
 
     python -m tests.onnx_files.hostile_files [--count 100000] [--seed 0]
 
@@ -106,8 +106,8 @@ def rearranged(rng: np.random.Generator, files: list[bytes]) -> bytes:
 
 def _within(message: Message) -> list[Message]:
     found = [message]
-    for value in vars(message).values():
-        for one in value if isinstance(value, list) else (value,):
+    for held in vars(message).values():
+        for one in held if isinstance(held, list) else (held,):
             if isinstance(one, Message):
                 found += _within(one)
     return found
