@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tinygrad_cnn.data import Splits
     from tinygrad_cnn.verify import InputReport, Report
 
-__all__ = ["add_check"]
+__all__ = ["add_check", "has_colours", "report_text"]
 
 _DESCRIPTION = """\
 Verify every gradient of a network on real digits, or of what a Python file defines.
@@ -138,7 +138,7 @@ def _run_check_file(arguments: argparse.Namespace) -> int:
     shapes = ", ".join(about["inputs"]) or "none"
     guessed = " (found by trying; --input says otherwise)" if about["guessed"] else ""
     print(f"{about['target']}: {about['framework']}, inputs {shapes}{guessed}")
-    print(report_text(report, colours=_has_colours()))
+    print(report_text(report, colours=has_colours()))
     if arguments.json is not None:
         content = {**about, "seed": arguments.seed, "ok": bool(report), "report": report.to_dict()}
         write_json(arguments.json, content)
@@ -181,14 +181,14 @@ def _check_network(name: str, splits: Splits, arguments: argparse.Namespace) -> 
             file=sys.stderr,
         )
     report = check_graph(loss, seed=arguments.seed)
-    print(report_text(report, colours=_has_colours()))
+    print(report_text(report, colours=has_colours()))
     return report
 
 
 # ---------------------------------------------------------------------------------------- printing
 
 
-def _has_colours() -> bool:
+def has_colours() -> bool:
     """Whether to colour: in a terminal that can, unless the user does not want it."""
     return (
         sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

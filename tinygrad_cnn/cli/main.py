@@ -19,6 +19,7 @@ from tinygrad_cnn.cli.convert import add_convert
 from tinygrad_cnn.cli.grade import add_grade
 from tinygrad_cnn.cli.graph import add_graph
 from tinygrad_cnn.cli.networks import add_networks
+from tinygrad_cnn.cli.onnx import add_onnx
 from tinygrad_cnn.cli.predict import add_predict
 from tinygrad_cnn.cli.report import add_report
 from tinygrad_cnn.cli.train import add_train
@@ -117,5 +118,6 @@ COMMANDS: dict[str, Callable[[Subparsers], None]] = {
     "predict": add_predict,
     "report": add_report,
     "convert": add_convert,
+    "onnx": add_onnx,
 }
 """What adds each subcommand, in the order of the help."""

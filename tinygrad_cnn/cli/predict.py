@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tinygrad_cnn.cli.arguments import Subparsers
+from tinygrad_cnn.cli.runs import network_of_run
 
 __all__ = ["add_predict"]
 
@@ -38,7 +39,8 @@ def run_predict(arguments: argparse.Namespace) -> int:
     """Run ``predict``."""
     from tinygrad_cnn.training.predict import Predictor
 
-    predictor = Predictor(arguments.folder)
+    with network_of_run(arguments.folder):
+        predictor = Predictor(arguments.folder)
     if predictor.note:
         print(f"note: {predictor.note}", file=sys.stderr)
     for line in predictor.lines(arguments.images):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_cnn.cli.arguments import Subparsers, check_output
+from tinygrad_cnn.cli.runs import network_of_run
 
 if TYPE_CHECKING:
     from tinygrad_cnn.data import Splits
@@ -90,15 +92,15 @@ def read_run(folder: Path, splits: Splits | None = None) -> Run:
 
     state = get_rng_state()
     try:
-        return _read_run(folder, splits)
+        with network_of_run(folder) as load:
+            return _read_run(folder, splits, load)
     finally:
         set_rng_state(state)
 
 
-def _read_run(folder: Path, splits: Splits | None) -> Run:
+def _read_run(folder: Path, splits: Splits | None, load: Callable[[str], Splits]) -> Run:
     import copy
 
-    from tinygrad_cnn.cli.arguments import load_data
     from tinygrad_cnn.models import network_of
     from tinygrad_cnn.report import Run
     from tinygrad_cnn.tensor import tensor
@@ -109,7 +111,7 @@ def _read_run(folder: Path, splits: Splits | None) -> Run:
     predictor = Predictor(folder)
     task = predictor.task
     settings, about = RunFolder(folder).load_config()
-    splits = splits or load_data(settings.data)
+    splits = splits or load(settings.data)
     check_splits(splits, settings)
     train, test = splits
     network, transform = network_of(settings.network), ToNetwork(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,16 @@ from tinygrad_cnn.cli.arguments import (
     positive,
 )
 from tinygrad_cnn.cli.report import report_run
+from tinygrad_cnn.cli.runs import network_of_run
 
 if TYPE_CHECKING:
     from tinygrad_cnn.anomaly import AnomalyError
+    from tinygrad_cnn.data import Splits
     from tinygrad_cnn.nn import Module
     from tinygrad_cnn.tensor import Tensor
     from tinygrad_cnn.training import Settings
 
-__all__ = ["add_train"]
+__all__ = ["add_train", "resume", "train_in"]
 
 _TRAIN = """\
 Train a network, and leave in a run folder what it learnt and how.
@@ -141,30 +144,32 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 
 def _resume(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
+    if arguments.out is not None:
+        raise UsageError("--out does not go with --resume: a run stays in its folder")
+    return resume(Path(arguments.resume), given, arguments.quiet)
+
+
+def resume(folder: Path, given: dict[str, Any], quiet: bool) -> int:
+    """Go on with a run, whose settings agree with what is given; return the exit status."""
     from tinygrad_cnn.training import RunError
     from tinygrad_cnn.training.folder import holding
     from tinygrad_cnn.training.session import resume_run
 
-    if arguments.out is not None:
-        raise UsageError("--out does not go with --resume: a run stays in its folder")
-    folder = Path(arguments.resume)
     if not folder.is_dir():
         raise RunError(f"there is no folder {folder}")
-    with holding(folder):
+    with holding(folder), network_of_run(folder) as load:
         status = resume_run(
             folder,
-            load_data,
+            load,
             agree=lambda settings: _agree(settings, given),
             draw=_draw_graph,
-            quiet=arguments.quiet,
+            quiet=quiet,
         )
-        return status or report_run(folder, quiet=arguments.quiet)
+        return status or report_run(folder, quiet=quiet)
 
 
 def _start(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
     from tinygrad_cnn.training import Settings
-    from tinygrad_cnn.training.folder import holding, make_folder
-    from tinygrad_cnn.training.session import start_run
 
     settings = Settings.of(**given)
     processors = os.cpu_count() or 1
@@ -175,22 +180,37 @@ def _start(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
             file=sys.stderr,
         )
     splits = load_data(settings.data)
-    folder = make_folder(arguments.out, settings.network)
+    check = not arguments.no_check
+    return train_in(settings, splits, arguments.out, check=check, quiet=arguments.quiet)[1]
+
+
+def train_in(
+    settings: Settings,
+    splits: Splits,
+    out: str | None,
+    *,
+    check: bool,
+    quiet: bool,
+    prepare: Callable[[Path], None] | None = None,
+) -> tuple[Path, int]:
+    """Train in a new folder; return it and the exit status.
+
+    `prepare` puts into the folder what the network of the run is made of, once it is the run's.
+    """
+    from tinygrad_cnn.training.folder import holding, make_folder
+    from tinygrad_cnn.training.session import start_run
+
+    folder = make_folder(out, settings.network)
     try:
         with holding(folder):
             make_folder(str(folder), settings.network)  # still empty, now that it is ours
-            status = start_run(
-                settings,
-                splits,
-                folder,
-                check=not arguments.no_check,
-                draw=_draw_graph,
-                quiet=arguments.quiet,
-            )
-            return status or report_run(folder, splits, quiet=arguments.quiet)
+            if prepare is not None:
+                prepare(folder)
+            status = start_run(settings, splits, folder, check=check, draw=_draw_graph, quiet=quiet)
+            return folder, status or report_run(folder, splits, quiet=quiet)
     finally:
         _remove_if_empty(folder)  # nothing was trained
-        if arguments.out is None:
+        if out is None:
             _remove_if_empty(folder.parent)
 
 

@@ -41,6 +41,8 @@ class Network:
         One line for people.
     any_images
         Whether images may have several channels, and classes be as many as there are.
+    command
+        The words of the command that trains it, if that is not ``train`` with its name.
     """
 
     build: Callable[..., nn.Module]
@@ -49,6 +51,7 @@ class Network:
     loss: Callable[[Any, Any], Any]
     about: str
     any_images: bool = False
+    command: tuple[str, ...] = ()
 
     def make(self, channels: int = 1, classes: int = 10) -> nn.Module:
         """Build the module for such images, its weights drawn from the default generator."""

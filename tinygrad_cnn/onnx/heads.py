@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.onnx.errors import OnnxError
-from tinygrad_cnn.onnx.messages import Graph, Model, Node, TensorMessage
+from tinygrad_cnn.onnx.messages import (
+    Dimension,
+    Graph,
+    Model,
+    Node,
+    Shape,
+    TensorMessage,
+    TensorType,
+    Type,
+    ValueInfo,
+)
 from tinygrad_cnn.onnx.tensors import write_tensor
 
 __all__ = ["ends_in_softmax", "replace_head"]
@@ -60,7 +69,10 @@ def replace_head(model: Model, classes: int, generator: np.random.Generator) -> 
         **vars(graph),
         "initializer": [new.get(tensor.name, tensor) for tensor in graph.initializer],
         "value_info": [],  # sizes of values behind the layer would be wrong
-        "output": [_without_shape(value, n) for n, value in enumerate(graph.output)],
+        "output": [
+            value if at else _of_classes(value, 1 if layer.op_type == "Conv" else -1, classes)
+            for at, value in enumerate(graph.output)
+        ],
         "input": [value for value in graph.input if value.name not in new],
     }
     return Model(**{**vars(model), "graph": Graph(**kept)})
@@ -122,11 +134,12 @@ def _axis_of_classes(layer: Node, weight: TensorMessage) -> int:
     return 0 if turned else len(weight.dims) - 1
 
 
-def _without_shape(value: Any, number: int) -> Any:
-    """Return an output whose sizes are not said; only the first changes."""
-    if number or value.type is None or value.type.tensor_type is None:
+def _of_classes(value: ValueInfo, axis: int, classes: int) -> ValueInfo:
+    """Return an output with another number of classes."""
+    kind = value.type.tensor_type if value.type is not None else None
+    if kind is None or kind.shape is None or not kind.shape.dim:
         return value
-    tensor = type(value.type.tensor_type)(elem_type=value.type.tensor_type.elem_type)
-    return type(value)(name=value.name, type=type(value.type)(tensor_type=tensor))
-
-
+    dims = list(kind.shape.dim)
+    dims[axis] = Dimension(dim_value=classes)
+    tensor = TensorType(elem_type=kind.elem_type, shape=Shape(dim=dims))
+    return ValueInfo(name=value.name, type=Type(tensor_type=tensor))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.data import ImageDataset, Splits
+from tinygrad_cnn.kernels.resample.taps import rows_of
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.messages import Model, ValueInfo
 from tinygrad_cnn.onnx.tensors import type_name
@@ -110,11 +111,25 @@ def _resized(part: ImageDataset, form: Form) -> ImageDataset:
             raise OnnxError(f"images of {images.shape[1]} channels for a network of 3")
     size = form.height, form.width
     if images.shape[2:] != size:
-        parts = [_scaled(images[at : at + _AT_ONCE], size) for at in range(0, len(images), _AT_ONCE)]
+        parts = [
+            _scaled(images[at : at + _AT_ONCE], size) for at in range(0, len(images), _AT_ONCE)
+        ]
         images = np.concatenate(parts) if parts else np.zeros((0, form.channels, *size), np.uint8)
     return ImageDataset(np.ascontiguousarray(images), part.labels, part.classes)
 
 
 def _scaled(images: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
-    values = F.interpolate(images.astype(np.float32), size, mode="bilinear", antialias=True)
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)  # type: ignore[no-any-return]
+    """Resize as `interpolate` does with antialias; as products, which is quicker for thousands."""
+    down, right = (_weights(old, new) for old, new in zip(images.shape[2:], size, strict=True))
+    values = down @ images.astype(np.float32) @ right.T
+    scaled: npt.NDArray[Any] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return scaled
+
+
+def _weights(size: int, out_size: int) -> npt.NDArray[Any]:
+    """Return the weights (out, in) of an axis."""
+    weights = np.zeros((out_size, size), np.float32)
+    for i, row in enumerate(rows_of("linear", size, out_size, antialias=True)):
+        for k, weight in row:
+            weights[i, k] = weight
+    return weights

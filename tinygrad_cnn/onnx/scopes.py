@@ -11,6 +11,7 @@ from tinygrad_cnn.onnx.inlining import Flat
 __all__ = ["scopes_of"]
 
 _NUMBERED = re.compile(r"_\d+$")
+_DIVIDING = re.compile(r"[./:]+")
 _SEPARATOR = re.compile(r"[/:]+")
 _SHORTEST, _LONGEST = 3, 200  # nodes of a block that repeats
 _MOST = 5000  # nodes in which blocks are looked for
@@ -28,16 +29,24 @@ def scopes_of(nodes: Sequence[Flat], weights: Sequence[Sequence[str]]) -> list[s
 
     What a file says is used: nodes named as paths (``/layer1/layer1.0/conv1/Conv``), or else
     parameters named so (``layer1.0.conv1.weight``). Where it says nothing, runs of nodes that
-    repeat each other are numbered blocks.
+    repeat each other are numbered blocks, and each node stands under its own name.
     """
     named = [_from_name(node) for node in nodes]
-    if not any(named):
+    if 2 * sum(map(bool, named)) < sum(bool(node.name) for node in nodes) or not any(named):
+        # A few slashes make no paths.
         named = [_from_weights(names) for names in weights]
         if any(named):
             named = _between(named)
-        elif len(nodes) <= _MOST:
-            named = _repeated(nodes)
+        else:
+            named = _repeated(nodes) if len(nodes) <= _MOST else named
+            named = [_joined(path, node.name) for path, node in zip(named, nodes, strict=True)]
     return named
+
+
+def _joined(path: str, name: str) -> str:
+    """Return a path with a node's own name at its end, as a layer has one."""
+    own = _DIVIDING.sub("_", name).strip("_")
+    return f"{path}.{own}" if path and own else path or own
 
 
 def _from_name(node: Flat) -> str:

@@ -21,7 +21,6 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.data import Splits
 from tinygrad_cnn.models import ARCHITECTURES, Network
-from tinygrad_cnn.nn.weights import read_arrays
 from tinygrad_cnn.onnx.coding import encode
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.export import save
@@ -30,9 +29,10 @@ from tinygrad_cnn.onnx.module import OnnxModule, read_model
 from tinygrad_cnn.onnx.pictures import Form, form_of, resized
 from tinygrad_cnn.random import default_generator
 from tinygrad_cnn.training import RunError
+from tinygrad_cnn.training.predict import Predictor
 from tinygrad_cnn.training.recipes import RECIPES, Recipe
 
-__all__ = ["Tuning", "begun", "known", "known_in", "write_results"]
+__all__ = ["Tuning", "begun", "fitting", "known", "known_in", "write_results"]
 
 _ORIGINAL, _ASKED = "original.onnx", "onnx.json"
 _TINY = 1e-12  # the least probability whose logarithm is taken
@@ -64,7 +64,7 @@ class Tuning:
     Attributes
     ----------
     name
-        Of the network, in the run.
+        Of the file, and of the network in the run.
     head
         Classes of a new last layer; None to keep the one there is.
     freeze
@@ -126,15 +126,35 @@ def known(source: Path, tuning: Tuning) -> Iterator[Form]:
         _refuse_classes(tuned, classes, channels)
         return tuned
 
-    about = f"{tuning.name}.onnx, trained further"
+    about = f"{tuning.name}, trained further"
+    before = ARCHITECTURES.get(tuning.name), RECIPES.get(tuning.name)
     ARCHITECTURES[tuning.name] = Network(
-        build, form.height, "class", F.cross_entropy, about, any_images=True
+        *(build, form.height, "class", F.cross_entropy, about),
+        any_images=True,
+        command=_command(tuning),
     )
     RECIPES[tuning.name] = RECIPE
     try:
         yield form
     finally:
-        del ARCHITECTURES[tuning.name], RECIPES[tuning.name]
+        _put_back(ARCHITECTURES, tuning.name, before[0])  # contexts may stand in each other
+        _put_back(RECIPES, tuning.name, before[1])
+
+
+def _put_back(table: dict[str, Any], name: str, value: Any) -> None:
+    if value is None:
+        del table[name]
+    else:
+        table[name] = value
+
+
+def _command(tuning: Tuning) -> tuple[str, ...]:
+    words = ["onnx", "finetune", tuning.name]
+    if tuning.head is not None:
+        words += ["--replace-head", str(tuning.head)]
+    for pattern in tuning.freeze:
+        words += ["--freeze", pattern]
+    return (*words, *(() if tuning.size is None else ("--size", str(tuning.size))))
 
 
 def _refuse_patterns(network: OnnxModule, patterns: Sequence[str]) -> None:
@@ -192,12 +212,10 @@ def known_in(folder: Path) -> Iterator[Form | None]:
         yield form
 
 
-def write_results(folder: Path, channels: int, classes: int) -> list[str]:
+def write_results(folder: Path) -> list[str]:
     """Write the trained network as ONNX and safetensors; return what is to be told."""
     with known_in(folder):
-        (name,) = [key for key in RECIPES if RECIPES[key] is RECIPE]
-        tuned = ARCHITECTURES[name].make(channels, classes)
-    tuned.load_state_dict(read_arrays(folder / "model.npz"))
+        tuned = Predictor(folder).model
     assert isinstance(tuned, Tuned)
     save(tuned.network, None, folder / "model.onnx")
     told = [f"{folder / 'model.onnx'}"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_cnn import optim
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads
-from tinygrad_cnn.models import ARCHITECTURES, NETWORKS
+from tinygrad_cnn.models import ARCHITECTURES, NETWORKS, network_of
 from tinygrad_cnn.optim import Optimizer, Schedule
 from tinygrad_cnn.tensor import Tensor
 from tinygrad_cnn.training.errors import SettingsError
@@ -277,12 +277,14 @@ class Settings:
         'tinygrad-cnn train softmax --lr 0.25 --seed 7 --threads 2'
         """
         usual = Settings.of(self.network, optimizer=self.optimizer)
-        words = ["tinygrad-cnn", "train", self.network]
+        own = network_of(self.network).command
+        words = ["tinygrad-cnn", *(own or ("train", self.network))]
         if self.optimizer != recipe_of(self.network).optimizer:
             words += ["--optimizer", self.optimizer]
         for name in ("data", "epochs", "batch_size", "lr", "schedule", "seed", "threads"):
             value = getattr(self, name)
-            if value != getattr(usual, name) or name in ("seed", "threads"):
+            said = ("seed", "threads", "data") if own else ("seed", "threads")
+            if value != getattr(usual, name) or name in said:
                 words += [f"--{name.replace('_', '-')}", f"{value}"]
         return shlex.join(words)
 

@@ -101,7 +101,8 @@ class Trainer:
         for _ in self.model.named_parameters():  # gives them their names
             pass
         self.steps_per_epoch = -(-len(self.train_set) // settings.batch_size)
-        self.optimizer = make_optimizer(self.model.parameters(), settings)
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(learning, settings)
         self.schedule = make_schedule(self.optimizer, settings, self.steps_per_epoch)
         self.position = Position()
         self.gradients = GradientLog()

@@ -10,6 +10,7 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.onnx.operators.base import Call, Run, array, named, operator, simple
+from tinygrad_cnn.ops.pointwise.units import PRelu
 
 __all__: list[str] = []
 
@@ -57,15 +58,7 @@ def leaky_relu(call: Call) -> Run:
 @operator("PRelu", weights=(1,))
 def prelu(call: Call) -> Run:
     """Rectify, with a slope below 0 that is learnt; the slope is broadcast."""
-
-    def run(x: Any, slope: Any) -> Any:
-        if x.ndim > 1 and slope.ndim >= 1:
-            shape = (1,) * (x.ndim - slope.ndim) + tuple(slope.shape)
-            if prod(shape) == prod(shape[1:2]):  # one a channel: the quick way
-                return F.prelu(x, F.reshape(slope, -1))
-        return F.where(array(x) < 0, F.mul(x, slope), x)
-
-    return run
+    return PRelu()
 
 
 @operator("ThresholdedRelu")
