@@ -349,6 +349,16 @@ def test_tensors_are_collated_to_a_tensor_with_its_graph():
     assert w.grad.tolist() == [3.0]
 
 
+def test_views_and_tensors_are_of_one_type():
+    whole = tensor(np.arange(6.0).reshape(3, 2))
+    batch = default_collate([whole[0], whole[1] * 1, tensor([4.0, 5.0], dtype=float)])
+    np.testing.assert_array_equal(batch.numpy(), whole.numpy())
+    assert default_collate([True, False]).dtype == bool
+    assert default_collate([1, 2.5]).tolist() == [1, 2.5]
+    with pytest.raises(TypeError, match="which makes no batch"):
+        default_collate([1 << 70, 1])
+
+
 @pytest.mark.parametrize(
     ("samples", "error", "message"),
     [

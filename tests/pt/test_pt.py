@@ -229,8 +229,9 @@ def test_files_are_those_of_pytorch(tmp_path):
 # ------------------------------------------------------------------ the command
 
 
-def test_convert(tmp_path, capsys):
-    target = tmp_path / "weights.npz"
+@pytest.mark.parametrize("name", ["weights.npz", "weights.pt"])
+def test_convert(tmp_path, capsys, name):
+    target = tmp_path / name
     assert cli.main(["convert", str(FORMS[0]), str(target)]) == 0
     assert capsys.readouterr().out == f"{target}: 7 arrays, 19 numbers\n"
     loaded = nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2))
@@ -243,7 +244,10 @@ def test_convert(tmp_path, capsys):
     [
         (("nosuch.pt", "x.npz"), "there is no file nosuch.pt"),
         (("x.onnx", "x.npz"), "expected a name ending in .npz, .safetensors, .pt or .pth, got x"),
-        ((str(FORMS[0]), "x.pt"), "expected a name ending in .npz or .safetensors, got x.pt"),
+        (
+            (str(FORMS[0]), "x.h5"),
+            "expected a name ending in .npz, .safetensors, .pt or .pth, got x",
+        ),
     ],
 )
 def test_convert_says_what_is_wrong(names, message, tmp_path, monkeypatch, capsys):

@@ -3,11 +3,12 @@
     python tests/training/hostile_files.py
 
 A hundred thousand files: archives of weights, checkpoints (bytes and, within, values that were
-edited), configurations, tables, logs of gradients, idx files, plain and compressed, folders of
-them, and pictures. Each is a sound file with a few bytes changed, cut, doubled, or with a number
-made huge. Reading one must give what was asked for, or raise the documented error with the file's
-name in it; a checkpoint that is accepted has to train a step. Nothing else may be raised, and the
-process is held by the system to twice the largest of the stated limits above what it had at first.
+edited), what `save` writes, PyTorch's files, configurations, tables, logs of gradients, idx files,
+plain and compressed, folders of them, CIFAR's archives, and pictures. Each is a sound file with a
+few bytes changed, cut, doubled, or with a number made huge. Reading one must give what was asked
+for, or raise the documented error with the file's name in it; a checkpoint that is accepted has to
+train a step. Nothing else may be raised, and the process is held by the system to twice the largest
+of the stated limits above what it had at first.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.data.small_cifar import cifar_archive, source_of
 from tests.training.small import small_splits, write_folder
+from tinygrad_cnn import load, save
 from tinygrad_cnn.cli.report import _columns
 from tinygrad_cnn.data import IdxError, load_folder, read_idx
+from tinygrad_cnn.data.datasets import open_image
 from tinygrad_cnn.data.folder import PARTS
 from tinygrad_cnn.data.idx import MOST_BYTES
 from tinygrad_cnn.nn.weights import read_arrays, write_arrays
@@ -191,6 +195,15 @@ def kinds(place: Path) -> list[Kind]:
     write_arrays(small, {"w": np.arange(6.0).reshape(2, 3), "b": np.arange(3)})
     np.savez_compressed(place / "packed.npz", a=np.zeros((50, 50)), b=np.arange(9))
     archives = [small.read_bytes(), (place / "packed.npz").read_bytes()]
+    whole = {"epoch": 3, "w": np.ones((2, 3)), "s": [(0.5, None), {0: np.arange(3)}, "x"]}
+    stored: dict[str, bytes] = {}
+    for suffix in ("npz", "pt"):
+        save(whole, small.with_suffix(f".{suffix}"))
+        stored[suffix] = small.with_suffix(f".{suffix}").read_bytes()
+    with np.load(io.BytesIO(stored["npz"])) as archive:
+        members = dict(archive)
+    tree = json.loads(members["tinygrad_cnn.json"].tobytes())
+    tar = gzip.decompress(cifar_archive())
     pictures = [picture(random.Random(seed)) for seed in range(40)]
     target = place / "hostile"
     target.mkdir()
@@ -225,6 +238,21 @@ def kinds(place: Path) -> list[Kind]:
             changed[name] = rng.choice(strange)
         write_arrays(path, changed)
         return path
+
+    def edited_tree(rng: random.Random) -> Path:
+        path = target / "stored.npz"
+        text = json.dumps(edited(tree, rng)).encode("utf-8", "surrogatepass")
+        write_arrays(path, {**members, "tinygrad_cnn.json": np.frombuffer(text, np.uint8)})
+        return path
+
+    def damaged_cifar(rng: random.Random) -> Path:
+        path = target / source_of(b"").archive
+        packed = gzip.compress(damaged(tar, rng), 1)
+        path.write_bytes(damaged(packed, rng) if rng.random() < 0.5 else packed)
+        return path
+
+    def read_cifar(path: Path) -> None:
+        source_of(path.read_bytes()).read(path.parent, train=True)
 
     def compressed(rng: random.Random) -> Path:
         path = target / "images.gz"
@@ -263,6 +291,11 @@ def kinds(place: Path) -> list[Kind]:
             "checkpoint", bytes_of("checkpoint.npz", sound["checkpoint.npz"]), resume, RunError, 4
         ),
         Kind("edited checkpoint", edited_checkpoint, resume, RunError, 6),
+        Kind("stored", bytes_of("stored.npz", stored["npz"]), load, ValueError, 4),
+        Kind("edited stored", edited_tree, load, ValueError, 4),
+        Kind("PyTorch's", bytes_of("stored.pt", stored["pt"]), load, ValueError, 4),
+        Kind("CIFAR's archive", damaged_cifar, read_cifar, ValueError, 2),
+        Kind("image", bytes_of("image.png", *pictures, idx[0]), open_image, ValueError, 3),
         Kind("config", bytes_of("config.json", sound["config.json"]), predict, RunError, 4),
         Kind("edited config", edited_config, predict, RunError, 5),
         Kind(

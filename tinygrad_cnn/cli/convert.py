@@ -12,15 +12,15 @@ __all__ = ["add_convert"]
 _DESCRIPTION = """\
 Write the weights of one file as another; the suffixes say which kinds.
 
-Read are .pt and .pth (what torch.save wrote: a state_dict, or a checkpoint that holds one; nothing
-in them is run), .safetensors and .npz. Written are .safetensors and .npz."""
+Read and written are .pt and .pth (what torch.save writes: a state_dict, or a checkpoint that holds
+one; nothing in them is run), .safetensors and .npz."""
 
 
 def add_convert(subparsers: Subparsers) -> None:
     """Add ``convert``."""
     parser = subparsers.add_parser(
         "convert",
-        help="write PyTorch's weights as .safetensors or .npz",
+        help="weights from PyTorch's files to .safetensors or .npz, or back",
         description=_DESCRIPTION,
         epilog="example:\n  tinygrad-cnn convert resnet.pth resnet.safetensors",
     )

@@ -27,12 +27,12 @@ def fresh(array: Array) -> Tensor:
     return as_tensor(array)
 
 
-def default_collate(samples: Sequence[Any]) -> Any:
+def default_collate(batch: Sequence[Any]) -> Any:
     """Make a batch of samples, as PyTorch's: numbers and arrays become tensors, the rest by parts.
 
     Parameters
     ----------
-    samples
+    batch
         B samples, alike: arrays, tensors or numbers of one shape; strings; or dicts, tuples
         (named ones too) and lists of these, nested to any depth.
 
@@ -56,20 +56,20 @@ def default_collate(samples: Sequence[Any]) -> Any:
     >>> default_collate([{"x": 1.5, "name": "a"}, {"x": 2.5, "name": "b"}])
     {'x': tensor([1.5, 2.5], dtype=float64), 'name': ['a', 'b']}
     """
-    if not isinstance(samples, Sequence):
-        raise TypeError(
-            f"default_collate: expected a list of samples, got {type(samples).__name__}"
-        )
-    if not samples:
+    if not isinstance(batch, Sequence):
+        raise TypeError(f"default_collate: expected a list of samples, got {type(batch).__name__}")
+    if not batch:
         raise ValueError("default_collate: got no samples")
-    return _collated(list(samples), "samples")
+    return _collated(list(batch), "samples")
 
 
 def _collated(parts: list[Any], where: str) -> Any:
     """Make a batch of what stands at one place of all samples."""
     first = parts[0]
     name, own = type(first).__name__, "pass a collate function of your own"
-    if any(type(part) is not type(first) for part in parts) and not _are_numbers(parts):
+    if not (_are(Tensor, parts) or _are_numbers(parts)) and any(
+        type(part) is not type(first) for part in parts
+    ):
         kinds = ", ".join(sorted({type(part).__name__ for part in parts}))
         raise TypeError(
             f"default_collate: the {where} of a batch are of several types, {kinds}; {own}"
@@ -89,8 +89,11 @@ def _collated(parts: list[Any], where: str) -> Any:
         return kind(*batches) if hasattr(first, "_fields") else batches
     try:
         if isinstance(first, Tensor):
-            return stack(parts)  # which records, where a sample requires a gradient
-        batch = np.stack(parts)
+            if any(part.requires_grad for part in parts):
+                return stack(parts)  # which records
+            parts = [part._data for part in parts]
+        numbers = isinstance(first, (int, float, np.number))  # of which this is ten times as quick
+        batch = np.array(parts) if numbers else np.stack(parts)
     except ValueError as error:
         raise ValueError(
             f"default_collate: the {where} of a batch differ and cannot be stacked ({error}); {own}"
@@ -102,22 +105,26 @@ def _collated(parts: list[Any], where: str) -> Any:
     return fresh(batch)
 
 
+def _are(kind: type, parts: list[Any]) -> bool:
+    return all(isinstance(part, kind) for part in parts)
+
+
 def _are_numbers(parts: list[Any]) -> bool:
     return all(isinstance(part, (int, float, np.generic, np.ndarray)) for part in parts)
 
 
-def default_convert(sample: Any) -> Any:
+def default_convert(data: Any) -> Any:
     """Make tensors of the arrays in a sample, and leave the rest as it is.
 
     >>> default_convert({"x": np.ones(2), "name": "a"})
     {'x': tensor([1., 1.], dtype=float64), 'name': 'a'}
     """
-    if isinstance(sample, (np.ndarray, np.generic)) and sample.dtype.kind in "fiub":
-        return as_tensor(np.asarray(sample))
-    if isinstance(sample, Mapping):
-        return {key: default_convert(value) for key, value in sample.items()}
-    if isinstance(sample, (tuple, list)):
-        parts = [default_convert(part) for part in sample]
-        kind: Any = type(sample)
-        return kind(*parts) if hasattr(sample, "_fields") else parts
-    return sample
+    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "fiub":
+        return as_tensor(np.asarray(data))
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, (tuple, list)):
+        parts = [default_convert(part) for part in data]
+        kind: Any = type(data)
+        return kind(*parts) if hasattr(data, "_fields") else parts
+    return data

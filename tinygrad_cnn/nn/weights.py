@@ -1,7 +1,7 @@
-"""Files of named arrays: ``.npz`` (NumPy's own) and ``.safetensors``. No pickle in either.
+"""Files of named arrays: ``.npz`` (NumPy's own), ``.safetensors``, and PyTorch's ``.pt``, ``.pth``.
 
-Files of PyTorch, ``.pt`` and ``.pth``, are read too (see `tinygrad_cnn.pt`); whole checkpoints, and
-PyTorch's files, are written by `tinygrad_cnn.save`.
+Nothing is executed when one is read (see `tinygrad_cnn.pt`). For whole checkpoints there is
+`tinygrad_cnn.save`.
 
 A file takes its name only once it is complete, so that one cut short never stands in its place.
 """
@@ -18,11 +18,11 @@ import numpy as np
 from tinygrad_cnn.atomic import atomic_file
 from tinygrad_cnn.npz import read_npz, require_file, write_npz
 from tinygrad_cnn.pt import find_state_dict, read_pt
+from tinygrad_cnn.pt.writing import Leaf, write_pt
 from tinygrad_cnn.types import Array
 
 __all__ = ["read_arrays", "write_arrays"]
 
-_SUFFIXES = (".npz", ".safetensors")
 _PYTORCH = (".pt", ".pth")
 
 
@@ -32,7 +32,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
     Parameters
     ----------
     path
-        Ends in ``.npz``, or in ``.safetensors`` (which needs the package of that name).
+        Ends in ``.npz``, in ``.safetensors`` (which needs the package of that name), or in ``.pt``
+        or ``.pth``: a file as PyTorch writes it.
     arrays
         Any shapes; the dtypes of real numbers.
 
@@ -48,6 +49,9 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> N
     if target.suffix == ".npz":
         with atomic_file(target) as file:
             write_npz(file, ordered)
+    elif target.suffix in _PYTORCH:
+        with atomic_file(target) as file:
+            write_pt(file, {name: Leaf(array) for name, array in ordered.items()}, target.stem)
     else:
         save_file = _safetensors("save_weights").save_file
         with atomic_file(target) as file:
@@ -67,7 +71,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
     ImportError
         If the suffix asks for a package that is not installed.
     """
-    source = _known(path, "load_weights", _PYTORCH)
+    source = _known(path, "load_weights")
     safetensors = _safetensors("load_weights") if source.suffix == ".safetensors" else None
     try:
         require_file(source)
@@ -82,12 +86,13 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
         raise ValueError(f"load_weights: {source} is not a file of weights: {error}") from error
 
 
-def _known(path: str | os.PathLike[str], function: str, others: tuple[str, ...] = ()) -> Path:
+def _known(path: str | os.PathLike[str], function: str) -> Path:
     """Return the path if its suffix is a known one."""
-    known, suffixes = Path(path), (*_SUFFIXES, *others)
-    if known.suffix not in suffixes:
-        listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
-        raise ValueError(f"{function}: expected a name ending in {listed}, got {known}")
+    known = Path(path)
+    if known.suffix not in (".npz", ".safetensors", *_PYTORCH):
+        raise ValueError(
+            f"{function}: expected a name ending in .npz, .safetensors, .pt or .pth, got {known}"
+        )
     return known
 
 
