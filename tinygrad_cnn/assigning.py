@@ -1,6 +1,6 @@
 """`Assigning`: the operators and methods of a tensor that write to it.
 
-Each names the operation whose result is written; how it is recorded stands in `writing`. Every
+Each names the operation whose result is written; `writing` says how it is recorded. Every
 method returns the tensor itself. A leaf that requires a gradient is written to under `no_grad`.
 """
 

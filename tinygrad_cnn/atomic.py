@@ -31,7 +31,7 @@ _NOT_HERE = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS, errno.ENOLC
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a new binary file that takes the name `path` when the block ends without an error.
 
-    Until then it stands beside its place under a name of its own, so that processes writing the
+    Until then it is in the same folder under another name, so that processes writing the
     same file do not meet; an error, Ctrl-C included, removes it and leaves `path` as it was.
     It is open for reading too. An error in making it names `path`.
 

@@ -1,6 +1,6 @@
 """Reverse-mode automatic differentiation: `backward` and `grad`.
 
-The walk over the graph itself stands in `engine`, what is recorded and watched in `modes`.
+The walk over the graph is in `engine`; what is recorded and watched is set in `modes`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`capture`: the operations of a function recorded once, and run again without the function.
 
-A small network spends its time on what stands between its operations: calls of modules, checks of
+A small network spends its time between its operations: calls of modules, checks of
 arguments, tensors and nodes. Where the operations are the same for every input, that can be left
 out.
 """

@@ -28,7 +28,7 @@ def array_from(data: Any, dtype: npt.DTypeLike | None) -> Array:
     """
     if isinstance(data, TensorBase):
         data = data._data
-    # What a training loop hands over needs no look for tensors inside: 3.3 µs -> 2.8.
+    # Batches of a training loop come as arrays: they need no look for tensors inside.
     if dtype is None and type(data) is np.ndarray and data.dtype.kind in "fiub":
         return np.array(data)
     typed = isinstance(data, (np.ndarray, np.generic))

@@ -32,7 +32,7 @@ def _kind() -> type[np.random.Generator]:
     return DefaultGenerator
 
 
-# Made when first asked for: it takes 10 ms to import numpy.random.
+# Made when first asked for, since numpy.random is slow to import.
 @cache
 def _own() -> np.random.Generator:
     return _kind()(np.random.PCG64())

@@ -38,7 +38,7 @@ def has_nan(array: Any) -> bool:
 
 
 def first_bad(array: Array) -> tuple[tuple[int, ...], int, str]:
-    """Return where the first element that is not finite stands, how many there are, what it is."""
+    """Return where the first element that is not finite is, how many there are, what it is."""
     bad = ~np.isfinite(array)
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), array.shape))
     return index, int(np.count_nonzero(bad)), named(array[index])

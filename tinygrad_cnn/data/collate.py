@@ -64,7 +64,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
 
 def _collated(parts: list[Any], where: str) -> Any:
-    """Make a batch of what stands at one place of all samples."""
+    """Make a batch of the parts at one place of all samples."""
     first = parts[0]
     name, own = type(first).__name__, "pass a collate function of your own"
     if not (_are(Tensor, parts) or _are_numbers(parts)) and any(

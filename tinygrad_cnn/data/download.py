@@ -31,7 +31,7 @@ def download(
     """Download ``mirror + destination.name`` to `destination`, trying mirror after mirror.
 
     The file takes its name only when it has arrived whole and `verify` has passed it. Until
-    then, and after an error or Ctrl-C, whatever stood there before stands there still. Processes
+    then, and after an error or Ctrl-C, whatever was there before is there still. Processes
     that download the same file at once do not disturb each other.
 
     Parameters

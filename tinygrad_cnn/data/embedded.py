@@ -1,6 +1,6 @@
 """The digits that come with the package, so that it trains with no download.
 
-Source, authors and licence stand in ``digits/DATA_CARD.md``.
+Source, authors and licence are in ``digits/DATA_CARD.md``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHA256 = {
 def digits() -> Splits:
     """Load the embedded digits: MNIST's first 5,000 training and first 1,000 test images.
 
-    They stand in MNIST's own order and are compared with their checksums at every call.
+    They are in MNIST's own order and are compared with their checksums at every call.
 
     Returns
     -------

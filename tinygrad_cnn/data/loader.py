@@ -60,7 +60,7 @@ class DataLoader:
         How many threads prepare batches ahead, in this process; 0 uses none. They pay where
         samples wait for files or NumPy and Pillow work on large arrays: Python itself runs in one
         thread at a time. An error in a thread is raised in the caller, and a loop that is left
-        early ends the threads. Handing over a batch costs about 50 µs.
+        early ends the threads.
     collate_fn
         Makes a batch of a list of samples; None is `default_collate`, and `default_convert` for
         ``batch_size=None``.

@@ -120,7 +120,7 @@ class AdaptiveMaxPool1d(_AdaptiveMaxPool):
     output_size
         OL, an integer; None keeps a size.
     return_indices
-        Whether to return also where each maximum stands.
+        Whether to return also where each maximum is.
 
     Notes
     -----
@@ -142,7 +142,7 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     output_size
         OH and OW: an integer for both, or a pair; None keeps a size.
     return_indices
-        Whether to return also where each maximum stands.
+        Whether to return also where each maximum is.
 
     Notes
     -----
@@ -164,7 +164,7 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     output_size
         OD, OH and OW: an integer for all, or three; None keeps a size.
     return_indices
-        Whether to return also where each maximum stands.
+        Whether to return also where each maximum is.
 
     Notes
     -----
@@ -282,7 +282,7 @@ class FractionalMaxPool2d(Module):
     output_size, output_ratio
         One of them: how many windows, or that as a part of the input's size.
     return_indices
-        Whether to return also where each maximum stands.
+        Whether to return also where each maximum is.
     generator
         Draws the steps; the package's default generator if None.
 

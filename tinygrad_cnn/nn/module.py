@@ -1,6 +1,6 @@
 """`Module`: a part of a network, which holds parameters and other modules.
 
-What a module holds stands in its attributes and nowhere else: parameters and sub-modules are found
+What a module holds is in its attributes and nowhere else: parameters and sub-modules are found
 by looking through them. So assigning registers, assigning again replaces, deleting removes, and a
 subclass may leave out ``super().__init__()`` unharmed.
 """
@@ -380,11 +380,11 @@ def path_of(module: Module) -> str:
 def _path(caller: Module, module: Module) -> str:
     """Return the path of a module inside the one whose forward calls it, "" if it is elsewhere.
 
-    Paths are remembered in the caller; each use checks that the module still stands there.
+    Paths are remembered in the caller; each use checks that the module is still there.
     """
     paths = caller.__dict__.get("_paths")
     path: str = "" if paths is None else paths.get(id(module), "")
-    if path and caller.__dict__.get(path) is module:  # most stand in the caller itself
+    if path and caller.__dict__.get(path) is module:  # most are attributes of the caller
         return path
     if path:
         found: Any = caller

@@ -78,7 +78,7 @@ class _ConstantPad(_Pad):
 
 
 class CircularPad1d(_Pad):
-    """Add borders to signals: what stands at the other end.
+    """Add borders to signals: the elements of the other end.
 
     >>> import numpy as np
     >>> CircularPad1d(1)(np.array([[1.0, 2.0, 3.0]]))
@@ -90,7 +90,7 @@ class CircularPad1d(_Pad):
 
 
 class CircularPad2d(_Pad):
-    """Add borders to images: what stands at the other end.
+    """Add borders to images: the elements of the other end.
 
     >>> import numpy as np
     >>> CircularPad2d(1)(np.zeros((1, 2, 2))).shape
@@ -102,7 +102,7 @@ class CircularPad2d(_Pad):
 
 
 class CircularPad3d(_Pad):
-    """Add borders to volumes: what stands at the other end.
+    """Add borders to volumes: the elements of the other end.
 
     >>> import numpy as np
     >>> CircularPad3d(1)(np.zeros((1, 2, 2, 2))).shape

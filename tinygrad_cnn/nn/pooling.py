@@ -90,7 +90,7 @@ class MaxPool2d(_MaxPool):
     kernel_size, stride, padding, dilation
         An integer, or a pair for height and width; the stride is the kernel's size if None.
     return_indices
-        Whether to return also where each maximum stands, as an index into the H · W pixels.
+        Whether to return also where each maximum is, as an index into the H · W pixels.
     ceil_mode
         Whether windows may hang over the end.
 

@@ -29,7 +29,7 @@ def truncated_normal(
     below, above = normal.cdf(low), normal.cdf(high)
     if not above > 0:
         return None
-    if above - below > 0.5:  # most draws fall there: 28 million take 1 s instead of 10
+    if above - below > 0.5:  # most draws fall there, and need no inverse of the distribution
         return _again_and_again(generator, low, high, shape)
     part = np.clip(generator.uniform(below, above, shape), 1e-323, 1 - 2**-53)
     draws = np.array([normal.inv_cdf(p) for p in part.ravel().tolist()]).reshape(shape)

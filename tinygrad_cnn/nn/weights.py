@@ -3,7 +3,7 @@
 Nothing is executed when one is read (see `tinygrad_cnn.pt`). For whole checkpoints there is
 `tinygrad_cnn.save`.
 
-A file takes its name only once it is complete, so that one cut short never stands in its place.
+A file takes its name only once it is complete, so that an incomplete one never replaces the old.
 """
 
 from __future__ import annotations

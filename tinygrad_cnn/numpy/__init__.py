@@ -14,7 +14,7 @@ nothing more.
 tensor([2., 4.], dtype=float64)
 
 ``array`` and `creation` say what is made, `random` draws. Nothing below imports this door, and it
-holds no mathematics: the rules stand in `ops`, the adapters in `dispatch`.
+holds no mathematics: the rules are in `ops`, the adapters in `dispatch`.
 """
 
 from __future__ import annotations

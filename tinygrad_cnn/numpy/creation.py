@@ -115,7 +115,7 @@ def fromfunction(function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any
 
 
 class _Joining:
-    """``numpy.r_`` and ``numpy.c_``: what stands in the brackets is joined."""
+    """``numpy.r_`` and ``numpy.c_``: what is in the brackets is joined."""
 
     def __init__(self, plain: Any, join: Callable[[list[Any]], Any]) -> None:
         self._plain = plain

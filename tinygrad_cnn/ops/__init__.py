@@ -1,1 +1,1 @@
-"""The operations, one family a file; in each, an op's forward, rule and function stand together."""
+"""The operations, one family a file; an op's forward, rule and function are together."""

@@ -142,7 +142,7 @@ class Sigmoid(Op):
         return kernels.sigmoid(as_float(x))
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        if isinstance(out, np.ndarray):  # one pass: (64, 64, 28, 28) takes 1.5 ms, not 2.4
+        if isinstance(out, np.ndarray):  # one pass over the memory instead of three
             return (kernels.sigmoid_gradient(g, out),)
         return (g * out * (1.0 - out),)
 

@@ -175,7 +175,7 @@ def correlate(input: Operand, other: Operand, mode: str = "valid") -> Any:
     array([3.5])
     """
     back = slice(None, None, -1)
-    if shape_of("correlate", other) > shape_of("correlate", input):  # the longer one stands first
+    if shape_of("correlate", other) > shape_of("correlate", input):  # the longer one comes first
         return getitem(convolve(other, getitem(input, back), mode), back)
     return convolve(input, getitem(other, back), mode)
 

@@ -1,4 +1,4 @@
-"""Losses as compositions of other operations; cross-entropy stands in a file of its own."""
+"""Losses as compositions of other operations; cross-entropy has its own file."""
 
 from __future__ import annotations
 

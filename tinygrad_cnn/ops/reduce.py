@@ -1,6 +1,6 @@
 """Reductions over any dimensions: sum, mean, product, variance, logsumexp.
 
-The greatest and smallest elements stand in `extreme`.
+The greatest and smallest elements are in `extreme`.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Prod(Reduce):
 def _products_of_others(x: Array, axes: tuple[int, ...]) -> Array:
     """Return, for each element, the product of all others that are reduced with it.
 
-    It is the product of what stands before times the product of what stands after: dividing the
+    It is the product of the elements before times the product of those after: dividing the
     whole product by the element would fail at zeros.
     """
     last = tuple(range(-len(axes), 0))

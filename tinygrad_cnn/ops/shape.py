@@ -92,7 +92,7 @@ def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Any:
     IndexError
         If a dimension does not exist.
     ValueError
-        If ``end_dim`` stands before ``start_dim``.
+        If ``end_dim`` comes before ``start_dim``.
 
     >>> flatten(np.zeros((2, 3, 4, 5)), 1).shape
     (2, 60)
@@ -101,7 +101,7 @@ def flatten(input: Operand, start_dim: int = 0, end_dim: int = -1) -> Any:
     return plan(shape_of("flatten", input), start_dim, end_dim)(input)
 
 
-@lru_cache(maxsize=1024)  # 2 of the 5 µs that a small one takes
+@lru_cache(maxsize=1024)  # a network flattens the same shape at every step
 def _flattening(old: tuple[int, ...], start_dim: Any, end_dim: Any) -> Reshape:
     ndim = max(len(old), 1)
     start, end = axis_of("flatten", ndim, start_dim), axis_of("flatten", ndim, end_dim)

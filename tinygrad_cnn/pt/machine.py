@@ -46,14 +46,14 @@ class _Name(NamedTuple):
 
 
 class Storage(NamedTuple):
-    """Numbers of one type as they stand in the file."""
+    """Numbers of one type as they are in the file."""
 
     dtype: str
     array: Array
 
 
 def itemsize(dtype: str) -> int:
-    """Return the bytes of a number of a type as it stands in a file."""
+    """Return the bytes of a number of a type as it is in a file."""
     return _SIZES.get(dtype) or np.dtype(dtype).itemsize
 
 

@@ -113,12 +113,12 @@ def _opening(run: Run, report: Report) -> str:
             "tables stand in place of the pictures; to get these: pip install "
             "'tinygrad-cnn[plots]', then tinygrad-cnn report RUN"
         )
-    told = "\n".join(f'<p class="note">{safe(note)}</p>' for note in notes)
+    notes_shown = "\n".join(f'<p class="note">{safe(note)}</p>' for note in notes)
     return (
         f'<p class="over">training run · {safe(run.place)}</p>\n'
         f"<h1>{safe(run.network)}</h1>\n"
         f'<p class="lead">The network ({safe(run.about)}) {safe(result)}, {trained}.</p>\n'
-        f'<dl class="tiles">\n{shown}\n</dl>\n{told}'
+        f'<dl class="tiles">\n{shown}\n</dl>\n{notes_shown}'
     )
 
 

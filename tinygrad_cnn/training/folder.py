@@ -14,8 +14,8 @@
 
 A run may be killed at any moment, and ends, once it is resumed, with the files of one that never
 was. So ``config.json`` is written first: from it alone a run can begin. Then the checkpoint is the
-only truth; what else stands here is written again from it when a run is resumed. ``model.npz`` is
-the last file of the training, so that where it stands the others do.
+only truth; everything else here is written again from it when a run is resumed. ``model.npz`` is
+the last file of the training, so that where it is, the others are.
 """
 
 from __future__ import annotations

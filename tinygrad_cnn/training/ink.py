@@ -67,7 +67,7 @@ def find_ink(grey: Array) -> Ink:
 
 
 def _is_dark_on_light(values: Array) -> bool:
-    """Whether what stands out from the paper is darker, the paper being what the edges show.
+    """Whether the ink is darker than the paper, the paper being what the edges show.
 
     Its shade may slope: it is taken to be the plane nearest to the edges.
     """

@@ -41,7 +41,7 @@ _MOST_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Picture:
-    """An image with what is to be told of it.
+    """An image with what is to be said of it.
 
     Attributes
     ----------

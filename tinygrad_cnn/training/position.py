@@ -1,4 +1,4 @@
-"""Where a run stands, and the rows of its tables: plain numbers, which JSON keeps bit for bit."""
+"""How far a run is, and the rows of its tables: plain numbers, which JSON keeps bit for bit."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class EpochRow(NamedTuple):
 
 @dataclass
 class Position:
-    """Where a run stands: whole epochs, steps in the next, the means under way, the rows so far."""
+    """How far a run is: whole epochs, steps in the next, the means under way, the rows so far."""
 
     epochs: int = 0
     steps: int = 0

@@ -83,7 +83,7 @@ class Terminal:
         self._bar.refresh()
 
     def _new_bar(self, epoch: int) -> Any:
-        from tqdm import tqdm  # 50 ms that `--help` can do without
+        from tqdm import tqdm  # slow to import: `--help` can do without
 
         return tqdm(
             total=self.steps,

@@ -2,7 +2,7 @@
 
 Everything random comes from two places: the package's default generator (weights, dropout), whose
 state is part of the trainer's, and one generator for each epoch's order of the images, made of the
-seed and the epoch's number. So the number of epochs and of steps done says where a run stands.
+seed and the epoch's number. So the numbers of epochs and steps done say how far a run is.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Tested(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a training step did; `epoch_row` stands at the last step of an epoch."""
+    """What a training step did; `epoch_row` is set at the last step of an epoch."""
 
     epoch: int
     in_epoch: int
@@ -75,7 +75,7 @@ class Trainer:
     model, optimizer, schedule
         The network and what trains it.
     position
-        Where the run stands.
+        How far the run is.
     gradients
         How large the gradients were, a row where there is one of the training loss.
 
@@ -143,7 +143,7 @@ class Trainer:
         return iter(loader)
 
     def steps(self) -> Iterator[Step]:
-        """Train to the end from where the run stands, pausing after each step.
+        """Train from where the run is to the end, pausing after each step.
 
         At a pause everything is in order to be saved: a caller that leaves there and loads what
         it saved goes on with the same steps, to the last bit.
@@ -229,7 +229,7 @@ class Trainer:
         return RunError(text, found)
 
     def _end_epoch(self, began: float) -> EpochRow:
-        """Test, add the epoch's row, and stand at the beginning of the next epoch."""
+        """Test, add the epoch's row, and move on to the beginning of the next epoch."""
         position = self.position
         lr = position.step_rows[-1].lr
         tested = self.test()

@@ -165,7 +165,7 @@ class InputReport:
         return self.verdict not in (Verdict.FAIL, Verdict.INCONCLUSIVE)
 
     def say(self, verdict: Verdict, kind: str, text: str) -> None:
-        """Add a finding; the gravest verdict stands."""
+        """Add a finding; the gravest verdict counts."""
         if all(text != finding.text for finding in self.findings):
             self.findings.append(Finding(kind, text))
         if _GRAVEST.index(verdict) < _GRAVEST.index(self.verdict) or (
@@ -282,7 +282,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON; numbers that are not finite become text.
 
-        Its form stands in ``schema.json`` beside this file; ``schema_version`` counts its changes.
+        ``schema.json`` beside this file says its form; ``schema_version`` counts its changes.
         """
         plain = {"schema_version": SCHEMA_VERSION, **asdict(self)}
         plain["page"] = f"{PAGE}#{anchor(self.verdict.value)}"

@@ -239,11 +239,11 @@ class _Collector:
         They are coloured only where no operation is to blame: red is for what is wrong itself.
         """
         leaves = [node for node in self.boxes.values() if node.is_leaf and node.requires_grad]
-        told = self.judgement.leaves
-        if [node.shape for node in leaves] != [shape for shape, _, _ in told]:
+        judged = self.judgement.leaves
+        if [node.shape for node in leaves] != [shape for shape, _, _ in judged]:
             return
         blamed = any(verdict == "FAIL" for verdict, _ in self.judgement.nodes.values())
-        for node, (_, verdict, text) in zip(leaves, told, strict=True):
+        for node, (_, verdict, text) in zip(leaves, judged, strict=True):
             wrong = verdict in ("FAIL", "INCONCLUSIVE") and not blamed
             self.boxes[node.id] = replace(node, verdict=verdict if wrong else None, report=text)
 

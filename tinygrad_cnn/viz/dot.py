@@ -85,15 +85,15 @@ def dot_text(graph: GraphData, dpi: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What stands side by side.
+    """What is side by side.
 
-    Parameters stand beside the operation that uses them, so that the data run straight down; with
-    a backward pass, an operation stands beside its rule, and the gradients on the other side of it.
+    Parameters are beside the operation that uses them, so that the data run straight down; with
+    a backward pass, an operation is beside its rule, and the gradients on the other side of it.
 
     Attributes
     ----------
     beside
-        For a box, those that stand in its row.
+        For a box, those in its row.
     left
         Pairs of boxes joined by an arrow, the first to the left.
     """
@@ -137,7 +137,7 @@ def _boxes(graph: GraphData, rows: Rows) -> Iterator[str]:
     numbers = {module.path: i for i, module in enumerate(graph.modules, 1)}
     for node in graph.nodes:
         for path in prefixes(node.scope):
-            if path not in inside:  # a cluster stands where its first box does
+            if path not in inside:  # a cluster is where its first box is
                 inside[path] = []
                 inside[parents[path]].append(path)
         inside[node.scope].append(node)
@@ -229,8 +229,8 @@ def _label(node: GraphNode) -> list[str]:
 
 
 def _settings(node: GraphNode) -> list[str]:
-    told = ("shape", str(node.shape))  # of the result, which the box has anyway
-    return [f"{n}={value}" for n, value in node.settings if (n, value) not in {*USUAL, told}]
+    result = ("shape", str(node.shape))  # of the result, which the box has anyway
+    return [f"{n}={value}" for n, value in node.settings if (n, value) not in {*USUAL, result}]
 
 
 def _wrapped(parts: list[str], width: int = 34) -> list[str]:

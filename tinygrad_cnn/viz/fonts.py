@@ -96,7 +96,7 @@ def _wider(pieces: list[_Piece]) -> float:
     """How much wider than Arial the bold font is by which a picture was laid out.
 
     A renderer that finds no Arial takes another font. It shows where a bold name is followed by
-    other text: that begins where the name ends. Of the fonts that stand in, regular letters are
+    other text: that begins where the name ends. Of the fonts used instead, regular letters are
     wider by about half as much (DejaVu Sans: bold 1.2, regular 1.1).
     """
     real = expected = 0.0

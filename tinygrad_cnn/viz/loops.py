@@ -74,7 +74,7 @@ def _numbered(nodes: tuple[GraphNode, ...]) -> tuple[GraphNode, ...]:
 
 
 def _kinds(graph: GraphData, flow: list[GraphNode]) -> list[int]:
-    """Return a number for each operation: equal ones could stand in one box.
+    """Return a number for each operation: equal ones could share a box.
 
     They do the same to results of one shape, in one module. Where such operations have different
     parameters, as the layers of a network, these tell them apart.
@@ -101,7 +101,7 @@ def _kinds(graph: GraphData, flow: list[GraphNode]) -> list[int]:
 
 
 def _groups(kinds: list[int]) -> list[list[int]]:
-    """Return the places of the operations that stand in one box."""
+    """Return the places of the operations that share a box."""
     line = [_Stretch(kind, [[place]]) for place, kind in enumerate(kinds)]
     numbers: dict[tuple[int, ...], int] = {}
     body = 1

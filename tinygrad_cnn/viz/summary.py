@@ -201,7 +201,7 @@ def _tensors(output: Any) -> list[TensorBase]:
 def _rows(
     model: Module, recorded: GraphData, parameters: dict[str, Parameter]
 ) -> Iterator[SummaryRow]:
-    """Add up, for each module, what stands at its path and below."""
+    """Add up, for each module, what is at its path and below."""
     types = {path: type(module).__name__ for path, module in model.named_modules()}
     sizes, costs, memory = (dict.fromkeys(types, 0) for _ in range(3))
     shapes: dict[str, tuple[int, ...]] = {}

@@ -88,7 +88,7 @@ def _plain(text: str) -> str:
 
 
 def aligned(rows: list[tuple[str, ...] | str], right: tuple[int, ...] = (4,)) -> list[str]:
-    """Lay rows out in columns; a row that is text stands across them."""
+    """Lay rows out in columns; a row that is text goes across them."""
     cells = [row for row in rows if not isinstance(row, str)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []

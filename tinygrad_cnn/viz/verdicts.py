@@ -89,7 +89,7 @@ def _judged(value: Any) -> tuple[str, str]:
 
 
 def _text_of(report: Any) -> str:
-    """Return a report's text without what stands beside it anyway: where it is."""
+    """Return a report's text without the place, which is shown beside it anyway."""
     head, *rest = report.text().split("\n")
     place = getattr(report, "place", "")
     head = head.replace(f" ({place})", "") if place else head

@@ -52,8 +52,8 @@ def check_bias(function: str, channels: int, bias: Operand) -> None:
         raise ValueError(f"{function}: bias expects shape ({channels},), got {tuple(bias.shape)}")
 
 
-# Each geometry is checked once: 6 of the 26 µs that (1, 1, 28, 28) by (8, 1, 3, 3) takes. Typed,
-# so that groups=1.0 is refused though it equals 1.
+# Each geometry is checked once, since the check takes a good part of a small convolution. Typed, so
+# that groups=1.0 is refused though it equals 1.
 @lru_cache(maxsize=1024, typed=True)
 def checked_conv(
     dims: int,

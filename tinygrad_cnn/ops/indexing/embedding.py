@@ -35,7 +35,7 @@ def one_hot(tensor: Operand, num_classes: int = -1) -> Any:
     TypeError
         If the indices are not integers.
     ValueError
-        If an index is negative or not below ``num_classes``, or that cannot be told.
+        If an index is negative or not below ``num_classes``, or it cannot be seen whether it is.
 
     >>> one_hot(np.array([1, 0]), 3)
     array([[0, 1, 0],

@@ -1,4 +1,4 @@
 """Matrices: further `products`, `einsum`, `norms`, `inverse` and determinant, `factors`.
 
-The matrix product itself, and the linear layer's, stand in `ops.linalg`.
+The matrix product itself, and the linear layer's, are in `ops.linalg`.
 """

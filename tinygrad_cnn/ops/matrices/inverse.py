@@ -109,7 +109,7 @@ def solve(A: Operand, B: Operand, *, left: bool = True) -> Any:
     B
         Shape (…, N, K), or vectors: (N,), or of A's shape without the last dimension.
     left
-        On which side A stands.
+        On which side of the unknown A is.
 
     Returns
     -------

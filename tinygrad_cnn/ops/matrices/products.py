@@ -1,6 +1,6 @@
 """Further products of vectors and matrices: bmm, addmm and relatives, tensordot, kron, cross.
 
-Each leads to a matrix product, of which the rule stands in `ops.linalg`.
+Each leads to a matrix product, whose rule is in `ops.linalg`.
 """
 
 from __future__ import annotations

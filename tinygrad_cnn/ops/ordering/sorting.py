@@ -31,7 +31,7 @@ class _Ranking(Op):
     """Elements of an axis that are chosen, and ordered, by rank; aux holds their places."""
 
     __slots__ = ("axis",)
-    permutes = True  # equals may stand in any order: no slope to a side says which
+    permutes = True  # equal elements may be in any order: no slope to a side says which
     has_aux = True
 
     def __init__(self, axis: int) -> None:
@@ -50,7 +50,7 @@ class _Ranking(Op):
 
 
 class Sort(_Ranking):
-    """The elements of an axis in order, equals as they stand."""
+    """The elements of an axis in order; equal ones keep their order."""
 
     __slots__ = ("descending",)
 
@@ -63,7 +63,7 @@ class Sort(_Ranking):
 
 
 def order_of(x: Array, axis: int, descending: bool) -> Array:
-    """Return the places that sort along an axis, equals as they stand."""
+    """Return the places that sort along an axis, equal elements in their order."""
     if not descending:
         return np.argsort(x, axis, kind="stable")
     turned = np.argsort(np.flip(x, axis), axis, kind="stable")

@@ -1,6 +1,6 @@
 """The gamma function's logarithm and its derivatives, and the relatives of erf.
 
-`erf` itself stands among the activations, for GELU's sake. Integers give float32.
+`erf` itself is among the activations, since GELU uses it. Integers give float32.
 """
 
 from __future__ import annotations

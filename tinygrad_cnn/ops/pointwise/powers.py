@@ -1,6 +1,6 @@
 """Powers, roots, exponentials and logarithms to other bases, of each element.
 
-Integers give float32. exp, log, log1p, sqrt and pow stand in `ops.elementwise`.
+Integers give float32. exp, log, log1p, sqrt and pow are in `ops.elementwise`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Trigonometric and hyperbolic functions of each element, and their inverses.
 
-Integers give float32. `tanh` stands among the activations.
+Integers give float32. `tanh` is among the activations.
 """
 
 from __future__ import annotations

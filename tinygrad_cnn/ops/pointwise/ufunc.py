@@ -29,8 +29,8 @@ from tinygrad_cnn.types import Operand
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# `apply` shares large arrays out over the threads. The test before it costs 0.06 µs of the 0.5 µs
-# that a small addition takes, asking `apply` 0.3: what is small must not pay for what is large.
+# `apply` shares large arrays out over the threads. The size is tested before it is called: for a
+# small array the call alone would cost half as much as the addition.
 
 
 class Unary(Op):

@@ -23,7 +23,7 @@ __all__ = ["fractional_max_pool2d", "max_unpool1d", "max_unpool2d", "max_unpool3
 
 
 class ChosenMaximum(Op):
-    """The maximum of each of some regions: a derived class says where it stands."""
+    """The maximum of each of some regions: a derived class says where it is."""
 
     __slots__ = ()
     has_aux = True  # the positions

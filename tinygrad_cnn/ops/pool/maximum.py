@@ -124,7 +124,7 @@ class _ByArgmax(Op):
 
 
 class PutArgmax(_ByArgmax):
-    """Write each window's value where its chosen element stands, adding where windows overlap."""
+    """Write each window's value to the position of its maximum, adding where windows overlap."""
 
     __slots__ = ()
 

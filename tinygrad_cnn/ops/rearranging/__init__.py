@@ -1,4 +1,4 @@
 """The same elements in other places: `repeat` them, take a `diagonal`, cut and move dimensions.
 
-What only changes the shape stands in `ops.shape`.
+What only changes the shape is in `ops.shape`.
 """

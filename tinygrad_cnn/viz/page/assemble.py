@@ -36,7 +36,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 
 
 def section(graph: GraphData, id: str = "graph", depth: int | None = None) -> str:
-    """Return the drawing as an HTML ``<section>`` to stand in a larger page.
+    """Return the drawing as an HTML ``<section>`` for a larger page.
 
     It brings its styles and scripts with it and touches nothing outside of itself; several may
     stand on one page under different ids. Its height is 70 % of the window unless the page sets

@@ -1,4 +1,4 @@
-"""What the page is told of a graph: boxes, arrows, modules and steps, with all words ready.
+"""What the page knows of a graph: boxes, arrows, modules and steps, with all words ready.
 
 Everything that the page shows is put into words here, by the functions that the other views use,
 so that the page's scripts only place and show.
@@ -80,7 +80,7 @@ def _steps(graph: GraphData) -> tuple[list[int], list[int]]:
 
 
 def _node(node: GraphNode, places: Places, i: int) -> dict[str, Any]:
-    told = {
+    entry = {
         "kind": node.kind,
         "name": _title(node),
         "lines": box_lines(node),
@@ -94,10 +94,10 @@ def _node(node: GraphNode, places: Places, i: int) -> dict[str, Any]:
         "gradient": _statistics(node.gradient),
         "output": node.output is not None,
     }
-    return _told(told)
+    return _without_defaults(entry)
 
 
-def _told(data: dict[str, Any]) -> dict[str, Any]:
+def _without_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Leave out what has its default."""
     return {
         key: v for key, v in data.items() if v is not None and v is not False and v not in ("", [])
@@ -156,7 +156,7 @@ def _modules(graph: GraphData, places: Places, depth: int | None) -> list[dict[s
         flow = [n for n in members if n.operations and n.kind != "rule"]
         result = graph.nodes[leaving[number]] if leaving[number] >= 0 else (flow or members)[-1]
         verdicts = [v for v in VERDICTS if any(n.verdict == v for n in members)]
-        told = {
+        entry = {
             "name": place.name,
             "path": place.path,
             "type": place.type,
@@ -169,7 +169,7 @@ def _modules(graph: GraphData, places: Places, depth: int | None) -> list[dict[s
             "rules": any(n.kind == "rule" for n in members),
             "count": len(flow) or len(members),
         }
-        modules.append(_told(told))
+        modules.append(_without_defaults(entry))
     return modules
 
 

@@ -1,4 +1,4 @@
-"""Where each box stands on the page: its module, or the box that it stands beside."""
+"""Where each box is on the page: its module, or the box that it is beside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUP = 100
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A module that can be opened and closed, or a group of operations that stand in a row.
+    """A module that can be opened and closed, or a group of operations in a row.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(slots=True)
 class Places:
-    """Where everything stands.
+    """Where everything is.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class Places:
     container
         For each box the number of the module that it is in, -1 outside of all.
     host
-        For each box that stands beside another one, that other one.
+        For each box beside another one, that other one.
     rows
-        For each module, and for -1, how many boxes and modules stand in it.
+        For each module, and for -1, how many boxes and modules are in it.
     """
 
     modules: list[Place]
@@ -69,7 +69,7 @@ class Places:
 
 
 def places_of(graph: GraphData) -> Places:
-    """Return where the boxes of a graph stand."""
+    """Return where the boxes of a graph are."""
     numbers = {module.path: i for i, module in enumerate(graph.modules)}
     modules = [
         Place(m.path.removeprefix(f"{m.parent}."), m.path, m.type, numbers.get(m.parent, -1))
@@ -83,9 +83,9 @@ def places_of(graph: GraphData) -> Places:
 
 
 def _hosts(graph: GraphData) -> dict[int, int]:
-    """Return what stands beside what.
+    """Return what is beside what.
 
-    A leaf that one operation uses stands beside it, a rule beside its operation, a gradient beside
+    A leaf that one operation uses is beside it, a rule beside its operation, a gradient beside
     the rule that makes it or, of an input, beside the input, and a seed beside what it starts.
     """
     index = {node.id: i for i, node in enumerate(graph.nodes)}
@@ -107,7 +107,7 @@ def _hosts(graph: GraphData) -> dict[int, int]:
 def _neighbours(
     node: GraphNode, outgoing: dict[str, list[GraphEdge]], incoming: dict[str, list[GraphEdge]]
 ) -> list[str]:
-    """Return the ids that a box could stand beside; it does where there is one."""
+    """Return the ids of boxes that a box could be beside; it is where there is one."""
     if node.kind in ("parameter", "buffer", "constant"):
         return list({edge.target: None for edge in outgoing.get(node.id, ())})
     if node.kind == "rule":
@@ -120,7 +120,7 @@ def _neighbours(
 
 
 def _settle_leaves(graph: GraphData, places: Places) -> None:
-    """Move what stands beside something into its module, and shared leaves between their users."""
+    """Move what is beside something into its module, and shared leaves between their users."""
     index = {node.id: i for i, node in enumerate(graph.nodes)}
     users: dict[int, list[int]] = {}
     for edge in graph.edges:
@@ -139,7 +139,7 @@ def _settle_leaves(graph: GraphData, places: Places) -> None:
 
 
 def _standing(places: Places, box: int) -> int:
-    """Return the box that stands by itself, which a box stands beside."""
+    """Return the box in a place of its own that a box is beside."""
     while box in places.host:
         box = places.host[box]
     return box

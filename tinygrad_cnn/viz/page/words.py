@@ -26,8 +26,8 @@ def box_lines(node: GraphNode) -> list[str]:
     lines = [f"“{_short(node.label)}”"] if node.label else []
     if node.type:
         lines.append(node.type)
-    told = ("shape", str(node.shape))
-    special = [f"{n}={v}" for n, v in node.settings if (n, v) not in {*USUAL, told}]
+    result = ("shape", str(node.shape))
+    special = [f"{n}={v}" for n, v in node.settings if (n, v) not in {*USUAL, result}]
     for part in special:
         if lines and "=" in lines[-1] and len(lines[-1]) + len(part) + 2 <= _WIDTH:
             lines[-1] += f", {part}"
