@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import gc
 import tempfile
+from collections.abc import Iterator
+from unittest import mock
 
+import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
+
+from tinygrad_cnn import deferring
 
 quick = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 settings.register_profile("quick", quick)
@@ -27,6 +32,13 @@ def pytest_collection_finish() -> None:
     """Take what was collected, millions of objects, out of the garbage collector's rounds."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def everything_waits() -> Iterator[None]:
+    """Let small results wait to be computed with what follows, too."""
+    with mock.patch.object(deferring, "LEAST", 0):
+        yield
 
 
 def pytest_unconfigure() -> None:

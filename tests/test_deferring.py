@@ -23,6 +23,8 @@ from tinygrad_cnn.kernels.conv import convolution
 from tinygrad_cnn.tensor import Deferred
 from tinygrad_cnn.verify import check_graph
 
+pytestmark = pytest.mark.usefixtures("everything_waits")
+
 
 def numbers(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)

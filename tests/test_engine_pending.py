@@ -20,6 +20,9 @@ from tinygrad_cnn.ops.activation import Relu
 NEVER = 1 << 62
 
 
+pytestmark = pytest.mark.usefixtures("everything_waits")
+
+
 def images(*shape, seed=0, dtype=np.float32):
     """Make channels-last images."""
     N, C, H, W = shape

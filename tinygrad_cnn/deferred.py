@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tinygrad_cnn.deferring import join
 from tinygrad_cnn.graph import mode
+from tinygrad_cnn.inplace import pending
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops.elementwise import Add
+from tinygrad_cnn.types import Array
 
 _add = Add()
 
@@ -26,16 +29,17 @@ class Awaiting(TensorBase):
     computed: ClassVar[Any]  # the class of the same tensor with its data
 
     if not TYPE_CHECKING:
+        # Another thread may compute it between two looks: what has no shape is asked again.
         shape = property(attrgetter("_computation.shape"))
         dtype = property(attrgetter("_computation.dtype"))
         ndim = property(attrgetter("_computation.ndim"))
 
         def __getattr__(self, name: str) -> Any:
             if name == "_data":
-                _compute(self)
-            elif self.__class__.deferred:
+                return _computed(self)
+            if self.__class__.deferred:
                 raise AttributeError(f"{self.computed.__name__!r} object has no attribute {name!r}")
-            return object.__getattribute__(self, name)  # there by now: another thread computed it
+            return object.__getattribute__(self, name)  # another thread computed it meanwhile
 
     def __add__(self, other: Any) -> Self:
         total = self._sum(other, 0)
@@ -51,9 +55,9 @@ class Awaiting(TensorBase):
         total = self._sum(other, 0) if mode.recording or before.node is None else None
         if total is None:
             return super().__iadd__(other)  # type: ignore[misc,no-any-return]
-        self._computation = total._computation
+        self._computation = longer = total._computation
         self._node = total._node
-        self._computation.made_for(self, self._node)
+        longer.tensor = pending[longer.key] = weakref.ref(self)
         before.tensor = _nobody
         return self
 
@@ -72,14 +76,18 @@ def _nobody() -> None:
     """Stand for the reference to a tensor that is gone."""
 
 
-def _compute(tensor: Any) -> None:
-    """Give a tensor its data."""
+def _computed(tensor: Any) -> Array:
+    """Give a tensor its data, and return them."""
+    computation = tensor._computation
+    if computation is None:  # another thread computed it meanwhile
+        return object.__getattribute__(tensor, "_data")  # type: ignore[no-any-return]
     try:
-        computation = tensor._computation
-        data = computation.value()
+        data: Array = computation.value()
+    except AttributeError as error:  # hasattr(…) shall not take it for a missing attribute
+        raise RuntimeError(f"{computation.op.name}: {error}") from error
+    kind = tensor.__class__
+    if kind.deferred:  # no other thread was quicker
         tensor._data = data
-        tensor.__class__ = tensor.computed
-        del tensor._computation
-    except AttributeError as error:
-        if tensor.__class__.deferred:  # hasattr(…) shall not take it for a missing attribute
-            raise RuntimeError(f"{computation.op.name}: {error}") from error
+        tensor.__class__ = kind.computed
+        tensor._computation = None  # frees what the result was computed from
+    return data

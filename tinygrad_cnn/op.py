@@ -91,7 +91,7 @@ class Op:
         For the gradient of a part: add it in place to ``whole``, the gradient of the only input.
     ``backward_owned(g, needs)``
         `backward` for an array that may be written to and handed on; ``laid_out(array)`` makes it.
-    ``postpone(arrays, foreign, told)``
+    ``postpone(arrays, recording, foreign, told)``
         Return ``(computation, aux)``, if the result shall be computed when it is read; or None
         twice. Then ``compute_with(computation, moments)`` computes it, see `deferring`.
     ``join(computation)``
@@ -240,7 +240,7 @@ class Op:
     def _waiting(self, arrays: list[Any], recording: Any, foreign: bool, told: Any) -> Any:
         """Postpone the forward, or run it: return the result, or its computation, and the aux."""
         if self.postpone is not None and told is not _NEVER:
-            out, aux = self.postpone(arrays, foreign, told)
+            out, aux = self.postpone(arrays, recording, foreign, told)
             if out is not None:
                 return out, aux
         return self._forward(arrays, recording)

@@ -21,7 +21,7 @@ from tinygrad_cnn.deferred import Awaiting
 from tinygrad_cnn.deferring import Computation
 from tinygrad_cnn.devices import check_device
 from tinygrad_cnn.graph import GraphError, Node
-from tinygrad_cnn.inplace import expose, give_name
+from tinygrad_cnn.inplace import expose, give_name, pending
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.operands import refuse_masked
 from tinygrad_cnn.types import Array
@@ -92,12 +92,12 @@ class Tensor(Converting):
     def _defer(computation: Computation, node: Node | None) -> Tensor:
         self = _new(Deferred)
         self._computation = computation
-        self._node = node
+        computation.tensor = pending[computation.key] = weakref.ref(self)
+        self._node = computation.node = node
         self._requires_grad = node is not None
         self._grad = None
         self._hooks = None
         self._name = None
-        computation.made_for(self, node)
         return self
 
     def _special(self, step: Op, data: Array | Computation, node: Node | None) -> Tensor:

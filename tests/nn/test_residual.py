@@ -12,6 +12,8 @@ from tinygrad_cnn import nn, tensor
 from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.verify import check_graph
 
+pytestmark = pytest.mark.usefixtures("everything_waits")
+
 
 def images(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.deferring import NOTHING, Computation, First, private
+from tinygrad_cnn.deferring import NOTHING, Computation, First, is_large, private
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.kernels.fused.pooled_norm import (
@@ -49,10 +49,12 @@ class BatchNorm(First, Op):
         mean, var = batch_statistics(x)
         return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var, False)
 
-    def postpone(self, arrays: list[Any], foreign: bool, told: Moments | None) -> tuple[Any, Any]:
+    def postpone(
+        self, arrays: list[Any], recording: bool, foreign: bool, told: Moments | None
+    ) -> tuple[Any, Any]:
         x, weight, bias = arrays
         alike = all(a is None or a.dtype is x.dtype for a in (weight, bias))
-        if not alike or x.ndim < 3 or x.dtype.char not in "fd":
+        if not alike or x.ndim < 3 or x.dtype.char not in "fd" or not is_large(x.shape):
             return None, None
         mean, var = batch_statistics(x) if told is None else told.statistics(x)
         aux = mean, var, False

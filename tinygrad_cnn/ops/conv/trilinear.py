@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.deferring import NOTHING, Computation, First, private
+from tinygrad_cnn.deferring import NOTHING, Computation, First, is_large, private
 from tinygrad_cnn.kernels.conv import convolution as kernels
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_rectify
 from tinygrad_cnn.kernels.runtime.window import Window
@@ -62,16 +62,17 @@ class _Conv(First, _Convolution):
         x, w, b = same_dtype(x, w, b)
         return kernels.convolve(x, w, b, self.window, self.groups)
 
-    def postpone(self, arrays: list[Any], foreign: bool, told: None) -> tuple[Any, None]:
+    def postpone(
+        self, arrays: list[Any], recording: bool, foreign: bool, told: None
+    ) -> tuple[Any, None]:
         x, w, b = arrays
         dtype = x.dtype
-        if (
-            dtype.char not in "fd"
-            or w.dtype is not dtype
-            or (b is not None and b.dtype is not dtype)
-        ):
-            return None, None
         shape = len(x), len(w), *self.out_size(x.shape[2:])
+        # Without a bias a normalisation follows, most likely, which in evaluation is folded.
+        waits = is_large(shape) or (b is None and not recording)
+        alike = w.dtype is dtype and (b is None or b.dtype is dtype)
+        if not waits or not alike or dtype.char not in "fd":
+            return None, None
         held = private((x, w, b), foreign)
         return Computation(self, self, held, None, NOTHING, None, shape, dtype), None
 
