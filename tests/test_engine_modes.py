@@ -6,14 +6,15 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tinygrad_cnn import Tensor, enable_grad, grad, nn, no_grad, tensor
+from tinygrad_cnn import Tensor, enable_grad, grad, models, nn, no_grad, tensor
 from tinygrad_cnn.autograd import is_grad_enabled, record_source, set_grad_enabled
-from tinygrad_cnn.graph import GraphError, mode
+from tinygrad_cnn.graph import GraphError, mode, nodes_below
 
 
 @pytest.fixture
@@ -411,3 +412,11 @@ def test_what_a_rule_records_belongs_to_the_module_of_its_operation() -> None:
     assert g.grad_fn is not None
     assert g.grad_fn.scope == "inner"
     assert mode.scope == ""
+
+
+def test_the_source_of_a_network_of_the_package_is_the_network() -> None:
+    model = models.NETWORKS["softmax"].build()
+    with record_source():
+        y = model(tensor(np.zeros((1, 1, 28, 28), np.float32)))
+    files = {Path(node.source[0]).parent.name for node in nodes_below(y) if node.source}
+    assert files == {"models"}

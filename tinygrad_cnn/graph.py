@@ -235,7 +235,7 @@ def record(
 
 
 _PACKAGE = __name__.partition(".")[0] + "."
-_MODELS = _PACKAGE + "models"  # networks written as users write theirs
+_MODELS = _PACKAGE + "models."  # networks written as users write theirs
 
 
 def call_site() -> tuple[str, int] | None:
@@ -256,7 +256,7 @@ def _caller() -> tuple[FrameType | None, int]:
     depth = 1
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if not name.startswith(_PACKAGE) or name == _MODELS:
+        if not name.startswith(_PACKAGE) or name.startswith(_MODELS):
             break
         frame = frame.f_back
         depth += 1
