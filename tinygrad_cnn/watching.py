@@ -15,9 +15,6 @@ class Watcher:
     def forward(self, op: Any, inputs: Sequence[Any], result: Any) -> None:
         """Look at an operation that was applied to tensors."""
 
-    def together(self, steps: Sequence[Any], inputs: Sequence[Any], addend: Any, r: Any) -> None:
-        """Look at operations that were computed at once."""
-
     def called(self, module: Any, inputs: Any, result: Any) -> None:
         """Look at a module that was called from outside of any module."""
 

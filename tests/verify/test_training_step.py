@@ -33,6 +33,7 @@ from tinygrad_cnn import (
     optim,
     tensor,
 )
+from tinygrad_cnn.graph import mode
 from tinygrad_cnn.random import get_rng_state
 from tinygrad_cnn.training import OPTIMIZERS, Settings
 from tinygrad_cnn.training.images import ToNetwork
@@ -591,6 +592,19 @@ def test_watching_a_loop() -> None:
     assert report.codes == ["missing"]
     assert report.steps == 2
     assert report.findings[0].names[0] == "conv.weight"
+
+
+def test_a_long_loop_is_left_alone_after_a_while() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    with watch_training() as watched:
+        for _ in range(20):
+            model(np.ones((8, 4), np.float32)).sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        assert mode.watch is None
+    assert mode.watch is None
+    assert watched.report().steps == 2
 
 
 def test_watching_two_networks_in_turns() -> None:

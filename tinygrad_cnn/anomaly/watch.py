@@ -100,28 +100,7 @@ class Watch(Watcher):
         if not all_finite(out):
             arrays = [x._data if isinstance(x, TensorBase) else x for x in inputs]
             edges = [x._node if isinstance(x, TensorBase) else None for x in inputs]
-            self._judge(op, arrays, edges, out, result, mode.scope)
-
-    def together(
-        self, steps: Sequence[Any], inputs: Sequence[Any], addend: Any, result: Any
-    ) -> None:
-        """Look at the result of operations that were computed at once, one by one if it is bad.
-
-        Each takes the result of the one before; the second one takes the addend too.
-        """
-        if all_finite(result._data):
-            return
-        arrays = [x._data if isinstance(x, TensorBase) else x for x in inputs]
-        edges = [x._node if isinstance(x, TensorBase) else None for x in inputs]
-        for op, scope, _ in steps:
-            with np.errstate(all="ignore"):
-                made = op.forward(*arrays)
-            out = np.asarray(made[0] if op.has_aux else made)
-            if not all_finite(out):
-                self._judge(op, arrays, edges, out, result, scope)
-            arrays, edges = [out], [None]
-            if addend is not None:
-                arrays, edges, addend = [out, addend._data], [None, None], None
+            self._judge(op, arrays, edges, out, result)
 
     def _judge(
         self,
@@ -130,7 +109,6 @@ class Watch(Watcher):
         edges: Sequence[Any],
         out: Array,
         result: Any,
-        scope: str,
     ) -> None:
         given = _not_finite(op, arrays)
         if given and not has_nan(out):
@@ -162,9 +140,9 @@ class Watch(Watcher):
             why=why + self._update,
             made=made,
             index=index,
-            scope=scope,
+            scope=mode.scope,
             source=source_of(result),
-            seq=_seq_of(op, result),
+            seq=None if result._node is None else result._node.seq,
             result=result,
         )
 
@@ -273,14 +251,6 @@ def source_of(result: Any) -> tuple[str, int] | None:
     """Where the operation that made a result was called."""
     node = result._node
     return node.source if node is not None and node.source is not None else call_site()
-
-
-def _seq_of(op: Op, result: Any) -> int | None:
-    """Return the place in time of an operation's node: the result's, or one just below it."""
-    node = result._node
-    while node is not None and node.op is not op:
-        node = node.edges[0] if node.edges and type(node.edges[0]) is Node else None
-    return None if node is None else node.seq
 
 
 def _not_finite(op: Op, arrays: Sequence[Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.graph import Node, nodes_below
+from tinygrad_cnn.graph import Node, mode, nodes_below
 from tinygrad_cnn.nn import (
     AlphaDropout,
     BatchNorm1d,
@@ -206,6 +206,8 @@ class StepWatcher(Watcher):
             self.series[id(optimizer)].append(self._now)
             self._now = Step()
             self._left -= 1
+        if not self._left and mode.watch is self:
+            mode.watch = None  # enough: the rest runs as if nobody looked
 
 
 # A loop may train several networks, one after the other or in turns.
