@@ -1,4 +1,4 @@
-"""Numeric differentiation, independent of the package: the witness of every gradient."""
+"""Numeric differentiation, independent of the package: the oracle of every gradient."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ def test_softmax_of_integers_gives_float32(function):
 @pytest.mark.parametrize("dim", [None, 0, 1, -1])
 def test_argmax_and_argmin_agree_with_numpy(dim, keepdim):
     x = np.random.default_rng(0).integers(0, 4, (5, 6)).astype(float)  # with ties
-    for function, witness in ((extreme.argmax, np.argmax), (extreme.argmin, np.argmin)):
-        expected = np.asarray(witness(x, axis=dim, keepdims=keepdim))
+    for function, oracle in ((extreme.argmax, np.argmax), (extreme.argmin, np.argmin)):
+        expected = np.asarray(oracle(x, axis=dim, keepdims=keepdim))
         np.testing.assert_array_equal(function(x, dim, keepdim), expected, strict=True)
         found = function(Tensor(x, requires_grad=True), dim, keepdim)
         assert not found.requires_grad

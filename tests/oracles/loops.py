@@ -1,6 +1,6 @@
 """Layers and losses as explicit loops, each backward pass derived by hand beside its forward pass.
 
-These are the tests' independent witness: they import nothing but NumPy, and every line can be
+These are the tests' independent oracles: they import nothing but NumPy, and every line can be
 checked by eye against the formula above it. They are slow on purpose. A `_backward` function takes
 `grad`, the derivative of the loss with respect to the layer's output, and returns the derivatives
 with respect to the layer's inputs.

@@ -1,6 +1,6 @@
 """Network `batchnorm` vectorised in NumPy, and the notebook's full-batch training of it.
 
-A second independent witness, fast enough for a thousand images: windows and matrix products where
+A second independent oracle, fast enough for a thousand images: windows and matrix products where
 `loops.py` has loops. Arrays inside are channels-last, (N, H, W, C), and kernels (KH, KW, C, O);
 parameters and gradients go in and out as the package names and lays them out (OIHW, (out, in)).
 

@@ -252,7 +252,7 @@ def batch_norm(
         told = Moments()
         awaited.value(told)
     y, (mean, var, _) = BatchNorm(eps)(input, weight, bias, with_aux=True, told=told)
-    move_statistics(running_mean, running_var, mean, var, momentum, input.shape)
+    update_running_stats(running_mean, running_var, mean, var, momentum, input.shape)
     return y
 
 
@@ -294,7 +294,7 @@ def check_batch_norm(
         raise ValueError("batch_norm: evaluation expects running_mean and running_var")
 
 
-def move_statistics(
+def update_running_stats(
     running_mean: Any,
     running_var: Any,
     mean: Array,

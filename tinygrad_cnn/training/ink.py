@@ -112,24 +112,24 @@ def _pieces(mask: Array) -> Array:
     numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     while True:
         spread = np.where(mask, _largest_near(numbers), 0)
-        # Along a row and a column at once, numbers run the whole way in one go.
+        # Along rows and columns numbers run to the end in one pass.
         for axis in (0, 1):
-            for way in (slice(None), slice(None, None, -1)):
-                spread = _run(spread, mask, axis, way)
+            for direction in (slice(None), slice(None, None, -1)):
+                spread = _run(spread, mask, axis, direction)
         if np.array_equal(spread, numbers):
             return numbers
         numbers = spread
 
 
-def _run(numbers: Array, mask: Array, axis: int, way: slice) -> Array:
-    """Carry the largest number along each unbroken stretch of a mask, one way along an axis."""
-    line, inside = np.moveaxis(numbers, axis, 0)[way], np.moveaxis(mask, axis, 0)[way]
+def _run(numbers: Array, mask: Array, axis: int, direction: slice) -> Array:
+    """Carry the largest number along each unbroken stretch of a mask, in one direction."""
+    line, inside = np.moveaxis(numbers, axis, 0)[direction], np.moveaxis(mask, axis, 0)[direction]
     out = np.zeros_like(line)
     carried = np.zeros(line.shape[1:], line.dtype)
     for index in range(len(line)):
         carried = np.where(inside[index], np.maximum(carried, line[index]), 0)
         out[index] = carried
-    return np.moveaxis(out[way], 0, axis)
+    return np.moveaxis(out[direction], 0, axis)
 
 
 def _largest_near(values: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The whole graph: what the engine gives for each leaf, against two independent witnesses.
+"""The whole graph: what the engine gives for each leaf, compared with two independent computations.
 
 The rules' products, added up without the engine, agree with it at every point, kinks included:
 lost fan-out and a wrong order show here. Numeric differentiation of the whole shows what was not

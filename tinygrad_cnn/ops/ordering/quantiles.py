@@ -19,7 +19,7 @@ from tinygrad_cnn.types import Array, Dim, Operand
 
 __all__ = ["nanquantile", "quantile"]
 
-_WAYS = ("linear", "lower", "higher", "midpoint", "nearest")
+_INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 @numpy_words
@@ -82,9 +82,13 @@ def nanquantile(
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation)
 
 
-def _quantile(function: str, input: Any, q: Any, dim: Any, keepdim: bool, way: str) -> Any:
-    if way not in _WAYS:
-        raise ValueError(f"{function}: interpolation expects one of {_WAYS}, got {way!r}")
+def _quantile(
+    function: str, input: Any, q: Any, dim: Any, keepdim: bool, interpolation: str
+) -> Any:
+    if interpolation not in _INTERPOLATIONS:
+        raise ValueError(
+            f"{function}: interpolation expects one of {_INTERPOLATIONS}, got {interpolation!r}"
+        )
     shares = np.asarray(values_of(q), np.float64)
     if shares.ndim > 1 or not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError(f"{function}: q expects numbers from 0 to 1, got {q}")
@@ -97,14 +101,14 @@ def _quantile(function: str, input: Any, q: Any, dim: Any, keepdim: bool, way: s
     ordered = Sort(rows.ndim - 1, descending=False)(rows)  # (kept…, n), NaN last
     ranks, count = _ranks(values_of(ordered), shares.reshape(-1), function.startswith("nan"))
     below = np.floor(ranks)
-    if way == "linear" and isinstance(q, TensorBase):
+    if interpolation == "linear" and isinstance(q, TensorBase):
         weight = mul(reshape(q, -1), count - 1.0) - below
         found = _between(ordered, below, np.ceil(ranks), cast(weight, ordered.dtype))
-    elif way in ("linear", "midpoint"):
-        weight = ranks - below if way == "linear" else np.where(ranks == below, 0.0, 0.5)
+    elif interpolation in ("linear", "midpoint"):
+        weight = ranks - below if interpolation == "linear" else np.where(ranks == below, 0.0, 0.5)
         found = _between(ordered, below, np.ceil(ranks), weight.astype(ordered.dtype))
     else:
-        one = {"nearest": np.rint, "lower": np.floor, "higher": np.ceil}[way](ranks)
+        one = {"nearest": np.rint, "lower": np.floor, "higher": np.ceil}[interpolation](ranks)
         found = TakeAlong(ordered.ndim - 1)(ordered, one.astype(np.intp))  # (kept…, q)
     result = movedim(found, -1, 0)
     if keepdim:

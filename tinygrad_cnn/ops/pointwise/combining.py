@@ -122,9 +122,9 @@ class Lerp(Op):
     saves = {"start": ("weight",), "end": ("weight",), "weight": ("start", "end")}
 
     def forward(self, start: Any, end: Any, weight: Any) -> Any:
-        way = end - start
+        difference = end - start
         near = np.abs(weight) < 0.5  # from the nearer end: at weight 1 exactly the end
-        return np.where(near, start + weight * way, end - way * (1.0 - weight))
+        return np.where(near, start + weight * difference, end - difference * (1.0 - weight))
 
     def backward(
         self, g: Any, out: Any, start: Any, end: Any, weight: Any, *, needs: Any

@@ -248,9 +248,9 @@ class CyclicLR(LRScheduler):
         """How far the rates are from the lowest to the highest."""
         length = self.step_size_up + self.step_size_down
         cycle = math.floor(1 + self.last_epoch / length)
-        way = self.last_epoch / length - (cycle - 1)  # of this cycle, from 0 to 1
+        progress = self.last_epoch / length - (cycle - 1)  # of this cycle, from 0 to 1
         top = self.step_size_up / length
-        height = way / top if way <= top else (way - 1) / (top - 1)
+        height = progress / top if progress <= top else (progress - 1) / (top - 1)
         if self.scale_fn is not None:
             return height * self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
         if self.mode == "triangular2":
