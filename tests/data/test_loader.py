@@ -387,6 +387,15 @@ def test_dicts_as_data_sets():
         DataLoader((X, Y), shuffle="no")
 
 
+def test_what_others_were_made_from_stays():
+    loader = DataLoader((X, Y), batch_size=4)
+    for name in ("batch_size", "batch_sampler", "dataset", "drop_last", "sampler"):
+        with pytest.raises(ValueError, match=f"DataLoader: {name} is given once, to a new"):
+            setattr(loader, name, 2)
+    loader.num_workers = 1
+    assert [len(y) for _, y in loader] == [4, 4, 2]
+
+
 def test_a_loader_shows_itself():
     assert repr(DataLoader((X, Y), batch_size=4, shuffle=True)) == (
         "DataLoader(tuple of 10 samples, 3 batches, batch_size=4, shuffle=True)"

@@ -27,6 +27,9 @@ from tinygrad_cnn.tensor import tensor
 
 __all__ = ["DataLoader", "Transform"]
 
+# What the others were made from; PyTorch keeps these too.
+_FIXED = {"batch_size", "batch_sampler", "dataset", "drop_last", "sampler"}
+
 Transform = Callable[[npt.NDArray[Any], np.random.Generator], npt.NDArray[Any]]
 Indices = npt.NDArray[np.intp]
 
@@ -157,6 +160,12 @@ class DataLoader:
         self._choose_samples(batch_size, shuffle, sampler, batch_sampler, drop_last)
         usual = default_convert if self.batch_sampler is None else default_collate
         self.collate_fn = collate_fn or usual
+        self._fixed = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED and "_fixed" in self.__dict__:
+            raise ValueError(f"DataLoader: {name} is given once, to a new DataLoader")
+        super().__setattr__(name, value)
 
     def _choose_samples(
         self,
