@@ -15,6 +15,10 @@ __all__ = ["group_norm", "group_norm_gradient"]
 
 Array = npt.NDArray[Any]
 
+# NumPy writes a factor that is the same along a row out for as many rows as its buffer holds, to
+# join them: rows of 3136 values take half the time where it holds one. Shorter ones gain by it.
+_LONG = 512
+
 
 def group_norm(
     x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
@@ -50,17 +54,22 @@ def group_norm(
     rows = _Rows(x.shape, groups)
     mean, inverse = (np.empty((rows.count, 1), x.dtype) for _ in range(2))
     scales, shifts = rows.factors(weight), rows.factors(bias)
+    each = np.full(rows.size, 1 / rows.size, x.dtype)  # BLAS sums in half of the time
 
     def step(part: slice, source: Array, target: Array) -> None:
         flat, centred = rows.flat(source), rows.flat(target)
-        np.mean(flat, axis=1, keepdims=True, out=mean[part])
+        np.dot(flat, each, out=mean[part][:, 0])
         np.subtract(flat, mean[part], out=centred)
-        var = np.vecdot(centred, centred)[:, None] / rows.size
+        rest = (centred @ each)[:, None]  # what rounding left of the mean
+        mean[part] += rest
+        var = np.vecdot(centred, centred)[:, None] / rows.size - rest * rest
         np.divide(1, np.sqrt(var + x.dtype.type(eps)), out=inverse[part])
         scale = inverse[part][:, :, None]  # (rows, 1, 1)
-        target *= scale if scales is None else scale * scales[part]
-        if shifts is not None:
-            target += shifts[part]
+        if scales is not None:
+            scale = scale * scales[part]  # (rows, channels, 1)
+        shift = -rest[:, :, None] * scale
+        target *= scale
+        target += shift if shifts is None else shift + shifts[part]
 
     rows.sweep(step, np.ascontiguousarray(x), out)
     return out, mean, inverse
@@ -99,12 +108,13 @@ def group_norm_gradient(
     rows = _Rows(x.shape, groups)
     sums, products = (np.empty((rows.count, rows.channels), x.dtype) for _ in range(2))
     weights = rows.factors(weight)
+    ones = np.ones(rows.positions, x.dtype)
 
     def step(part: slice, block_g: Array, source: Array, target: Array) -> None:
         inverse = inverse_std[part]  # (rows, 1)
         centred = rows.flat(source) - mean[part]
         normal = centred.reshape(source.shape)
-        np.add.reduce(block_g, axis=2, out=sums[part])
+        np.matmul(block_g, ones, out=sums[part])
         np.multiply(np.vecdot(block_g, normal), inverse, out=products[part])
         scale = inverse[:, :, None]
         if weights is None:
@@ -154,6 +164,8 @@ class _Rows:
 
         def work(start: int, stop: int) -> None:
             with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+                if _LONG <= self.positions <= np.getbufsize():
+                    np.setbufsize(-(-self.positions // 16) * 16)
                 for i in range(start, stop, block):
                     part = slice(i, min(i + block, stop))
                     step(part, *[array[part] for array in parts])
