@@ -39,13 +39,18 @@ def widened(array: Any) -> Any:
 def watch_foreign(inputs: list[Any], edges: list[Any], op: Op, aux: Any = None) -> None:
     """Watch arrays from outside: they may be written to between forward and backward."""
     for array, edge in zip(inputs, edges, strict=True):
-        if edge is None and type(array) is _ndarray:
+        if edge is None and type(array) is _ndarray and not _is_fixed(array):
             watch_bytes(array)
     if op._outside:
         held = [array for _, array in held_arrays(op, aux)]
         refresh(held)
         for array in held:
             watch_bytes(array)
+
+
+def _is_fixed(array: Array) -> bool:
+    """Whether nobody can write to an array: it has its memory for itself, and is read-only."""
+    return array.base is None and not array.flags.writeable
 
 
 def held_arrays(op: Op, aux: Any) -> Iterator[tuple[str, Array]]:

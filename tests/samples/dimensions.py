@@ -14,8 +14,8 @@ import tinygrad_cnn.functional as F
 from tests.samples.base import Array, ErrorSample, Sample
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.ops.conv import trilinear
-from tinygrad_cnn.ops.index import Gather
 from tinygrad_cnn.ops.pool import adaptive, average, chosen, maximum
+from tinygrad_cnn.ops.resampling.resample import Resample
 
 _rng = np.random.default_rng(17)
 
@@ -369,7 +369,7 @@ SAMPLES = [
     ),
     *(
         Sample(
-            Gather,
+            Resample,
             lambda x, m=mode: F.pad(x, (2, 1, 0, 2), m),
             (_normal(1, 2, 3, 4),),
             lambda x, m=numpys: np.pad(x, [(0, 0), (0, 0), (0, 2), (2, 1)], mode=m),
@@ -378,7 +378,7 @@ SAMPLES = [
         for mode, numpys in (("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap"))
     ),
     Sample(
-        Gather,
+        Resample,
         lambda x: F.pad(x, (-1, 2), "reflect"),
         (_normal(2, 5),),
         lambda x: x[:, [1, 2, 3, 4, 3, 2]],

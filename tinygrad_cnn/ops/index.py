@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.elementwise import embed
+from tinygrad_cnn.kernels.reduce.scatter import add_rows
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.types import Array, Operand
 
@@ -106,6 +107,8 @@ class ScatterAdd(Op):
 
     def forward(self, y: Any) -> Any:
         key, shape = self.key, self.shape
+        if _picks_rows(key) and len(shape) > 1:
+            return add_rows(y.reshape(len(y), -1), key[0] % shape[0], shape[0]).reshape(shape)
         x = np.zeros(shape, y.dtype)
         if not repeats(key):
             x[key] = y
@@ -118,6 +121,12 @@ class ScatterAdd(Op):
 
     def backward(self, g: Any, out: Any, y: Any) -> tuple[Any, ...]:
         return (Gather(self.key)(g),)
+
+
+def _picks_rows(key: Key) -> bool:
+    """Whether a key is one vector of places along the first axis."""
+    places = key[0] if len(key) == 1 else None
+    return isinstance(places, np.ndarray) and places.ndim == 1 and places.dtype.kind in "iu"
 
 
 def repeats(key: Key) -> bool:

@@ -32,7 +32,9 @@ def places_of(function: str, index: Any, size: int) -> Array:
         raise IndexError(f"{function}: index {wrong} does not exist in a dimension of {size}")
     if least < 0:
         places = np.where(places < 0, places + size, places)
-    return places.astype(np.intp, copy=False)
+    places = places.astype(np.intp, copy=False)
+    places.flags.writeable = False  # ours alone: nobody has to watch its bytes
+    return places
 
 
 def cropped(x: Any, shape: Shape, axis: int) -> Any:

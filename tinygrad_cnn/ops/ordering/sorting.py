@@ -90,21 +90,27 @@ class Topk(_Ranking):
         return np.moveaxis(found, -1, self.axis)
 
     def _few(self, x: Array, size: int, k: int) -> Array:
-        """Sort k elements only: those beyond the k-th value, and as many first ones equal to it."""
+        """Sort k elements only."""
         if k == 0:
             return np.empty((*x.shape[:-1], 0), np.intp)
         rank = size - k if self.largest else k - 1
         bound = np.partition(x, rank, -1)[..., rank : rank + 1]
+        chosen = x >= bound if self.largest else x <= bound
+        if not (np.count_nonzero(chosen, -1) == k).all():  # equals, or NaN
+            chosen = self._first_of_equals(x, bound, k)
+        places = np.flatnonzero(chosen).reshape(*x.shape[:-1], k) % size
+        order = order_of(np.take_along_axis(x, places, -1), -1, self.largest)
+        return np.take_along_axis(places, order, -1)
+
+    def _first_of_equals(self, x: Array, bound: Array, k: int) -> Array:
+        """Return what lies beyond the k-th value, and as many first ones equal to it."""
         absent = np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
         tied = (x == bound) | (absent & (bound != bound))  # NaN is not itself
         beyond = (x > bound) | (absent & ~tied) if self.largest else x < bound
         if not self.largest:
             beyond |= ~absent & (bound != bound)
         wanted = k - beyond.sum(-1, keepdims=True)
-        chosen = beyond | (tied & (np.cumsum(tied, -1) <= wanted))
-        places = np.nonzero(chosen)[-1].reshape(*x.shape[:-1], k)
-        order = order_of(np.take_along_axis(x, places, -1), -1, self.largest)
-        return np.take_along_axis(places, order, -1)
+        return np.asarray(beyond | (tied & (np.cumsum(tied, -1) <= wanted)))
 
 
 class Kthvalue(_Ranking):
