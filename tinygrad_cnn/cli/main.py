@@ -22,6 +22,7 @@ from tinygrad_cnn.cli.networks import add_networks
 from tinygrad_cnn.cli.onnx import add_onnx
 from tinygrad_cnn.cli.predict import add_predict
 from tinygrad_cnn.cli.report import add_report
+from tinygrad_cnn.cli.run import add_run
 from tinygrad_cnn.cli.train import add_train
 
 __all__ = ["COMMANDS", "main"]
@@ -119,5 +120,6 @@ COMMANDS: dict[str, Callable[[Subparsers], None]] = {
     "report": add_report,
     "convert": add_convert,
     "onnx": add_onnx,
+    "run": add_run,
 }
 """What adds each subcommand, in the order of the help."""

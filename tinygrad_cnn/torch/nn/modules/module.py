@@ -1,0 +1,5 @@
+"""``torch.nn.modules.module``."""
+
+from tinygrad_cnn.nn import Module
+
+__all__ = ["Module"]

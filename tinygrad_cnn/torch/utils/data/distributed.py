@@ -1,0 +1,6 @@
+"""``torch.utils.data.distributed``."""
+
+from tinygrad_cnn.data import *
+from tinygrad_cnn.torch.absent import absent
+
+__getattr__ = absent("torch.utils.data.distributed")
