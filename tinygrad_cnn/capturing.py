@@ -52,7 +52,7 @@ class Captured:
         edges = dict.fromkeys(edge for edge, _ in operands)
         self._leaves = [e for e in edges if isinstance(e, Tensor) and e is not input]
         self._constants = [kept for edge, kept in operands if edge is None]
-        # Values stand in this order: the input, leaves, constants, results.
+        # Values are kept in this order: the input, leaves, constants, results.
         values = self._begin(input._data)
         constant = itertools.count(1 + len(self._leaves))
         places: dict[Any, int] = {edge: i for i, edge in enumerate([input, *self._leaves])}
@@ -95,7 +95,7 @@ class Captured:
 
 
 def _picker(at: list[int]) -> Pick:
-    """Return what picks the values at some places as a sequence."""
+    """Return a function that picks the values at some places, as a sequence."""
     return itemgetter(*at) if len(at) > 1 else itemgetter(slice(at[0], at[0] + 1))
 
 
@@ -113,7 +113,7 @@ def _forward_of(node: Node) -> Forward:
 
 
 def _converted(forward: Forward, dtype: np.dtype[Any]) -> Forward:
-    """Make an array of that dtype of what comes out: sums are numbers, integers give float64."""
+    """Return what NumPy gave as an array of that dtype: sums are numbers, integers give float64."""
     return lambda *inputs: np.asarray(forward(*inputs), dtype)
 
 

@@ -1,9 +1,9 @@
-"""Arrays changed in place: so that a rule never reads what was overwritten after the forward pass.
+"""In-place changes are noticed: no rule reads what was overwritten after the forward pass.
 
 Optimisers and assignments say what they write to (`changed`). An array that the user holds can be
 written to without a word: one that a tensor handed out, or a NumPy array passed to an operation.
-From then on its bytes are compared. A CRC-32 runs at several GB/s, and costs nothing where no such
-array is around.
+From then on its bytes are compared by a CRC-32, which is about as quick as reading them; where no
+such array is around it costs nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Watch:
 
 _watched: dict[int, _Watch] = {}  # by id of the array
 exposed: dict[int, _Watch] = {}
-"""Those of arrays that the user holds."""
+"""What is known of the arrays that the user holds."""
 
 
 pending: dict[int, weakref.ref[Any]] = {}

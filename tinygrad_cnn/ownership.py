@@ -1,4 +1,4 @@
-"""Whose a gradient is: what becomes `grad`, or is handed out, shares memory with nothing else.
+"""Ownership of gradients: what becomes `grad`, or is returned, shares memory with nothing else.
 
 So a leaf's gradient may be scaled, clipped or overwritten, and changes nothing but itself.
 """

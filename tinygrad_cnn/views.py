@@ -19,7 +19,7 @@ from tinygrad_cnn.writing import move_notes
 
 
 class Following(TensorBase):
-    """What a view has instead of a node of its own; `tensor.View` is one."""
+    """What a view has in place of a node; `tensor.View` is one."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ class Following(TensorBase):
             return self._kept
 
     def leave_base(self) -> None:
-        """Become a tensor of its own: its data are replaced, or it shall be a leaf."""
+        """Become an ordinary tensor: its data are replaced, or it becomes a leaf."""
         wanted, node = self._requires_grad, self._kept
         self.__class__ = self.alone
         self._node = node
@@ -55,14 +55,14 @@ class Following(TensorBase):
 
 
 def _taken(source: TensorBase, step: Op, name: str | None) -> Any:
-    """Take a view again, of a copy of what it was taken of."""
+    """Make a view again, of a copy of its base."""
     view = step(source)
     view._name = name
     return view
 
 
 def _follow(view: Any, now: Node | TensorBase | None) -> None:
-    """Record the way from a base that was written to since to a view of it."""
+    """Record again the operations from a base, which was written to since, to a view of it."""
     stale = []
     base = view._base
     while view is not base and view._seen is not now:
