@@ -6,6 +6,7 @@ name each element at most once, `Gather` and `ScatterAdd` for keys with arrays, 
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -108,7 +109,8 @@ class ScatterAdd(Op):
     def forward(self, y: Any) -> Any:
         key, shape = self.key, self.shape
         if _picks_rows(key) and len(shape) > 1:
-            return add_rows(y.reshape(len(y), -1), key[0] % shape[0], shape[0]).reshape(shape)
+            rows = y.reshape(len(y), math.prod(shape[1:]))
+            return add_rows(rows, key[0] % max(1, shape[0]), shape[0]).reshape(shape)
         x = np.zeros(shape, y.dtype)
         if not repeats(key):
             x[key] = y
