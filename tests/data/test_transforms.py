@@ -39,6 +39,8 @@ def pixels(image: Any) -> Any:
 
 KINDS = ["pillow", "array", "tensor"]
 
+SQUARE = [[0, 0], [10, 0], [10, 10], [0, 10]]
+
 # What changes places only gives the same of every kind, and is what NumPy's indexing gives.
 PLACES: list[tuple[Any, Any]] = [
     (T.CenterCrop((7, 8)), lambda a: a[3:10, 5:13]),
@@ -54,6 +56,11 @@ PLACES: list[tuple[Any, Any]] = [
     (T.RandomInvert(p=1), lambda a: 255 - a),
     (T.RandomPosterize(3, p=1), lambda a: a & 0b11100000),
     (T.RandomSolarize(100, p=1), lambda a: np.where(a >= 100, 255 - a, a)),
+    (
+        lambda x: F.perspective(x, SQUARE, np.add(SQUARE, [2, -3]), T.InterpolationMode.NEAREST),
+        lambda a: shifted(a),
+    ),
+    (lambda x: F.adjust_sharpness(x, 1), lambda a: a),
     (T.Resize((26, 36), T.InterpolationMode.NEAREST), lambda a: a.repeat(2, 0).repeat(2, 1)),
     (T.Pad((1, 2, 0, 3), fill=9), lambda a: bordered(a, constant_values=9)),
     (T.Pad((1, 2, 0, 3), padding_mode="edge"), lambda a: bordered(a, mode="edge")),
@@ -126,6 +133,44 @@ def test_blends() -> None:
             expected = np.clip(factor * x + (1 - factor) * other, 0, 1)
             np.testing.assert_allclose(function(image, factor).numpy(), expected, atol=1e-12)
     np.testing.assert_allclose(F.rgb_to_grayscale(image).numpy()[0], grey)
+
+
+def test_contrast_and_equal_shares() -> None:
+    image = tensor(0.2 + 0.3 * rng.random((3, 4, 5)))
+    out = F.autocontrast(image).numpy()
+    low, high = (f((1, 2), keepdims=True) for f in (image.numpy().min, image.numpy().max))
+    np.testing.assert_allclose(out, (image.numpy() - low) / (high - low), atol=1e-12)
+    assert (F.autocontrast(tensor(np.full((1, 2, 2), 0.4))).numpy() == 0.4).all()
+    dark = rng.integers(0, 100, size=(100, 100), dtype=np.uint8)
+    counts = np.bincount(F.equalize(dark).ravel() // 64, minlength=4)
+    np.testing.assert_allclose(counts / 10_000, 0.25, atol=0.02)
+    blurred = F.adjust_sharpness(tensor(np.eye(5)[None]), 0).numpy()[0]
+    assert blurred[2, 2] == pytest.approx(7 / 13)
+    assert blurred[0, 0] == 1
+
+
+def test_policies_apply_every_change() -> None:
+    manual_seed(0)
+    image = np.add.outer(np.arange(40) * 3, np.arange(40) * 2)[..., None] + [0, 10, 40]
+    image = image.astype(np.uint8)
+    for kind in KINDS:
+        given = as_kind(image, kind)
+        for policy in (T.RandAugment(magnitude=20), T.TrivialAugmentWide()):
+            seen = {pixels(policy(given)).tobytes() for _ in range(60)}
+            assert len(seen) > 10
+    with pytest.raises(ValueError, match="RandAugment: magnitude is from 0 to 30, got 31"):
+        T.RandAugment(magnitude=31)
+
+
+def test_corners_move_inwards() -> None:
+    for _ in range(50):
+        start, end = T.RandomPerspective.get_params(21, 11, 0.6)
+        assert start == [[0, 0], [20, 0], [20, 10], [0, 10]]
+        moves = np.abs(np.subtract(start, end))
+        assert (moves <= [6, 3]).all()
+    assert T.RandomPerspective(p=1)(RGB).shape == RGB.shape
+    with pytest.raises(ValueError, match=r"three of the points .* lie on a line"):
+        F.perspective(RGB, SQUARE, [[0, 0], [1, 1], [2, 2], [0, 5]])
 
 
 def test_blur_against_a_loop() -> None:
@@ -234,6 +279,9 @@ class Pictures(Dataset[Any]):
             T.RandomRotation(10),
             T.GaussianBlur(3),
             T.RandomGrayscale(0.2),
+            T.RandomPerspective(0.3),
+            T.RandAugment(),
+            T.TrivialAugmentWide(),
             T.ToTensor(),
             T.RandomErasing(),
         ]

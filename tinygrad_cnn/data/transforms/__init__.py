@@ -2,8 +2,9 @@
 
 An image is one of Pillow, an array (H, W) or (H, W, C), or a tensor (…, C, H, W); transforms return
 the kind that they got. `fixed` ones do the same to every image, `drawn` and `recoloured` ones draw
-what they do, `composed` ones are made of others, and `functional` has the functions under them. For
-whole batches at a tenth of the time see `tinygrad_cnn.data.batchwise`.
+what they do, `policies` choose among these, `composed` ones are made of others, and `functional`
+has the functions under them. For whole batches at a tenth of the time see
+`tinygrad_cnn.data.batchwise`.
 
 >>> import numpy as np
 >>> prepare = Compose([Resize(28), ToTensor(), Normalize((0.1307,), (0.3081,))])
@@ -15,5 +16,6 @@ from tinygrad_cnn.data.transforms import functional as functional
 from tinygrad_cnn.data.transforms.composed import *
 from tinygrad_cnn.data.transforms.drawn import *
 from tinygrad_cnn.data.transforms.fixed import *
+from tinygrad_cnn.data.transforms.policies import *
 from tinygrad_cnn.data.transforms.recoloured import *
 from tinygrad_cnn.data.transforms.resampling import InterpolationMode as InterpolationMode

@@ -46,7 +46,7 @@ def _check_factor(what: str, factor: float) -> None:
         raise ValueError(f"{what}: the factor must be at least 0, got {factor}")
 
 
-def _blend(planes: Array, other: Any, factor: float) -> Array:
+def blend(planes: Array, other: Any, factor: float) -> Array:
     """Return factor · planes + (1 − factor) · other, between black and white, in planes' dtype."""
     values = factor * planes.astype(np.float64) + (1 - factor) * other
     out: Array = np.clip(values, 0, largest_of(planes.dtype)).astype(planes.dtype)
@@ -76,7 +76,7 @@ def adjust_brightness(img: Any, brightness_factor: float) -> Any:
     _check_factor("adjust_brightness", brightness_factor)
     if is_pillow(img):
         return _enhanced(img, "Brightness", brightness_factor)
-    return through_planes("adjust_brightness", img, lambda p: _blend(p, 0.0, brightness_factor))
+    return through_planes("adjust_brightness", img, lambda p: blend(p, 0.0, brightness_factor))
 
 
 def adjust_contrast(img: Any, contrast_factor: float) -> Any:
@@ -88,7 +88,7 @@ def adjust_contrast(img: Any, contrast_factor: float) -> Any:
     def adjusted(planes: Array) -> Array:
         _check_colours("adjust_contrast", planes)
         mean = _grey(planes).astype(np.float64).mean((-3, -2, -1), keepdims=True)
-        return _blend(planes, mean, contrast_factor)
+        return blend(planes, mean, contrast_factor)
 
     return through_planes("adjust_contrast", img, adjusted)
 
@@ -103,7 +103,7 @@ def adjust_saturation(img: Any, saturation_factor: float) -> Any:
         _check_colours("adjust_saturation", planes)
         if planes.shape[-3] == 1:
             return planes
-        return _blend(planes, _grey(planes).astype(np.float64), saturation_factor)
+        return blend(planes, _grey(planes).astype(np.float64), saturation_factor)
 
     return through_planes("adjust_saturation", img, adjusted)
 

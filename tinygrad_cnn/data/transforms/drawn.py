@@ -24,6 +24,7 @@ __all__ = [
     "RandomCrop",
     "RandomErasing",
     "RandomHorizontalFlip",
+    "RandomPerspective",
     "RandomResizedCrop",
     "RandomRotation",
     "RandomVerticalFlip",
@@ -245,6 +246,58 @@ class RandomAffine:
             for i in range(len(bounds) // 2):
                 slant[i] = uniform(bounds[2 * i], bounds[2 * i + 1])
         return F.affine(img, angle, moved, scale, slant, self.interpolation, self.fill, self.center)
+
+
+@dataclass
+class RandomPerspective(Chance):
+    """Show an image from aside, its corners moved inwards at random, with probability `p`.
+
+    Parameters
+    ----------
+    distortion_scale
+        How far corners move at most, as a part of half the width and height.
+    p
+        How often.
+    interpolation, fill
+        As for `functional.perspective`.
+
+    Raises
+    ------
+    ValueError
+        If a number is not from 0 to 1.
+    """
+
+    distortion_scale: float = 0.5
+    p: float = 0.5
+    interpolation: Any = InterpolationMode.BILINEAR
+    fill: Fill = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.distortion_scale <= 1:
+            raise ValueError(
+                f"RandomPerspective: distortion_scale is from 0 to 1, got {self.distortion_scale}"
+            )
+
+    @staticmethod
+    def get_params(
+        width: int, height: int, distortion_scale: float
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """Draw where the corners come to lie; return where they are, and that."""
+        x, y = (int(distortion_scale * (size // 2)) for size in (width, height))
+        right, below = width - 1, height - 1
+        start = [[0, 0], [right, 0], [right, below], [0, below]]
+        moves = default_generator().integers([x + 1, y + 1], size=(4, 2)).tolist()
+        end = [[abs(u - a), abs(v - b)] for (u, v), (a, b) in zip(start, moves, strict=True)]
+        return start, end
+
+    def __call__(self, img: Any) -> Any:
+        """Return the image, from aside or as it was."""
+        if not happens(self.p):
+            return img
+        height, width = size_of(img, "RandomPerspective")
+        start, end = self.get_params(width, height, self.distortion_scale)
+        return F.perspective(img, start, end, self.interpolation, self.fill)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Images cut, bordered, mirrored, scaled and turned. Images of Pillow are worked on by Pillow."""
+"""Images cut, bordered, mirrored and scaled. Images of Pillow are worked on by Pillow."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ from tinygrad_cnn.data.transforms.kinds import (
     channels_of,
     is_pillow,
     pillow,
+    pillow_fill,
     planes_of,
     size_of,
     through_planes,
 )
 from tinygrad_cnn.data.transforms.resampling import (
     InterpolationMode,
-    inverse_affine,
     mode_of,
-    sample_affine,
     scaled,
-    size_of_rotated,
 )
 
 __all__ = [
-    "affine",
     "center_crop",
     "crop",
     "erase",
@@ -36,7 +33,6 @@ __all__ = [
     "pad",
     "resize",
     "resized_crop",
-    "rotate",
     "ten_crop",
     "vflip",
 ]
@@ -164,7 +160,7 @@ def pad(
     if is_pillow(img) and padding_mode == "constant":
         from PIL import ImageOps
 
-        return ImageOps.expand(img, (left, top, right, bottom), _pillow_fill(img, fill))
+        return ImageOps.expand(img, (left, top, right, bottom), pillow_fill(img, fill))
 
     def padded(planes: Any) -> Any:
         widths = [(0, 0)] * (planes.ndim - 2) + [(top, bottom), (left, right)]
@@ -176,19 +172,6 @@ def pad(
         return np.where(outside, values, out)
 
     return through_planes("pad", img, padded)
-
-
-def _pillow_fill(img: Any, fill: float | Sequence[float]) -> Any:
-    """Return a fill as Pillow takes it for an image's mode."""
-    if img.mode == "F":
-        return float(fill if isinstance(fill, (int, float)) else fill[0])
-    values = [int(fill)] if isinstance(fill, (int, float)) else [int(v) for v in fill]
-    bands = len(img.getbands())
-    if len(values) == 1:
-        values *= bands
-    if len(values) != bands:
-        raise ValueError(f"fill has {len(values)} numbers for an image of {bands} channels")
-    return values[0] if bands == 1 else tuple(values)
 
 
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
@@ -290,112 +273,6 @@ def vflip(img: Any) -> Any:
     if is_pillow(img):
         return img.transpose(pillow("vflip").Transpose.FLIP_TOP_BOTTOM)
     return through_planes("vflip", img, lambda planes: planes[..., ::-1, :])
-
-
-def rotate(
-    img: Any,
-    angle: float,
-    interpolation: Any = InterpolationMode.NEAREST,
-    expand: bool = False,
-    center: Sequence[float] | None = None,
-    fill: float | Sequence[float] | None = None,
-) -> Any:
-    """Turn an image counterclockwise.
-
-    Parameters
-    ----------
-    img
-        An image.
-    angle
-        Degrees.
-    interpolation
-        NEAREST, BILINEAR or, for images of Pillow, BICUBIC.
-    expand
-        Make the result so large that it holds all of the image, turned about its middle.
-    center
-        x and y of the place to turn about, from the upper left corner; None is the middle.
-    fill
-        The value, or one for each channel, of what lies outside of the image; None is 0.
-    """
-    mode = _sampled("rotate", img, interpolation)
-    if is_pillow(img):
-        color = _pillow_fill(img, 0 if fill is None else fill)
-        at = None if center is None else tuple(center)
-        return img.rotate(angle, mode.in_pillow, expand, at, fillcolor=color)
-    size = size_of(img, "rotate")
-    turns, rest = divmod(angle, 90)
-    if not rest and center is None and (expand or turns % 2 == 0 or size[0] == size[1]):
-        return through_planes("rotate", img, lambda p: np.rot90(p, int(turns), (-2, -1)))
-    matrix = inverse_affine(_from_middle(img, center), -angle, (0, 0), 1, (0, 0))
-    out = size_of_rotated(matrix, *size) if expand else size
-    return through_planes(
-        "rotate", img, lambda planes: sample_affine(planes, matrix, out, mode, fill)
-    )
-
-
-def _sampled(what: str, img: Any, interpolation: Any) -> InterpolationMode:
-    mode = mode_of(interpolation, what)
-    known = [InterpolationMode.NEAREST, InterpolationMode.BILINEAR]
-    if is_pillow(img):
-        known.append(InterpolationMode.BICUBIC)
-    if mode not in known:
-        names = ", ".join(m.name for m in known)
-        raise ValueError(f"{what}: interpolation here is {names}, got {mode.name}")
-    return mode
-
-
-def _from_middle(img: Any, center: Sequence[float] | None) -> tuple[float, float]:
-    H, W = size_of(img, "affine")
-    return (0.0, 0.0) if center is None else (center[0] - W / 2, center[1] - H / 2)
-
-
-def affine(
-    img: Any,
-    angle: float,
-    translate: Sequence[float],
-    scale: float,
-    shear: float | Sequence[float],
-    interpolation: Any = InterpolationMode.NEAREST,
-    fill: float | Sequence[float] | None = None,
-    center: Sequence[float] | None = None,
-) -> Any:
-    """Turn (clockwise), move, scale and shear an image; its size stays.
-
-    Parameters
-    ----------
-    img
-        An image.
-    angle
-        Degrees.
-    translate
-        Pixels to the right and down.
-    scale
-        A positive factor.
-    shear
-        Degrees: a number for along x, or a list for along x and y.
-    interpolation, fill, center
-        As for `rotate`.
-
-    Raises
-    ------
-    ValueError
-        If the scale is not positive.
-    """
-    if scale <= 0:
-        raise ValueError(f"affine: scale must be positive, got {scale}")
-    mode = _sampled("affine", img, interpolation)
-    slant = (shear, 0.0) if isinstance(shear, (int, float)) else (shear[0], shear[-1])
-    size = size_of(img, "affine")
-    if is_pillow(img):
-        middle = (size[1] / 2, size[0] / 2) if center is None else tuple(center)
-        matrix = inverse_affine(middle, angle, translate, scale, slant)
-        color = _pillow_fill(img, 0 if fill is None else fill)
-        kind = pillow("affine").Transform.AFFINE
-        return img.transform(size[::-1], kind, matrix, mode.in_pillow, fillcolor=color)
-    matrix = inverse_affine(_from_middle(img, center), angle, translate, scale, slant)
-    return through_planes(
-        "affine", img, lambda planes: sample_affine(planes, matrix, size, mode, fill)
-    )
 
 
 def erase(img: Any, i: int, j: int, h: int, w: int, v: Any, inplace: bool = False) -> Any:

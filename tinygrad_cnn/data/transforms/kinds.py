@@ -7,7 +7,7 @@ A Pillow image, which is handed to Pillow wherever it can do the work; an array 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "is_pillow",
     "largest_of",
     "pillow",
+    "pillow_fill",
     "planes_of",
     "size_of",
     "through_planes",
@@ -118,3 +119,16 @@ def largest_of(dtype: npt.DTypeLike) -> float:
     """Return the value of a white pixel: 1 for floats, the largest number of an integer type."""
     kind = np.dtype(dtype)
     return 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
+
+
+def pillow_fill(img: Any, fill: float | Sequence[float]) -> Any:
+    """Return a fill as Pillow takes it for an image's mode."""
+    if img.mode == "F":
+        return float(fill if isinstance(fill, (int, float)) else fill[0])
+    values = [int(fill)] if isinstance(fill, (int, float)) else [int(v) for v in fill]
+    bands = len(img.getbands())
+    if len(values) == 1:
+        values *= bands
+    if len(values) != bands:
+        raise ValueError(f"fill has {len(values)} numbers for an image of {bands} channels")
+    return values[0] if bands == 1 else tuple(values)

@@ -15,6 +15,9 @@ from tinygrad_cnn.random import default_generator
 __all__ = [
     "ColorJitter",
     "GaussianBlur",
+    "RandomAdjustSharpness",
+    "RandomAutocontrast",
+    "RandomEqualize",
     "RandomGrayscale",
     "RandomInvert",
     "RandomPosterize",
@@ -56,6 +59,40 @@ class RandomPosterize(Chance):
     def __call__(self, img: Any) -> Any:
         """Return the image with all bits or fewer."""
         return F.posterize(img, self.bits) if happens(self.p) else img
+
+
+@dataclass
+class RandomAdjustSharpness(Chance):
+    """Move an image away from its blurred self by a factor, with probability `p`."""
+
+    sharpness_factor: float
+    p: float = 0.5
+
+    def __call__(self, img: Any) -> Any:
+        """Return the image, sharper or blurred or as it was."""
+        return F.adjust_sharpness(img, self.sharpness_factor) if happens(self.p) else img
+
+
+@dataclass
+class RandomAutocontrast(Chance):
+    """Stretch each channel's values to the whole range, with probability `p`."""
+
+    p: float = 0.5
+
+    def __call__(self, img: Any) -> Any:
+        """Return the image with the contrast that it can have, or as it was."""
+        return F.autocontrast(img) if happens(self.p) else img
+
+
+@dataclass
+class RandomEqualize(Chance):
+    """Make an image's values about equally frequent, with probability `p`."""
+
+    p: float = 0.5
+
+    def __call__(self, img: Any) -> Any:
+        """Return the equalised image, or the image as it was."""
+        return F.equalize(img) if happens(self.p) else img
 
 
 @dataclass

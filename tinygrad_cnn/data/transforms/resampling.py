@@ -20,6 +20,7 @@ __all__ = [
     "mode_of",
     "rounded",
     "sample_affine",
+    "sample_at",
     "scaled",
     "size_of_rotated",
 ]
@@ -202,8 +203,7 @@ def sample_affine(
 ) -> Array:
     """Return planes of another size that show, at each place, the image where a map points to.
 
-    Places are measured in pixels from the middle of the image and of the result. Outside is
-    `fill`, a number or one for each channel; None is 0, towards which the border fades.
+    Places are measured in pixels from the middle of the image and of the result.
     """
     H, W = planes.shape[-2:]
     height, width = size
@@ -211,6 +211,20 @@ def sample_affine(
     y = (np.arange(height) - (height - 1) / 2)[:, np.newaxis]
     columns = matrix[0] * x + matrix[1] * y + matrix[2] + (W - 1) / 2  # (height, width)
     rows = matrix[3] * x + matrix[4] * y + matrix[5] + (H - 1) / 2
+    return sample_at(planes, rows, columns, mode, fill)
+
+
+def sample_at(
+    planes: Array,
+    rows: Array,
+    columns: Array,
+    mode: InterpolationMode,
+    fill: float | Sequence[float] | None,
+) -> Array:
+    """Return planes that show, at each place, the image at that row and column, in pixels.
+
+    Outside is `fill`, a number or one for each channel; None is 0, towards which the border fades.
+    """
     outside = np.asarray(0 if fill is None else fill, float).reshape(-1, 1, 1)
     values, seen = _taken(planes, rows, columns, mode is not InterpolationMode.NEAREST)
     if mode is InterpolationMode.NEAREST:

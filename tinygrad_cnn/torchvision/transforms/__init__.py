@@ -6,7 +6,7 @@ from tinygrad_cnn.torchvision.absent import absent
 from tinygrad_cnn.torchvision.transforms import functional as functional  # type: ignore[no-redef]
 from tinygrad_cnn.torchvision.transforms import v2 as v2
 
-_POLICIES = "RandomApply and RandomChoice put transforms together, with their probabilities"
+_POLICIES = "RandAugment and TrivialAugmentWide are"
 
 __getattr__ = absent(
     "torchvision.transforms",
@@ -14,13 +14,7 @@ __getattr__ = absent(
         "AugMix": _POLICIES,
         "AutoAugment": _POLICIES,
         "AutoAugmentPolicy": _POLICIES,
-        "RandAugment": _POLICIES,
-        "TrivialAugmentWide": _POLICIES,
-        "ElasticTransform": "RandomAffine is",
-        "RandomPerspective": "RandomAffine is",
-        "RandomAdjustSharpness": "GaussianBlur is",
-        "RandomAutocontrast": "ColorJitter is",
-        "RandomEqualize": "ColorJitter is",
+        "ElasticTransform": "RandomAffine and RandomPerspective are",
     },
     "Lambda makes a transform of any function",
 )

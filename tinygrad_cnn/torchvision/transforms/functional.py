@@ -6,6 +6,9 @@ from tinygrad_cnn.torchvision.absent import absent
 
 __getattr__ = absent(
     "torchvision.transforms.functional",
-    {"perspective": "affine is", "elastic_transform": "affine is"},
+    {
+        "elastic_transform": "affine and perspective are",
+        "get_image_num_channels": "get_dimensions is",
+    },
     "adjust_brightness, adjust_contrast, affine and their like are",
 )
