@@ -1,6 +1,8 @@
-"""``torch.utils.data.dataloader``: the names of `data`."""
+"""``torch.utils.data.dataloader``."""
 
-from tinygrad_cnn.data import *
+from tinygrad_cnn.data import DataLoader, default_collate, default_convert, get_worker_info
 from tinygrad_cnn.torch.absent import absent
+
+__all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
 __getattr__ = absent("torch.utils.data.dataloader")

@@ -1,6 +1,8 @@
 """``torch.utils.data.distributed``."""
 
-from tinygrad_cnn.data import *
+from tinygrad_cnn.data.samplers import DistributedSampler
 from tinygrad_cnn.torch.absent import absent
+
+__all__ = ["DistributedSampler"]
 
 __getattr__ = absent("torch.utils.data.distributed")
