@@ -49,7 +49,7 @@ def test_varints(numbers: list[int]) -> None:
         (b"\x0b", "of kind 3"),
         (b"\x38\x01", "graph at byte 2 is not Graph"),
         (b"\x12\x01\xff", "producer_name is not text"),
-        (b"\x3a\x02\x0d\x00", "claims 4 bytes"),
+        (b"\x3a\x02\x0d\x00", "the file ends in field 1"),
     ],
 )
 def test_damage_is_named(data: bytes, message: str) -> None:

@@ -15,7 +15,7 @@ from tinygrad_cnn.onnx.wire import (
     FIXED64,
     VARINT,
     DamagedError,
-    read_fields,
+    read_varint,
     signed,
     varint,
     varints,
@@ -24,6 +24,9 @@ from tinygrad_cnn.onnx.wire import (
 
 __all__ = ["decode", "encode"]
 
+_NUMBERS = ("int", "float", "double")
+_FEW = 64  # numbers that are a list, as those of settings are
+_MOST_NUMBER = 1 << 29  # of a field
 _DEEPEST = 100  # messages within messages, as protobuf's own readers allow
 _PACKED: dict[str, np.dtype[Any]] = {"float": np.dtype("<f4"), "double": np.dtype("<f8")}
 _SINGLE = {("float", FIXED32): struct.Struct("<f"), ("double", FIXED64): struct.Struct("<d")}
@@ -47,32 +50,97 @@ def decode(kind: type[_M], data: bytes) -> _M:
 
 
 def _decode(kind: type[_M], data: bytes, start: int, end: int, depth: int) -> _M:
+    """Read a message between two places.
+
+    Every length is compared with the end of the message before anything is made of it. This loop
+    reads all of a file, so what is short stands in it.
+    """
     if depth > _DEEPEST:
         raise DamagedError(f"messages stand more than {_DEEPEST} deep in each other")
     message = kind()
     values = message.__dict__
-    table = kind.table
-    before = start
-    for number, form, value, behind in read_fields(data, start, end):
-        field = table.get(number)
-        if field is None:
-            values.setdefault("unknown", []).append(bytes(data[before:behind]))
-        elif field.many:
-            held = values.get(field.name)
-            if held is None:
-                held = values[field.name] = []
-            if form == BYTES and field.kind in ("int", "float", "double"):
-                held.extend(_packed(field, data, value, behind))
+    keys = kind.table
+    at = start
+    while at < end:
+        before = at
+        key = data[at]
+        at += 1
+        if key >= 128:
+            key, at = read_varint(data, before, end)
+        form = key & 7
+        if form == BYTES:
+            if at < end and data[at] < 128:
+                length = data[at]
+                at += 1
             else:
-                held.append(_value(field, form, data, value, behind, depth))
+                length, at = read_varint(data, at, end)
+            behind = at + length
+            if behind > end:
+                raise DamagedError(f"field {key >> 3} claims {length:,} bytes of {end - at:,}")
+            value: Any = at
+            at = behind
+        elif form == VARINT:
+            value, at = read_varint(data, at, end)
         else:
-            values[field.name] = _value(field, form, data, value, behind, depth)
-        before = behind
+            value, at = at, _behind_fixed(key, at, end)
+        field = keys.get(key >> 3)
+        if field is None:
+            _keep_unknown(values, key, data[before:at])
+            continue
+        name = field.name
+        if form == BYTES and field.kind in messages:
+            value = _decode(messages[field.kind], data, value, at, depth + 1)
+        elif form == BYTES and field.many and field.kind in _NUMBERS:
+            values[name] = _joined(values.get(name), _packed(field, data, value, at))
+            continue
+        else:
+            value = _value(field, form, data, value, at)
+        if not field.many:
+            values[name] = value
+        elif name in values:
+            values[name] = _extended_by_one(values[name], value)
+        else:
+            values[name] = [value]
     return message
 
 
-def _value(field: Field, form: int, data: bytes, value: int, behind: int, depth: int) -> Any:
-    """Return one value of a field."""
+def _behind_fixed(key: int, at: int, end: int) -> int:
+    """Return the place behind a number of a fixed length."""
+    form = key & 7
+    if form not in (FIXED32, FIXED64):
+        raise DamagedError(f"field {key >> 3} is of kind {form}, which is none of ONNX's")
+    behind = at + (4 if form == FIXED32 else 8)
+    if behind > end:
+        raise DamagedError(f"the file ends in field {key >> 3}")
+    return behind
+
+
+def _keep_unknown(values: dict[str, Any], key: int, content: bytes) -> None:
+    if not 0 < key >> 3 < _MOST_NUMBER:
+        raise DamagedError(f"a field has the number {key >> 3}")
+    values.setdefault("unknown", []).append(content)
+
+
+def _joined(held: Any, more: Any) -> Any:
+    """Return numbers with more of them; the first that lie together stay an array if many."""
+    if held is None:
+        return more if len(more) > _FEW or isinstance(more, list) else more.tolist()
+    return _extended(held if type(held) is list else held.tolist(), more)
+
+
+def _extended_by_one(held: Any, value: Any) -> list[Any]:
+    found = held if type(held) is list else held.tolist()
+    found.append(value)
+    return found
+
+
+def _extended(held: list[Any], more: Any) -> list[Any]:
+    held.extend(more if isinstance(more, list) else more.tolist())
+    return held
+
+
+def _value(field: Field, form: int, data: bytes, value: int, behind: int) -> Any:
+    """Return one value of a field that holds no message."""
     kind = field.kind
     if form == BYTES:
         if kind == "text":
@@ -83,9 +151,7 @@ def _value(field: Field, form: int, data: bytes, value: int, behind: int, depth:
         if kind == "span":
             return data, value, behind
         if kind == "bytes":
-            return bytes(data[value:behind])
-        if kind in messages:
-            return _decode(messages[kind], data, value, behind, depth + 1)
+            return data[value:behind]
     elif form == VARINT:
         if kind in ("int", "optional"):
             return signed(value)
@@ -94,16 +160,15 @@ def _value(field: Field, form: int, data: bytes, value: int, behind: int, depth:
     raise DamagedError(f"{field.name} at byte {behind} is not {kind}")
 
 
-def _packed(field: Field, data: bytes, start: int, behind: int) -> list[Any]:
-    """Return numbers that lie one behind the other."""
+def _packed(field: Field, data: bytes, start: int, behind: int) -> Any:
+    """Return numbers that lie one behind the other: integers as a list, others as an array."""
     if field.kind == "int":
         return varints(data, start, behind)
     dtype = _PACKED[field.kind]
     count, rest = divmod(behind - start, dtype.itemsize)
     if rest:
         raise DamagedError(f"{field.name} at byte {start} ends within a number")
-    numbers: list[float] = np.frombuffer(data, dtype, count, start).tolist()
-    return numbers
+    return np.frombuffer(data, dtype, count, start)
 
 
 def encode(message: Message) -> bytes:

@@ -1,8 +1,7 @@
-"""Protocol buffers as they lie in a file: fields read with every length checked, and written.
+"""Protocol buffers as they lie in a file: the pieces of fields, read and written.
 
 A message is a sequence of fields: a key (number of the field, and how long its value is), then the
-value. Nothing is allocated but what the file itself holds: strings, bytes and messages are slices
-of it, and whatever claims to reach beyond the end of its message is refused.
+value. `coding` reads messages of them.
 
 Source: protobuf.dev, "Encoding".
 """
@@ -10,7 +9,6 @@ Source: protobuf.dev, "Encoding".
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +20,7 @@ __all__ = [
     "FIXED64",
     "VARINT",
     "DamagedError",
-    "read_fields",
+    "read_varint",
     "signed",
     "varint",
     "varints",
@@ -31,7 +29,6 @@ __all__ = [
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10  # bytes: 64 bits by seven
-_MOST_NUMBER = 1 << 29  # of a field
 _SIGN, _RANGE = 1 << 63, 1 << 64
 _FEW = 32  # bytes of varints that a loop reads sooner than NumPy
 
@@ -40,51 +37,12 @@ class DamagedError(OnnxError):
     """The bytes are not a message."""
 
 
-def read_fields(data: bytes, start: int, end: int) -> list[tuple[int, int, Any, int]]:
-    """Return the fields between two places: number, kind, value, and the place behind it.
+def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Read a varint of 64 bits that ends before `end`; return it and the place behind it.
 
-    The value of a varint is an int without sign; of everything else, the place where it starts.
-
-    Raises
-    ------
-    DamagedError
-        If a field reaches beyond the end, or is of a kind that does not exist.
-
-    >>> read_fields(bytes([8, 150, 1, 18, 1, 65]), 0, 6)
-    [(1, 0, 150, 3), (2, 2, 5, 6)]
+    >>> read_varint(bytes([150, 1]), 0, 2)
+    (150, 2)
     """
-    fields: list[tuple[int, int, Any, int]] = []
-    add = fields.append
-    at = start
-    while at < end:
-        key = data[at]
-        at += 1
-        if key >= 128:
-            key, at = _long_varint(data, at - 1, end)
-        number, kind = key >> 3, key & 7
-        if not 0 < number < _MOST_NUMBER:
-            raise DamagedError(f"a field has the number {number} at byte {at}")
-        if kind == VARINT:
-            value, at = _long_varint(data, at, end)
-            add((number, VARINT, value, at))
-            continue
-        if kind == BYTES:
-            length, at = _long_varint(data, at, end)
-        elif kind in (FIXED32, FIXED64):
-            length = 4 if kind == FIXED32 else 8
-        else:
-            raise DamagedError(f"field {number} is of kind {kind}, which is none of ONNX's")
-        if length > end - at:
-            raise DamagedError(
-                f"field {number} claims {length:,} bytes, and {end - at:,} are there"
-            )
-        add((number, kind, at, at + length))
-        at += length
-    return fields
-
-
-def _long_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Read a varint of 64 bits; return it and the place behind it."""
     value = 0
     for shift in range(0, 7 * _LONGEST_VARINT, 7):
         if at >= end:
@@ -111,7 +69,7 @@ def varints(data: bytes, start: int, end: int) -> list[int]:
     values: list[int] = []
     if end - start <= _FEW:
         while start < end:
-            value, start = _long_varint(data, start, end)
+            value, start = read_varint(data, start, end)
             values.append(signed(value))
         return values
     bytes_ = np.frombuffer(data, np.uint8, end - start, start)
