@@ -255,3 +255,43 @@ def test_nothing_of_the_file_is_shared() -> None:
     first.numpy()[:] = 7
     assert (net().numpy() != 7).all()
     assert decode(type(net.model), data).graph is not None
+
+
+def test_folded_normalisations_follow_every_change() -> None:
+    net = load(small_cnn())
+    x = floats(2, 1, 4, 4)
+    parameters, buffers = dict(net.named_parameters()), dict(net.named_buffers())
+    weight, scale = parameters["net.conv.weight"], parameters["net.bn.weight"]
+    mean = buffers["net.bn.running_mean"]
+
+    def check() -> Any:
+        with no_grad():
+            quick = net(x).numpy().copy()
+        np.testing.assert_allclose(quick, net(x).detach().numpy(), 1e-4, 1e-5)
+        return quick
+
+    def change_weight() -> None:
+        with no_grad():
+            weight.mul_(2.0)
+
+    def change_scale() -> None:
+        scale.detach().numpy()[:] = 3.0
+
+    def change_mean() -> None:
+        net.train()(x)
+        net.eval()
+
+    def change_all() -> None:
+        net.load_state_dict({name: array * 1.5 for name, array in net.state_dict().items()})
+
+    def replace_array() -> None:
+        weight.data = weight.detach().numpy() * 0.5
+
+    before = check()
+    for change in (change_weight, change_scale, change_mean, change_all, replace_array):
+        change()
+        after = check()
+        assert not np.allclose(before, after), change.__name__
+        before = after
+    assert mean.requires_grad is False
+    assert [s.op_type for s in net._plan.quick].count("Conv and BatchNormalization") == 1

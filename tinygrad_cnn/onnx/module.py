@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_cnn import nn
+from tinygrad_cnn.graph import mode
 from tinygrad_cnn.npz import require_file
 from tinygrad_cnn.onnx.coding import decode
 from tinygrad_cnn.onnx.compiling import compile_model
@@ -79,7 +80,8 @@ class OnnxModule(nn.Module):
         self._switch.training = self.training
         own = vars(self)
         tensors = {name: own[attribute] for name, attribute in self._attributes.items()}
-        found = tuple(_left(value) for value in self._plan.run(given, (), tensors))
+        inference = not (self.training or mode.recording)
+        found = tuple(map(_left, self._plan.run(given, (), tensors, inference)))
         return found[0] if len(found) == 1 else found
 
     def _in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:

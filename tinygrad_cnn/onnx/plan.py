@@ -89,11 +89,17 @@ class Plan:
     constants: dict[int, Array]
     learnt: dict[int, str]
     steps: list[Step]
+    quick: list[Step]
+    """The same for inference, where some are one; see `folding`."""
     keeps: bool = True
     _folded: dict[Any, Folded] = field(default_factory=dict)
 
     def run(
-        self, given: Sequence[Any], around: Sequence[Any], tensors: Mapping[str, Any]
+        self,
+        given: Sequence[Any],
+        around: Sequence[Any],
+        tensors: Mapping[str, Any],
+        inference: bool = False,
     ) -> list[Any]:
         """Return the outputs.
 
@@ -105,8 +111,12 @@ class Plan:
             Values of the graph around.
         tensors
             What is learnt, by name.
+        inference
+            Whether nothing is recorded, and the network is in evaluation.
         """
-        key = tuple((tuple(v.shape), v.dtype) for v in given) if self.keeps else None
+        shapes = tuple((tuple(v.shape), v.dtype) for v in given) if self.keeps else None
+        key = shapes, inference
+        steps = self.quick if inference else self.steps
         folded = self._folded.get(key)
         values = list(folded.values) if folded else self._begin()
         for place, value in zip((*self.inputs, *self.around), (*given, *around), strict=True):
@@ -117,13 +127,13 @@ class Plan:
         base = now["scope"]
         prefix = f"{base}." if base else ""
         try:
-            for step in folded.steps if folded else self.steps:
+            for step in folded.steps if folded else steps:
                 now["scope"] = prefix + step.scope if step.scope else base
                 _do(step, values, now["recording"])
         finally:
             now["scope"] = base
         if folded is None and self.keeps:
-            self._keep(key, values)
+            self._keep(key, values, steps)
         return [values[place] for place in self.outputs]
 
     def _begin(self) -> list[Any]:
@@ -132,10 +142,10 @@ class Plan:
             values[place] = constant
         return values
 
-    def _keep(self, key: Any, values: list[Any]) -> None:
+    def _keep(self, key: Any, values: list[Any], all_steps: Sequence[Step]) -> None:
         """Keep what follows from the inputs' shapes."""
         kept, steps = self._begin(), []
-        for step in self.steps:
+        for step in all_steps:
             results = [values[place] for place in step.outputs if place >= 0]
             small = all(getattr(v, "size", 0) <= _LARGEST_KEPT for v in results)
             if step.known > Known.SHAPES or not small:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,36 @@ from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.operators.base import Call, Run, array, number, operator
 from tinygrad_cnn.op import TensorBase
 
-__all__: list[str] = []
+__all__ = ["Normalisation"]
+
+
+class Normalisation:
+    """What computes a BatchNormalization node."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.eps, self.momentum = call.real("epsilon", 1e-5), call.real("momentum", 0.9)
+        self.always = bool(call.integer("training_mode"))
+
+    def __call__(self, x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> Any:
+        """Normalise an input."""
+        scale, bias = _like(scale, x), _like(bias, x)
+        if self.always:
+            return self._in_training(x, scale, bias, mean, var)
+        several = x.shape[0] * prod(x.shape[2:]) > 1  # one value has no statistics
+        learns = self.call.switch.training and isinstance(mean, TensorBase) and several
+        return F.batch_norm(x, mean, var, scale, bias, learns, 1.0 - self.momentum, self.eps)
+
+    def _in_training(self, x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> Any:
+        y = F.batch_norm(x, None, None, scale, bias, True, 0.0, self.eps)
+        values = array(x)
+        axes = (0, *range(2, values.ndim))
+        batch = values.mean(axes), values.var(axes)
+        moved = [
+            array(old) * self.momentum + new * (1.0 - self.momentum)
+            for old, new in zip((mean, var), batch, strict=True)
+        ]
+        return (y, *(m.astype(array(mean).dtype) for m in moved))[: len(self.call.outputs)]
 
 
 @operator("BatchNormalization", weights=(1, 2), statistics=(3, 4))
@@ -23,30 +53,9 @@ def batch_normalization(call: Call) -> Run:
     in `batch_norm`; or where the file says so (``training_mode=1``), which then gives the moved
     ones as further outputs.
     """
-    eps, momentum = call.real("epsilon", 1e-5), call.real("momentum", 0.9)
-    always = bool(call.integer("training_mode"))
     if call.opset < 9 and not call.integer("spatial", 1):
         raise OnnxError("BatchNormalization with spatial=0 normalises each pixel on its own")
-
-    def run(x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> Any:
-        scale, bias = _like(scale, x), _like(bias, x)
-        if always:
-            return _in_training(x, scale, bias, mean, var)
-        learns = call.switch.training and isinstance(mean, TensorBase) and x.size > x.shape[1]
-        return F.batch_norm(x, mean, var, scale, bias, learns, 1.0 - momentum, eps)
-
-    def _in_training(x: Any, scale: Any, bias: Any, mean: Any, var: Any) -> Any:
-        y = F.batch_norm(x, None, None, scale, bias, True, 0.0, eps)
-        values = array(x)
-        axes = (0, *range(2, values.ndim))
-        batch = values.mean(axes), values.var(axes)
-        moved = [
-            array(old) * momentum + new * (1.0 - momentum)
-            for old, new in zip((mean, var), batch, strict=True)
-        ]
-        return (y, *(m.astype(array(mean).dtype) for m in moved))[: len(call.outputs)]
-
-    return run
+    return Normalisation(call)
 
 
 def _like(value: Any, x: Any) -> Any:

@@ -14,11 +14,12 @@ from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.operators.base import Call, Run, array, integers, named, operator
 from tinygrad_cnn.ops.conv.trilinear import KINDS
 
-__all__: list[str] = []
+__all__ = ["Convolution", "conv"]
 
 Ints = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
 
+_MOST_SIZES = 64  # of images whose windows are kept
 _AUTO = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
@@ -33,9 +34,19 @@ class Windows:
         self.auto = named("auto_pad", call.text("auto_pad", "NOTSET"), _AUTO)
         self.ceil = bool(call.integer("ceil_mode"))
         self.op_type = call.op_type
+        self._known: dict[tuple[Ints, Ints], Window] = {}
 
     def over(self, x: Any, kernel: Sequence[int]) -> Window:
         """Return how windows of this kernel lie over an input's spatial axes."""
+        key = tuple(x.shape[2:]), tuple(kernel)
+        window = self._known.get(key)
+        if window is None:
+            if len(self._known) >= _MOST_SIZES:
+                self._known.clear()
+            window = self._known[key] = self._checked(x, kernel)
+        return window
+
+    def _checked(self, x: Any, kernel: Sequence[int]) -> Window:
         spatial = tuple(x.shape[2:])
         dims = len(spatial)
         strides = self.strides or (1,) * dims
@@ -89,13 +100,16 @@ def _check_rank(call: Call, x: Any, weight: Any = None) -> int:
     return int(dims)
 
 
-@operator("Conv", weights=(1, 2))
-def conv(call: Call) -> Run:
-    """Convolve, in one to three dimensions."""
-    windows, groups = Windows(call), call.integer("group", 1)
+class Convolution:
+    """What computes a Conv node."""
 
-    def run(x: Any, weight: Any, bias: Any = None) -> Any:
-        dims = _check_rank(call, x, weight)
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.windows, self.groups = Windows(call), call.integer("group", 1)
+
+    def __call__(self, x: Any, weight: Any, bias: Any = None) -> Any:
+        """Convolve an input with filters."""
+        dims, groups = _check_rank(self.call, x, weight), self.groups
         if groups < 1 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
             raise OnnxError(
                 f"Conv: weight of shape {tuple(weight.shape)} with group {groups} does not fit an "
@@ -103,10 +117,14 @@ def conv(call: Call) -> Run:
             )
         if x.dtype.kind != "f":
             raise OnnxError(f"Conv expects floating-point numbers, got {x.dtype}")
-        window = windows.over(x, weight.shape[2:])
+        window = self.windows.over(x, weight.shape[2:])
         return KINDS[dims].conv(window, groups)(x, weight, bias)
 
-    return run
+
+@operator("Conv", weights=(1, 2))
+def conv(call: Call) -> Run:
+    """Convolve, in one to three dimensions."""
+    return Convolution(call)
 
 
 @operator("ConvTranspose", weights=(1, 2))
