@@ -167,7 +167,7 @@ def _lend(g: Array, _: Array) -> Array:
 
 def _check_repeat(point: Point, results: list[InputReport]) -> None:
     """Check that the same call gives the same answer."""
-    again = [point.gradient(point.cotangents[0]) for _ in range(2)]
+    again = [point.gradient(point.cotangents[0]) for _ in range(1 if point.heavy else 2)]
     for result in results:
         first = point.analytic[0][result.position]
         worst = max(_gap(first, other[result.position]) for other in again)
@@ -222,7 +222,8 @@ def _check_after_other_inputs(
 def _check_linear(point: Point, results: list[InputReport]) -> None:
     """Check rule(c·g) = c·rule(g) over six decades and both signs, and rule(g + k)."""
     g, k = point.cotangents[0], point.cotangents[1]
-    scaled = [(f, point.gradient(f * g)) for f in (1e3, 1e-3, -30.0)]
+    factors = (-30.0,) if point.heavy else (1e3, 1e-3, -30.0)
+    scaled = [(f, point.gradient(f * g)) for f in factors]
     both = point.gradient(g + k)
     largest = max(norm(a) for a in (g, *(point.analytic[0][r.position] for r in results)))
     for result in results:

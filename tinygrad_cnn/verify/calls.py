@@ -108,7 +108,7 @@ def _spread(
 ) -> list[Any]:
     """Return how much gradients change when inputs and cotangent are rounded otherwise."""
     spread: list[Any] = [None if a is None else np.zeros(a.shape) for a in right]
-    for _ in range(2):
+    for _ in range(1 if point.heavy else 2):
         moved = [
             a * (1 + eps * rng.choice([-1.0, 1.0], a.shape))
             if isinstance(a, np.ndarray) and a.dtype.kind == "f"
@@ -151,7 +151,7 @@ def _check_needs(point: Point, results: list[InputReport]) -> None:
         subset for size in range(1, len(wanted)) for subset in itertools.combinations(wanted, size)
     ]
     by_position = {result.position: result for result in results}
-    for subset in subsets[:_MOST_SUBSETS]:
+    for subset in subsets[: 2 if point.heavy else _MOST_SUBSETS]:
         try:
             pull = point.record_for(point.copies(), subset)[1]
         except RuleError:

@@ -148,7 +148,8 @@ def _probed(
     still = ~np.isfinite(prober.base)  # a mask of −∞ stays where it is
     for direction in _directions(prober, options, rng):
         prober.probe(np.where(still, 0.0, direction) if still.any() else direction)
-    move_elements(prober, sample_elements(rng, point.inputs[index], options.max_elements))
+    most = options.max_elements
+    move_elements(prober, sample_elements(rng, point.inputs[index], most, point.heavy))
     return prober
 
 
@@ -259,7 +260,8 @@ def _say_unsure(prober: Prober, result: InputReport) -> None:
 def _directions(prober: Prober, options: Options, rng: np.random.Generator) -> Iterator[Array]:
     """Iterate over the directions to probe an input along: fewer where each moves very many."""
     x = prober.base
-    large = x.size > LARGE * options.max_elements
+    heavy = prober.point.heavy
+    large = heavy or x.size > LARGE * options.max_elements
     first = random_direction(rng, x.shape)
     yield first
     if not large:
@@ -268,11 +270,12 @@ def _directions(prober: Prober, options: Options, rng: np.random.Generator) -> I
         # Where the gradient is 0 it has no sign; with it, kinks are met at their sharpest.
         signs = np.sign(prober.point.analytic[0][prober.index])
         yield np.where(signs == 0, first, signs)
-    for direction in (tied_direction(rng, x), relative_direction(rng, x)):
+    relative = relative_direction(rng, x, 1e-6 if heavy else 1e-3)
+    for direction in (tied_direction(rng, x), relative):
         if direction is not None:
             yield direction
     if x.size > options.max_elements:
-        yield from structured_directions(rng, x.shape, large)
+        yield from structured_directions(rng, x.shape, heavy)
 
 
 def _other_point(point: Point, rng: np.random.Generator) -> Point | None:
@@ -312,7 +315,8 @@ def _check_elsewhere(
     if not np.isfinite(other.analytic[0][index]).all():
         return
     prober = Prober(other, index, options.tolerance, result.counts)
-    for _ in range(1 if x.size > LARGE * options.max_elements else 2):
+    few = point.heavy or x.size > LARGE * options.max_elements
+    for _ in range(1 if few else 2):
         direction = random_direction(rng, x.shape)
         prober.probe(direction)
     if not prober.misses or not misses_where_smooth(prober, rng):

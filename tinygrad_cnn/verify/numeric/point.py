@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.verify.numeric.elements import random_direction
-from tinygrad_cnn.verify.numeric.slopes import EPS, EPS16, EPS32
+from tinygrad_cnn.verify.numeric.slopes import EPS, EPS16, EPS32, laid_out
 from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
 
 Array = npt.NDArray[Any]
+
+
+_HEAVY = 60_000  # elements of results and differentiated inputs
 
 
 class Point:
@@ -30,6 +33,8 @@ class Point:
         that cancel would not show.
     analytic
         For each cotangent, the gradients of all inputs (None for constants).
+    heavy
+        Whether each call takes long: then less is tried, by fewer cotangents.
     """
 
     def __init__(
@@ -44,11 +49,16 @@ class Point:
         self.mutates = False
         self.pull: Pull | None = None
         self.out = self.forward(self.inputs)
-        self.cotangents = list(cotangents or _cotangents(rng, self.out.shape))
+        wanted = sum(self.inputs[index].size for index in subject.wanted)
+        self.heavy = wanted + self.out.size > _HEAVY
+        given = cotangents or _cotangents(rng, self.out.shape)
+        self.cotangents = [laid_out(g, self.out) for g in given]
         if cotangents is None and subject.recorded is not None:
             recorded = np.asarray(subject.recorded, np.float64)
             if recorded.any() and np.isfinite(recorded).all():
-                self.cotangents.append(recorded)
+                self.cotangents.append(laid_out(recorded, self.out))
+        if self.heavy and cotangents is None:
+            self.cotangents = [self.cotangents[0], self.cotangents[-1]]
         if cotangents is None and np.isinf(self.out).any():  # masked by −∞: no gradient comes back
             self.cotangents = [np.where(np.isfinite(self.out), g, 0.0) for g in self.cotangents]
         self.analytic = [self.gradient(g) for g in self.cotangents]

@@ -30,6 +30,7 @@ from tinygrad_cnn.verify.numeric.slopes import (
     Miss,
     Slopes,
     dot,
+    laid_out,
     norm,
     slopes_along,
     weigh,
@@ -166,7 +167,7 @@ class Prober:
 
     def compare_along(self, direction: Array, which: Sequence[int]) -> None:
         """Compare along a direction, at smaller and smaller steps where results are rough."""
-        direction = self._exact(direction)
+        direction = self._exact(laid_out(direction, self.base))
         todo = self.finite
         h = self.h
         slopes = self.measure(direction, h)

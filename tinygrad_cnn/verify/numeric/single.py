@@ -100,6 +100,8 @@ def central(prober: Prober, flat_indices: Array) -> tuple[Array, Array]:
             above = above.copy()
         flat[place] = x - h
         below = prober.at(moved).reshape(-1)
+        if np.may_share_memory(below, moved):
+            below = below.copy()
         flat[place] = x
         with np.errstate(invalid="ignore"):
             difference = np.where(prober.finite.reshape(-1), above - below, 0.0)

@@ -64,9 +64,14 @@ class Slopes:
     noise: Array
     rounding: Array
     rough: Array
-    moved: Array
     around: tuple[Array, Array, Array, Array, Array, float]
     steep: float
+
+    @cached_property
+    def moved(self) -> Array:
+        """Where the result changed at all."""
+        far, back, near, _, at_zero, _ = self.around
+        return np.asarray((far != at_zero) | (back != at_zero) | (near != at_zero))
 
     @property
     def left(self) -> Array:
@@ -120,26 +125,38 @@ def slopes_along(line: Line, at_zero: Array, h: float, eps: float = EPS) -> Slop
     """
     far, back, near, near_back = line(h), line(-h), line(h / 2), line(-h / 2)
     with np.errstate(all="ignore"):
-        wide = (far - back) / (2 * h)
-        narrow = (near - near_back) / h
-        value = (4 * narrow - wide) / 3
-        error = np.abs(wide - narrow)
-        both, near_both, twice = far + back, near + near_back, 2 * at_zero
-        fourth = np.abs(both - 4 * near_both + 6 * at_zero)
-        largest = np.fmax(np.fmax(np.abs(far), np.abs(back)), np.abs(at_zero))
-        rounding = 8 * eps * largest / h
-        noise = fourth / h + rounding
-        bend = np.abs(both - twice) / h
-        half_bend = np.abs(near_both - twice) / (h / 2)
-        kinked = half_bend > _PARABOLA * bend
-        error = np.where(kinked, np.maximum(error, half_bend), error)
+        wide, narrow, error, both, near_both = (np.empty_like(at_zero) for _ in range(5))
+        np.subtract(far, back, out=wide)
+        wide /= 2 * h
+        np.subtract(near, near_back, out=narrow)
+        narrow /= h
+        np.abs(np.subtract(wide, narrow, out=error), out=error)
+        value = np.multiply(narrow, 4, out=narrow)
+        value -= wide
+        value /= 3
+        np.add(far, back, out=both)
+        np.add(near, near_back, out=near_both)
+        noise = np.multiply(near_both, -4, out=wide)  # the fourth difference
+        noise += both
+        noise += 6 * at_zero
+        np.abs(noise, out=noise)
+        noise /= h
+        rounding = np.fmax(np.fmax(np.abs(far), np.abs(back)), np.abs(at_zero)) * (8 * eps / h)
+        noise += rounding
+        twice = 2 * at_zero
+        both -= twice
+        near_both -= twice
+        bend, half_bend = np.abs(both, out=both), np.abs(near_both, out=near_both)
+        bend *= _PARABOLA / h
+        half_bend /= h / 2
+        np.maximum(error, half_bend, out=error, where=half_bend > bend)
         finite = np.isfinite(value) & np.isfinite(error)
         level = float(np.max(np.abs(value), where=finite, initial=0.0))
         steep = (_ROUGH if eps == EPS else _ROUGH_32) * level
-        rough = ~finite | (error > steep + 8 * rounding)
-        moved = (far != at_zero) | (back != at_zero) | (near != at_zero)
+        rough = error > steep + 8 * rounding
+        rough |= ~finite
     around = (far, back, near, near_back, at_zero, h)
-    return Slopes(value, error, noise, rounding, rough, moved, around, steep)
+    return Slopes(value, error, noise, rounding, rough, around, steep)
 
 
 def _sides(slopes: Slopes) -> Sides:
@@ -202,7 +219,7 @@ def weigh(slopes: Slopes, g: Array, mask: Array | None = None) -> Estimate:
     sum of squares.
     """
     value, error, noise = slopes.value, slopes.error, slopes.noise
-    if mask is not None:
+    if mask is not None and not mask.all():
         g, value = np.where(mask, g, 0.0), np.where(mask, value, 0.0)
         error, noise = np.where(mask, error, 0.0), np.where(mask, noise, 0.0)
     terms = g * error
@@ -213,9 +230,28 @@ def weigh(slopes: Slopes, g: Array, mask: Array | None = None) -> Estimate:
 
 def dot(a: Array, b: Array) -> float:
     """Return Σ a·b over all elements of two arrays of one shape."""
+    if a.strides == b.strides:
+        return float(np.dot(a.ravel("K"), b.ravel("K")))
     return float(np.multiply(a, b).sum())
 
 
 def norm(a: Array) -> float:
     """Return the root of the sum of squares."""
-    return float(np.sqrt(np.square(a).sum()))
+    flat = a.ravel("K")
+    return float(np.sqrt(np.dot(flat, flat)))
+
+
+def laid_out(a: Array, like: Array) -> Array:
+    """Return an array with its elements in memory in the order of another's.
+
+    Arithmetic with two orders takes several times as long.
+
+    >>> image = np.zeros((8, 16, 16, 3)).transpose(0, 3, 1, 2)
+    >>> laid_out(np.ones(image.shape), image).strides == image.strides
+    True
+    """
+    if a.size < 1024 or a.strides == like.strides or a.dtype.kind != "f":
+        return a
+    out = np.empty_like(like, a.dtype)
+    out[...] = a
+    return out

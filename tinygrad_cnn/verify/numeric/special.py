@@ -7,7 +7,7 @@ function is smooth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,17 @@ _MANY = 20_000  # elements; fewer points there
 _OF_MANY = ("where elements are 0 or equal",)
 
 
+def _part_zeros(inputs: list[Any], index: int, wanted: Sequence[int], size: float) -> None:
+    """Move an input off 0 where an earlier one is 0 at the same place.
+
+    There a function may be smooth along each direction and have no derivative, as copysign(0, 0).
+    """
+    x = inputs[index]
+    for earlier in wanted[: wanted.index(index)]:
+        if inputs[earlier].shape == x.shape and x.ndim:
+            x[(x == 0) & (inputs[earlier] == 0)] = size
+
+
 def special_points(
     point: Point, rng: np.random.Generator
 ) -> Iterator[tuple[str, list[Any], list[Any]]]:
@@ -70,12 +81,14 @@ def special_points(
             continue
         inputs, again = point.copies(), point.copies()
         for index in point.subject.wanted:
-            x = inputs[index]
+            x = point.inputs[index]
             finite = np.isfinite(x)
             size = float(np.sqrt(np.mean(np.square(x[finite])))) if finite.any() else 1.0
             inputs[index] = np.asarray(np.where(finite, change(x, size or 1.0), x))
             other = x + 0.5 * (size or 1.0) * random_direction(rng, x.shape)
             again[index] = np.asarray(np.where(finite, change(other, size or 1.0), x))
+            for made in (inputs, again):
+                _part_zeros(made, index, point.subject.wanted, size or 1.0)
         yield name, inputs, again
 
 
@@ -84,13 +97,16 @@ def wrong_at(
 ) -> dict[int, str]:
     """Return which gradients are wrong at other inputs, and in which way."""
     subject = JointSubject(point.subject, inputs)
+    one = [random_direction(rng, point.out.shape)] if point.heavy else None
     try:
-        joint = Point(subject, subject.inputs, rng)
+        joint = Point(subject, subject.inputs, rng, one)
     except RuleError:
         return {}
     if joint.out.shape != point.out.shape or not np.isfinite(joint.out).all():
         return {}  # outside of the domain, or at its edge
     prober = Prober(joint, 0, tolerance, Counts())
+    if point.heavy:
+        prober.levels = 2  # what is rough there still is not judged
     x = prober.base
     directions = [random_direction(rng, x.shape)]
     tied = tied_direction(rng, x)
