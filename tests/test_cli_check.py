@@ -17,7 +17,7 @@ from tests.verify.fault_kinds import double
 from tests.verify.faults import faulty
 from tinygrad_cnn.cli import check as checking
 from tinygrad_cnn.cli import main as cli
-from tinygrad_cnn.models import NETWORKS
+from tinygrad_cnn.models import NETWORKS, notebooks
 from tinygrad_cnn.ops import linalg
 from tinygrad_cnn.ops.conv import trilinear as conv
 from tinygrad_cnn.verify import check_graph
@@ -126,12 +126,12 @@ def test_a_wrong_rule_is_named_with_its_line_and_look(command: Command) -> None:
     assert (status, err) == (1, "")
     line = 1 + next(
         number
-        for number, text in enumerate(Path(tinygrad_cnn.models.__file__).read_text().splitlines())
+        for number, text in enumerate(Path(notebooks.__file__).read_text().splitlines())
         if "F.max_pool2d(F.relu(self.conv(x)), 2)" in text
     )
     findings = out[out.index("\nFAIL") :]
     assert re.search(
-        rf"FAIL +conv2d\(.*\) · w \[1, 1, 5, 5\] \(in conv, .*models\.py:{line}\)", findings
+        rf"FAIL +conv2d\(.*\) · w \[1, 1, 5, 5\] \(in conv, .*notebooks\.py:{line}\)", findings
     )
     assert re.search(r"at \[0, 0, \d, \d\]: analytic \S+, numeric \S+ ± \S+", findings)
     assert re.search(r"wrong: \d+ of 25 elements", findings)

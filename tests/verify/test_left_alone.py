@@ -28,7 +28,9 @@ LOSS = (MODEL.double()(tensor(POINTS)) ** 2).sum()
 def state() -> dict[str, Any]:
     return {
         "generator": str(get_rng_state()),
-        "weights": {name: value.tobytes() for name, value in MODEL.state_dict().items()},
+        "weights": {
+            name: np.asarray(value).tobytes() for name, value in MODEL.state_dict().items()
+        },
         "objects": [id(t._data) for t in (*MODEL.parameters(), *MODEL.buffers())],
         "grads": [None if p.grad is None else p.grad.tolist() for p in MODEL.parameters()],
         "training": [module.training for module in MODEL.modules()],
