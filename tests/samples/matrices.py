@@ -344,7 +344,22 @@ _FACTORS = [
     Sample(Pinverse, factors.pinverse, (_b,), np.linalg.pinv, "batch"),
 ]
 
-SAMPLES = [*_PRODUCTS, *_EINSUM, *_NORMS, *_INVERSES, *_FACTORS]
+_form = _rng.standard_normal((5, 3, 4)), _rng.standard_normal(5)
+
+SAMPLES = [
+    Sample(
+        Matmul,
+        einsum.bilinear,
+        (_rng.standard_normal((2, 3)), _rng.standard_normal((2, 4)), *_form),
+        lambda a, b, w, bias: np.einsum("ni,oij,nj->no", a, w, b) + bias,
+        "bilinear",
+    ),
+    *_PRODUCTS,
+    *_EINSUM,
+    *_NORMS,
+    *_INVERSES,
+    *_FACTORS,
+]
 
 
 def _error(f: Any, args: tuple[Any, ...], message: str) -> ErrorSample:
@@ -353,6 +368,11 @@ def _error(f: Any, args: tuple[Any, ...], message: str) -> ErrorSample:
 
 _s = signed(2, 3)
 ERRORS = [
+    ErrorSample(
+        lambda: einsum.bilinear(np.ones((2, 3)), np.ones((2, 4)), np.ones((5, 4, 3))),
+        ValueError,
+        r"bilinear: expects .* got \(2, 3\), \(2, 4\), \(5, 4, 3\) and None",
+    ),
     _error(products.mm, (_s, _s), "shapes .* do not match"),
     _error(products.bmm, (_s, _s), "input expects a batch of matrices"),
     _error(products.mv, (_s, _s), "vec expects a vector"),

@@ -9,6 +9,7 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
+from tinygrad_cnn.tensor import Tensor
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -316,7 +317,9 @@ class FractionalMaxPool2d(Module):
         self.output_size = output_size
         self.output_ratio = output_ratio
         self.return_indices = return_indices
-        self._random_samples = _random_samples
+        given = _random_samples is None or isinstance(_random_samples, Tensor)
+        samples = _random_samples if given else Tensor(_random_samples)
+        self.register_buffer("_random_samples", samples)
         self.generator = generator
 
     def forward(self, input: Any) -> Any:

@@ -36,7 +36,7 @@ class _Lazy(Module):
     """
 
     _becomes: ClassVar[Any]
-    _channels: ClassVar[int] = 1  # the dimension of the channels in a batch
+    _channels: ClassVar[int] = 1  # the dimension of the channels
     _awaits_input = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -86,6 +86,7 @@ class LazyConv1d(_Lazy):
     """`Conv1d` whose in_channels are those of the first input."""
 
     _becomes = Conv1d
+    _channels = -2
 
 
 class LazyConv2d(_Lazy):
@@ -97,30 +98,35 @@ class LazyConv2d(_Lazy):
     """
 
     _becomes = Conv2d
+    _channels = -3
 
 
 class LazyConv3d(_Lazy):
     """`Conv3d` whose in_channels are those of the first input."""
 
     _becomes = Conv3d
+    _channels = -4
 
 
 class LazyConvTranspose1d(_Lazy):
     """`ConvTranspose1d` whose in_channels are those of the first input."""
 
     _becomes = ConvTranspose1d
+    _channels = -2
 
 
 class LazyConvTranspose2d(_Lazy):
     """`ConvTranspose2d` whose in_channels are those of the first input."""
 
     _becomes = ConvTranspose2d
+    _channels = -3
 
 
 class LazyConvTranspose3d(_Lazy):
     """`ConvTranspose3d` whose in_channels are those of the first input."""
 
     _becomes = ConvTranspose3d
+    _channels = -4
 
 
 class LazyBatchNorm1d(_Lazy):

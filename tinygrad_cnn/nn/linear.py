@@ -14,7 +14,7 @@ from tinygrad_cnn.nn import init
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
 
-__all__ = ["Linear"]
+__all__ = ["Bilinear", "Linear"]
 
 
 class Linear(Module):
@@ -79,6 +79,76 @@ class Linear(Module):
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
+        )
+
+
+class Bilinear(Module):
+    """Apply bilinear forms to pairs of features: ``aᵀ · weight[o] · b + bias[o]``.
+
+    Parameters
+    ----------
+    in1_features, in2_features, out_features
+        I, J and O.
+    bias
+        Whether to add a bias.
+    generator
+        Draws the weights, U(±1/√I); the package's default generator if None.
+    dtype
+        Of the parameters.
+
+    Attributes
+    ----------
+    weight
+        Shape (O, I, J).
+    bias
+        Shape (O,), or None.
+
+    Raises
+    ------
+    ValueError
+        If a number of features is less than 1.
+
+    Notes
+    -----
+    Inputs (…, I) and (…, J), result (…, O).
+
+    >>> Bilinear(3, 4, 2)(np.ones((5, 3), np.float32), np.ones((5, 4), np.float32)).shape
+    (5, 2)
+    """
+
+    bias: Any
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        generator: np.random.Generator | None = None,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        self.in1_features = positive("Bilinear", "in1_features", in1_features)
+        self.in2_features = positive("Bilinear", "in2_features", in2_features)
+        self.out_features = positive("Bilinear", "out_features", out_features)
+        bound = 1 / math.sqrt(self.in1_features)
+        shape = self.out_features, self.in1_features, self.in2_features
+        self.weight = Parameter(np.empty(shape, dtype))
+        init.uniform_(self.weight, -bound, bound, generator)
+        self.bias = None
+        if bias:
+            self.bias = Parameter(np.empty(self.out_features, dtype))
+            init.uniform_(self.bias, -bound, bound, generator)
+
+    def forward(self, input1: Any, input2: Any) -> Any:
+        """Apply `functional.bilinear`."""
+        return F.bilinear(input1, input2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the settings."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
         )
 
 

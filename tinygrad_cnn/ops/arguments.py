@@ -265,6 +265,8 @@ def _renamed(
 def ntuple(function: str, argument: str, value: Any, count: int, smallest: int = 1) -> Shape:
     """Return an int, or a sequence of as many ints as there are dimensions, as a tuple, checked."""
     values = (value,) * count if isinstance(value, (int, np.integer)) else value
+    if isinstance(values, (tuple, list)) and len(values) == 1:
+        values = tuple(values) * count  # as PyTorch
     if (
         not isinstance(values, (tuple, list))
         or len(values) != count

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import Reduction, check_reduction, values_of
 from tinygrad_cnn.ops.elementwise import add, div, neg
 from tinygrad_cnn.ops.index import getitem
@@ -20,6 +21,48 @@ from tinygrad_cnn.types import Array, Operand
 __all__ = ["ctc_loss"]
 
 
+class Ctc(Op):
+    """Log-likelihood (N,) of label sequences under log-probabilities (T, N, C).
+
+    The rule is the forward and backward variables' (Graves, equation 16); second derivatives are
+    those of the forward recursion in operations. The aux are the forward variables.
+    """
+
+    __slots__ = ("blank", "counts", "labels", "times")
+    saves = ("p", "out")
+    has_aux = True
+
+    def __init__(self, labels: Array, times: Array, counts: Array, blank: int) -> None:
+        self.labels = labels
+        self.times = times
+        self.counts = counts
+        self.blank = blank
+
+    def forward(self, p: Any) -> Any:
+        states = _states(self.labels, self.blank)
+        emitted = _emitted(p, states)  # (T, N, 2S + 1)
+        alphas = _alphas(emitted, _skips(self.labels), self.times)
+        ends = _ends(self.counts, states.shape[1])
+        last = alphas[-1] if len(alphas) else _start(states.shape, p.dtype)
+        out = np.logaddexp.reduce(np.where(ends, last, -np.inf), axis=1)
+        return out.astype(p.dtype, copy=False), alphas
+
+    def backward(self, g: Any, out: Any, p: Any, *, aux: Any) -> tuple[Any, ...]:
+        states = _states(self.labels, self.blank)
+        ends = _ends(self.counts, states.shape[1])
+        betas = _betas(_emitted(p, states), _skips(self.labels), self.times, ends)
+        with np.errstate(invalid="ignore"):  # where there is no path at all
+            share = np.exp(aux + betas - out[:, None])  # of the paths through a state at a time
+        share[:, ~np.isfinite(out)] = 0.0
+        share *= g[:, None]
+        one_hot = (states[:, :, None] == np.arange(p.shape[2])).astype(p.dtype)  # (N, 2S + 1, C)
+        return (np.matmul(share.transpose(1, 0, 2), one_hot).transpose(1, 0, 2),)
+
+    def reference(self, p: Any) -> Any:
+        """Compute the forward recursion in operations."""
+        return _likelihood(p, self.labels, self.times, self.counts, self.blank)
+
+
 @in_single_precision
 def ctc_loss(
     log_probs: Operand,
@@ -31,8 +74,6 @@ def ctc_loss(
     zero_infinity: bool = False,
 ) -> Any:
     """Negative log-likelihood of label sequences, summed over all their alignments in time.
-
-    The forward recursion, in operations that record: of every order, and no faster than they are.
 
     Parameters
     ----------
@@ -73,7 +114,7 @@ def ctc_loss(
     times = _lengths("input_lengths", input_lengths, N, T)
     counts = _lengths("target_lengths", target_lengths, N, None)
     labels = _labels(values_of(targets), counts, blank, C, log_probs.ndim == 2)
-    loss = neg(_likelihood(p, labels, times, counts, blank))
+    loss = neg(Ctc(labels, times, counts, blank)(p))
     if zero_infinity:
         loss = where(values_of(loss) == np.inf, 0.0, loss)
     if reduction == "mean":
@@ -120,22 +161,83 @@ def _labels(targets: Array, counts: Array, blank: int, C: int, single: bool) -> 
     return labels
 
 
+def _states(labels: Array, blank: int) -> Array:
+    """Return the classes of the states (N, 2S + 1): blanks between and around the labels."""
+    N, S = labels.shape
+    states = np.full((N, 2 * S + 1), blank, np.int64)
+    states[:, 1::2] = labels
+    return states
+
+
+def _skips(labels: Array) -> Array:
+    """Tell before which states (N, 2S + 1) a blank may be left out: between two other labels."""
+    N, S = labels.shape
+    skips = np.zeros((N, 2 * S + 1), bool)
+    skips[:, 3::2] = labels[:, 1:] != labels[:, :-1]
+    return skips
+
+
+def _ends(counts: Array, states: int) -> Array:
+    """Tell with which states a sequence may end: the last blank, the last label."""
+    places = np.arange(states) - 2 * counts[:, None]
+    return np.asarray((places == 0) | ((places == -1) & (counts > 0)[:, None]))
+
+
+def _emitted(p: Any, states: Array) -> Any:
+    """Return the log-probability of each state's class: (T, N, 2S + 1)."""
+    T, N, _ = p.shape
+    return getitem(p, (np.arange(T)[:, None, None], np.arange(N)[:, None], states))
+
+
+def _start(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return α before the first step: as if the state before the first blank had been passed."""
+    alpha = np.full(shape, -np.inf, dtype)
+    alpha[:, 0] = 0.0
+    return alpha
+
+
+def _alphas(emitted: Array, skips: Array, times: Array) -> Array:
+    """Return the forward variables: log-likelihoods of all that leads to a state at a time."""
+    alphas = np.empty_like(emitted)
+    alpha = _start(skips.shape, emitted.dtype)
+    for t, now in enumerate(emitted):
+        if t == 0:
+            moved = np.where(np.arange(alpha.shape[1]) < 2, 0.0, -np.inf).astype(alpha.dtype)
+        else:
+            moved = alpha.copy()
+            np.logaddexp(alpha[:, 1:], alpha[:, :-1], out=moved[:, 1:])
+            skipping = np.where(skips[:, 2:], alpha[:, :-2], -np.inf)
+            np.logaddexp(moved[:, 2:], skipping, out=moved[:, 2:])
+        alphas[t] = alpha = np.where((t < times)[:, None], moved + now, alpha)
+    return alphas
+
+
+def _betas(emitted: Array, skips: Array, times: Array, ends: Array) -> Array:
+    """Return the backward variables: log-likelihoods of all that follows a state at a time."""
+    betas = np.full_like(emitted, -np.inf)  # after a sequence's time nothing counts
+    last = np.where(ends, 0.0, -np.inf).astype(emitted.dtype)
+    beta = np.full_like(last, -np.inf)
+    for t in range(len(emitted) - 1, -1, -1):
+        if t + 1 < len(emitted):
+            ahead = beta + emitted[t + 1]
+            beta = ahead.copy()
+            np.logaddexp(ahead[:, :-1], ahead[:, 1:], out=beta[:, :-1])
+            skipping = np.where(skips[:, 2:], ahead[:, 2:], -np.inf)
+            np.logaddexp(beta[:, :-2], skipping, out=beta[:, :-2])
+        beta = np.where(np.equal(t, times - 1)[:, None], last, beta)
+        betas[t] = np.where((t < times)[:, None], beta, -np.inf)
+    return betas
+
+
 def _likelihood(p: Any, labels: Array, times: Array, counts: Array, blank: int) -> Any:
     """Return the log-likelihood of each sequence: the forward variables α, step by step."""
     T, N, _ = p.shape
-    S = labels.shape[1]
-    states = np.full((N, 2 * S + 1), blank, np.int64)  # blanks between and around the labels
-    states[:, 1::2] = labels
-    skips = np.zeros(states.shape, bool)  # a blank between two other labels may be left out
-    skips[:, 3::2] = labels[:, 1:] != labels[:, :-1]
+    states, skips = _states(labels, blank), _skips(labels)
     rows = np.arange(N)[:, None]
-    emitted = getitem(p, (np.arange(T)[:, None, None], rows, states))  # (T, N, 2S + 1)
+    emitted = _emitted(p, states)  # (T, N, 2S + 1)
     never = np.full((N, 2), -np.inf, values_of(p).dtype)
-
-    # Before the first step: as if the state before the first blank had been passed.
-    alpha = np.full(states.shape, -np.inf, never.dtype)
-    alpha[:, 0] = 0.0
-    begins = np.arange(2 * S + 1) < 2
+    alpha: Any = _start(states.shape, never.dtype)
+    begins = np.arange(states.shape[1]) < 2
     for t in range(T):
         if t == 0:
             moved: Any = where(begins, 0.0, alpha)

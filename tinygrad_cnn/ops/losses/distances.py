@@ -10,6 +10,7 @@ from tinygrad_cnn.ops.arguments import axis_of, numpy_words, values_of
 from tinygrad_cnn.ops.elementwise import add, div, mul, sub
 from tinygrad_cnn.ops.matrices.norms import vector_norm
 from tinygrad_cnn.ops.reduce import sum as sum_over
+from tinygrad_cnn.ops.shape import broadcast_to
 from tinygrad_cnn.types import Operand
 
 __all__ = ["cosine_similarity", "pairwise_distance"]
@@ -43,7 +44,10 @@ def cosine_similarity(x1: Operand, x2: Operand, dim: int = 1, eps: float = 1e-8)
     >>> cosine_similarity(np.array([[1.0, 0.0]]), np.array([[1.0, 1.0]])).round(4)
     array([0.7071])
     """
-    ndim = max(x1.ndim, x2.ndim)
+    if tuple(x1.shape) != tuple(x2.shape):  # a vector's length counts what is repeated along it
+        shape = np.broadcast_shapes(tuple(x1.shape), tuple(x2.shape))
+        x1, x2 = broadcast_to(x1, shape), broadcast_to(x2, shape)
+    ndim = x1.ndim
     axis = axis_of("cosine_similarity", ndim or 1, dim) - (ndim or 1)
     cosine_of: Any = mul(_unit(x1, axis, eps), _unit(x2, axis, eps))
     return sum_over(cosine_of, axis) if ndim else cosine_of

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.ops.arguments import shape_of
+from tinygrad_cnn.ops.arguments import names_operands, shape_of
+from tinygrad_cnn.ops.elementwise import add
 from tinygrad_cnn.ops.linalg import matmul
 from tinygrad_cnn.ops.rearranging.diagonal import Diagonal
 from tinygrad_cnn.ops.reduce import sum
 from tinygrad_cnn.ops.shape import broadcast_to, permute, reshape
 from tinygrad_cnn.types import Operand
 
-__all__ = ["einsum"]
+__all__ = ["bilinear", "einsum"]
 
 # The dimensions under an ellipsis get names of their own, from the right.
 _HIDDEN = "".join(map(chr, range(0x2460, 0x2480)))
@@ -59,6 +60,40 @@ def einsum(equation: str, *operands: Operand | Sequence[Operand]) -> Any:
     missing = [name for name in result if name not in labels]  # size 1 everywhere
     x, labels = reshape(x, [*x.shape, *(1 for _ in missing)]), labels + "".join(missing)
     return permute(x, [labels.index(name) for name in result])
+
+
+@names_operands
+def bilinear(input1: Operand, input2: Operand, weight: Operand, bias: Operand | None = None) -> Any:
+    """Apply a bilinear form: ``y[…, o] = Σᵢⱼ a[…, i] · weight[o, i, j] · b[…, j] + bias[o]``.
+
+    Parameters
+    ----------
+    input1, input2
+        (…, I) and (…, J), the leading dimensions alike.
+    weight, bias
+        (O, I, J), and (O,) or None.
+
+    Returns
+    -------
+    (…, O).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not match.
+
+    >>> bilinear(np.array([2.0]), np.array([3.0]), np.array([[[1.0]], [[10.0]]]))
+    array([ 6., 60.])
+    """
+    a, b, w = (tuple(x.shape) for x in (input1, input2, weight))
+    matches = a and b and len(w) == 3 and a[:-1] == b[:-1] and w[1:] == (a[-1], b[-1])
+    if not matches or (bias is not None and tuple(bias.shape) != w[:1]):
+        raise ValueError(
+            "bilinear: expects (…, I) and (…, J) with weight (O, I, J) and bias (O,), got "
+            f"{a}, {b}, {w} and {None if bias is None else tuple(bias.shape)}"
+        )
+    out = einsum("...i,oij,...j->...o", input1, weight, input2)
+    return out if bias is None else add(out, bias)
 
 
 def _parsed(equation: str, ndims: list[int]) -> tuple[list[str], str]:

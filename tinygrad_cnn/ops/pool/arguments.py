@@ -30,7 +30,7 @@ def window_of(
 ) -> Window:
     """Check the settings of a pool against its input and return how windows lie over it."""
     kernel = per_axis(function, "kernel_size", kernel_size, dims)
-    steps = kernel if stride is None else per_axis(function, "stride", stride, dims)
+    steps = kernel if stride is None or stride == () else per_axis(function, "stride", stride, dims)
     widths = per_axis(function, "padding", padding, dims, smallest=0)
     gaps = per_axis(function, "dilation", dilation, dims)
     return _checked(function, dims, shape, dtype, kernel, steps, widths, gaps, bool(ceil_mode))
