@@ -13,6 +13,9 @@ from benchmarks.networks import NETWORKS
 Run = Callable[[], Any]
 
 OURS = "ours"
+NETWORK_KINDS = ("step", "inference")
+IMPERATIVE = "ours imperative"
+"""The description of a network that is a module of `tinygrad_cnn.models` too."""
 CAPTURED = "ours captured"
 """Inference through `tinygrad_cnn.capture`."""
 VARIANTS = {"torch": ["torch", "torch cl"], "jax": ["jax"], "mygrad": ["mygrad"]}
@@ -26,8 +29,11 @@ def installed(peers: list[str]) -> list[str]:
 
 def takes_part(framework: str, kind: str, name: str, size: int) -> bool:
     """Whether a framework has a workload, and does it in less than seconds."""
-    if framework == CAPTURED:
-        return kind == "inference"
+    if framework in (CAPTURED, IMPERATIVE):
+        has_module = name in NETWORKS and NETWORKS[name].model is not None
+        return has_module and kind in (("inference",) if framework == CAPTURED else NETWORK_KINDS)
+    if framework in ("jax", "mygrad") and kind in NETWORK_KINDS and NETWORKS[name].model is None:
+        return False
     if kind in ("chain", "fan_out", "gradient_check"):
         return framework in (OURS, "torch")
     if kind == "layer":
@@ -68,9 +74,9 @@ def make(framework: str, kind: str, name: str, size: int) -> Run:
     package = framework.partition(" ")[0]
     module_name = "ours" if package == OURS else f"with_{package}"
     module: Any = importlib.import_module(f"benchmarks.{module_name}")
-    variant = [framework] if framework in (CAPTURED, *VARIANTS["torch"]) else []
+    variant = [framework] if framework in (CAPTURED, IMPERATIVE, *VARIANTS["torch"]) else []
     run: Run
-    if kind in ("step", "inference"):
+    if kind in NETWORK_KINDS:
         function = module.train_step if kind == "step" else module.inference
         run = function(NETWORKS[name], size, *variant)
     elif kind == "layer":

@@ -9,7 +9,8 @@ import numpy as np
 
 import tinygrad_cnn
 import tinygrad_cnn.functional as F
-from benchmarks.frameworks import CAPTURED, OURS
+from benchmarks.frameworks import CAPTURED, IMPERATIVE, OURS
+from benchmarks.imperative import Imperative
 from benchmarks.layers import arrays, small_arrays
 from benchmarks.networks import LEARNING_RATE, Network, weights_of
 from tinygrad_cnn import models, optim, tensor
@@ -34,10 +35,18 @@ def optimizer_of(network: Network, parameters: Any) -> optim.Optimizer:
     return optim.SGD(parameters, lr=LEARNING_RATE, momentum=momentum)
 
 
-def train_step(network: Network, size: int) -> Run:
-    """Return a function that does one step of training and returns the loss."""
+def model_of(network: Network, variant: str = OURS) -> Any:
+    """Return the module of a network with its initial weights."""
+    if network.model is None or variant == IMPERATIVE:
+        return Imperative(network)
     model = network.model()
     model.load_state_dict(weights_of(network))
+    return model
+
+
+def train_step(network: Network, size: int, variant: str = OURS) -> Run:
+    """Return a function that does one step of training and returns the loss."""
+    model = model_of(network, variant)
     x, y = map(tensor, network.batch(size))
     loss_of, optimizer = LOSSES[network.loss], optimizer_of(network, model.parameters())
 
@@ -53,9 +62,7 @@ def train_step(network: Network, size: int) -> Run:
 
 def inference(network: Network, size: int, variant: str = OURS) -> Run:
     """Return a function that computes the network's answers without recording."""
-    model = network.model()
-    model.load_state_dict(weights_of(network))
-    model.eval()
+    model = model_of(network, variant).eval()
     images, _ = network.batch(size)
     if variant == CAPTURED:
         captured = tinygrad_cnn.capture(model, images)
@@ -76,7 +83,7 @@ def operations(network: Network, size: int) -> tuple[int, int]:
     two factors.
     """
     x, y = network.batch(size)
-    loss = LOSSES[network.loss](network.model()(tensor(x)), y)
+    loss = LOSSES[network.loss](model_of(network)(tensor(x)), y)
     forward = step = 0
     for node in nodes_below(loss):
         count = multiply_adds(node) or 0

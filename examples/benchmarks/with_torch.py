@@ -45,6 +45,9 @@ class _Model(nn.Module):
 
     conv = batch_norm = linear = _layer
 
+    def conv_transpose(self, x: Any, name: str, stride: int) -> Any:
+        return self._layer(x, name, transposed=1, stride=stride)
+
     def _made(self, name: str, dimensions: int, settings: dict[str, int]) -> nn.Module:
         """Make the layer that has these weights; for images, or for rows."""
         prefix = name + "."
@@ -58,8 +61,12 @@ class _Model(nn.Module):
         layer: nn.Module
         if "running_mean" in weights:
             layer = (nn.BatchNorm2d if dimensions == 4 else nn.BatchNorm1d)(outputs)
+        elif settings.pop("transposed", 0):
+            channels, *size = inputs
+            layer = nn.ConvTranspose2d(outputs, channels, tuple(size), bias=bias, **settings)
         elif len(inputs) == 3:
             channels, *size = inputs
+            channels *= settings.get("groups", 1)
             layer = nn.Conv2d(channels, outputs, tuple(size), bias=bias, **settings)
         else:
             layer = nn.Linear(*inputs, outputs, bias=bias)
@@ -78,7 +85,11 @@ class _Model(nn.Module):
     def flatten(self, x: Any) -> Any:
         return torch.flatten(x, 1)
 
+    def cat(self, *parts: Any) -> Any:
+        return torch.cat(parts, 1)
+
     relu = staticmethod(TF.relu)
+    relu6 = staticmethod(TF.relu6)
     sigmoid = staticmethod(torch.sigmoid)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import frameworks, layers
-from benchmarks.frameworks import CAPTURED, OURS
+from benchmarks.frameworks import CAPTURED, IMPERATIVE, OURS
 from benchmarks.machine import blas_product
 from benchmarks.networks import NETWORKS, SIZES
 from benchmarks.timing import exponent, interleave, sampler
@@ -53,7 +53,12 @@ class Settings:
 
     def row(self, title: str, kind: str, name: str = "", size: int = 0) -> Row:
         """Time a workload in all frameworks that have it."""
-        names = [OURS, CAPTURED, *(v for p in self.peers for v in frameworks.VARIANTS[p])]
+        names = [
+            OURS,
+            IMPERATIVE,
+            CAPTURED,
+            *(v for p in self.peers for v in frameworks.VARIANTS[p]),
+        ]
         names = [n for n in names if frameworks.takes_part(n, kind, name, size)]
         workload = [kind, name, size]
         workers = {n: Worker(n, self.threads, self.clock, workload) for n in names}
