@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
 from benchmarks import frameworks, layers, timing, workloads  # noqa: E402  # see the line above
-from benchmarks.networks import NETWORKS  # noqa: E402
-from benchmarks.ours import operations  # noqa: E402
+from benchmarks.networks import NETWORKS, weights_of  # noqa: E402
+from benchmarks.ours import model_of, operations  # noqa: E402
 
 
 def test_exponent_of_a_power() -> None:
@@ -81,7 +81,7 @@ def test_the_descriptions_have_the_modules_parameters() -> None:
             self.names.add(name)
             return x
 
-        linear = batch_norm = conv
+        linear = batch_norm = conv_transpose = conv
 
         def __getattr__(self, _: str) -> object:
             return lambda x, *_: x
@@ -89,11 +89,19 @@ def test_the_descriptions_have_the_modules_parameters() -> None:
     for network in NETWORKS.values():
         op = Names()
         network.describe(op, 0)
-        owners = {name.rpartition(".")[0] for name, _ in network.model().named_parameters()}
+        owners = {name.rpartition(".")[0] for name in weights_of(network)}
         assert op.names == owners
     assert {type(NETWORKS[n].model()) for n in models.NETWORKS} == {
         network.build for network in models.NETWORKS.values()
     }
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_description_computes_what_the_module_does(name: str) -> None:
+    network = NETWORKS[name]
+    x, _ = network.batch(2)
+    outputs = [model_of(network, form).eval()(tensor(x)) for form in ("ours", "ours imperative")]
+    np.testing.assert_allclose(*(y.detach().numpy() for y in outputs), rtol=1e-4, atol=1e-5)
 
 
 def test_ratios_are_to_the_better_format() -> None:

@@ -461,6 +461,34 @@ def test_weights_that_change_before_the_backward_pass_are_noticed() -> None:
             loss.backward()
 
 
+ACTIVATIONS = [
+    F.relu6,
+    F.sigmoid,
+    F.silu,
+    F.hardswish,
+    lambda x: F.leaky_relu(x, 0.2),
+    lambda x: F.hardtanh(x, -0.5, 0.25),
+]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_other_activations(activation: Any) -> None:
+    def convolved(x: Any, w: Any) -> Any:
+        return activation(F.conv2d(x, w))
+
+    def normalised(x: Any, w: Any) -> Any:
+        y = F.batch_norm(F.conv2d(x, w), None, None, training=True)
+        return F.avg_pool2d(activation(y + activation(y)), 2)
+
+    for function in (convolved, normalised):
+        for a, b in zip(*both(function), strict=True):
+            assert np.array_equal(a, b)
+        with no_grad():
+            mine = function(leaf(*X), leaf(*W))
+            with one_by_one():
+                assert np.array_equal(mine.numpy(), function(leaf(*X), leaf(*W)).numpy())
+
+
 # ----------------------------------------------------------- copies, threads, interruptions
 
 

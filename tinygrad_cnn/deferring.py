@@ -253,6 +253,27 @@ class First:
         return None
 
 
+class ElementByElement:
+    """What an activation inherits that may be computed with the operation before it.
+
+    Where it is recorded its rule must read nothing but the result: ``saves = ("out",)``.
+    """
+
+    __slots__ = ()
+
+    def join(self, computation: Computation) -> tuple[After, Shape] | None:
+        """Return what is computed with the operation before it, then, or None."""
+        pool, adds, activation = computation.after
+        unread = self.saves == ("out",)  # type: ignore[attr-defined]  # an operation has them
+        if activation is not None or (computation.node is not None and not unread):
+            return None
+        return After(pool, adds, self), computation.shape
+
+    def write(self, out: Array, x: Array) -> None:
+        """Write to `out`, which may be `x`, what becomes of `x`: a tile in the cache."""
+        raise NotImplementedError
+
+
 class Unkept:
     """The result of an activation of which only the max-pool behind it was computed.
 

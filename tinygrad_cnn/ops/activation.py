@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.deferring import After, Computation, Unkept
+from tinygrad_cnn.deferring import ElementByElement, Unkept, joining
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.pointwise import activation as kernels
 from tinygrad_cnn.kernels.pointwise.elementwise import apply
+from tinygrad_cnn.kernels.runtime.rows import rectify
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
 from tinygrad_cnn.ops.elementwise import add, div, exp, mul
@@ -36,7 +37,7 @@ __all__ = [
 ]
 
 
-class Relu(Op):
+class Relu(ElementByElement, Op):
     """Positive part: ``max(input, 0)``; its derivative at 0 is 0.
 
     Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines" (2010).
@@ -52,9 +53,8 @@ class Relu(Op):
     def forward(self, x: Any) -> Any:
         return kernels.relu(np.asarray(x))
 
-    def join(self, computation: Computation) -> Any:
-        pool, adds, activation = computation.after
-        return None if activation is not None else (After(pool, adds, self), computation.shape)
+    def write(self, out: Any, x: Any) -> None:
+        rectify(out, x)
 
     def choice(self, x: Any) -> Any:
         return x > 0
@@ -95,7 +95,7 @@ class Gate(Op):
 _gate = Gate(0.0)
 
 
-class LeakyRelu(Op):
+class LeakyRelu(ElementByElement, Op):
     """x where x > 0, slope · x elsewhere."""
 
     __slots__ = ("negative_slope",)
@@ -109,6 +109,9 @@ class LeakyRelu(Op):
         if 0 < self.negative_slope <= 1:  # ten times as fast as np.where
             return apply(np.maximum, x, sloped)
         return np.where(np.greater(x, 0), x, sloped)
+
+    def write(self, out: Any, x: Any) -> None:
+        np.copyto(out, self.forward(x))
 
     def choice(self, x: Any) -> Any:
         return x > 0
@@ -125,10 +128,10 @@ def leaky_relu(input: Operand | float, negative_slope: float = 0.01, inplace: bo
     >>> leaky_relu(np.array([-1.0, 2.0]), 0.1)
     array([-0.1,  2. ])
     """
-    return LeakyRelu(negative_slope)(input)
+    return joining(LeakyRelu(negative_slope))(input)
 
 
-class Sigmoid(Op):
+class Sigmoid(ElementByElement, Op):
     """Logistic function: ``1 / (1 + exp(-input))``.
 
     >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
@@ -140,6 +143,9 @@ class Sigmoid(Op):
 
     def forward(self, x: Any) -> Any:
         return kernels.sigmoid(as_float(x))
+
+    def write(self, out: Any, x: Any) -> None:
+        np.copyto(out, kernels.sigmoid(x))
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         if isinstance(out, np.ndarray):  # one pass over the memory instead of three
@@ -292,7 +298,7 @@ def gelu(input: Operand | float, approximate: str = "none") -> Any:
     return _gelu(input) if approximate == "none" else _gelu_tanh(input)
 
 
-class Silu(Op):
+class Silu(ElementByElement, Op):
     """Sigmoid linear unit, also called swish: ``input · sigmoid(input)``.
 
     Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units" (2018).
@@ -306,6 +312,9 @@ class Silu(Op):
 
     def forward(self, x: Any) -> Any:
         return kernels.silu(as_float(x))
+
+    def write(self, out: Any, x: Any) -> None:
+        np.copyto(out, kernels.silu(x))
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (kernels.silu_gradient(g, x),)

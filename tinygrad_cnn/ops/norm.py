@@ -68,10 +68,10 @@ class BatchNorm(First, Op):
         mean, var, _ = computation.aux
         constants = mean, self.inverse_std(var), weight, bias
         pool, _, activation = computation.after
-        rectified = activation is not None
+        write = None if activation is None else activation.write
         if pool is None:
-            return kernels.normalize(x, *constants, rectified, computation.addend), None
-        return normalize_max_pool2d(x, *constants, pool.window.kernel, rectified, recorded)
+            return kernels.normalize(x, *constants, write, computation.addend), None
+        return normalize_max_pool2d(x, *constants, pool.window.kernel, write, recorded)
 
     def aux_with_pool(self, aux: Any) -> Any:
         mean, var, _ = aux

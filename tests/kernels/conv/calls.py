@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinygrad_cnn.kernels.conv import convolution
+from tinygrad_cnn.kernels.runtime.rows import rectify
 from tinygrad_cnn.kernels.runtime.window import Window
 
 
@@ -10,14 +11,17 @@ def window_of(w_shape, stride, padding, dilation):
     return Window(tuple(w_shape[2:]), stride, padding, dilation)
 
 
-def conv2d(x, w, bias, stride, padding, dilation, groups, **options):
+def conv2d(x, w, bias, stride, padding, dilation, groups, relu=False, **options):
     window = window_of(w.shape, stride, padding, dilation)
-    return convolution.convolve(x, w, bias, window, groups, **options)
+    activation = rectify if relu else None
+    return convolution.convolve(x, w, bias, window, groups, activation, **options)
 
 
 def conv2d_pooled(x, w, bias, stride, padding, dilation, groups, block, relu):
     window = window_of(w.shape, stride, padding, dilation)
-    return convolution.convolve_and_pool(x, w, bias, window, groups, block, relu)
+    return convolution.convolve_and_pool(
+        x, w, bias, window, groups, block, rectify if relu else None
+    )
 
 
 def conv2d_input_gradient(g, w, input_shape, stride, padding, dilation, groups):

@@ -14,6 +14,7 @@ from tinygrad_cnn.kernels.fused.pooled_norm import (
 )
 from tinygrad_cnn.kernels.norm.batch_norm import batch_norm_gradient, normalize
 from tinygrad_cnn.kernels.norm.pending import Pending, Pooling
+from tinygrad_cnn.kernels.runtime.rows import rectify
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 SETTINGS = [
@@ -45,11 +46,11 @@ def check(x, constants, block, relu):
     expected, places = max_pool2d(y, block, block)
     if relu:
         expected = np.maximum(expected, 0)
-    out, taps = normalize_max_pool2d(x, *constants, block, relu, argmax=True)
+    out, taps = normalize_max_pool2d(x, *constants, block, rectify if relu else None, argmax=True)
     np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(taps, places)
     assert taps.dtype == places.dtype
-    out, taps = normalize_max_pool2d(x, *constants, block, relu)
+    out, taps = normalize_max_pool2d(x, *constants, block, rectify if relu else None)
     np.testing.assert_array_equal(out, expected)
     assert taps is None
 
@@ -86,13 +87,13 @@ def test_a_nan_is_the_maximum_of_its_block():
     x, constants = arguments((20, 2, 4, 6))
     x[0, 0, 1, 1:3] = np.nan
     check(x, constants, (2, 2), True)
-    assert np.isnan(normalize_max_pool2d(x, *constants, (2, 2), True)[0]).sum() == 2
+    assert np.isnan(normalize_max_pool2d(x, *constants, (2, 2), rectify)[0]).sum() == 2
 
 
 def pooled_gradient(x, constants, block, terms):
     """Return the gradients at once, and one after the other in float64."""
     mean, inverse_std, weight, bias = constants
-    out, taps = normalize_max_pool2d(x, *constants, block, relu=True, argmax=True)
+    out, taps = normalize_max_pool2d(x, *constants, block, rectify, argmax=True)
     gate = np.ascontiguousarray(out.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     pooling = Pooling(taps, x.shape, window_of(block, block))
     mine = normalize_max_pool2d_gradient(

@@ -23,13 +23,14 @@ from tinygrad_cnn.kernels.conv.methods import correlation, correlations, weight_
 from tinygrad_cnn.kernels.conv.phases import phases_of, swapped
 from tinygrad_cnn.kernels.conv.single import Single, single_plan
 from tinygrad_cnn.kernels.conv.tiles import Geometry, Shape
-from tinygrad_cnn.kernels.pool.max_pool import pool_and_rectify
+from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
 from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.plans import planned
+from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
 
 __all__ = ["convolve", "convolve_and_pool", "gradients", "input_gradient", "weight_gradient"]
@@ -79,7 +80,7 @@ def convolve(
     bias: Array | None,
     window: Window,
     groups: int = 1,
-    relu: bool = False,
+    activation: Activation | None = None,
     moments: Moments | None = None,
     addend: Array | None = None,
 ) -> Array:
@@ -100,12 +101,12 @@ def convolve(
         How windows lie over the input.
     groups
         Output channels of group i see input channels of group i only.
-    relu
-        Whether to return max(out, 0).
+    activation
+        Applied to the result, after all else; or None.
     moments
         Collects those of the result, where that saves reading it again.
     addend
-        Added before the ReLU: the result's shape and dtype, any strides; or None.
+        Added before the activation: the result's shape and dtype, any strides; or None.
 
     Returns
     -------
@@ -123,20 +124,20 @@ def convolve(
     if x.ndim == 3:
         other = None if addend is None else addend[:, :, None]
         wide = x[:, :, None], w[:, :, None], bias, window.with_leading_axis()
-        return convolve(*wide, groups, relu, moments, other)[:, :, 0]
+        return convolve(*wide, groups, activation, moments, other)[:, :, 0]
     images, kernels = channels_last(x), _kernels(w)
     memory = images.flags.c_contiguous, x.dtype
     geometry, out_shape, single = _plan(images.shape, *memory, w.shape, window, groups)
     other = None if addend is None else channels_last(addend)
     if single is not None:
-        return channels_first(single.product(images, kernels, bias, relu, other))
+        return channels_first(single.product(images, kernels, bias, activation, other))
     out = aligned_empty(out_shape, x.dtype)
     if out.size:
         if groups == 1:
-            epilogue = Epilogue(out, bias, relu, other, moments)
+            epilogue = Epilogue(out, bias, activation, other, moments)
             jobs = [correlation(geometry, images, kernels, epilogue)]
         else:
-            jobs = correlations(images, kernels, out, window, groups, bias, relu, other)
+            jobs = correlations(images, kernels, out, window, groups, bias, activation, other)
         run_jobs(jobs, len(x))
     return channels_first(out)
 
@@ -148,12 +149,12 @@ def convolve_and_pool(
     window: Window,
     groups: int,
     block: Pair,
-    relu: bool = False,
+    activation: Activation | None = None,
 ) -> Array:
-    """Convolve images, take the maximum of each block of outputs, and apply a ReLU if wanted.
+    """Convolve images, take the maximum of each block of outputs, and activate them if wanted.
 
-    The result has the bits of ``max_pool(relu(convolve(…)))`` with windows of this size side by
-    side; the convolution's own result never leaves the cache. Which output a maximum is, is not
+    The result has the bits of ``max_pool(activation(convolve(…)))`` with windows of this size side
+    by side; the convolution's own result never leaves the cache. Which output a maximum is, is not
     told: this is for inference.
 
     Parameters
@@ -162,8 +163,8 @@ def convolve_and_pool(
         As for `convolve`, with two spatial axes and at least one block of outputs.
     block
         Height and width of the pool's windows, also its stride.
-    relu
-        Whether to return the positive part.
+    activation
+        Applied to the maxima, which it must keep in order; or None.
 
     Returns
     -------
@@ -181,17 +182,17 @@ def convolve_and_pool(
     """
     if groups != 1 or not 2 <= block[0] * block[1] <= 256:
         y = convolve(x, w, bias, window, groups)
-        return pool_and_rectify(y, block, relu, False)[0]
+        return pool_and_activate(y, block, activation, False)[0]
     images, kernels = channels_last(x), _kernels(w)
     memory = images.flags.c_contiguous, x.dtype
     geometry, out_shape, single = _plan(images.shape, *memory, w.shape, window, groups, block)
     if single is not None and len(w) < tuning.FEW_CHANNELS:
-        return pool_and_rectify(convolve(x, w, bias, window), block, relu, False)[0]
+        return pool_and_activate(convolve(x, w, bias, window), block, activation, False)[0]
     if single is not None:
-        return channels_first(single.product(images, kernels, bias, relu))
+        return channels_first(single.product(images, kernels, bias, activation))
     out = aligned_empty(out_shape, x.dtype)
     if out.size:
-        epilogue = Epilogue(out, bias, relu, block=block)
+        epilogue = Epilogue(out, bias, activation, block=block)
         run_jobs([correlation(geometry, images, kernels, epilogue)], len(x))
     return channels_first(out)
 

@@ -12,10 +12,10 @@ from tinygrad_cnn.kernels.conv.tiles import Shape, Tile
 from tinygrad_cnn.kernels.pool.max_pool import write_maxima
 from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.rows import ROW, apply_row, rectify, repeated
+from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, apply_row, repeated
 from tinygrad_cnn.kernels.runtime.window import Pair
 
-__all__ = ["Epilogue", "Finish", "add_and_rectify", "along_a_row"]
+__all__ = ["Epilogue", "Finish", "add_and_activate", "along_a_row"]
 
 Array = npt.NDArray[Any]
 
@@ -31,8 +31,8 @@ class Epilogue:
         Where they go: (N, *sizes, O), any strides.
     bias, addend
         (O,) and the shape of `out`: what is added, in this order.
-    relu
-        Whether to write max(…, 0), after that.
+    activation
+        Applied to the results, after that; or None.
     moments
         Collects those of what is written.
     block
@@ -43,12 +43,12 @@ class Epilogue:
         self,
         out: Array,
         bias: Array | None = None,
-        relu: bool = False,
+        activation: Activation | None = None,
         addend: Array | None = None,
         moments: Moments | None = None,
         block: Pair = ONE,
     ) -> None:
-        self.out, self.relu, self.addend, self.moments = out, relu, addend, moments
+        self.out, self.activation, self.addend, self.moments = out, activation, addend, moments
         self.bias = None if bias is None else along_a_row(bias, out.shape)
         self.block = block
 
@@ -104,7 +104,7 @@ class Finish:
                 _write_block_maxima(made, epilogue.block, target)
             made = target
         addend = None if epilogue.addend is None else epilogue.addend[tile]
-        add_and_rectify(made, epilogue.bias, epilogue.relu, addend)
+        add_and_activate(made, epilogue.bias, epilogue.activation, addend)
         if self.part is not None:
             self.part.collect(made)
         if not is_pooled and not target.flags.c_contiguous:
@@ -128,14 +128,16 @@ def _write_block_maxima(made: Array, block: Pair, out: Array) -> None:
         np.maximum(out, places[:, :, :, column], out=out)
 
 
-def add_and_rectify(out: Array, bias: Array | None, relu: bool, addend: Array | None) -> None:
-    """Add a bias that is repeated along a row to `out` (…, O), and the addend; then max(out, 0)."""
+def add_and_activate(
+    out: Array, bias: Array | None, activation: Activation | None, addend: Array | None
+) -> None:
+    """Add to `out` (…, O) a bias that is repeated along a row, and the addend; then activate."""
     if bias is not None:
         apply_row(np.add, out, bias, out)
     if addend is not None:
         out += addend
-    if relu:
-        rectify(out, out)
+    if activation is not None:
+        activation(out, out)
 
 
 def along_a_row(bias: Array, out_shape: Shape) -> Array:

@@ -17,6 +17,7 @@ from tinygrad_cnn.kernels.conv.tiles import Geometry
 from tinygrad_cnn.kernels.conv.windows import matrix_plan
 from tinygrad_cnn.kernels.conv.winograd import quicker_plan
 from tinygrad_cnn.kernels.conv.winograd_conv import WinogradCorrelation, WinogradWeightGradient
+from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Window
 
 __all__ = ["WeightGradientJob", "correlation", "correlations", "weight_gradients"]
@@ -32,22 +33,24 @@ def correlations(
     window: Window,
     groups: int,
     bias: Array | None = None,
-    relu: bool = False,
+    activation: Activation | None = None,
     addend: Array | None = None,
 ) -> list[Job]:
     """Return the jobs that correlate `x` with `w` (*kernel, C // G, O) into `out`."""
     C, out_channels = x.shape[-1], out.shape[-1]
     if groups == 1:
-        return [correlation(_geometry(x, out, window), x, w, Epilogue(out, bias, relu, addend))]
+        return [
+            correlation(_geometry(x, out, window), x, w, Epilogue(out, bias, activation, addend))
+        ]
     if _is_depthwise(C, out_channels, groups):
-        epilogue = Epilogue(out, bias, relu, addend)
+        epilogue = Epilogue(out, bias, activation, addend)
         return [DepthwiseCorrelation(_geometry(x, out, window), x, w[..., 0, :], epilogue)]
     jobs: list[Job] = []
     for index in range(groups):
         c, o = _group(C, groups, index), _group(out_channels, groups, index)
         parts = [None if a is None else a[..., o] for a in (bias, addend)]
         part, target = x[..., c], out[..., o]
-        epilogue = Epilogue(target, parts[0], relu, parts[1])
+        epilogue = Epilogue(target, parts[0], activation, parts[1])
         jobs.append(correlation(_geometry(part, target, window), part, w[..., o], epilogue))
     return jobs
 

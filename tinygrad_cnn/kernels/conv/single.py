@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.conv.epilogue import add_and_rectify, along_a_row
+from tinygrad_cnn.kernels.conv.epilogue import add_and_activate, along_a_row
 from tinygrad_cnn.kernels.conv.jobs import is_for_one_thread
 from tinygrad_cnn.kernels.conv.tiles import Geometry, TileInput
 from tinygrad_cnn.kernels.conv.windows import ONE, MatrixPlan, matrix_plan
 from tinygrad_cnn.kernels.pool.max_pool import write_maxima
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
+from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.threads import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.window import Pair
 
@@ -54,10 +55,10 @@ class Single:
         x: Array,
         w: Array,
         bias: Array | None = None,
-        relu: bool = False,
+        activation: Activation | None = None,
         addend: Array | None = None,
     ) -> Array:
-        """Correlate `x` with `w` (*kernel, C, O), pool, add bias and addend, apply the ReLU.
+        """Correlate `x` with `w` (*kernel, C, O), pool, add bias and addend, activate.
 
         Returns (N, *out sizes, O), or (N, OH // height, OW // width, O).
         """
@@ -73,9 +74,9 @@ class Single:
             values = out.reshape(-1, N, OH // height, OW // width, out_channels)
             out = np.empty(values.shape[1:], x.dtype)
             write_maxima(values, out, None)
-        if bias is not None or relu or addend is not None:
+        if bias is not None or activation is not None or addend is not None:
             repeated = None if bias is None else along_a_row(bias, out.shape)
-            add_and_rectify(out, repeated, relu, addend)
+            add_and_activate(out, repeated, activation, addend)
         return out
 
     def weight_gradient(self, x: Array, g: Array) -> Array:

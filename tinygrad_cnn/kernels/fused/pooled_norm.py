@@ -19,11 +19,11 @@ from tinygrad_cnn.kernels.norm.batch_norm import (
 )
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.pool.argmax import write_blocks
-from tinygrad_cnn.kernels.pool.max_pool import copy_by_place, pool_and_rectify, write_maxima
+from tinygrad_cnn.kernels.pool.max_pool import copy_by_place, pool_and_activate, write_maxima
 from tinygrad_cnn.kernels.reduce.moments import FEW_ROWS
 from tinygrad_cnn.kernels.reduce.sums import positions
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
-from tinygrad_cnn.kernels.runtime.rows import ROW, apply_row, rectify, repeated
+from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, apply_row, repeated
 from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
 
 __all__ = ["normalize_max_pool2d", "normalize_max_pool2d_gradient"]
@@ -51,12 +51,12 @@ def normalize_max_pool2d(
     weight: Array | None,
     bias: Array | None,
     block: Pair,
-    relu: bool = False,
+    activation: Activation | None = None,
     argmax: bool = False,
 ) -> tuple[Array, Array | None]:
-    """Normalise, take the maximum of each block of pixels, and apply a ReLU to it if wanted.
+    """Normalise, take the maximum of each block of pixels, and activate it if wanted.
 
-    The result has the bits of ``max_pool2d(relu(normalize(…)), block, block)``.
+    The result has the bits of ``max_pool2d(activation(normalize(…)), block, block)``.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def normalize_max_pool2d(
         As for `normalize`.
     block
         Height and width of the pool's windows, also its stride.
-    relu
-        Whether to return the positive part.
+    activation
+        Applied to the maxima, which it must keep in order; or None.
     argmax
         Whether to return which pixel of its block each maximum is.
 
@@ -87,7 +87,9 @@ def normalize_max_pool2d(
     N, C, H, W = x.shape
     KH, KW = block
     if not 2 <= KH * KW <= 256 or N * H * W <= FEW_ROWS:
-        return pool_and_rectify(normalize(x, mean, inverse_std, weight, bias), block, relu, argmax)
+        return pool_and_activate(
+            normalize(x, mean, inverse_std, weight, bias), block, activation, argmax
+        )
     out = np.empty((N, H // KH, W // KW, C), x.dtype)
     chosen = np.empty(out.shape, np.uint8) if argmax else None
     images = channels_last(x)
@@ -104,8 +106,8 @@ def normalize_max_pool2d(
                 rows = values.reshape(len(out[part]), per_image)
                 affine(rows, rows)
                 write_maxima(values, out[part], None if chosen is None else chosen[part])
-                if relu:
-                    rectify(out[part], out[part])
+                if activation is not None:
+                    activation(out[part], out[part])
 
     parallel(work, N, grain=-(-_GRAIN // max(1, per_image)))
     return channels_first(out), None if chosen is None else channels_first(chosen)
@@ -147,9 +149,10 @@ def normalize_max_pool2d_gradient(
     --------
     >>> import numpy as np
     >>> from tinygrad_cnn.kernels.norm.pending import Pooling
+    >>> from tinygrad_cnn.kernels.runtime.rows import rectify
     >>> from tinygrad_cnn.kernels.runtime.window import Window
     >>> x, zero, one = np.arange(4.0).reshape(1, 1, 2, 2), np.zeros(1), np.ones(1)
-    >>> out, argmax = normalize_max_pool2d(x, zero, one, None, None, (2, 2), relu=True, argmax=True)
+    >>> out, argmax = normalize_max_pool2d(x, zero, one, None, None, (2, 2), rectify, argmax=True)
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> pooling = Pooling(argmax, x.shape, window)
     >>> g = Pending(np.ones((1, 1, 1, 1)), gate=out, pooling=pooling)

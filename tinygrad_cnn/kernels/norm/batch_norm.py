@@ -22,7 +22,7 @@ from tinygrad_cnn.kernels.reduce.sums import (
     map_chains,
     positions,
 )
-from tinygrad_cnn.kernels.runtime.rows import ROW, rectify, repeated
+from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, repeated
 from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
 
 __all__ = [
@@ -81,10 +81,10 @@ def normalize(
     inverse_std: Array,
     weight: Array | None = None,
     bias: Array | None = None,
-    relu: bool = False,
+    activation: Activation | None = None,
     addend: Array | None = None,
 ) -> Array:
-    """Normalise each channel, then scale and shift it, add and apply a ReLU if wanted.
+    """Normalise each channel, then scale and shift it, add and activate if wanted.
 
     ``out[n, c] = (x[n, c] − mean[c]) · inverse_std[c] · weight[c] + bias[c]``
 
@@ -96,10 +96,10 @@ def normalize(
         Shape (C,).
     weight, bias
         Shape (C,), or None for 1 and 0.
-    relu
-        Whether to return max(out, 0).
+    activation
+        Applied to the result, after all else; or None.
     addend
-        Added before the ReLU: shape and dtype of `x`; or None.
+        Added before the activation: shape and dtype of `x`; or None.
 
     Returns
     -------
@@ -122,8 +122,8 @@ def normalize(
                 out += bias.astype(x.dtype, copy=False)
             if addend is not None:
                 out += positions(addend)
-            if relu:
-                rectify(out, out)
+            if activation is not None:
+                activation(out, out)
         return _from_positions(out, x.shape)
     out = np.empty_like(matrix)
     rows = _Rows(matrix.shape, matrix.dtype)
@@ -133,8 +133,8 @@ def normalize(
         affine(source, target, width)
         if other is not None:
             np.add(target, other, out=target)
-        if relu:
-            rectify(target, target)
+        if activation is not None:
+            activation(target, target)
 
     rows.sweep(step, matrix, out, *([] if addend is None else [positions(addend)]))
     return _from_positions(out, x.shape)

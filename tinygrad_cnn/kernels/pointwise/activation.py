@@ -20,6 +20,8 @@ __all__ = [
     "erf",
     "gelu",
     "gelu_gradient",
+    "keep_where",
+    "may_be_masked",
     "normal_cdf",
     "relu",
     "relu_gradient",
@@ -100,6 +102,37 @@ def write_where_positive(result: Array, out: Array, g: Array) -> None:
     mask = np.empty(out.shape, bits) if g is result else masked
     np.copyto(mask, out > 0)
     np.multiply(g.view(bits), mask, out=masked)
+
+
+def may_be_masked(x: Any, kept: Any) -> bool:
+    """Whether `keep_where` takes two arrays, and is worth it."""
+    return (
+        isinstance(x, np.ndarray)
+        and isinstance(kept, np.ndarray)
+        and x.shape == kept.shape
+        and kept.dtype == np.bool_
+        and x.dtype.kind == "f"
+        and x.itemsize <= _WIDEST
+        and x.size > _SMALL
+    )
+
+
+def keep_where(x: Array, kept: Array) -> Array:
+    """Keep elements where a mask holds, and put 0 elsewhere, also for what is NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> keep_where(np.array([np.inf, 5.0]), np.array([False, True]))
+    array([0., 5.])
+    """
+
+    def formula(out: Array, x: Array, kept: Array) -> None:
+        bits = out.view(f"i{out.itemsize}")
+        np.copyto(bits, kept)
+        np.multiply(x.view(bits.dtype), bits, out=bits)
+
+    return map_blocks(formula, x, kept, block=_LARGE_BLOCK, grain=GRAIN)
 
 
 def sigmoid(x: Array) -> Array:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.pool.windows import Covering, Index, Tap, covering, sweep_images
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
 from tinygrad_cnn.kernels.runtime.plans import planned
-from tinygrad_cnn.kernels.runtime.rows import rectify
+from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "copy_by_place",
     "max_pool",
     "max_pool_values",
-    "pool_and_rectify",
+    "pool_and_activate",
     "write_maxima",
 ]
 
@@ -244,15 +244,17 @@ def _running_maximum(source: Array, out: Array, running: _Running) -> None:
         np.maximum(out[outputs], source[inputs], out=out[outputs])
 
 
-def pool_and_rectify(y: Array, block: Pair, relu: bool, argmax: bool) -> tuple[Array, Array | None]:
-    """Return the maximum of each block of pixels, rectified if wanted, and which pixel it is.
+def pool_and_activate(
+    y: Array, block: Pair, activation: Activation | None, argmax: bool
+) -> tuple[Array, Array | None]:
+    """Return the maximum of each block of pixels, activated if wanted, and which pixel it is.
 
-    Which it is, is said of `y`, before the ReLU; None if it is not wanted.
+    Which it is, is said of `y`, before the activation; None if it is not wanted.
     """
     window = Window(block, block, ((0, 0), (0, 0)), (1, 1))
     out, chosen = max_pool(y, window) if argmax else (max_pool_values(y, window), None)
-    if relu:
-        rectify(channels_last(out), channels_last(out))
+    if activation is not None:
+        activation(channels_last(out), channels_last(out))
     return out, chosen
 
 

@@ -8,15 +8,18 @@ a number takes 2.4 to 5 times as long. One thread, (4, 32, 32, 16): a bias along
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ROW", "apply_row", "rectify", "repeated", "zeros"]
+__all__ = ["ROW", "Activation", "apply_row", "rectify", "repeated", "zeros"]
 
 Array = npt.NDArray[Any]
+Activation = Callable[[Array, Array], None]
+"""``activation(out, x)`` writes to `out`, which may be `x`, what becomes of each element of `x`."""
 
 ROW = 1 << 13
 # Up to here one plain call is quicker than laying out memory.

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_cnn.deferring import NOTHING, Computation, First, is_large, private
 from tinygrad_cnn.kernels.conv import convolution as kernels
-from tinygrad_cnn.kernels.pool.max_pool import pool_and_rectify
+from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.reduce import sum as sum_over
@@ -81,14 +81,15 @@ class _Conv(First, _Convolution):
     ) -> tuple[Any, Any]:
         x, w, b = computation.arrays
         pool, _, activation = computation.after
-        window, groups, rectified = self.window, self.groups, activation is not None
+        write = None if activation is None else activation.write
+        window, groups = self.window, self.groups
         if pool is None:
             addend = computation.addend
-            return kernels.convolve(x, w, b, window, groups, rectified, moments, addend), None
+            return kernels.convolve(x, w, b, window, groups, write, moments, addend), None
         block = pool.window.kernel
         if not recorded:
-            return kernels.convolve_and_pool(x, w, b, window, groups, block, rectified), None
-        return pool_and_rectify(kernels.convolve(x, w, b, window, groups), block, rectified, True)
+            return kernels.convolve_and_pool(x, w, b, window, groups, block, write), None
+        return pool_and_activate(kernels.convolve(x, w, b, window, groups), block, write, True)
 
     def rescaled(self, arrays: tuple[Any, ...], scale: Any, shift: Any) -> Any:
         x, w, b = arrays

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.deferring import ElementByElement, joining
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
 from tinygrad_cnn.ops.elementwise import add, mul
@@ -46,10 +47,11 @@ class _Flat(Op):
         return (where(self.flat(x), 0.0, g),)
 
 
-class Hardtanh(_Flat):
+class Hardtanh(ElementByElement, _Flat):
     """min(max(x, low), high), with derivative 0 at both ends."""
 
     __slots__ = ("high", "low")
+    saves = ("out",)  # it lies at an end where the input lies there or beyond
 
     def __init__(self, low: float, high: float) -> None:
         self.low = low
@@ -60,6 +62,12 @@ class Hardtanh(_Flat):
 
     def forward(self, x: Any) -> Any:
         return np.clip(as_float(x), self.low, self.high)
+
+    def write(self, out: Any, x: Any) -> None:
+        np.clip(x, self.low, self.high, out=out)
+
+    def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        return (where(self.flat(out), 0.0, g),)
 
 
 def hardtanh(
@@ -79,10 +87,10 @@ def hardtanh(
     """
     if min_val > max_val:
         raise ValueError(f"hardtanh: expects min_val <= max_val, got {min_val} and {max_val}")
-    return Hardtanh(min_val, max_val)(input)
+    return joining(Hardtanh(min_val, max_val))(input)
 
 
-_relu6 = Hardtanh(0.0, 6.0)
+_relu6 = joining(Hardtanh(0.0, 6.0))
 
 
 def relu6(input: Operand | float, inplace: bool = False) -> Any:
@@ -107,7 +115,7 @@ def hardsigmoid(input: Operand | float, inplace: bool = False) -> Any:
     return mul(_relu6(add(input, 3.0)), 1.0 / 6.0)
 
 
-class Hardswish(Op):
+class Hardswish(ElementByElement, Op):
     """Swish of straight lines: ``input · relu6(input + 3) / 6``; slope 0 at -3 and 1 at 3.
 
     Howard et al., "Searching for MobileNetV3" (2019).
@@ -126,6 +134,9 @@ class Hardswish(Op):
         out *= x
         out *= 1.0 / 6.0
         return out
+
+    def write(self, out: Any, x: Any) -> None:
+        np.copyto(out, self.forward(x))
 
     def choice(self, x: Any) -> Any:
         return (x > -3.0).astype(np.int8) + (x >= 3.0)
