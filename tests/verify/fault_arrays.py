@@ -259,7 +259,7 @@ REARRANGING = [
     _site(
         *("rearranging", "tril", diagonal.Triangle, F.tril, (weight(5, 5),)),
         written("mask missing", lambda r, c: c.g, "mask missing"),
-        written("other triangle", lambda r, c: np.triu(c.g)),
+        written("other triangle", lambda r, c: np.triu(c.g), "wrong mask"),
         *(permille(), single()),
     ),
     _site(

@@ -138,6 +138,25 @@ def _of_cotangent(evidence: Evidence) -> list[Hint]:
     return []
 
 
+def _activation(evidence: Evidence) -> list[Hint]:
+    """Say so if the derivative of an activation that comes last is left out, or counts twice."""
+    y = evidence.out
+    with np.errstate(all="ignore"):
+        for text, slope in (
+            ("y · (1 − y), of a sigmoid,", y * (1 - y)),
+            ("1 − y², of tanh,", 1 - y * y),
+            ("y, of exp,", y),
+            ("1 / (2 y), of a square root,", 0.5 / y),
+        ):
+            if not np.isfinite(slope).all() or not slope.all() or np.ptp(slope) == 0:
+                continue
+            if evidence.explains(cotangent=lambda g, s=slope: g / s):  # type: ignore[misc]
+                return [Hint("slope", f"the derivative {text} is left out; y is the result")]
+            if evidence.explains(cotangent=lambda g, s=slope: g * s):  # type: ignore[misc]
+                return [Hint("slope", f"the derivative {text} counts twice; y is the result")]
+    return []
+
+
 def _is_summed(evidence: Evidence) -> bool:
     """Whether some element is read by several results, so that the rule sums over them."""
     J = evidence.jacobian
@@ -265,5 +284,6 @@ def _then(one: Change, two: Change) -> Change:
 
 _FAMILIES = (
     *(straight_through, _factor, _of_cotangent, _of_input, mask_hints, sum_hints),
-    *(jacobian_hints, term_hints, _permutations, operand_hints, ratio_hints, weight_hints),
+    *(jacobian_hints, term_hints, _permutations, _activation, operand_hints, ratio_hints),
+    weight_hints,
 )

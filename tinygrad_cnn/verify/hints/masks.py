@@ -15,6 +15,10 @@ Array = npt.NDArray[Any]
 
 _MISSING = Hint("mask missing", "a mask is missing: the gradient passes where it must not")
 
+_ELSEWHERE = Hint(
+    "wrong mask", "it is masked at other places than it should be: a mask drawn anew?"
+)
+
 
 def mask_hints(evidence: Evidence) -> list[Hint]:
     """Say so if right and wrong gradient are one array under two masks."""
@@ -23,6 +27,7 @@ def mask_hints(evidence: Evidence) -> list[Hint]:
         return [_MISSING]
     missing, differs, masked = True, False, False
     sources: set[str] | None = None
+    places: list[Array] = []
     for g, a, n in zip(evidence.g, evidence.a, right, strict=True):
         wrong = a.reshape(-1)[flat]
         size = float(np.max(np.abs(n), initial=0.0) + np.max(np.abs(wrong), initial=0.0))
@@ -35,6 +40,7 @@ def mask_hints(evidence: Evidence) -> list[Hint]:
         differs = differs or bool(np.any(passes != passed))
         masked = masked or not passes.all()
         missing = missing and not np.any(passes & ~passed)
+        places.append(np.stack([passes, passed]))
         found = _made_from(evidence, g, flat, passes | passed, passed)
         sources = found if sources is None else sources & found
     if not differs:
@@ -43,7 +49,23 @@ def mask_hints(evidence: Evidence) -> list[Hint]:
         names = " or ".join(sorted(sources))
         return [Hint("wrong mask", f"the mask is taken from {names}, not from where it should be")]
     everywhere = all(np.all(a.reshape(-1)[flat]) for a in evidence.a)
-    return [_MISSING] if missing and everywhere else []
+    if missing and everywhere:
+        return [_MISSING]
+    return [_ELSEWHERE] if _is_elsewhere(evidence, flat, right, places) else []
+
+
+def _is_elsewhere(evidence: Evidence, flat: Array, right: Array, places: list[Array]) -> bool:
+    """Whether right and wrong gradient are one multiple of the incoming one under two masks."""
+    if evidence.x.shape != evidence.out.shape or not np.array_equal(places[0], places[1]):
+        return False
+    passes, passed = places[0]
+    if not ((passes & passed).any() and (passes & ~passed).any() and (passed & ~passes).any()):
+        return False
+    factors = []
+    for g, a, n in zip(evidence.g, evidence.a, right, strict=True):
+        given, wrong = g.reshape(-1)[flat], a.reshape(-1)[flat]
+        factors += [n[passes] / given[passes], wrong[passed] / given[passed]]
+    return bool(np.allclose(np.concatenate(factors), factors[0][0], rtol=1e-5))
 
 
 def _lets_everything_through(evidence: Evidence) -> bool:
