@@ -32,7 +32,7 @@ def signed(rng: np.random.Generator) -> list[Any]:
 
 
 @exhibit(
-    "log-sigmoid: 0 at 0, by the derivative of |x|",
+    "log-sigmoid: 0 at 0, by the derivative of abs(x)",
     "jax-ml/jax/issues/2140",
     lambda x: -np.logaddexp(0, -x),
     centred,
@@ -44,7 +44,7 @@ def _(g: Any, x: Any, wrong: bool) -> Any:
 
 
 @exhibit(
-    "asinh: 0 at 0, by sign(x) · f(|x|)",
+    "asinh: 0 at 0, by sign(x) · f(abs(x))",
     "tinygrad/tinygrad/pull/17758",
     np.arcsinh,
     centred,

@@ -18,7 +18,8 @@ finally:
     sys.path.remove(str(EXAMPLES))
 
 # A few at once, all others among the slow tests.
-AT_ONCE = range(2, len(EXHIBITS), 16)
+AT_ONCE = ("output layer", "dropout: a mask drawn anew", "subtraction")
+UNEXPLAINED = ("max pool: a later", "linear upsampling", "bilinear upsampling")
 
 
 def test_there_are_many_each_with_its_source() -> None:
@@ -30,8 +31,8 @@ def test_there_are_many_each_with_its_source() -> None:
 @pytest.mark.parametrize(
     "exhibit",
     [
-        pytest.param(e, id=e.name, marks=[] if i in AT_ONCE else [pytest.mark.slow])
-        for i, e in enumerate(EXHIBITS)
+        pytest.param(e, id=e.name, marks=[] if e.name.startswith(AT_ONCE) else [pytest.mark.slow])
+        for e in EXHIBITS
     ],
 )
 def test_it_is_found_and_nothing_false_is_said(exhibit: Exhibit) -> None:
@@ -39,6 +40,7 @@ def test_it_is_found_and_nothing_false_is_said(exhibit: Exhibit) -> None:
     assert outcome.found
     assert not outcome.alarm
     assert not outcome.misleading, outcome.said
+    assert outcome.explained or exhibit.name.startswith(UNEXPLAINED), outcome.said
 
 
 def test_the_peers_judge_a_right_and_a_wrong_rule() -> None:
