@@ -14,7 +14,7 @@ from tinygrad_cnn.describing import Describing
 from tinygrad_cnn.devices import check_device, is_device
 from tinygrad_cnn.graph import GraphError
 from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.ops.arguments import sizes_of
+from tinygrad_cnn.ops.arguments import axis_of, sizes_of
 
 _KINDS = {
     "float16": "Half",
@@ -193,6 +193,30 @@ class Converting(Describing):
         return F.transpose(self, -2, -1)
 
     H = mH = mT
+
+    def adjoint(self) -> Self:
+        """Exchange rows and columns of matrices: as `mT`, for numbers are real."""
+        return F.transpose(self, -2, -1)
+
+    def unfold(self, dimension: Any, size: Any, step: Any) -> Self:
+        """Take windows along a dimension, a step apart, side by side; the window is the last one.
+
+        Raises
+        ------
+        ValueError
+            If the size is greater than the dimension, or the step less than 1.
+        """
+        axis = axis_of("unfold", self._data.ndim, dimension)
+        length = self._data.shape[axis]
+        if not 0 <= size <= length or step < 1:
+            raise ValueError(
+                f"unfold: expects a size of 0 to {length} and a step of 1 or more, got {size} "
+                f"and {step}"
+            )
+        starts = np.arange(0, length - size + 1, step)
+        places = (starts[:, None] + np.arange(size)).ravel()
+        picked = F.index_select(self, axis, places)
+        return F.movedim(F.unflatten(picked, axis, (len(starts), size)), axis + 1, -1)
 
     @property
     def real(self) -> Self:

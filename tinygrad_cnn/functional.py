@@ -13,6 +13,7 @@ from tinygrad_cnn.ops.conv.convolution import *
 from tinygrad_cnn.ops.conv.transposed import *
 from tinygrad_cnn.ops.cross_entropy import *
 from tinygrad_cnn.ops.curves import *
+from tinygrad_cnn.ops.drawn import *
 from tinygrad_cnn.ops.dropout import *
 from tinygrad_cnn.ops.elementwise import *
 from tinygrad_cnn.ops.extreme import *
@@ -30,6 +31,7 @@ from tinygrad_cnn.ops.losses.ctc import *
 from tinygrad_cnn.ops.losses.distances import *
 from tinygrad_cnn.ops.losses.likelihoods import *
 from tinygrad_cnn.ops.losses.margins import *
+from tinygrad_cnn.ops.losses.pairs import *
 from tinygrad_cnn.ops.matrices.einsum import *
 from tinygrad_cnn.ops.matrices.factors import *
 from tinygrad_cnn.ops.matrices.inverse import *

@@ -86,6 +86,15 @@ def test_answers_without_a_gradient(function: Any, args: Any, expected: Any) -> 
         (lambda a, b: F.atleast_3d(a), _A[:, :, None]),
         (lambda a, b: F.vsplit(a * b, 2)[1], (_A * _B)[1:]),
         (lambda a, b: F.hsplit(a * b, [1])[1], (_A * _B)[:, 1:]),
+        (lambda a, b: F.cdist(a, b), np.linalg.norm(_A[:, None] - _B[None], axis=-1)),
+        (
+            lambda a, b: F.pdist(a * b, p=1),
+            np.array([np.abs(np.diff(_A * _B, axis=0)).sum()]),
+        ),
+        (
+            lambda a, b: F.bilinear(a, b, np.ones((2, 3, 3)), np.ones(2)),
+            np.stack([_A.sum(1) * _B.sum(1) + 1] * 2, 1),
+        ),
         (lambda a, b: F.dsplit((a * b)[None], 3)[0], (_A * _B)[None, :, :1]),
     ],
 )
@@ -123,6 +132,10 @@ def test_rounded_divisions() -> None:
         (lambda: F.meshgrid(_N, indexing="yx"), "^meshgrid: indexing expects"),
         (lambda: F.combinations(_A), "^combinations: expects a vector"),
         (lambda: F.block_diag(_A[None]), "^block_diag: expects matrices"),
+        (lambda: F.cdist(_A, _B[:, :2]), "^cdist: expects"),
+        (lambda: F.pdist(_N), "^pdist: expects"),
+        (lambda: F.bilinear(_A, _B, _A), "^bilinear: "),
+        (lambda: F.gumbel_softmax(_A, 0.0), "^gumbel_softmax: tau expects"),
         (lambda: F.vsplit(_N, 2), "^vsplit: expects at least 2 dimensions"),
         (lambda: F.hsplit(_A, 2), "^hsplit: 3 cannot be cut into 2 equal parts"),
     ],
@@ -136,3 +149,31 @@ def test_shapes_broadcast() -> None:
     assert F.broadcast_shapes((2, 1), (3,), 3) == (2, 3)
     with pytest.raises(ValueError, match=r"broadcast"):
         F.broadcast_shapes((2,), (3,))
+
+
+def test_draws_that_gradients_pass_through() -> None:
+    logits = tensor(np.log(np.array([[0.2, 0.8]] * 4000)), requires_grad=True)
+    hard = F.gumbel_softmax(logits, hard=True, generator=np.random.default_rng(0))
+    values = hard.detach().numpy()
+    np.testing.assert_allclose(values.sum(1), 1)
+    assert np.isin(values.round(12), (0, 1)).all()
+    assert abs(values[:, 1].mean() - 0.8) < 0.03
+    soft = F.gumbel_softmax(logits, generator=np.random.default_rng(0))
+    (soft * np.array([1.0, 2.0])).sum().backward()
+    assert logits.grad is not None
+    one = logits.grad.numpy().copy()
+    logits.grad = None
+    (hard * np.array([1.0, 2.0])).sum().backward()
+    np.testing.assert_allclose(logits.grad.numpy(), one)  # type: ignore[union-attr]
+
+
+def test_windows_along_a_dimension() -> None:
+    x = tensor(np.arange(12.0).reshape(2, 6), requires_grad=True)
+    found = x.unfold(1, 3, 2)
+    expected = np.lib.stride_tricks.sliding_window_view(np.arange(12.0).reshape(2, 6), 3, 1)[:, ::2]
+    np.testing.assert_array_equal(found.detach().numpy(), expected)
+    found.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [[1, 1, 2, 1, 1, 0]] * 2
+    with pytest.raises(ValueError, match=r"^unfold: expects a size of 0 to 6"):
+        x.unfold(1, 7, 1)

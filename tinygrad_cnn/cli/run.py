@@ -108,6 +108,7 @@ class _First:
 
 def _show(error: Exception, script: Path) -> None:
     """Print the traceback from the script on, and what is known of a name that is not here."""
+    from tinygrad_cnn.tensor import Tensor
     from tinygrad_cnn.torch.absent import reason
 
     trace = error.__traceback__
@@ -118,5 +119,7 @@ def _show(error: Exception, script: Path) -> None:
     module, name = (found[2], found[1]) if found else ("", "")
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("torch"):
         module, _, name = (error.name or "").rpartition(".")
+    if isinstance(error, AttributeError) and isinstance(error.obj, Tensor):
+        module, name = "torch.Tensor", error.name or ""
     if module.startswith("torch"):
         print(f"tinygrad-cnn run: {reason(module, name)}", file=sys.stderr)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
+from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.nn import init
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
@@ -130,8 +131,10 @@ class Embedding(_Table):
         sparse: bool = False,
         *,
         generator: np.random.Generator | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         sizes = num_embeddings, embedding_dim, padding_idx, max_norm, norm_type
         super().__init__(*sizes, scale_grad_by_freq, sparse, generator, dtype)
 
@@ -196,8 +199,10 @@ class EmbeddingBag(_Table):
         padding_idx: int | None = None,
         *,
         generator: np.random.Generator | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike | None = None,
+        device: Any = None,
     ) -> None:
+        dtype = factory(dtype, device)
         sizes = num_embeddings, embedding_dim, padding_idx, max_norm, norm_type
         super().__init__(*sizes, scale_grad_by_freq, sparse, generator, dtype)
         if mode not in ("sum", "mean", "max"):

@@ -14,6 +14,7 @@ tensor([0., 2., 4.])
 
 from __future__ import annotations
 
+import warnings as _warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -62,7 +63,17 @@ __version__ = f"2.13.0+tinygrad_cnn.{_own_version}"
 
 
 def save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> None:
-    """Write an object to a file: as `tinygrad_cnn.storing.save`; how it is pickled is no choice."""
+    """Write an object to a file: as `tinygrad_cnn.storing.save`; how it is pickled is no choice.
+
+    Of a whole module the state_dict is written, with a warning: files hold no code here.
+    """
+    if isinstance(obj, nn.Module):
+        _warnings.warn(
+            f"torch.save: of {type(obj).__name__} its state_dict is saved, for files hold no code; "
+            "load it with model.load_state_dict(torch.load(FILE))",
+            stacklevel=2,
+        )
+        obj = obj.state_dict()
     _save(obj, f)
 
 
@@ -92,11 +103,15 @@ row_stack = vstack  # type: ignore[name-defined]
 concat = cat  # type: ignore[name-defined]
 ger = outer  # type: ignore[name-defined]
 trapz = trapezoid  # type: ignore[name-defined]
-dropout_ = feature_dropout = None
-del dropout_, feature_dropout
 svd = linalg.svd
-fork = wait = None
-del fork, wait
+celu_, rrelu_, selu_, threshold_ = (
+    getattr(nn.functional, name)  # type: ignore[attr-defined]
+    for name in ("celu_", "rrelu_", "selu_", "threshold_")
+)
+dropout_, alpha_dropout_, feature_alpha_dropout_ = (
+    getattr(nn.functional, name)  # type: ignore[attr-defined]
+    for name in ("dropout_", "alpha_dropout_", "feature_alpha_dropout_")
+)
 default_generator = _default()
 
 __getattr__ = _absent("torch")

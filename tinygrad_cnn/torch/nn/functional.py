@@ -36,7 +36,17 @@ def _reducing(function: Callable[..., Any]) -> Callable[..., Any]:
     return loss
 
 
-_WRITING = ("relu", "elu", "selu", "celu", "leaky_relu", "hardtanh", "threshold", "rrelu")
+_WRITING: tuple[str, ...] = (
+    "relu",
+    "elu",
+    "selu",
+    "celu",
+    "leaky_relu",
+    "hardtanh",
+    "threshold",
+    "rrelu",
+)
+_WRITING += ("dropout", "alpha_dropout", "feature_alpha_dropout")
 globals().update({f"{name}_": _writing(name) for name in _WRITING})
 globals().update(
     {
@@ -45,5 +55,27 @@ globals().update(
         if "reduction" in inspect.signature(getattr(_core, name)).parameters
     }
 )
+
+
+def upsample(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: Any = None,
+) -> Any:
+    """Resize images: the old name of `interpolate`."""
+    return _core.interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """Resize images by the nearest pixel."""
+    return upsample(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """Resize images linearly, corners on corners."""
+    return upsample(input, size, scale_factor, "bilinear", True)
+
 
 __getattr__ = absent("torch.nn.functional")
