@@ -10,6 +10,7 @@ from typing import Any
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.ops.arguments import Reduction
+from tinygrad_cnn.ops.old_words import takes_old_words
 from tinygrad_cnn.tensor import Tensor
 
 __all__ = [
@@ -26,6 +27,12 @@ __all__ = [
 class _Loss(Module):
     """A loss with a reduction."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__init__" in cls.__dict__:
+            cls.__init__ = takes_old_words(cls.__init__)  # type: ignore[method-assign]
+
+    @takes_old_words
     def __init__(self, reduction: Reduction = "mean") -> None:
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(

@@ -12,6 +12,7 @@ import tinygrad_cnn.functional as F
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.ops.arguments import Reduction, check_reduction
 from tinygrad_cnn.ops.losses.likelihoods import KLReduction
+from tinygrad_cnn.ops.old_words import takes_old_words
 from tinygrad_cnn.tensor import Tensor
 
 __all__ = [
@@ -39,6 +40,12 @@ class _Measures(Module):
     settings: ClassVar[tuple[str, ...]] = ()
     reduction: str
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__init__" in cls.__dict__:
+            cls.__init__ = takes_old_words(cls.__init__)  # type: ignore[method-assign]
+
+    @takes_old_words
     def __init__(self, reduction: Reduction = "mean") -> None:
         check_reduction(type(self).__name__, reduction)
         self.reduction = reduction
@@ -90,6 +97,7 @@ class KLDivLoss(Module):
     np.float64(0.6931)
     """
 
+    @takes_old_words
     def __init__(self, reduction: KLReduction = "mean", log_target: bool = False) -> None:
         if reduction != "batchmean":
             check_reduction("KLDivLoss", reduction)

@@ -25,6 +25,7 @@ from tinygrad_cnn.ops.elementwise import add, div, mul, neg, sqrt, sub
 from tinygrad_cnn.ops.index import getitem
 from tinygrad_cnn.ops.loss import binary_cross_entropy_with_logits, reduce_loss
 from tinygrad_cnn.ops.losses.distances import pairwise_distance
+from tinygrad_cnn.ops.old_words import takes_old_words
 from tinygrad_cnn.ops.piecewise import clip, minimum, where
 from tinygrad_cnn.ops.precision import in_single_precision
 from tinygrad_cnn.ops.reduce import mean as mean_over
@@ -75,6 +76,7 @@ def hinge_embedding_loss(
 
 
 @names_operands
+@takes_old_words
 def margin_ranking_loss(
     input1: Operand,
     input2: Operand,
@@ -237,6 +239,7 @@ def multilabel_soft_margin_loss(
 
 
 @names_operands
+@takes_old_words
 def cosine_embedding_loss(
     input1: Operand,
     input2: Operand,
@@ -287,6 +290,7 @@ def cosine_embedding_loss(
 
 
 @names_operands
+@takes_old_words
 def triplet_margin_loss(
     anchor: Operand,
     positive: Operand,
