@@ -27,7 +27,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("types", "sizes", "devices", "watching"),
     ("atomic", "npz", "pt", "kernels", "random"),
     ("graph",),
-    ("inplace", "saving"),
+    ("detaching", "inplace", "saving"),
     ("deferring",),
     ("base",),
     ("operands",),
@@ -63,6 +63,7 @@ ALONE = {"data": {"atomic", "npz", "ops", "random", "tensor", "types"}}
 
 # Names for annotations that would point up if they were imported at run time.
 UPWARD_TYPES = {
+    ("detaching", "op"),
     ("base", "op"),
     ("deferring", "base"),
     ("deferring", "op"),

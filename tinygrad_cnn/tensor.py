@@ -19,6 +19,7 @@ from tinygrad_cnn.conversion import array_from
 from tinygrad_cnn.converting import Converting
 from tinygrad_cnn.deferred import Awaiting
 from tinygrad_cnn.deferring import Computation
+from tinygrad_cnn.detaching import note_origin
 from tinygrad_cnn.devices import check_device
 from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import expose, give_name, pending
@@ -222,6 +223,8 @@ class Tensor(Converting):
 
     def detach(self) -> Tensor:
         """Return a tensor of the same memory that is not connected to the graph."""
+        if self._node is not None:
+            note_origin(self._data, self._node)
         return self._sharing(self._data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:

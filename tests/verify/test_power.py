@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import tinygrad_cnn.functional as F
 from tests.verify.faults import pixels
-from tinygrad_cnn import Tensor, nn, no_grad
+from tinygrad_cnn import Tensor, detaching, nn, no_grad
 from tinygrad_cnn.graph import GraphError
 from tinygrad_cnn.op import Op, registry
 from tinygrad_cnn.verify import (
@@ -304,3 +305,30 @@ def test_a_rule_that_reads_what_saves_does_not_name_is_not_the_engines_fault() -
     report = gradcheck(Forgets(), np.ones(3), raise_exception=False)
     assert "write saves = ('x',)" in report.text()
     assert "engine" not in {r.op for r in report.results}
+
+
+def test_what_is_detached_from_a_part_that_is_not_in_the_graph_itself() -> None:
+    x = Tensor(_normal(4), requires_grad=True)
+    h = F.tanh(x)
+    report = check_graph((h * F.exp(2 * h).detach()).sum())
+    assert [(r.op, [hint.code for hint in r.hints]) for r in report.failures] == [
+        ("end to end", ["detached"])
+    ]
+    assert "b of mul is the result of exp, detached" in report.text()
+    other = Tensor(_normal(4), requires_grad=True)
+    assert check_graph((h * F.exp(other).detach()).sum())  # of another leaf: a constant here
+    kept = F.exp(h).detach()
+    kept += 1.0
+    assert check_graph((h * kept).sum())  # written to since: nobody knows what it was made from
+
+
+def test_detached_results_keep_nothing_alive() -> None:
+    h = Tensor(_normal(4), requires_grad=True)
+    before = len(detaching._origins)
+    for _ in range(50):
+        h = (h * 2.0).detach()
+        h.requires_grad = True
+    gc.collect()
+    assert len(detaching._origins) <= before + 1
+    del h
+    assert len(detaching._origins) <= before

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.autograd import grad
+from tinygrad_cnn.detaching import Origin
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.inplace import name_of
 from tinygrad_cnn.op import TensorBase
@@ -260,9 +261,10 @@ def _say_why(result: InputReport, whole: _Whole, wrong_nodes: Sequence[InputRepo
         )
         result.say(Verdict.FAIL, "end to end", f"wrong because of operations above: {wrong}")
         return
-    links = whole.replay.detached
+    links: dict[Any, Any] = {**whole.replay.detached, **whole.replay.origins}
     for (node, position), source in links.items():
-        what = source.op.name if isinstance(source, Node) else (source._name or "a leaf")
+        recorded = isinstance(source, (Node, Origin))
+        what = source.op.name if recorded else (source._name or "a leaf")
         names = node.op._arguments
         name = names[position] if names else f"input {position}"
         where = f" in {node.scope}" if node.scope else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad
+from tinygrad_cnn.detaching import Origin, origin_of
 from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import was_changed
 from tinygrad_cnn.op import TensorBase
@@ -76,8 +78,14 @@ class Replay:
         self.ops = {node: replayed(node.op) for node in nodes}
         self.tensors: dict[Node, Any] = {}
         self.detached = _detached_links(nodes, self.leaves)
+        self.origins = _origins(nodes, self.detached)
         self.reuses = False
         self._reached: dict[frozenset[TensorBase], list[Node]] = {}
+
+    @property
+    def links_aside(self) -> bool:
+        """Whether something depends on leaves in a way that no edge shows."""
+        return bool(self.detached or self.origins)
 
     def constant(self, node: Node, index: int) -> Any:
         """Return a constant input of a node in float64."""
@@ -97,9 +105,18 @@ class Replay:
                     for i, edge in enumerate(node.edges)
                 ]
                 self.tensors[node] = self.ops[node](*inputs)
+            self._forget_changed()
         assert self.root._node is not None
         result: Tensor = self.tensors[self.root._node]
         return result
+
+    def _forget_changed(self) -> None:
+        """Forget origins that no longer give the constant: it was written to after detach()."""
+        values = {node: tensor._data for node, tensor in self.tensors.items()}
+        for node, index in list(self.origins):
+            made, kept = self._made_again(node, index, values, {}), self.constant(node, index)
+            if not np.allclose(made, kept, rtol=1e-3, atol=1e-5, equal_nan=True):
+                del self.origins[node, index]
 
     def inputs_of(self, node: Node) -> list[Any]:
         """Return the recorded inputs of a node in float64, replayed ones where none was kept."""
@@ -121,7 +138,7 @@ class Replay:
         """
         nodes = self.nodes
         values: dict[Node, Any] = {}
-        if self.reuses and self.tensors and not self.detached and isinstance(leaves, dict):
+        if self.reuses and self.tensors and not self.links_aside and isinstance(leaves, dict):
             changed = [x for x, array in leaves.items() if array is not self.copies[x]._data]
             nodes = self._reached_by(frozenset(changed))
             values = {node: tensor._data for node, tensor in self.tensors.items()}
@@ -133,7 +150,9 @@ class Replay:
                     source = edge
                     if edge is None:
                         source = self.detached.get((node, index))
-                    if source is None:
+                    if source is None and (node, index) in self.origins:
+                        inputs.append(self._made_again(node, index, values, leaves))
+                    elif source is None:
                         inputs.append(self.constant(node, index))
                     elif isinstance(source, Node):
                         inputs.append(values[source])
@@ -150,6 +169,35 @@ class Replay:
                     values.pop(done, None)
         assert self.root._node is not None
         return np.asarray(values[self.root._node])
+
+    def _made_again(
+        self, node: Node, index: int, values: dict[Node, Any], leaves: Mapping[TensorBase, Array]
+    ) -> Any:
+        """Return what a detached constant would be; as it was recorded where that is not known."""
+
+        def value(origin: Any) -> Any:
+            if isinstance(origin, Origin):
+                made = values.get(origin.node())  # type: ignore[arg-type]  # it may be gone
+                if made is not None:
+                    return made
+                out = replayed(origin.op).forward(*map(value, origin.inputs))
+                return np.asarray(out[0] if origin.op.has_aux else out)
+            if isinstance(origin, weakref.ref):
+                source: Any = origin()
+                if source in leaves:
+                    return leaves[source]
+                held = self.copies[source]._data if source in self.copies else source._data
+                return in_float64(held)
+            if origin is None:
+                raise LookupError("an input is not known any more")
+            return in_float64(origin)
+
+        kept = self.constant(node, index)
+        try:
+            made = value(self.origins[node, index])
+        except Exception:  # what it was made from is not known: it stays a constant
+            return kept
+        return made if np.shape(made) == np.shape(kept) else kept
 
     def _reached_by(self, changed: frozenset[TensorBase]) -> list[Node]:
         """Return the nodes whose result depends on one of these leaves, oldest first."""
@@ -177,10 +225,36 @@ class Replay:
                 source = self.detached.get((node, index)) if edge is None else edge
                 if isinstance(source, Node):
                     user[source] = node
+                for below in _nodes_of(self.origins.get((node, index))):
+                    user[below] = node
         last: dict[Node, list[Node]] = {}
         for source, node in user.items():
             last.setdefault(node, []).append(source)
         return last
+
+
+def _nodes_of(origin: Any) -> list[Node]:
+    """Return the nodes that an origin names and that are still there."""
+    if not isinstance(origin, Origin):
+        return []
+    node = origin.node()
+    below = [n for one in origin.inputs for n in _nodes_of(one)]
+    return below if node is None else [node, *below]
+
+
+def _origins(
+    nodes: Sequence[Node], links: Mapping[tuple[Node, int], Any]
+) -> dict[tuple[Node, int], Origin]:
+    """Find constants that were detached from what is not in the graph itself."""
+    found = {}
+    for node in nodes:
+        for index, edge in enumerate(node.edges):
+            if edge is None and (node, index) not in links and node.saved:
+                array = node.saved[index]
+                origin = origin_of(array) if isinstance(array, np.ndarray) else None
+                if origin is not None:
+                    found[node, index] = origin
+    return found
 
 
 def _detached_links(
