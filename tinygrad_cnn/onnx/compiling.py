@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_cnn.onnx.errors import OnnxError
-from tinygrad_cnn.onnx.folding import with_folded_norms
+from tinygrad_cnn.onnx.folding import with_prepared_weights
 from tinygrad_cnn.onnx.inlining import Flat, Functions, flatten, opsets_of
 from tinygrad_cnn.onnx.messages import Graph, Model, TensorMessage
 from tinygrad_cnn.onnx.operators import OPERATORS, Call, Operator, Switch
@@ -192,7 +192,7 @@ class _Compiling:
         around = [self.places[name] for name in self.around]
         folded = [place for step in steps if step.known <= Known.SHAPES for place in step.outputs]
         kept = {*given, *wanted, *around, *self.constants, *self.learnt, *folded}
-        quick = _freeing(with_folded_norms(steps, kept), kept)
+        quick = _freeing(with_prepared_weights(steps, kept), kept)
         steps = _freeing(steps, kept)
         size = len(self.known)
         return Plan(

@@ -140,7 +140,12 @@ class WindowMatrix:
         return View((math.prod(copy) // self.depth, self.depth), (self.depth, 1))
 
     def spread(self, w: Array) -> Array:
-        """Arrange weights (*kernel, C, O) as the matrix (depth, columns) that rows multiply."""
+        """Arrange weights (*kernel, C, O) as the matrix (depth, columns) that rows multiply.
+
+        Weights that lie so already, as those that are kept for inference, are not copied.
+        """
+        if w.flags.c_contiguous:
+            return w.reshape(self.depth, self.columns)
         spread = aligned_empty(w.shape, w.dtype)
         spread[...] = w
         return spread.reshape(self.depth, self.columns)
