@@ -140,11 +140,8 @@ class WindowMatrix:
         return View((math.prod(copy) // self.depth, self.depth), (self.depth, 1))
 
     def spread(self, w: Array) -> Array:
-        """Arrange weights (*kernel, C, O) as the matrix (depth, columns) that rows multiply.
-
-        Weights that lie so already, as those that are kept for inference, are not copied.
-        """
-        if w.flags.c_contiguous:
+        """Arrange weights (*kernel, C, O) as the matrix (depth, columns) that rows multiply."""
+        if w.flags.c_contiguous:  # as those that are kept for inference are
             return w.reshape(self.depth, self.columns)
         spread = aligned_empty(w.shape, w.dtype)
         spread[...] = w
