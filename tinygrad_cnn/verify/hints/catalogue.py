@@ -124,7 +124,9 @@ HINTS = {
         "it passes where it must not", "ReLU, clip or dropout without its mask", "multiply by it"
     ),
     "wrong mask": Entry(
-        "the mask of another array", "`g > 0` for `x > 0`; not inverted", "mask by the input"
+        "the mask of another array",
+        "`g > 0` for `x > 0`; not inverted; a mask drawn anew",
+        "mask by the input, or keep the mask",
     ),
     "ties": Entry(
         "equal maxima each get all of it", "`x == x.max()` as the mask", "the first, or share"
@@ -136,7 +138,7 @@ HINTS = {
     ),
     "slope": Entry(
         "each element off by a factor of its own",
-        "the derivative's formula: a power, a quotient, x for y",
+        "the derivative's formula: a power, a quotient, x for y; an activation's left out",
         "differentiate again on paper; put numbers in",
     ),
     "ratios": Entry(
