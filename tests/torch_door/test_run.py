@@ -62,11 +62,22 @@ def test_a_script_runs(tmp_path: Path, capsys: Any) -> None:
     assert out == "['--flag'] 8 __main__\n"
     assert err.startswith("tinygrad-cnn run: torch and torchvision are tinygrad_cnn's")
     assert "check_graph: " in err
+    assert "watch_training: nothing found in 2 steps" in err
     assert status == 0
     assert weights.exists()
     assert "digraph" in picture.read_text()
     assert sys.argv is argv
     assert sys.path == path
+
+
+def test_what_is_wrong_in_a_training_step_is_said(tmp_path: Path, capsys: Any) -> None:
+    wrong = SCRIPT.replace("net.parameters()", "net[3:].parameters()")
+    script = write(tmp_path, wrong.replace("    optimizer.zero_grad()\n", ""))
+    status = main(["run", "--check", script, "--flag", str(tmp_path / "net.pt")])
+    err = capsys.readouterr().err
+    assert status == 1
+    assert "missing: the optimiser does not have 0.weight, 0.bias" in err
+    assert "not cleared: the gradients of 3.weight, 3.bias still held" in err
 
 
 @pytest.mark.parametrize(

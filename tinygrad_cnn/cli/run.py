@@ -7,6 +7,8 @@ import re
 import runpy
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,11 @@ def add_run(subparsers: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog="example:\n  tinygrad-cnn run --check main.py --epochs 1",
     )
-    parser.add_argument("--check", action="store_true", help="verify the first backward's graph")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="verify the first backward's graph, and look at the first training steps",
+    )
     parser.add_argument("--picture", metavar="FILE", type=Path, help="draw the graph to a file")
     parser.add_argument("script", metavar="SCRIPT", type=Path, help="the Python file")
     parser.add_argument("args", nargs=argparse.REMAINDER, help="its arguments")
@@ -57,7 +63,8 @@ def run_script(arguments: argparse.Namespace) -> int:
     if look.wanted:
         autograd.backward = look.around(autograd.backward)
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        with _steps_of(arguments.check, look):
+            runpy.run_path(str(script), run_name="__main__")
     except SystemExit:
         raise
     except Exception as error:
@@ -70,6 +77,23 @@ def run_script(arguments: argparse.Namespace) -> int:
         print("tinygrad-cnn run: the script called backward() nowhere", file=say)
         return 1
     return 0 if look.ok else 1
+
+
+@contextmanager
+def _steps_of(check: bool, look: _First) -> Iterator[None]:
+    """Look at the script's first training steps, and say what was found, however it ends."""
+    from tinygrad_cnn.verify import watch_training
+
+    if not check:
+        yield
+        return
+    try:
+        with watch_training() as watched:
+            yield
+    finally:
+        report = watched.report()
+        look.ok = look.ok and not report.findings
+        print(report, file=sys.stderr)
 
 
 class _First:
@@ -93,7 +117,7 @@ class _First:
 
     def look(self, tensor: Any) -> None:
         """Draw and verify the graph of a tensor."""
-        from tinygrad_cnn import viz
+        from tinygrad_cnn import set_detect_anomaly, viz
         from tinygrad_cnn.verify import check_graph
 
         loss = tensor if tensor.numel() == 1 else tensor.sum()
@@ -101,7 +125,8 @@ class _First:
             viz.graph(loss).save(self.picture)
             print(f"tinygrad-cnn run: the graph is in {self.picture}", file=sys.stderr)
         if self.check:
-            report = check_graph(loss)
+            with set_detect_anomaly(False):  # nobody is told of what the check computes
+                report = check_graph(loss)
             self.ok = bool(report)
             print(report, file=sys.stderr)
 
