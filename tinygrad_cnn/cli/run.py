@@ -117,7 +117,8 @@ class _First:
 
     def look(self, tensor: Any) -> None:
         """Draw and verify the graph of a tensor."""
-        from tinygrad_cnn import set_detect_anomaly, viz
+        from tinygrad_cnn import viz
+        from tinygrad_cnn.autograd import set_detect_anomaly
         from tinygrad_cnn.verify import check_graph
 
         loss = tensor if tensor.numel() == 1 else tensor.sum()
