@@ -11,7 +11,10 @@ images. Both have torchvision's names.
 ((125, 1, 28, 28), dtype('float32'), (125,))
 """
 
-from tinygrad_cnn.data import batchwise, datasets, transforms
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_cnn.data import batchwise
 from tinygrad_cnn.data.batchwise import one_hot
 from tinygrad_cnn.data.class_folders import load_class_folders
 from tinygrad_cnn.data.collate import default_collate, default_convert
@@ -28,7 +31,6 @@ from tinygrad_cnn.data.dataset import (
 from tinygrad_cnn.data.download import DownloadError
 from tinygrad_cnn.data.embedded import digits
 from tinygrad_cnn.data.folder import load_folder
-from tinygrad_cnn.data.grids import make_grid, save_image
 from tinygrad_cnn.data.idx import IdxError, read_idx, write_idx
 from tinygrad_cnn.data.images import ImageDataset, Splits
 from tinygrad_cnn.data.loader import DataLoader
@@ -43,6 +45,10 @@ from tinygrad_cnn.data.samplers import (
 )
 from tinygrad_cnn.data.sources import cache_folder, fashion_mnist, load, mnist
 from tinygrad_cnn.data.workers import WorkerInfo, get_worker_info
+
+if TYPE_CHECKING:
+    from tinygrad_cnn.data import datasets, transforms
+    from tinygrad_cnn.data.grids import make_grid, save_image
 
 __all__ = [
     "BatchSampler",
@@ -85,3 +91,19 @@ __all__ = [
     "transforms",
     "write_idx",
 ]
+
+_LATE = {"datasets": "", "transforms": "", "make_grid": "grids", "save_image": "grids"}
+"""What is imported when it is first used, and from where: it takes as long as all the rest."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import `datasets` and `transforms`, and what stands on them, when they are first used."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _LATE[name]
+    module = importlib.import_module(f"{__name__}.{home or name}")
+    return getattr(module, name) if home else module
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
