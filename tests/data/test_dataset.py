@@ -230,6 +230,27 @@ def test_arguments_that_exclude_each_other(options: Any, message: str) -> None:
         DataLoader(Stream(3), shuffle=True)
 
 
+class Numbers(Sampler[Any]):
+    """Indices as tensors, as scripts have them."""
+
+    def __iter__(self) -> Any:
+        return iter(tensor([3, 1, 4]))
+
+    def __len__(self) -> int:
+        return 3
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [(X, Y), TensorDataset(X, Y), Subset(TensorDataset(X, Y), range(10)), StackDataset(X, Y)],
+    ids=lambda dataset: type(dataset).__name__,
+)
+def test_indices_may_be_tensors(dataset: Any) -> None:
+    batches = list(DataLoader(dataset, 2, sampler=Numbers()))
+    assert [labels.tolist() for _, labels in batches] == [[3, 1], [4]]
+    assert batches[0][0].tolist() == [[6, 7], [2, 3]]
+
+
 def test_columns_with_gradients_keep_them_in_batches() -> None:
     w = tensor(X, requires_grad=True)
     for (batch,) in DataLoader(TensorDataset(w), 4):

@@ -179,7 +179,9 @@ class DataLoader:
         streamed = isinstance(self.dataset, IterableDataset)
         shuffled = true_or_false("DataLoader", "shuffle", shuffle or False)
         self.drop_last = true_or_false("DataLoader", "drop_last", drop_last)
-        if batch_sampler is not None and (batch_size != 1 or shuffled or sampler or drop_last):
+        if batch_sampler is not None and (
+            batch_size != 1 or shuffled or sampler is not None or drop_last
+        ):
             raise ValueError(
                 "DataLoader: batch_sampler says what batch_size, shuffle, sampler and drop_last say"
             )
