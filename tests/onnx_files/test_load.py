@@ -121,7 +121,7 @@ def test_repeated_blocks_become_scopes() -> None:
             node("Add", f"b{i} v{i}", f"v{i + 1}"),
         ]
     net = load(model(nodes, [value("x", 2)], "v4"))
-    assert [step.scope for step in net._plan.steps] == [
+    assert net._plan.paths() == [
         "",
         *(f"block1.{i}" for i in range(4) for _ in range(3)),
     ]

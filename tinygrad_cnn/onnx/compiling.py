@@ -180,12 +180,10 @@ class _Compiling:
     def plan(self, inputs: Sequence[str], outputs: Sequence[str], top: bool = False) -> Plan:
         """Return the plan of the whole graph."""
         given = [self._new(name, Known.VALUES if top else Known.ANYTHING) for name in inputs]
-        names = [[n for n in node.inputs if n in self.model.roles] for node in self.nodes]
-        scopes = scopes_of(self.nodes, names) if top else [""] * len(self.nodes)
         steps = [
             step
-            for node, scope in zip(self.nodes, scopes, strict=True)
-            if (step := self._step(node, scope)) is not None
+            for number, node in enumerate(self.nodes)
+            if (step := self._step(node, number)) is not None
         ]
         wanted = [self.place(name, "the graph's outputs") for name in outputs]
         steps = _needed(steps, wanted)
@@ -195,9 +193,16 @@ class _Compiling:
         quick = _freeing(with_prepared_weights(steps, kept), kept)
         steps = _freeing(steps, kept)
         size = len(self.known)
-        return Plan(
-            size, given, wanted, around, self.constants, self.learnt, steps, quick, keeps=top
-        )
+        places = size, given, wanted, around
+        plan = Plan(*places, self.constants, self.learnt, steps, quick, keeps=top)
+        if top:
+            plan.find_paths = self._paths
+        return plan
+
+    def _paths(self) -> list[str]:
+        roles = self.model.roles
+        weights = [[name for name in node.inputs if name in roles] for node in self.nodes]
+        return scopes_of(self.nodes, weights)
 
     def _new(self, name: str, known: Known) -> int:
         """Return the place of a new value."""
@@ -238,16 +243,16 @@ class _Compiling:
             self.constants[place] = value
         return place
 
-    def _step(self, node: Flat, scope: str) -> Step | None:
+    def _step(self, node: Flat, number: int) -> Step | None:
         """Return what runs a node; None for a constant."""
         try:
-            return self._made(node, scope)
+            return self._made(node, number)
         except (TypeError, KeyError, IndexError, ArithmeticError, ValueError) as error:
             text = str(error)
             said = text if text.startswith("node ") else f"node {node.said!r}: {text}"
             raise OnnxError(said) from error
 
-    def _made(self, node: Flat, scope: str) -> Step | None:
+    def _made(self, node: Flat, number: int) -> Step | None:
         traits = OPERATORS[node.domain, node.op_type]
         if source := self._rounded(node):
             node, traits = source, _FAKE_QUANTIZE
@@ -274,7 +279,7 @@ class _Compiling:
         given = [(at, self.known[place]) for at, place in enumerate(inputs) if place >= 0]
         known = known_of(traits, given)
         outputs = tuple(self._new(name, known) if name else -1 for name in node.outputs)
-        return Step(run, tuple(inputs), outputs, node.name, node.op_type, scope, known)
+        return Step(run, tuple(inputs), outputs, node.name, node.op_type, number, known)
 
     def _rounded(self, node: Flat) -> Flat | None:
         """Return the two as one node where a node turns back what another rounded at once."""

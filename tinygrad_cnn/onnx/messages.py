@@ -202,14 +202,15 @@ class Graph(Message):
     sparse_initializer: Sequence[bytes]
     input: Sequence[ValueInfo]
     output: Sequence[ValueInfo]
-    value_info: Sequence[ValueInfo]
+    value_info: Sequence[bytes]
+    """Types of values on the way, which nobody here reads: kept as they came."""
     table: ClassVar = {
         1: Field("node", "Node", many=True),
         2: Field("name", "text"),
         5: Field("initializer", "TensorMessage", many=True),
         11: Field("input", "ValueInfo", many=True),
         12: Field("output", "ValueInfo", many=True),
-        13: Field("value_info", "ValueInfo", many=True),
+        13: Field("value_info", "bytes", many=True),
         15: Field("sparse_initializer", "bytes", many=True),
     }
 

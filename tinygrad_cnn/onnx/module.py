@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,20 @@ def load(source: str | os.PathLike[str] | bytes) -> OnnxModule:
     FileNotFoundError
         If there is no such file.
     """
-    model, folder = read_model(source)
+    # Thousands of objects are made and none is let go: looking for cycles would take half the time.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        model, folder = read_model(source)
+        return _module(source, model, folder)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _module(
+    source: str | os.PathLike[str] | bytes, model: Model, folder: Path | None
+) -> OnnxModule:
     try:
         return OnnxModule(model, folder)
     except OnnxError as error:

@@ -7,7 +7,7 @@ front of a Reshape) is computed once for all inputs of a shape and then only loo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -49,7 +49,8 @@ class Step(NamedTuple):
     outputs: tuple[int, ...]
     name: str
     op_type: str
-    scope: str
+    number: int
+    """Of the node, in order."""
     known: Known
     frees: tuple[int, ...] = ()
     """The places of values that nobody reads after it."""
@@ -92,6 +93,9 @@ class Plan:
     quick: list[Step]
     """The same for inference, where some are one; see `folding`."""
     keeps: bool = True
+    find_paths: Callable[[], list[str]] = list
+    """Finds where in the network each node stands, once something is recorded."""
+    _paths: list[str] | None = None
     _folded: dict[Any, Folded] = field(default_factory=dict)
 
     def run(
@@ -126,15 +130,25 @@ class Plan:
         now = mode.__dict__
         base = now["scope"]
         prefix = f"{base}." if base else ""
+        recording = now["recording"]
+        paths = self.paths() if recording else ()
         try:
             for step in folded.steps if folded else steps:
-                now["scope"] = prefix + step.scope if step.scope else base
-                _do(step, values, now["recording"])
+                if paths:
+                    path = paths[step.number]
+                    now["scope"] = prefix + path if path else base
+                _do(step, values, recording)
         finally:
             now["scope"] = base
         if folded is None and self.keeps:
             self._keep(key, values, steps)
         return [values[place] for place in self.outputs]
+
+    def paths(self) -> list[str]:
+        """Return where in the network each node stands; nothing for a graph within another."""
+        if self._paths is None:
+            self._paths = self.find_paths()
+        return self._paths
 
     def _begin(self) -> list[Any]:
         values: list[Any] = [None] * (self.size + 1)  # the last stays None
