@@ -52,7 +52,9 @@ class Awaiting(TensorBase):
     def __iadd__(self, other: Any) -> Self:
         """Add in place: nobody has seen the memory yet, so the sum can take its place."""
         before = self._computation
-        total = self._sum(other, 0) if mode.recording or before.node is None else None
+        total = None
+        if (mode.recording or before.node is None) and self._is_like(other):
+            total = join(_add, self, other, 0)
         if total is None:
             return super().__iadd__(other)  # type: ignore[misc,no-any-return]
         self._computation = longer = total._computation
@@ -61,10 +63,14 @@ class Awaiting(TensorBase):
         before.tensor = _nobody
         return self
 
+    def _is_like(self, other: Any) -> bool:
+        """Whether a kernel could add it."""
+        is_like = isinstance(other, TensorBase) and other.dtype is self.dtype
+        return is_like and other is not self and other.shape == self.shape
+
     def _sum(self, other: Any, place: int) -> Any:
         """Return the sum with another tensor, which takes over what is to be computed, or None."""
-        is_like = isinstance(other, TensorBase) and other.dtype is self.dtype
-        if not is_like or other is self or other.shape != self.shape:
+        if not self._is_like(other):
             return None
         total = join(_add, self, other, place)
         if total is None and other.deferred:
