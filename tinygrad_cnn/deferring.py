@@ -153,7 +153,11 @@ class Computation:
 
     def reads(self, owner: Array) -> bool:
         """Whether memory of this array is read for the result."""
-        arrays = *self.arrays, *self.others, self.addend
+        arrays = [*self.arrays, *self.others, self.addend]
+        before = self.before
+        while before is not None:
+            arrays.append(before.array)  # somebody holds it, and may have computed it
+            before = before.before
         return any(a is not None and owner_of(a) is owner for a in arrays)
 
     def value(self, moments: Any = None) -> Array:
