@@ -328,7 +328,7 @@ def test_what_is_written_to_the_result_itself() -> None:
 
 
 def test_the_result_itself_is_written_to_after_something_followed() -> None:
-    x, w, y = conv()
+    _, _, y = conv()
     p = F.max_pool2d(y, 2)
     r = F.relu(y)
     wanted = expected(numbers(*X), numbers(*W, seed=1))
@@ -400,7 +400,7 @@ def test_hooks_and_retained_gradients_on_the_way(function: Any) -> None:
 def test_another_relu_behind_the_pool(function: Any, sum_between: bool) -> None:
     def rectified(x: Any, w: Any) -> Any:
         y = function(x, w)
-        return F.relu(y + leaf(*y.shape, seed=9) if sum_between else y) - 1.0
+        return F.relu(y + tensor(numbers(*y.shape, seed=9)) if sum_between else y) - 1.0
 
     with mock.patch.object(engine, "PENDING_SIZE", 1):  # as if all of it were large
         for a, b in zip(*both(rectified), strict=True):
