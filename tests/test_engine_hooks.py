@@ -368,3 +368,19 @@ def test_a_backward_pass_inside_a_hook() -> None:
     np.testing.assert_array_equal(grad_of(w), [6.0])
     np.testing.assert_array_equal(grad_of(x), [4.0])
     check_usable(x)
+
+
+def test_a_hook_for_complete_gradients_sees_the_leaf() -> None:
+    """Once a pass, after all uses and after hooks that replace the gradient."""
+    x = tensor([1.0, 2.0], requires_grad=True)
+    seen: list[list[float]] = []
+    x.register_post_accumulate_grad_hook(lambda leaf: seen.append(leaf.grad.tolist()))
+    handle = x.register_hook(lambda g: g * 10)
+    (x * x + x).sum().backward()
+    handle.remove()
+    (x * 3).sum().backward()
+    assert seen == [[30.0, 50.0], [33.0, 53.0]]
+    grad((x * 3).sum(), x)  # which touches no grad
+    assert len(seen) == 2
+    with pytest.raises(GraphError, match="expects a leaf"):
+        (x * 2).register_post_accumulate_grad_hook(print)

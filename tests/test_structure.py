@@ -47,6 +47,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("capturing", "optim", "storing"),
     ("data",),
     ("models",),
+    ("distributed",),
     ("verify", "viz", "report"),
     ("training",),
     ("numpy", "onnx", "torch", "torchvision"),
@@ -76,7 +77,16 @@ UPWARD_TYPES = {
 }
 
 # What is imported where it is used: it is optional, or slow to load and seldom needed.
-LATE = {"graphviz", "graphviz_pure", "matplotlib", "PIL", "safetensors", "threadpoolctl", "tqdm"}
+LATE = {
+    "graphviz",
+    "graphviz_pure",
+    "matplotlib",
+    "mpi4py",
+    "PIL",
+    "safetensors",
+    "threadpoolctl",
+    "tqdm",
+}
 LATE |= {"http", "urllib"}
 
 # Nothing else imports the command, so a late import there hides no circle; --help stays quick.
@@ -300,7 +310,7 @@ def test_a_part_can_be_imported_first(part: str) -> None:
 def test_importing_the_package_loads_nothing_heavy() -> None:
     program = (
         f"import sys, {NAME}\n"
-        "heavy = ('matplotlib', 'PIL', 'scipy', 'graphviz', 'safetensors', 'pytest')\n"
+        "heavy = ('matplotlib', 'mpi4py', 'PIL', 'scipy', 'graphviz', 'safetensors', 'pytest')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run(

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_cnn.base import TensorBase, edge_of
 from tinygrad_cnn.deferring import Unkept
-from tinygrad_cnn.graph import GraphError, Node, discover, mode
+from tinygrad_cnn.graph import GraphError, LeafHooks, Node, discover, mode
 from tinygrad_cnn.inplace import changes, exposed
 from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
@@ -110,6 +110,10 @@ class BackwardPass:
         finally:
             mode.recording = recording
             mode.scope, mode.watch = scope, self.watch
+        if self.targets is None and mode.finishing is not None:
+            waiting, mode.finishing = mode.finishing, None
+            for finish in waiting:
+                finish()
         return self.found
 
     def _find_leading(self, order: list[Node], targets: set[Edge]) -> None:
@@ -376,12 +380,16 @@ class BackwardPass:
         g = self.grads.pop(leaf, None)
         if g is None:
             return
-        if leaf._hooks:
-            g = self._call_hooks(leaf._hooks, g, "leaf")
+        hooks = leaf._hooks
+        if hooks:
+            g = self._call_hooks(hooks, g, "leaf")
         if self.targets is None:
             # An array belongs to the leaf alone by now, see _through; a tensor to whoever uses it.
             is_tensor = isinstance(g, TensorBase)
             _accumulate(leaf, own(g, self.wrap) if is_tensor else self.wrap(np.asarray(g), None))
+            if hooks.__class__ is LeafHooks:
+                for after in list(hooks.after.values()):
+                    after(leaf)
         else:
             self.found[leaf] = g
 

@@ -50,6 +50,8 @@ class Mode(threading.local):
     source: bool  # record_source() sets it: each node then keeps its call's file and line
     module: Any  # the nn.Module whose forward is running: it knows the names of those it calls
     watch: Watcher | None  # is told what happens, see modes.detect_anomaly
+    # Called once the backward pass under way is over, see engine; None where nobody waits.
+    finishing: list[Callable[[], None]] | None
     # Who set which attribute, oldest first, and what it was before: see modes.SetMode.
     settings: list[tuple[object, str, bool]]
 
@@ -59,10 +61,47 @@ class Mode(threading.local):
         self.source = False
         self.module = None
         self.watch = None
+        self.finishing = None
         self.settings = []
 
 
 mode = Mode()
+
+
+_hook_ids = itertools.count()
+
+
+class RemovableHook:
+    """What `Tensor.register_hook` returns: ``remove()`` takes the hook away."""
+
+    __slots__ = ("_hooks", "_key")
+
+    def __init__(self, hooks: dict[int, Any], key: int) -> None:
+        self._hooks = hooks
+        self._key = key
+
+    @classmethod
+    def added(cls, hooks: dict[int, Any], hook: Any) -> RemovableHook:
+        """Add a hook; return what takes it away."""
+        key = next(_hook_ids)
+        hooks[key] = hook
+        return cls(hooks, key)
+
+    def remove(self) -> None:
+        """Take the hook away; doing so twice is harmless."""
+        self._hooks.pop(self._key, None)
+
+
+class LeafHooks(dict[int, Callable[[Any], Any]]):
+    """Hooks of a leaf; those in ``after`` are called with it once its `grad` is complete."""
+
+    __slots__ = ("after",)
+
+    after: dict[int, Callable[[Any], None]]
+
+    def __init__(self, hooks: dict[int, Callable[[Any], Any]] | None = None) -> None:
+        super().__init__(hooks or {})
+        self.after = {}
 
 
 class Notes:

@@ -6,7 +6,6 @@ named after operations are inherited from `operators.Operators`.
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable
 from typing import Any, Self
@@ -21,14 +20,12 @@ from tinygrad_cnn.deferred import Awaiting
 from tinygrad_cnn.deferring import Computation
 from tinygrad_cnn.detaching import note_origin
 from tinygrad_cnn.devices import check_device
-from tinygrad_cnn.graph import GraphError, Node
+from tinygrad_cnn.graph import GraphError, LeafHooks, Node, RemovableHook
 from tinygrad_cnn.inplace import expose, give_name, pending
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.operands import refuse_masked
 from tinygrad_cnn.types import Array
 from tinygrad_cnn.views import Following
-
-_hook_ids = itertools.count()
 
 
 class Tensor(Converting):
@@ -290,10 +287,18 @@ class Tensor(Converting):
             notes = self._node.note()
             hooks = notes.hooks = notes.hooks or {}
         else:
-            hooks = self._hooks = self._hooks or {}
-        key = next(_hook_ids)
-        hooks[key] = hook
-        return RemovableHook(hooks, key)
+            hooks = self._hooks = {} if self._hooks is None else self._hooks
+        return RemovableHook.added(hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHook:
+        """Call ``hook(leaf)`` in each backward pass once the leaf's `grad` is complete."""
+        if not self._requires_grad or self._node is not None:
+            raise GraphError(
+                "register_post_accumulate_grad_hook: expects a leaf that requires a gradient"
+            )
+        if not isinstance(self._hooks, LeafHooks):
+            self._hooks = LeafHooks(self._hooks)
+        return RemovableHook.added(self._hooks.after, hook)
 
     def __copy__(self) -> Tensor:
         """Return another tensor of the same memory: a view, so that it follows what is written."""
@@ -328,20 +333,6 @@ class Deferred(Awaiting, Tensor):
     __slots__ = ()
 
     computed = Tensor
-
-
-class RemovableHook:
-    """What `Tensor.register_hook` returns: ``remove()`` takes the hook away."""
-
-    __slots__ = ("_hooks", "_key")
-
-    def __init__(self, hooks: dict[int, Any], key: int) -> None:
-        self._hooks = hooks
-        self._key = key
-
-    def remove(self) -> None:
-        """Take the hook away; doing so twice is harmless."""
-        self._hooks.pop(self._key, None)
 
 
 def tensor(

@@ -8,6 +8,7 @@ import numpy as np
 
 import tinygrad_cnn.functional as F
 from tests.samples.base import Array, ErrorSample, Sample
+from tinygrad_cnn.distributed.sync_norm import NormalizeTogether
 from tinygrad_cnn.ops.norm import BatchNorm, BatchNormEval, LayerNorm
 
 _rng = np.random.default_rng(12)
@@ -88,6 +89,22 @@ SAMPLES = [
         (_normal(4, 2) + 3.0,),
         lambda x: _by_channel(x, eps=0.1),
         "eps",
+        atol=1e-10,
+    ),
+    Sample(
+        NormalizeTogether,
+        lambda x, w, b: NormalizeTogether(1e-5, True)(x, w, b),
+        (_normal(3, 2, 2, 3), _normal(2), _normal(2)),
+        _by_channel,
+        "a world of one process",
+        atol=1e-10,
+    ),
+    Sample(
+        NormalizeTogether,
+        lambda x: NormalizeTogether(1e-5, False)(x, None, None),
+        (_normal(5, 3),),
+        _by_channel,
+        "alike for every rank",
         atol=1e-10,
     ),
     Sample(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_cnn.function import Function
-from tinygrad_cnn.graph import mode
-from tinygrad_cnn.tensor import RemovableHook, Tensor
+from tinygrad_cnn.graph import RemovableHook, mode
+from tinygrad_cnn.tensor import Tensor
 
 __all__ = ["Hooks"]
 
