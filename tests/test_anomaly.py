@@ -159,6 +159,19 @@ def test_infinities_that_were_given_are_left_alone() -> None:
         F.softmax(F.masked_fill(scores, np.isinf(mask), -np.inf), 1).sum().backward()
 
 
+def test_an_infinity_that_reaches_the_loss() -> None:
+    x = leaf(1.0, 2.0)
+    with detect_anomaly():
+        loss = (x * tensor(np.array([1.0, np.inf], np.float32))).sum()
+    with (
+        pytest.raises(AnomalyError, match="an infinity that was given") as caught,
+        detect_anomaly(),
+    ):
+        loss.backward()
+    assert caught.value.made == "∞"
+    assert caught.value.result is loss
+
+
 @pytest.mark.parametrize(
     "start", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 5))]
 )
@@ -283,29 +296,3 @@ def test_second_derivatives_are_looked_at() -> None:
     slope = x.grad.sum()
     with pytest.raises(AnomalyError), detect_anomaly():
         slope.backward()
-
-
-def test_the_command_warns_of_a_step_before_it_trains(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from tests.training.small import write_folder
-    from tinygrad_cnn.cli.main import main
-
-    (tmp_path / "digits").mkdir()
-    data = str(write_folder(tmp_path / "digits"))
-    given = ["--optimizer", "sgd", "--lr", "0.01", "--epochs", "1", "--quiet"]
-    main(["train", "regression", "--data", data, *given, "--out", str(tmp_path / "run")])
-    assert "WARNING: learning rate: at the learning rate 0.01 the loss" in capsys.readouterr().err
-
-
-def test_the_trainer_says_what_diverged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tinygrad_cnn.cli.main import main
-
-    folder = str(tmp_path / "run")
-    status = main(["train", "softmax", "--lr", "1e9", "--no-check", "--out", folder, "--quiet"])
-    said = capsys.readouterr().err
-    assert status == 1
-    assert "training diverged" in said
-    assert "made" in said
-    assert "learning rate 1e+09" in said
-    assert (tmp_path / "run" / "anomaly.dot").exists()

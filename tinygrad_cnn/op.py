@@ -98,6 +98,8 @@ class Op:
         Return ``(after, shape)`` if the operation can be computed with what its input waits for.
     ``choice(*inputs)``
         The discrete choice made at a point (a mask, indices): gradients jump where it changes.
+    ``infinite``
+        An infinite result is an answer, such as the logarithm of no probability at all.
 
     A rule may take a keyword ``needs``: a tuple with one bool per input, True where the gradient is
     wanted; None may be returned in the other places. Settings are kept in ``__slots__`` (they are
@@ -116,6 +118,7 @@ class Op:
     takes_pending: ClassVar[bool] = False
     reference: ClassVar[Any] = None
     choice: ClassVar[Any] = None
+    infinite: ClassVar[bool] = False
     infer: ClassVar[Any] = None
     postpone: ClassVar[Any] = None
     join: ClassVar[Any] = None

@@ -110,7 +110,7 @@ class Watch(Watcher):
         out: Array,
         result: Any,
     ) -> None:
-        given = _not_finite(op, arrays)
+        given = op.infinite or _not_finite(op, arrays)
         if given and not has_nan(out):
             return  # an infinity that was there: a mask of attention, a limit
         index, count, made = first_bad(out if not has_nan(out) else _only_nan(out))
@@ -147,6 +147,32 @@ class Watch(Watcher):
         )
 
     # ------------------------------------------------------------------ backward
+
+    def started(self, root: Any) -> None:
+        """Look at what a backward pass begins with.
+
+        Raises
+        ------
+        AnomalyError
+            If it is infinite: an infinity that was given, and let through, has come so far.
+        """
+        out, node = root._data, root._node
+        if all_finite(out) or node is None:
+            return
+        index, _, made = first_bad(out)
+        raise AnomalyError(
+            f"backward() begins at {made}",
+            [],
+            op=node.op.describe(),
+            phase="forward",
+            why="an infinity that was given, in the data, a mask or a limit, reaches the loss",
+            made=made,
+            index=index,
+            scope=node.scope,
+            source=node.source,
+            seq=node.seq,
+            result=root,
+        )
 
     def backward(self, node: Node, g: Any, results: Sequence[Any]) -> None:
         """Look at what a rule returned.

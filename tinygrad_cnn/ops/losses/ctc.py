@@ -31,6 +31,7 @@ class Ctc(Op):
     __slots__ = ("blank", "counts", "labels", "times")
     saves = ("p", "out")
     has_aux = True
+    infinite = True  # where no path leads to the labels
 
     def __init__(self, labels: Array, times: Array, counts: Array, blank: int) -> None:
         self.labels = labels
