@@ -208,6 +208,11 @@ PLAIN: list[Callable[[Any], Any]] = [
     lambda x: F.vector_norm(x, 2, -1) + x.cumsum(-1).sum(-1) + x.prod(-1) + F.logsumexp(x, -1),
     lambda x: F.tril(x) + x.transpose(1, 2) + F.roll(x, 1, -1),
     lambda x: F.adaptive_max_pool1d(x, 1) + F.max_pool1d(x, 2) + F.avg_pool1d(x, 2, 1, 1)[..., :1],
+    lambda x: F.lerp(x, x * 2, 0.3) + F.logaddexp(x, -x) + F.erfc(x) + F.hypot(x, x + 1),
+    lambda x: F.cbrt(x) + F.trunc(3 * x) + F.remainder(x, 0.3) + F.fmod(x, 0.7),
+    lambda x: F.vector_norm(x, 3, 1) + F.topk(x, 1, 1)[0][:, 0] + F.sort(x, 1)[0][:, 0],
+    lambda x: F.unfold(x[:, None], 2, padding=1) + F.gather(x, 1, np.ones(x.shape, int)).sum(),
+    lambda x: F.local_response_norm(F.cat([x, np.zeros(x.shape, np.float32)], 1), 3),
     lambda x: (x.max(1)[0], x.double().round(), F.interpolate(x, 5), F.matmul(x, x)),
 ]
 
@@ -221,3 +226,9 @@ def test_functions_survive(tmp_path: Path, function: Any) -> None:
     pairs = zip(*(v if isinstance(v, tuple) else (v,) for v in (found, expected)), strict=True)
     for got, want in pairs:
         np.testing.assert_allclose(got.numpy(), want.numpy(), 1e-5, 1e-6, strict=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", PLAIN)
+def test_functions_are_equal_elsewhere(tmp_path: Path, function: Any) -> None:
+    check(Of(function), tmp_path / "m.onnx", (3, 2, 2))

@@ -9,6 +9,7 @@ from tinygrad_cnn.onnx.export.writer import Pair, Writer, writes
 from tinygrad_cnn.ops import group_norm, linalg, norm
 from tinygrad_cnn.ops.conv import trilinear
 from tinygrad_cnn.ops.pool import adaptive, average, maximum
+from tinygrad_cnn.ops.resampling.folding import Unfold
 
 __all__: list[str] = []
 
@@ -112,6 +113,24 @@ def _adaptive_max_pool(writer: Writer, pair: Pair, inputs: list[str]) -> str:
         raise OnnxError(f"windows of {pair.shape[2:]} that make {out} are not of one size")
     kernel = [length // size for length, size in zip(pair.shape[2:], out, strict=True)]
     return writer.emit("MaxPool", *inputs, kernel_shape=kernel, strides=kernel)
+
+
+@writes(Unfold)
+def _unfold(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    """Convolve each channel with a filter for each element of the window, 1 there."""
+    window, channels = pair.op.window, pair.shape[1]
+    filters = np.eye(window.taps, dtype=writer.dtype).reshape(-1, 1, *window.kernel)
+    weight = writer.constant(np.tile(filters, (channels, *(1,) * (filters.ndim - 1))), "windows")
+    patches = writer.emit(
+        "Conv",
+        *(*inputs, weight),
+        kernel_shape=window.kernel,
+        strides=window.stride,
+        dilations=window.dilation,
+        pads=[width for side in zip(*window.padding, strict=True) for width in side],
+        group=channels,
+    )
+    return writer.emit("Reshape", patches, writer.integers([0, channels * window.taps, -1]))
 
 
 # ------------------------------------------------------------------ normalisation

@@ -220,6 +220,8 @@ def _constant(writer: Writer, pair: Pair, held: Any, other: Any, traced: Traced,
         name = traced.buffers[id(held)]
         return name if name in writer.tensors else writer.tensor(name, held)
     if differs(held, other):
+        if repeated := _repeated(writer, held, other):
+            return repeated
         raise OnnxError(
             f"save: {where} reads what was computed outside of the graph and depends on the "
             "input: a mask or places of values"
@@ -229,11 +231,29 @@ def _constant(writer: Writer, pair: Pair, held: Any, other: Any, traced: Traced,
     return writer.constant(held)
 
 
+def _repeated(writer: Writer, held: Any, other: Any) -> str:
+    """Write an array that is the same for each of the batch, such as zeros; "" if it is none."""
+    if not isinstance(held, np.ndarray) or not isinstance(other, np.ndarray):
+        return ""
+    if held.ndim != other.ndim or held.dtype != other.dtype:
+        return ""
+    sizes = zip(held.shape, other.shape, strict=True)
+    axes = [axis for axis, pair in enumerate(sizes) if pair[0] != pair[1]]
+    if len(axes) != 1 or (held.shape[axes[0]], other.shape[axes[0]]) != writer.batch:
+        return ""
+    first = held.take([0], axes[0])
+    if (held != first).any() or (other != first).any():
+        return ""
+    return writer.emit(
+        "Expand", writer.constant(first), writer.sizes(held.shape, other.shape, "a constant")
+    )
+
+
 def _end(writer: Writer, found: str, name: str) -> None:
     """Give a result the name of an output."""
     for node in reversed(writer.nodes):
         if node.output[0] == found and not any(found in n.input for n in writer.nodes):
-            node.output = [name]
+            node.output = [name, *node.output[1:]]
             return
     writer.emit("Identity", found)
     writer.nodes[-1].output = [name]

@@ -10,6 +10,7 @@ from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.export.writer import Pair, Writer, writes
 from tinygrad_cnn.ops import extreme, index, join, shape
 from tinygrad_cnn.ops.indexing.embedding import Embedding
+from tinygrad_cnn.ops.ordering.sorting import Sort, Topk
 from tinygrad_cnn.ops.rearranging.diagonal import Triangle
 from tinygrad_cnn.ops.rearranging.repeat import Roll
 from tinygrad_cnn.ops.resampling.resample import Resample
@@ -81,6 +82,18 @@ def _roll(writer: Writer, pair: Pair, inputs: list[str]) -> str:
             head = writer.emit("Slice", x, writer.integers([0]), cut, at)
             x = writer.emit("Concat", tail, head, axis=axis)
     return x
+
+
+@writes(Topk, Sort)
+def _topk(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    op, axis = pair.op, pair.op.axis
+    sizes = [shape[axis] for shape in pair.shapes()]
+    if isinstance(op, Sort) and sizes[0] != sizes[1]:
+        raise OnnxError("sorting the batch depends on its size")
+    count = sizes[0] if isinstance(op, Sort) else op.k
+    largest = op.descending if isinstance(op, Sort) else op.largest
+    settings = {"axis": axis, "largest": int(largest), "sorted": 1}
+    return writer.emit("TopK", *inputs, writer.integers([count]), unread=1, **settings)
 
 
 @writes(Triangle)

@@ -12,7 +12,7 @@ from tinygrad_cnn.onnx.tensors import NUMBERS
 from tinygrad_cnn.ops import activation, elementwise, extreme, piecewise, reduce, rounding, softmax
 from tinygrad_cnn.ops.matrices.norms import VectorNorm
 from tinygrad_cnn.ops.ordering.scan import Cumsum
-from tinygrad_cnn.ops.pointwise import hard, powers, trigonometry, units
+from tinygrad_cnn.ops.pointwise import combining, gamma, hard, powers, trigonometry, units
 
 __all__: list[str] = []
 
@@ -67,6 +67,56 @@ WRITERS.update(
 @writes(elementwise.Pow)
 def _pow(writer: Writer, pair: Pair, inputs: list[str]) -> str:
     return writer.emit("Pow", *inputs, writer.number(pair.op.exponent))
+
+
+@writes(combining.Lerp)
+def _lerp(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    start, end, weight = inputs
+    moved = writer.emit("Mul", weight, writer.emit("Sub", end, start))
+    return writer.emit("Add", start, moved)
+
+
+@writes(combining.Logaddexp)
+def _logaddexp(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    apart = writer.emit("Neg", writer.emit("Abs", writer.emit("Sub", *inputs)))
+    return writer.emit("Add", writer.emit("Max", *inputs), writer.emit("Softplus", apart))
+
+
+@writes(gamma.Erfc)
+def _erfc(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    return writer.emit("Sub", writer.number(1.0), writer.emit("Erf", *inputs))
+
+
+@writes(trigonometry.Hypot)
+def _hypot(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    squares = [writer.emit("Mul", x, x) for x in inputs]
+    return writer.emit("Sqrt", writer.emit("Add", *squares))
+
+
+def _with_sign(writer: Writer, x: str, size: str) -> str:
+    return writer.emit("Mul", writer.emit("Sign", x), size)
+
+
+@writes(powers.Cbrt)
+def _cbrt(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    root = writer.emit("Pow", writer.emit("Abs", *inputs), writer.number(1 / 3))
+    return _with_sign(writer, inputs[0], root)
+
+
+@writes(rounding.Trunc)
+def _trunc(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    return _with_sign(writer, inputs[0], writer.emit("Floor", writer.emit("Abs", *inputs)))
+
+
+@writes(rounding.Remainder)
+def _remainder(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    whole = writer.emit("Floor", writer.emit("Div", *inputs))
+    return writer.emit("Sub", inputs[0], writer.emit("Mul", whole, inputs[1]))
+
+
+@writes(rounding.Fmod)
+def _fmod(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    return writer.emit("Mod", *inputs, fmod=1)
 
 
 @writes(elementwise.Log1p)
@@ -258,10 +308,15 @@ for _op, _op_type in {
 
 @writes(VectorNorm)
 def _vector_norm(writer: Writer, pair: Pair, inputs: list[str]) -> str:
+    p, (x,), axes, keep = pair.op.p, inputs, _axes(pair), pair.op.keepdims
     kinds = {1: "ReduceL1", 2: "ReduceL2"}
-    if pair.op.p not in kinds:
-        raise OnnxError(f"a norm of order {pair.op.p} is none of ONNX's")
-    return writer.reduce(kinds[pair.op.p], inputs[0], _axes(pair), pair.op.keepdims)
+    if p in kinds:
+        return writer.reduce(kinds[p], x, axes, keep)
+    if not math.isfinite(p) or p == 0:
+        raise OnnxError(f"a norm of order {p} is none of ONNX's")
+    powers_ = writer.emit("Pow", writer.emit("Abs", x), writer.number(p))
+    total = writer.reduce("ReduceSum", powers_, axes, keep)
+    return writer.emit("Pow", total, writer.number(1 / p))
 
 
 @writes(reduce.Var, reduce.Std)

@@ -116,8 +116,8 @@ class Writer:
         """Return the name of a list of integers."""
         return self.constant(np.asarray(values, np.int64).reshape(-1), hint)
 
-    def emit(self, op_type: str, *inputs: str, **settings: Any) -> str:
-        """Add a node with one result; return the result's name."""
+    def emit(self, op_type: str, *inputs: str, unread: int = 0, **settings: Any) -> str:
+        """Add a node; return the name of its first result, behind which some are not read."""
         place = f"{self.scope.replace('.', '/')}/{op_type}" if self.scope else op_type
         name = self.name(f"/{place}")
         result = self.name(f"{name}_output")
@@ -129,7 +129,7 @@ class Writer:
                 op_type=op_type,
                 name=name,
                 input=given,
-                output=[result],
+                output=[result, *(self.name(f"{result}_unread") for _ in range(unread))],
                 attribute=[attribute(k, v) for k, v in settings.items() if v is not None],
             )
         )
