@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.norm.group_pixels import (
+    are_pixels,
+    normalise,
+    normalise_gradient,
+)
 from tinygrad_cnn.kernels.reduce.sums import BLOCK_SIZE
 from tinygrad_cnn.kernels.runtime.threads import parallel
 
@@ -50,6 +55,8 @@ def group_norm(
     >>> group_norm(np.array([[[1.0, 3.0]]]), 1, None, None, 0.0)[0]
     array([[[-1.,  1.]]])
     """
+    if are_pixels(x):
+        return normalise(x, groups, weight, bias, eps)
     out = np.empty(x.shape, x.dtype)
     rows = _Rows(x.shape, groups)
     mean, inverse = (np.empty((rows.count, 1), x.dtype) for _ in range(2))
@@ -104,6 +111,8 @@ def group_norm_gradient(
     >>> group_norm_gradient(np.ones_like(x), x, 1, mean, inverse_std, None)[2]
     array([2.])
     """
+    if are_pixels(x):
+        return normalise_gradient(g, x, groups, mean, inverse_std, weight)
     gx = np.empty(x.shape, x.dtype)
     rows = _Rows(x.shape, groups)
     sums, products = (np.empty((rows.count, rows.channels), x.dtype) for _ in range(2))

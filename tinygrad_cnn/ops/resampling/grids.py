@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_cnn.ops.arguments import names_operands, shape_of, values_of
-from tinygrad_cnn.ops.elementwise import add, mul, sub
+from tinygrad_cnn.ops.elementwise import add, cast, mul, sub
 from tinygrad_cnn.ops.index import Gather, Key, getitem
 from tinygrad_cnn.ops.linalg import matmul
 from tinygrad_cnn.ops.piecewise import where
@@ -119,6 +119,9 @@ def grid_sample(
     array([[[[1.5]]]])
     """
     _check(tuple(input.shape), tuple(grid.shape), mode, padding_mode)
+    if input.dtype == np.float16:  # places of half precision are off by pixels
+        wide = cast(input, np.float32), cast(grid, np.float32)
+        return cast(grid_sample(*wide, mode, padding_mode, align_corners), np.float16)
     N, C, *sizes = input.shape
     dims = len(sizes)
     axes = []
