@@ -155,9 +155,13 @@ def test_policies_apply_every_change() -> None:
     image = image.astype(np.uint8)
     for kind in KINDS:
         given = as_kind(image, kind)
-        for policy in (T.RandAugment(magnitude=20), T.TrivialAugmentWide()):
+        automatic = [T.AutoAugment(policy) for policy in T.AutoAugmentPolicy]
+        for policy in (T.RandAugment(magnitude=20), T.TrivialAugmentWide(), *automatic):
             seen = {pixels(policy(given)).tobytes() for _ in range(60)}
             assert len(seen) > 10
+    for policy in automatic:
+        assert len(policy.policies) == 25
+        assert all(len(pair) == 2 for pair in policy.policies)
     with pytest.raises(ValueError, match="RandAugment: magnitude is from 0 to 30, got 31"):
         T.RandAugment(magnitude=31)
 

@@ -1,7 +1,8 @@
-"""Transforms that choose among many: RandAugment and TrivialAugmentWide."""
+"""Transforms that choose among many: AutoAugment, RandAugment, TrivialAugmentWide."""
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from tinygrad_cnn.data.transforms.kinds import size_of
 from tinygrad_cnn.data.transforms.resampling import InterpolationMode
 from tinygrad_cnn.random import default_generator
 
-__all__ = ["RandAugment", "TrivialAugmentWide"]
+__all__ = ["AutoAugment", "AutoAugmentPolicy", "RandAugment", "TrivialAugmentWide"]
 
 Fill = float | Sequence[float] | None
 
@@ -37,6 +38,7 @@ _PLACES: dict[str, Callable[[Any, float, Any, Fill], Any]] = {
 }
 _COLOURS: dict[str, Callable[[Any, float], Any]] = {
     "Identity": lambda img, _: img,
+    "Invert": lambda img, _: F.invert(img),
     "Brightness": lambda img, m: F.adjust_brightness(img, 1 + m),
     "Color": lambda img, m: F.adjust_saturation(img, 1 + m),
     "Contrast": lambda img, m: F.adjust_contrast(img, 1 + m),
@@ -82,8 +84,13 @@ def _changed(
     if values is not None:
         chosen = int(draws.integers(len(values))) if strength is None else strength
         magnitude = float(values[chosen])
-        if name in _SIGNED and draws.random() < 0.5:
-            magnitude = -magnitude
+    return _applied(img, name, magnitude, mode, fill)
+
+
+def _applied(img: Any, name: str, magnitude: float, mode: Any, fill: Fill) -> Any:
+    """Apply a change; of those that have two directions, either is equally likely."""
+    if name in _SIGNED and default_generator().random() < 0.5:
+        magnitude = -magnitude
     if name in _PLACES:
         return _PLACES[name](img, magnitude, mode, fill)
     return _COLOURS[name](img, magnitude)
@@ -155,3 +162,111 @@ class TrivialAugmentWide:
         """Return the changed image."""
         values = _magnitudes(self.num_magnitude_bins, 0.99, 32, 32, 135, 0.99, 6)
         return _changed(img, values, None, self.interpolation, self.fill)
+
+
+class AutoAugmentPolicy(enum.Enum):
+    """For which data set a policy was found."""
+
+    IMAGENET = "imagenet"
+    CIFAR10 = "cifar10"
+    SVHN = "svhn"
+
+
+# Pairs of changes, each with its probability and its strength from 0 to 9, as published.
+_POLICIES = {
+    AutoAugmentPolicy.IMAGENET: (
+        "Posterize 0.4 8 Rotate 0.6 9; Solarize 0.6 5 AutoContrast 0.6 -; "
+        "Equalize 0.8 - Equalize 0.6 -; Posterize 0.6 7 Posterize 0.6 6; "
+        "Equalize 0.4 - Solarize 0.2 4; Equalize 0.4 - Rotate 0.8 8; "
+        "Solarize 0.6 3 Equalize 0.6 -; Posterize 0.8 5 Equalize 1 -; "
+        "Rotate 0.2 3 Solarize 0.6 8; Equalize 0.6 - Posterize 0.4 6; "
+        "Rotate 0.8 8 Color 0.4 0; Rotate 0.4 9 Equalize 0.6 -; Equalize 0 - Equalize 0.8 -; "
+        "Invert 0.6 - Equalize 1 -; Color 0.6 4 Contrast 1 8; Rotate 0.8 8 Color 1 2; "
+        "Color 0.8 8 Solarize 0.8 7; Sharpness 0.4 7 Invert 0.6 -; "
+        "ShearX 0.6 5 Equalize 1 -; Color 0.4 0 Equalize 0.6 -; "
+        "Equalize 0.4 - Solarize 0.2 4; Solarize 0.6 5 AutoContrast 0.6 -; "
+        "Invert 0.6 - Equalize 1 -; Color 0.6 4 Contrast 1 8; Equalize 0.8 - Equalize 0.6 -"
+    ),
+    AutoAugmentPolicy.CIFAR10: (
+        "Invert 0.1 - Contrast 0.2 6; Rotate 0.7 2 TranslateX 0.3 9; "
+        "Sharpness 0.8 1 Sharpness 0.9 3; ShearY 0.5 8 TranslateY 0.7 9; "
+        "AutoContrast 0.5 - Equalize 0.9 -; ShearY 0.2 7 Posterize 0.3 7; "
+        "Color 0.4 3 Brightness 0.6 7; Sharpness 0.3 9 Brightness 0.7 9; "
+        "Equalize 0.6 - Equalize 0.5 -; Contrast 0.6 7 Sharpness 0.6 5; "
+        "Color 0.7 7 TranslateX 0.5 8; Equalize 0.3 - AutoContrast 0.4 -; "
+        "TranslateY 0.4 3 Sharpness 0.2 6; Brightness 0.9 6 Color 0.2 8; "
+        "Solarize 0.5 2 Invert 0 -; Equalize 0.2 - AutoContrast 0.6 -; "
+        "Equalize 0.2 - Equalize 0.6 -; Color 0.9 9 Equalize 0.6 -; "
+        "AutoContrast 0.8 - Solarize 0.2 8; Brightness 0.1 3 Color 0.7 0; "
+        "Solarize 0.4 5 AutoContrast 0.9 -; TranslateY 0.9 9 TranslateY 0.7 9; "
+        "AutoContrast 0.9 - Solarize 0.8 3; Equalize 0.8 - Invert 0.1 -; "
+        "TranslateY 0.7 9 AutoContrast 0.9 -"
+    ),
+    AutoAugmentPolicy.SVHN: (
+        "ShearX 0.9 4 Invert 0.2 -; ShearY 0.9 8 Invert 0.7 -; "
+        "Equalize 0.6 - Solarize 0.6 6; Invert 0.9 - Equalize 0.6 -; "
+        "Equalize 0.6 - Rotate 0.9 3; ShearX 0.9 4 AutoContrast 0.8 -; "
+        "ShearY 0.9 8 Invert 0.4 -; ShearY 0.9 5 Solarize 0.2 6; "
+        "Invert 0.9 - AutoContrast 0.8 -; Equalize 0.6 - Rotate 0.9 3; "
+        "ShearX 0.9 4 Solarize 0.3 3; ShearY 0.8 8 Invert 0.7 -; "
+        "Equalize 0.9 - TranslateY 0.6 6; Invert 0.9 - Equalize 0.6 -; "
+        "Contrast 0.3 3 Rotate 0.8 4; Invert 0.8 - TranslateY 0 2; "
+        "ShearY 0.7 6 Solarize 0.4 8; Invert 0.6 - Rotate 0.8 4; "
+        "ShearY 0.3 7 TranslateX 0.9 3; ShearX 0.1 6 Invert 0.6 -; "
+        "Solarize 0.7 2 TranslateY 0.6 7; ShearY 0.8 4 Invert 0.8 -; "
+        "ShearX 0.7 9 TranslateY 0.8 3; ShearY 0.8 5 AutoContrast 0.7 -; "
+        "ShearX 0.7 2 Invert 0.1 -"
+    ),
+}
+
+
+def _pairs(policy: AutoAugmentPolicy) -> list[list[tuple[str, float, int | None]]]:
+    """Return a policy's pairs of name, probability and strength."""
+    pairs = []
+    for pair in _POLICIES[policy].split("; "):
+        words = pair.split()
+        triples = (words[i : i + 3] for i in range(0, len(words), 3))
+        pairs.append([(n, float(p), None if s == "-" else int(s)) for n, p, s in triples])
+    return pairs
+
+
+class AutoAugment:
+    """Apply a pair of changes, each with a probability of its own, chosen among 25 pairs.
+
+    Parameters
+    ----------
+    policy
+        The data set for which the pairs were found: one of `AutoAugmentPolicy`.
+    interpolation, fill
+        As for `functional.affine`.
+
+    Notes
+    -----
+    E. D. Cubuk et al.: AutoAugment: learning augmentation strategies from data (2019).
+    """
+
+    def __init__(
+        self,
+        policy: AutoAugmentPolicy = AutoAugmentPolicy.IMAGENET,
+        interpolation: Any = InterpolationMode.NEAREST,
+        fill: Fill = None,
+    ) -> None:
+        self.policy = policy
+        self.interpolation = interpolation
+        self.fill = fill
+        self.policies = _pairs(policy)
+
+    def __call__(self, img: Any) -> Any:
+        """Return the changed image."""
+        H, W = size_of(img, "AutoAugment")
+        part = 150 / 331
+        values = _magnitudes(10, 0.3, part * W, part * H, 30, 0.9, 4)
+        draws = default_generator()
+        for name, p, strength in self.policies[draws.integers(len(self.policies))]:
+            if draws.random() < p:
+                magnitude = 0.0 if strength is None else float(values[name][strength])
+                img = _applied(img, name, magnitude, self.interpolation, self.fill)
+        return img
+
+    def __repr__(self) -> str:
+        return f"AutoAugment(policy={self.policy})"

@@ -6,14 +6,10 @@ from tinygrad_cnn.torchvision.absent import absent
 from tinygrad_cnn.torchvision.transforms import functional as functional  # type: ignore[no-redef]
 from tinygrad_cnn.torchvision.transforms import v2 as v2
 
-_POLICIES = "RandAugment and TrivialAugmentWide are"
-
 __getattr__ = absent(
     "torchvision.transforms",
     {
-        "AugMix": _POLICIES,
-        "AutoAugment": _POLICIES,
-        "AutoAugmentPolicy": _POLICIES,
+        "AugMix": "AutoAugment, RandAugment and TrivialAugmentWide are",
         "ElasticTransform": "RandomAffine and RandomPerspective are",
     },
     "Lambda makes a transform of any function",
