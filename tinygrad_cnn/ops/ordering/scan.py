@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygrad_cnn.kernels.reduce.running import running_sums
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float, axis_of, numpy_words, shape_of, without_graph
 from tinygrad_cnn.ops.elementwise import cast, mul
@@ -55,12 +56,9 @@ class Cumsum(_Scan):
         self.reverse = reverse
 
     def forward(self, x: Any) -> Any:
-        held = np.float32 if x.dtype == np.float16 else None  # as sums are
-        if self.reverse:
-            out = np.flip(np.cumsum(np.flip(x, self.axis), self.axis, held), self.axis)
-        else:
-            out = np.cumsum(x, self.axis, held)
-        return out if held is None else out.astype(x.dtype)
+        if x.dtype == np.float16:  # as sums are
+            return running_sums(x.astype(np.float32), self.axis, self.reverse).astype(x.dtype)
+        return running_sums(x, self.axis, self.reverse)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (Cumsum(self.axis, not self.reverse)(g),)
