@@ -607,6 +607,20 @@ def test_a_long_loop_is_left_alone_after_a_while() -> None:
     assert watched.report().steps == 2
 
 
+def test_an_evaluation_between_the_steps_is_no_part_of_them() -> None:
+    model = Net()
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    with watch_training() as watched:
+        for _ in range(3):
+            model.train()
+            optimizer.zero_grad()
+            F.cross_entropy(model(tensor(X)), LABELS).backward()
+            optimizer.step()
+            model.eval()
+            model(tensor(X))  # recorded, and never differentiated
+    assert watched.report(), watched.report().text()
+
+
 def test_watching_two_networks_in_turns() -> None:
     nets = Net(), Net()
     optimizers = [optim.SGD(net.parameters(), lr=0.01) for net in nets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -112,6 +113,27 @@ class Step:
         self.update: Update | None = None
 
 
+class _Call:
+    """A call of a module from outside: which nodes it made, by ``seq``, and how its layers were."""
+
+    def __init__(self, module: Module, inputs: Any, result: Any) -> None:
+        results = result if isinstance(result, (tuple, list)) else (result,)
+        nodes = [r._node for r in results if isinstance(r, TensorBase)]
+        self.made = {node.seq for node in nodes if node is not None}
+        self.module = module
+        shape = getattr(inputs[0], "shape", ()) if inputs else ()
+        self.images = shape[0] if shape else 0
+        self.resting: list[str] = []
+        self.statistics: dict[str, list[Array]] = {}
+
+    def join(self, step: Step) -> None:
+        """Become part of a step."""
+        step.modules[id(self.module)] = self.module
+        step.images = max(step.images, self.images)
+        step.resting += self.resting
+        step.statistics.update(self.statistics)
+
+
 class StepWatcher(Watcher):
     """Collects the first steps of whatever runs while it watches, for each optimiser apart.
 
@@ -136,6 +158,7 @@ class StepWatcher(Watcher):
         self.series: dict[int, list[Step]] = {}  # by id of the optimiser
         self._others = list(others)
         self._now = Step()
+        self._calls: deque[_Call] = deque(maxlen=_MOST_CALLS)  # the last ones
         self._left = most * _OPTIMIZERS
         self._depth = 0
 
@@ -145,19 +168,18 @@ class StepWatcher(Watcher):
         return [step for steps in self.series.values() for step in steps]
 
     def called(self, module: Any, inputs: Any, result: Any) -> None:
-        """Note a call of a module from outside of any module, where it is recorded."""
-        if not self._left or not _is_recorded(result):
+        """Note a call of a module from outside of any module."""
+        if not self._left:
             return
-        step = self._now
-        step.modules[id(module)] = module
-        shape = getattr(inputs[0], "shape", ()) if inputs else ()
-        step.images = max(step.images, shape[0] if shape else 0)
+        call = _Call(module, inputs, result)
         for path, part in module.named_modules():
             if not part.training and _rests(part):
-                step.resting.append(path or type(part).__name__)
+                call.resting.append(path or type(part).__name__)
             elif isinstance(part, _NORMS) and part.training and part.running_mean is not None:
                 buffers = (part.running_mean, part.running_var)
-                step.statistics[path] = [np.array(b._data) for b in buffers if b is not None]
+                call.statistics[path] = [np.array(b._data) for b in buffers if b is not None]
+        if call.made:
+            self._calls.append(call)
 
     def started(self, root: Any) -> None:
         """Look at what a backward pass begins with."""
@@ -165,6 +187,10 @@ class StepWatcher(Watcher):
             return
         step = self._now
         nodes = nodes_below(root)
+        below = {node.seq for node in nodes}
+        for call in self._calls:  # others, such as an evaluation, are no part of the step
+            if below & call.made:
+                call.join(step)
         leaves = [e for node in nodes for e in node.edges if isinstance(e, TensorBase)]
         if not step.values:
             step.found = {id(x): np.array(x._grad._data) for x in leaves if x._grad is not None}
@@ -183,12 +209,7 @@ class StepWatcher(Watcher):
             self._now = Step()
             self._left -= 1
             return
-        step.update = update = Update(optimizer, self._others)
-        mine = step.leaves | {id(p) for p in update.params}
-        # Others were called for something else meanwhile.
-        step.modules = {
-            key: m for key, m in step.modules.items() if mine & {id(p) for p in m.parameters()}
-        }
+        step.update = Update(optimizer, self._others)
         before = steps[-1].update if steps else None
         if before is not None:
             step.stale = [
@@ -210,8 +231,10 @@ class StepWatcher(Watcher):
             mode.watch = None  # enough: the rest runs as if nobody looked
 
 
-# A loop may train several networks, one after the other or in turns.
+# A loop may train several networks, one after the other or in turns; a result may be differentiated
+# after other calls.
 _OPTIMIZERS = 6
+_MOST_CALLS = 100
 
 _NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 _DROPOUTS = (Dropout, Dropout1d, Dropout2d, Dropout3d, AlphaDropout)
@@ -222,11 +245,6 @@ def _is_old(now: Array | None, before: Array | None) -> bool:
     if now is None or before is None:
         return False
     return bool(before.any()) and np.array_equal(now, before)
-
-
-def _is_recorded(result: Any) -> bool:
-    results = result if isinstance(result, (tuple, list)) else (result,)
-    return any(isinstance(r, TensorBase) and r._requires_grad for r in results)
 
 
 def _rests(part: Module) -> bool:
