@@ -56,7 +56,7 @@ class ModuleSubject(TorchSubject):
         names = [f"input {i}" for i in range(self.count)]
         if self.count == 1:
             names = ["input"]
-        arrays = [np.asarray(to_array(p)) for p in self.held.values()]
+        arrays = [p.detach().numpy() for p in self.held.values()]  # of the copy: nobody else's
         wanted = [i for i, x in enumerate(call.inputs) if _is_float(x)]
         # Of a container, those of its parts are checked there, and from end to end.
         own = self.held if whole else dict(module.named_parameters(recurse=False))
@@ -114,8 +114,9 @@ def check_torch_module(
 
     A copy in float64 runs; the module itself, its buffers and all generators stay as they are.
     Each submodule is checked on what it got in a forward pass of the whole, those nearest the
-    result first. One that repeats another (the same class, settings and shapes), and containers,
-    are compared along one direction of all their inputs, and closely where that shows anything.
+    result first. PyTorch's own layers, one that repeats another (the same class, settings and
+    shapes), and containers are compared along one direction of all their inputs, and closely where
+    that shows anything; ``thorough`` compares all layers closely.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ def check_torch_module(
     inputs
         Tensors, arrays and constants.
     modes
-        "train", "eval" or both.
+        "train", "eval" or both; a module that gives the same in both is checked once.
     raise_exception, eps, atol, rtol, max_elements, seed
         As for `check_graph`.
     only, every, max_seconds, thorough, progress
@@ -146,6 +147,10 @@ def check_torch_module(
     for mode in modes:
         if mode not in ("train", "eval"):
             raise ValueError(f"check_torch_module: modes are 'train' and 'eval', got {mode!r}")
+    if len(modes) > 1 and not thorough and _same_in_both(module, points):
+        modes = modes[:1]
+        report.notes.append("the same in training and in evaluation: checked once")
+    for mode in modes:
         found = _check_mode(_copied(module, mode == "train"), points, own, options, selection)
         for result in found:
             result.op += f" [{mode}]" if len(modes) > 1 else ""
@@ -162,6 +167,22 @@ def _copied(module: Any, training: bool) -> Any:
         raise ValueError(
             f"check_torch_module: {type(module).__name__} cannot be copied: {error}"
         ) from error
+
+
+def _same_in_both(module: Any, points: list[Any]) -> bool:
+    """Whether a module gives the same in training and in evaluation."""
+    results = []
+    for training in (True, False):
+        copied = _copied(module, training)
+        with framework().no_grad(), same_torch_draws():
+            try:
+                out = copied(*[to_tensor(p) for p in points])
+            except Exception:  # the check says so
+                return False
+        results.append([to_array(tensor) for tensor in tensors_of(out)])
+        if any(True for _ in copied.buffers()):
+            return False  # statistics that move are part of what a mode does
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*results, strict=True))
 
 
 def _check_mode(
@@ -251,7 +272,7 @@ def _check_call(
     found: list[InputReport] | None = None
     if selection.is_over():
         found = _all_say(subject, Verdict.SKIPPED, "not checked: the time was up")
-    elif container or (kind in kinds and not selection.thorough):
+    elif container or ((kind in kinds or _is_own(call.module)) and not selection.thorough):
         found = check_lightly(subject, options, _TOGETHER)
         if found is None and wrong:
             where = _names(wrong)
@@ -273,6 +294,11 @@ def _all_say(subject: ModuleSubject, verdict: Verdict, text: str) -> list[InputR
     for result in results:
         result.say(verdict, "note", text)
     return results
+
+
+def _is_own(module: Any) -> bool:
+    """Whether a submodule is one of PyTorch's own layers."""
+    return type(module).__module__.startswith("torch.nn.")
 
 
 def _names(wrong: Sequence[InputReport]) -> str:
