@@ -151,6 +151,8 @@ def test_images_as_a_network_takes_them() -> None:
     with pytest.raises(OnnxError, match="any size: say which with --size"):
         form_of(opened)
     assert form_of(opened, 32) == Form(3, 32, 32, last=False)
+    minus = decode(Model, model([node("Relu", "x", "y")], [value("x", -1, 3, -1, -1)], "y"))
+    assert form_of(minus, 32) == Form(3, 32, 32, last=False)
     for shape, message in (((1, 5, 8, 8), "1 or 3 channels"), ((1, 8), "one input of images")):
         other = decode(Model, model([node("Relu", "x", "y")], [value("x", *shape)], "y"))
         with pytest.raises(OnnxError, match=message):

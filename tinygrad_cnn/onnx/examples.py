@@ -32,10 +32,7 @@ def _drawn(value: ValueInfo, batch: int, size: int, rng: np.random.Generator) ->
     tensor = value.type.tensor_type if value.type is not None else None
     if tensor is None or tensor.shape is None:
         raise OnnxError(f"the file does not say the shape of {value.name}: give it with --input")
-    shape = [
-        dim.dim_value if dim.dim_value else (size if at else batch)
-        for at, dim in enumerate(tensor.shape.dim)
-    ]
+    shape = [dim.size or (size if at else batch) for at, dim in enumerate(tensor.shape.dim)]
     dtype = dtype_of(tensor.elem_type, f"input {value.name!r}")
     if dtype.kind != "f":
         return np.zeros(shape, dtype)

@@ -116,5 +116,5 @@ def _type(value: ValueInfo) -> str:
     name = type_name(tensor.elem_type)
     if tensor.shape is None:
         return name
-    sizes = (d.dim_param or "?" if d.dim_value is None else d.dim_value for d in tensor.shape.dim)
+    sizes = (dim.size or dim.dim_param or "?" for dim in tensor.shape.dim)
     return f"{name}[{', '.join(map(str, sizes))}]"

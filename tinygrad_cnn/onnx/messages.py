@@ -112,6 +112,12 @@ class Dimension(Message):
     dim_param: str
     table: ClassVar = {1: Field("dim_value", "optional"), 2: Field("dim_param", "text")}
 
+    @property
+    def size(self) -> int | None:
+        """The number, None for one that is open; some write -1 or 0 for that."""
+        value = self.dim_value
+        return value if value is not None and value > 0 else None
+
 
 class Shape(Message):
     """The sizes of a tensor's dimensions."""

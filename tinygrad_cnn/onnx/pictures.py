@@ -88,7 +88,7 @@ def _sizes(value: ValueInfo) -> list[int | None] | None:
         return None
     if type_name(tensor.elem_type) != "float":
         raise OnnxError(f"the input {value.name} is of {type_name(tensor.elem_type)}, not of float")
-    return [d.dim_value if d.dim_value else None for d in tensor.shape.dim]
+    return [dim.size for dim in tensor.shape.dim]
 
 
 def resized(splits: Splits, form: Form) -> Splits:
