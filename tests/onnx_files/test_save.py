@@ -161,7 +161,10 @@ def test_weights_in_nodes_and_of_other_types_are_written_back(tmp_path: Path) ->
     save(network, None, tmp_path / "m.onnx")
     again = load(tmp_path / "m.onnx")
     assert dict(again.named_parameters())["w"].tolist() == [[1.5, -6.0]]
-    assert info(tmp_path / "m.onnx").operators == {"Constant": 1, "MatMul": 1}
+    found = info(tmp_path / "m.onnx")
+    assert found.operators == {"Constant": 1, "MatMul": 1}
+    assert found.weights == ("w",)
+    assert found.parameters == 2
 
 
 @pytest.mark.parametrize(

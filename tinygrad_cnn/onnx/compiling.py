@@ -20,7 +20,7 @@ from tinygrad_cnn.onnx.scopes import scopes_of
 from tinygrad_cnn.onnx.tensors import array_of
 from tinygrad_cnn.types import Array
 
-__all__ = ["Compiled", "Nested", "compile_model"]
+__all__ = ["Compiled", "Nested", "compile_model", "constants_of"]
 
 _DEEPEST = 30  # graphs within graphs
 _FAKE_QUANTIZE = Operator(fake_quantize)
@@ -75,7 +75,7 @@ class Compiled:
         _refuse_missing(self.nodes, self.opsets, self.functions)
         if graph.sparse_initializer:
             raise OnnxError("the file has sparse tensors, which are not read")
-        self.places = _constants(graph, self.nodes)
+        self.places = constants_of(graph, self.nodes)
         first = {tensor.name for tensor in graph.initializer}
         self.inputs = [v.name for v in graph.input if v.name not in first]
         self.outputs = [v.name for v in graph.output]
@@ -108,7 +108,7 @@ def _ai(domain: str) -> str:
     return "" if domain == "ai.onnx" else domain
 
 
-def _constants(graph: Graph, nodes: Iterable[Flat]) -> dict[str, TensorMessage]:
+def constants_of(graph: Graph, nodes: Iterable[Flat]) -> dict[str, TensorMessage]:
     """Return the tensors that stand in the file by name, those of Constant nodes too."""
     found: dict[str, TensorMessage] = {}
     for tensor in graph.initializer:
@@ -314,7 +314,7 @@ class _Compiling:
         """Return a graph within a node, ready to run."""
         model = self.model
         nodes = flatten(graph.node, model.opsets, model.functions)
-        inner = _Compiling(model, self, nodes, _constants(graph, nodes))
+        inner = _Compiling(model, self, nodes, constants_of(graph, nodes))
         inputs = [value.name for value in graph.input]
         plan = inner.plan(inputs, [value.name for value in graph.output])
         return Nested(plan, inner.around)

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import prod
 
+from tinygrad_cnn.onnx.compiling import constants_of
 from tinygrad_cnn.onnx.inlining import flatten
 from tinygrad_cnn.onnx.messages import ValueInfo
 from tinygrad_cnn.onnx.module import read_model
@@ -91,9 +92,10 @@ def info(source: str | os.PathLike[str] | bytes) -> Info:
     kinds = [(node.domain, node.op_type) for node in nodes]
     counts = Counter(f"{domain}.{kind}" if domain else kind for domain, kind in kinds)
     missing = {f"{d}.{k}" if d else k for d, k in kinds if (d, k) not in OPERATORS}
-    first = {tensor.name: tensor for tensor in graph.initializer}
+    tensors = constants_of(graph, nodes)
+    first = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in first]
-    roles = roles_of(nodes, first, (), [value.name for value in inputs])
+    roles = roles_of(nodes, tensors, tensors.keys() - first, [value.name for value in inputs])
     return Info(
         producer=f"{model.producer_name} {model.producer_version}".strip(),
         ir_version=model.ir_version,
@@ -102,7 +104,7 @@ def info(source: str | os.PathLike[str] | bytes) -> Info:
         outputs={value.name: _type(value) for value in graph.output},
         operators=dict(counts.most_common()),
         missing=tuple(sorted(missing)),
-        tensors={n: (type_name(t.data_type), tuple(t.dims)) for n, t in first.items()},
+        tensors={n: (type_name(t.data_type), tuple(t.dims)) for n, t in tensors.items()},
         weights=tuple(name for name, role in roles.items() if role == "weight"),
         statistics=tuple(name for name, role in roles.items() if role == "statistic"),
     )
