@@ -48,7 +48,7 @@ def settings_of(
 
 def check_bias(function: str, channels: int, bias: Operand) -> None:
     """Raise unless there is one bias an output channel."""
-    if tuple(bias.shape) != (channels,):
+    if bias.shape != (channels,):
         raise ValueError(f"{function}: bias expects shape ({channels},), got {tuple(bias.shape)}")
 
 

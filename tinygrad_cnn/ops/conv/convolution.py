@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_cnn.ops.arguments import values_of
 from tinygrad_cnn.ops.batching import takes_one_example
 from tinygrad_cnn.ops.conv.arguments import (
     Padding,
@@ -16,6 +17,8 @@ from tinygrad_cnn.types import Operand
 
 __all__ = ["conv1d", "conv2d", "conv3d"]
 
+_NAMES = {1: "conv1d", 2: "conv2d", 3: "conv3d"}
+
 
 def _conv(
     dims: int,
@@ -27,10 +30,12 @@ def _conv(
     dilation: Sizes,
     groups: int,
 ) -> Any:
-    settings = settings_of(f"conv{dims}d", dims, stride, padding, dilation)
-    op = checked_conv(dims, tuple(input.shape), tuple(weight.shape), *settings, groups)
+    name = _NAMES[dims]
+    x, w = values_of(input), values_of(weight)  # shapes of arrays: a tensor's take longer
+    settings = settings_of(name, dims, stride, padding, dilation)
+    op = checked_conv(dims, x.shape, w.shape, *settings, groups)
     if bias is not None:
-        check_bias(f"conv{dims}d", weight.shape[0], bias)
+        check_bias(name, w.shape[0], bias)
     return op(input, weight, bias)
 
 
