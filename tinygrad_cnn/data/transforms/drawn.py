@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_cnn.data.transforms import functional as F
 from tinygrad_cnn.data.transforms.chance import Chance, happens, uniform
-from tinygrad_cnn.data.transforms.kinds import from_planes, planes_of, size_of
+from tinygrad_cnn.data.transforms.kinds import from_planes, pair_of, planes_of, size_of
 from tinygrad_cnn.data.transforms.resampling import InterpolationMode
 from tinygrad_cnn.random import default_generator
 
@@ -32,13 +32,6 @@ __all__ = [
 
 Size = int | Sequence[int]
 Fill = float | Sequence[float]
-
-
-def _pair_of(owner: str, size: Size) -> tuple[int, int]:
-    numbers = [size] if isinstance(size, int) else list(size)
-    if len(numbers) not in (1, 2) or any(n < 1 for n in numbers):
-        raise ValueError(f"{owner}: size is one or two positive numbers, got {size}")
-    return numbers[0], numbers[-1]
 
 
 @dataclass
@@ -81,7 +74,7 @@ class RandomCrop:
 
     def __call__(self, img: Any) -> Any:
         """Return a window."""
-        height, width = _pair_of("RandomCrop", self.size)
+        height, width = pair_of(self.size, "RandomCrop")
         if self.padding is not None:
             img = F.pad(img, self.padding, self.fill, self.padding_mode)
         H, W = size_of(img, "RandomCrop")
@@ -137,7 +130,7 @@ class RandomResizedCrop:
 
     def __call__(self, img: Any) -> Any:
         """Return a scaled window."""
-        size = _pair_of("RandomResizedCrop", self.size)
+        size = pair_of(self.size, "RandomResizedCrop")
         window = self.get_params(img, self.scale, self.ratio)
         return F.resized_crop(img, *window, size, self.interpolation, self.antialias)
 

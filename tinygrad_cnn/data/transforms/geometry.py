@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_cnn.data.transforms.kinds import (
     channels_of,
     is_pillow,
+    pair_of,
     pillow,
     pillow_fill,
     planes_of,
@@ -197,20 +198,13 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
     return through_planes("crop", img, cut)
 
 
-def _pair(size: int | Sequence[int]) -> tuple[int, int]:
-    numbers = [size] if isinstance(size, (int, np.integer)) else list(size)
-    if len(numbers) not in (1, 2) or any(n < 1 for n in numbers):
-        raise ValueError(f"crop: size is one or two positive numbers, got {size}")
-    return int(numbers[0]), int(numbers[-1])
-
-
 def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
     """Cut the middle out of an image, of one size or a height and width; borders are 0.
 
     >>> center_crop(np.arange(5)[np.newaxis] * np.ones((3, 1), int), (1, 3))
     array([[1, 2, 3]])
     """
-    height, width = _pair(output_size)
+    height, width = pair_of(output_size, "center_crop")
     H, W = size_of(img, "center_crop")
     if height > H or width > W:
         down, across = max(height - H, 0), max(width - W, 0)
@@ -242,7 +236,7 @@ def five_crop(img: Any, size: int | Sequence[int]) -> tuple[Any, Any, Any, Any, 
     ValueError
         If the image is smaller.
     """
-    height, width = _pair(size)
+    height, width = pair_of(size, "five_crop")
     H, W = size_of(img, "five_crop")
     if height > H or width > W:
         raise ValueError(f"five_crop: a window of {height}×{width} in an image of {H}×{W}")

@@ -22,6 +22,7 @@ __all__ = [
     "from_planes",
     "is_pillow",
     "largest_of",
+    "pair_of",
     "pillow",
     "pillow_fill",
     "planes_of",
@@ -113,6 +114,20 @@ def size_of(image: Any, what: str) -> tuple[int, int]:
 def channels_of(image: Any, what: str) -> int:
     """Return the number of channels."""
     return int(planes_of(image, what).shape[-3])
+
+
+def pair_of(size: int | Sequence[int], what: str) -> tuple[int, int]:
+    """Return a size as height and width; one number is both.
+
+    Raises
+    ------
+    ValueError
+        If there are more, or one is not positive.
+    """
+    numbers = [size] if isinstance(size, (int, np.integer)) else list(size)
+    if len(numbers) not in (1, 2) or any(n < 1 for n in numbers):
+        raise ValueError(f"{what}: size is one or two positive numbers, got {size}")
+    return int(numbers[0]), int(numbers[-1])
 
 
 def largest_of(dtype: npt.DTypeLike) -> float:
