@@ -505,6 +505,25 @@ def test_an_update_that_is_not_the_formula(make: Callable[[Any], Any], said: str
     assert said in text, text
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.95])
+def test_a_step_that_updates_by_itself(momentum: float) -> None:
+    model = Net()
+    before = bytes_of(model)
+
+    def step(x: Any, y: Any) -> None:
+        model.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        with no_grad():
+            for p in model.parameters():
+                p += momentum * p - 0.01 * p.grad
+
+    report = check_training(model, F.cross_entropy, None, (tensor(X), tensor(LABELS)), step=step)
+    assert report.steps == 2
+    assert bytes_of(model) == before
+    assert report.codes[:1] == (["update"] if momentum else []), report.text()
+    assert not momentum or "0.95 times the weight to the weight" in report.findings[0].text
+
+
 def test_an_optimizer_by_hand_is_silent() -> None:
     model = Net()
     before = bytes_of(model)
@@ -667,5 +686,7 @@ def test_arguments() -> None:
     with pytest.raises(TypeError, match="model expects a Module"):
         check_training(F.relu, F.cross_entropy, None, (X, LABELS))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="batch expects inputs and targets"):
-        check_training(Net(), F.cross_entropy, None, (X,))
+        check_training(Net(), F.cross_entropy, optim.SGD(Net().parameters(), 0.1), (X,))
+    with pytest.raises(TypeError, match="an optimizer, or a step that updates by itself"):
+        check_training(Net(), F.cross_entropy, None, (X, LABELS))
     assert isinstance(tensor(X), Tensor)

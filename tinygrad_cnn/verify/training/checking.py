@@ -17,7 +17,7 @@ from tinygrad_cnn.modes import SetMode
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.optim import LBFGS, Optimizer
-from tinygrad_cnn.verify.training.evidence import Step, StepWatcher, groups_of
+from tinygrad_cnn.verify.training.evidence import ByHand, Step, StepWatcher, groups_of
 from tinygrad_cnn.verify.training.experiments import (
     Question,
     ask_all,
@@ -54,7 +54,8 @@ def check_training(
     loss_fn
         ``loss_fn(model(*inputs), targets)`` is one number.
     optimizer
-        Has a ``step``; one of `tinygrad_cnn.optim`, or anything else that updates parameters.
+        Has a ``step``; one of `tinygrad_cnn.optim`, or anything else that updates parameters. None
+        if ``step`` updates them by itself.
     batch
         ``(input, …, targets)``, as for training: tensors or arrays, N in the first dimension.
     step
@@ -89,6 +90,8 @@ model.parameters(), after all layers are made
     """
     if not isinstance(model, Module):
         raise TypeError(f"check_training: model expects a Module, got {type(model).__name__}")
+    if optimizer is None and step is None:
+        raise TypeError("check_training: expects an optimizer, or a step that updates by itself")
     if len(batch) < 2:
         raise ValueError(f"check_training: batch expects inputs and targets, got {len(batch)}")
     question = Question(model, loss_fn, batch[:-1], batch[-1])
@@ -98,6 +101,8 @@ model.parameters(), after all layers are made
             steps, lambda nodes: check_graph_of_loss(report, nodes), model.parameters()
         )
         own = step or _usual_step(question, optimizer)
+        if optimizer is None:
+            own = _by_hand(model, own, watcher)
         last = math.nan
         try:
             with _Watching(watcher), _told(optimizer, watcher), enable_grad(), _quiet():
@@ -228,10 +233,22 @@ def _usual_step(question: Question, optimizer: Any) -> Callable[..., Any]:
     return step
 
 
+def _by_hand(model: Module, step: Callable[..., Any], watcher: StepWatcher) -> Callable[..., Any]:
+    """Return a step after which the watcher is told of what it did to the parameters."""
+    hand = ByHand(model.parameters())
+
+    def told(*batch: Any) -> None:
+        before = {id(p): np.array(p._data) for p in hand.params}
+        step(*batch)
+        watcher.updated(hand, before)
+
+    return told
+
+
 @contextmanager
 def _told(optimizer: Any, watcher: StepWatcher) -> Iterator[None]:
     """Let the watcher see updates of an optimiser whose ``step`` is its own."""
-    if type(optimizer).step is Optimizer.step:
+    if optimizer is None or type(optimizer).step is Optimizer.step:
         yield  # it tells of itself
         return
     step = optimizer.step
@@ -259,7 +276,9 @@ def _put_back(model: Module, *others: Any) -> Iterator[None]:
     grads = [(g, np.array(g._data)) for g in (t._grad for t in tensors) if g is not None]
     ours = isinstance(optimizer, Optimizer)
     keep: dict[int, Any] = {id(t): t for t in tensors}
-    kept = copy.deepcopy(optimizer.state_dict() if ours else vars(optimizer), keep)
+    kept: Any = None
+    if optimizer is not None:
+        kept = copy.deepcopy(optimizer.state_dict() if ours else vars(optimizer), keep)
     try:
         with left_alone(model, loss_fn, step):
             yield
@@ -271,7 +290,7 @@ def _put_back(model: Module, *others: Any) -> Iterator[None]:
             _write(g._data, value)
         if ours:
             optimizer.load_state_dict(kept)
-        else:
+        elif optimizer is not None:
             vars(optimizer).clear()
             vars(optimizer).update(kept)
 

@@ -61,6 +61,13 @@ class Update:
         self.after = {id(p): np.array(p._data) for p in self.params}
 
 
+class ByHand:
+    """Stands for the optimiser of a step that updates parameters by itself."""
+
+    def __init__(self, params: Iterable[TensorBase]) -> None:
+        self.params = list(params)
+
+
 def groups_of(optimizer: Any) -> list[dict[str, Any]]:
     """Return the groups of an optimiser, or of something that steps like one."""
     groups = getattr(optimizer, "param_groups", None)
@@ -218,6 +225,13 @@ class StepWatcher(Watcher):
                 if (not before.groups or id(p) in before.options)
                 and _is_old(step.found.get(id(p)), before.grads.get(id(p)))
             ]
+
+    def updated(self, hand: ByHand, before: dict[int, Array]) -> None:
+        """Note an update that was no call of an optimiser, with the parameters before the step."""
+        self.before_update(hand)
+        if self._now.update is not None:
+            self._now.update.before = before
+        self.after_update(hand)
 
     def after_update(self, optimizer: Any) -> None:
         """Copy what the optimiser did, and begin another step."""

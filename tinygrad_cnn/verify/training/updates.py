@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.types import Array
-from tinygrad_cnn.verify.training.evidence import Step, Update
+from tinygrad_cnn.verify.training.evidence import ByHand, Step, Update
 from tinygrad_cnn.verify.training.findings import TrainingReport, listing
 
 Options = dict[str, Any]
@@ -84,10 +84,9 @@ def _check_update(report: TrainingReport, update: Update, names: Callable[[Any],
         if said:
             wrong.setdefault(said, []).append(names(p))
     for said, params in wrong.items():
-        report.say(
-            "update", f"the update of {listing(params)} is not {kind}'s formula: {said}", *params
-        )
-    if formula is None and not wrong:
+        which = "" if formula is None else f" is not {kind}'s formula"
+        report.say("update", f"the update of {listing(params)}{which}: {said}", *params)
+    if formula is None and not wrong and not isinstance(update.optimizer, ByHand):
         report.note(f"the formula of {kind} is not known here: its updates were not compared")
 
 
