@@ -287,8 +287,14 @@ def test_folded_normalisations_follow_every_change() -> None:
     def replace_array() -> None:
         weight.data = weight.detach().numpy() * 0.5
 
+    kept = scale.detach().numpy()
+
+    def write_to_memory_of_its_own() -> None:
+        kept[:] += 1.0
+
     before = check()
-    for change in (change_weight, change_scale, change_mean, change_all, replace_array):
+    again = write_to_memory_of_its_own, write_to_memory_of_its_own
+    for change in (*again, change_weight, change_scale, change_mean, change_all, replace_array):
         change()
         after = check()
         assert not np.allclose(before, after), change.__name__

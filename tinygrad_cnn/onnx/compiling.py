@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.folding import with_prepared_weights
-from tinygrad_cnn.onnx.inlining import Flat, Functions, flatten, opsets_of
+from tinygrad_cnn.onnx.inlining import Flat, Functions, flatten, opsets_of, plain_domain
 from tinygrad_cnn.onnx.messages import Graph, Model, TensorMessage
 from tinygrad_cnn.onnx.operators import OPERATORS, Call, Operator, Switch
 from tinygrad_cnn.onnx.operators.quantized import fake_quantize
@@ -20,7 +20,7 @@ from tinygrad_cnn.onnx.scopes import scopes_of
 from tinygrad_cnn.onnx.tensors import array_of
 from tinygrad_cnn.types import Array
 
-__all__ = ["Compiled", "Nested", "compile_model", "constants_of"]
+__all__ = ["Compiled", "Nested", "constants_of"]
 
 _DEEPEST = 30  # graphs within graphs
 _FAKE_QUANTIZE = Operator(fake_quantize)
@@ -48,6 +48,11 @@ class Nested:
 class Compiled:
     """A model ready to run.
 
+    Raises
+    ------
+    OnnxError
+        If the file does not fit itself, or operators are missing: all of them, with their nodes.
+
     Attributes
     ----------
     plan
@@ -68,7 +73,7 @@ class Compiled:
         graph = model.graph
         if graph is None:
             raise OnnxError("the file has no graph")
-        self.functions = {(_ai(f.domain), f.name, f.overload): f for f in model.functions}
+        self.functions = {(plain_domain(f.domain), f.name, f.overload): f for f in model.functions}
         self.opsets = opsets_of(model.opset_import)
         self.folder, self.switch = folder, switch
         self.nodes = flatten(graph.node, self.opsets, self.functions)
@@ -91,21 +96,6 @@ class Compiled:
     def read(self, tensor: TensorMessage) -> Array:
         """Return a tensor of the file as an array."""
         return array_of(tensor, self.folder)
-
-
-def compile_model(model: Model, folder: Path | None, switch: Switch) -> Compiled:
-    """Make a model ready to run.
-
-    Raises
-    ------
-    OnnxError
-        If the file does not fit itself, or operators are missing: all of them, with their nodes.
-    """
-    return Compiled(model, folder, switch)
-
-
-def _ai(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
 
 
 def constants_of(graph: Graph, nodes: Iterable[Flat]) -> dict[str, TensorMessage]:

@@ -9,7 +9,16 @@ from typing import Any
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.messages import Attribute, Function, Graph, Node, OperatorSet
 
-__all__ = ["NEWEST", "OLDEST", "Flat", "Functions", "flatten", "opsets_of", "settings_of"]
+__all__ = [
+    "NEWEST",
+    "OLDEST",
+    "Flat",
+    "Functions",
+    "flatten",
+    "opsets_of",
+    "plain_domain",
+    "settings_of",
+]
 
 OLDEST, NEWEST = 7, 28
 """The versions of ONNX's own operators that are read."""
@@ -50,7 +59,7 @@ def opsets_of(imports: Iterable[OperatorSet]) -> dict[str, int]:
     OnnxError
         If ONNX's own set is older or newer than those that are read.
     """
-    found = {_plain(one.domain): one.version for one in imports}
+    found = {plain_domain(one.domain): one.version for one in imports}
     version = found.setdefault("", OLDEST)
     if not OLDEST <= version <= NEWEST:
         raise OnnxError(
@@ -60,7 +69,8 @@ def opsets_of(imports: Iterable[OperatorSet]) -> dict[str, int]:
     return found
 
 
-def _plain(domain: str) -> str:
+def plain_domain(domain: str) -> str:
+    """Return the name of a set of operators; ONNX's own has two, of which "" is usual."""
     return "" if domain == "ai.onnx" else domain
 
 
@@ -136,7 +146,7 @@ class _Flattening:
                 inputs = [self._outer(names, prefix, name) for name in inputs]
                 outputs = [self._outer(names, prefix, name) for name in outputs]
                 settings = {k: self._renamed(v, names, given) for k, v in settings.items()}
-            domain = _plain(node.domain)
+            domain = plain_domain(node.domain)
             function = self.functions.get((domain, node.op_type, node.overload))
             name = f"{prefix}{node.name}" if node.name else ""
             if function is None:

@@ -11,7 +11,7 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.npz import require_file
 from tinygrad_cnn.onnx.coding import decode
-from tinygrad_cnn.onnx.compiling import compile_model
+from tinygrad_cnn.onnx.compiling import Compiled
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.messages import Attribute, Graph, Model, Node, TensorMessage
 from tinygrad_cnn.onnx.operators import Switch
@@ -45,7 +45,7 @@ class OnnxModule(nn.Module):
     def __init__(self, model: Model, folder: Path | None = None) -> None:
         super().__init__()
         self._switch = Switch()
-        compiled = compile_model(model, folder, self._switch)
+        compiled = Compiled(model, folder, self._switch)
         self.model = model
         self.inputs, self.outputs = compiled.inputs, compiled.outputs
         self._plan = compiled.plan
@@ -62,6 +62,7 @@ class OnnxModule(nn.Module):
             else:
                 self.register(attribute, Tensor._wrap(array, None))
         _let_go(model, folder, {id(message) for message in self._messages.values()})
+        compiled.arrays.clear()  # the tensors hold them now
         self.eval()
 
     def register(self, name: str, buffer: Tensor) -> None:
