@@ -105,14 +105,19 @@ def ask_targets(report: TrainingReport, question: Question) -> None:
         )
 
 
+def array_of(value: Any) -> Array:
+    """Return the array of a tensor, or of what can be one."""
+    return value._data if isinstance(value, TensorBase) else np.asarray(value)
+
+
 def is_numeric(targets: Any) -> bool:
     """Whether targets are numbers, of whatever kind."""
-    return isinstance(targets, TensorBase) or np.asarray(targets).dtype.kind in "fiub"
+    return array_of(targets).dtype.kind in "fiub"
 
 
 def other_targets(targets: Any) -> Iterator[Any]:
     """Make other targets of the same kind: turned round, the next class, far up and down."""
-    array = targets._data if isinstance(targets, TensorBase) else np.asarray(targets)
+    array = array_of(targets)
     if array.dtype.kind not in "fiub" or not array.size:
         return
     variants = [np.roll(array, 1, 0)] if array.ndim else []
@@ -237,7 +242,7 @@ def ask_slope(report: TrainingReport, question: Question) -> None:
     if len(question.inputs) != 1 or not is_numeric(question.targets):
         report.note("gradients were not compared with slopes: not one input and targets of numbers")
         return
-    x, y = (a._data if isinstance(a, TensorBase) else np.asarray(a) for a in _both(question))
+    x, y = array_of(question.inputs[0]), array_of(question.targets)
     images = _images(question)
     with left_alone(question.model, question.loss_fn):
         if check_slope(question.model, question.loss_fn, x, y):
@@ -259,15 +264,10 @@ def ask_slope(report: TrainingReport, question: Question) -> None:
     report.say("wrong gradient", f"{said}; verify.check_module names the operation", *names)
 
 
-def _both(question: Question) -> tuple[Any, Any]:
-    return question.inputs[0], question.targets
-
-
 def explain_error(report: TrainingReport, question: Question, error: Exception) -> None:
     """Say why a step cannot be done, as far as shapes and labels tell."""
     shape = getattr(question.inputs[0], "shape", ()) if question.inputs else ()
-    targets = question.targets
-    labels = targets._data if isinstance(targets, TensorBase) else np.asarray(targets)
+    labels = array_of(question.targets)
     said = str(error).split("\n")[0]
     if looks_nhwc(tuple(shape)):
         report.say("NHWC", f"{nhwc_text('the model', tuple(shape))} ({said})")
@@ -283,8 +283,7 @@ def explain_error(report: TrainingReport, question: Question, error: Exception) 
 
 def check_labels(report: TrainingReport, question: Question) -> None:
     """Probabilities as answers, and targets that are none."""
-    targets = question.targets
-    labels = targets._data if isinstance(targets, TensorBase) else np.asarray(targets)
+    labels = array_of(question.targets)
     if labels.dtype.kind not in "fiu" or not labels.size:
         return
     with left_alone(question.model):
