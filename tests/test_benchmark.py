@@ -66,6 +66,10 @@ def test_operations_of_a_layer_are_those_of_its_graph(name: str) -> None:
         "depthwise-separable": lambda: F.conv2d(
             F.conv2d(x["x"], x["w"], padding=1, groups=64), x["w2"]
         ),
+        "depthwise 7×7": lambda: F.conv2d(x["x"], x["w"], padding=3, groups=96),
+        "group norm": lambda: F.group_norm(x["x"], 8, x["w"], x["b"]),
+        "bilinear ×2": lambda: F.interpolate(x["x"], scale_factor=2, mode="bilinear"),
+        "nearest ×2": lambda: F.interpolate(x["x"], scale_factor=2),
     }
     assert count[name]().shape == layers.SHAPES[name]["g"]
 

@@ -92,9 +92,16 @@ def operations(network: Network, size: int) -> tuple[int, int]:
     return forward, step
 
 
+def _channels_last(array: np.ndarray) -> np.ndarray:
+    """Lay images out as the operations before them leave them; weights stay."""
+    if array.ndim != 4 or 1 in array.shape:
+        return array
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
 def layer(name: str) -> Run:
     """Return a function that does a layer's forward pass and both gradients."""
-    given = arrays(name)
+    given = {key: _channels_last(array) for key, array in arrays(name).items()}
     leaves = {key: tensor(a, requires_grad=True) for key, a in given.items() if key != "g"}
     g = tensor(given["g"])
     x = leaves["x"]
@@ -105,6 +112,10 @@ def layer(name: str) -> Run:
         "strided 5×5": lambda: F.conv2d(x, leaves["w"], stride=2, padding=2),
         "dilated 3×3": lambda: F.conv2d(x, leaves["w"], padding=2, dilation=2),
         "transposed": lambda: F.conv_transpose2d(x, leaves["w"], stride=2, padding=1),
+        "depthwise 7×7": lambda: F.conv2d(x, leaves["w"], padding=3, groups=x.shape[1]),
+        "group norm": lambda: F.group_norm(x, 8, leaves["w"], leaves["b"]),
+        "bilinear ×2": lambda: F.interpolate(x, scale_factor=2, mode="bilinear"),
+        "nearest ×2": lambda: F.interpolate(x, scale_factor=2),
     }
     forward = forwards[name]
 

@@ -140,9 +140,11 @@ def layer(name: str, variant: str) -> Run:
     """Return a function that does a layer's forward pass and both gradients."""
     tensors = {}
     for key, array in arrays(name).items():
-        t = torch.tensor(array).contiguous(memory_format=FORMATS[variant])
+        t = torch.tensor(array)
+        if array.ndim == 4:
+            t = t.contiguous(memory_format=FORMATS[variant])
         tensors[key] = t.requires_grad_(key != "g")
-    x, w, g = tensors["x"], tensors["w"], tensors["g"]
+    x, w, g = tensors["x"], tensors.get("w"), tensors["g"]
     forwards: dict[str, Run] = {
         "depthwise-separable": lambda: TF.conv2d(
             TF.relu(TF.conv2d(x, w, padding=1, groups=x.shape[1])), tensors["w2"]
@@ -150,6 +152,10 @@ def layer(name: str, variant: str) -> Run:
         "strided 5×5": lambda: TF.conv2d(x, w, stride=2, padding=2),
         "dilated 3×3": lambda: TF.conv2d(x, w, padding=2, dilation=2),
         "transposed": lambda: TF.conv_transpose2d(x, w, stride=2, padding=1),
+        "depthwise 7×7": lambda: TF.conv2d(x, w, padding=3, groups=x.shape[1]),
+        "group norm": lambda: TF.group_norm(x, 8, w, tensors["b"]),
+        "bilinear ×2": lambda: TF.interpolate(x, scale_factor=2, mode="bilinear"),
+        "nearest ×2": lambda: TF.interpolate(x, scale_factor=2),
     }
     forward = forwards[name]
 
