@@ -83,6 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(status: int, message: str) -> int:
+    if "tinygrad_cnn.distributed" in sys.modules:  # there may be other processes, which would wait
+        from tinygrad_cnn.distributed.world import end_all
+
+        end_all(status, message)
     print(message, file=sys.stderr)
     return status
 

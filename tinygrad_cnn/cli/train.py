@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,8 @@ examples:
   tinygrad-cnn train momentum --epochs 3 --seed 7 --out runs/first
   tinygrad-cnn train --data fashion-mnist --optimizer adam
   tinygrad-cnn train resnet18 --data FOLDER --epochs 5
-  tinygrad-cnn train --resume runs/first"""
+  tinygrad-cnn train --resume runs/first
+  mpiexec -n 2 tinygrad-cnn train"""
 
 
 def add_train(subparsers: Subparsers) -> None:
@@ -122,8 +124,10 @@ _SETTINGS = (
 
 def run_train(arguments: argparse.Namespace) -> int:
     """Run ``train``."""
+    from tinygrad_cnn.distributed import init
     from tinygrad_cnn.training import SettingsError
 
+    init()
     given = {
         name: getattr(arguments, name) for name in _SETTINGS if getattr(arguments, name) is not None
     }
@@ -151,13 +155,15 @@ def _resume(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
 
 def resume(folder: Path, given: dict[str, Any], quiet: bool) -> int:
     """Go on with a run, whose settings agree with what is given; return the exit status."""
+    from tinygrad_cnn.distributed import rank
     from tinygrad_cnn.training import RunError
     from tinygrad_cnn.training.folder import holding
     from tinygrad_cnn.training.session import resume_run
 
     if not folder.is_dir():
         raise RunError(f"there is no folder {folder}")
-    with holding(folder), network_of_run(folder) as load:
+    first = rank() == 0  # the one that writes
+    with holding(folder) if first else nullcontext(), network_of_run(folder) as load:
         status = resume_run(
             folder,
             load,
@@ -165,10 +171,11 @@ def resume(folder: Path, given: dict[str, Any], quiet: bool) -> int:
             draw=_draw_graph,
             quiet=quiet,
         )
-        return status or report_run(folder, quiet=quiet)
+        return status or (report_run(folder, quiet=quiet) if first else 0)
 
 
 def _start(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
+    from tinygrad_cnn.distributed import barrier, rank
     from tinygrad_cnn.training import Settings
 
     settings = Settings.of(**given)
@@ -179,7 +186,11 @@ def _start(arguments: argparse.Namespace, given: dict[str, Any]) -> int:
             "these wait for each other",
             file=sys.stderr,
         )
+    if rank():  # what is downloaded is there by then
+        barrier()
     splits = load_data(settings.data)
+    if not rank():
+        barrier()
     check = not arguments.no_check
     return train_in(settings, splits, arguments.out, check=check, quiet=arguments.quiet)[1]
 
@@ -197,9 +208,13 @@ def train_in(
 
     `prepare` puts into the folder what the network of the run is made of, once it is the run's.
     """
+    from tinygrad_cnn.distributed import rank
     from tinygrad_cnn.training.folder import holding, make_folder
     from tinygrad_cnn.training.session import start_run
 
+    if rank():  # the folder is that of rank 0
+        nowhere = Path()
+        return nowhere, start_run(settings, splits, nowhere, check=False, quiet=True)
     folder = make_folder(out, settings.network)
     try:
         with holding(folder):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
+import numpy as np
+
 from tinygrad_cnn import data
 from tinygrad_cnn.data import DataLoader, Sampler
 from tinygrad_cnn.distributed.world import world
@@ -86,16 +88,15 @@ def part_of(count: int, rank: int, size: int) -> tuple[int, int]:
 def shard(loader: DataLoader) -> DataLoader:
     """Return a loader that gives this rank's part of each batch of another one.
 
-    Together the parts are the batches that one process would see, the last one too. What is random
-    must be drawn alike on all ranks: give the loader a ``generator`` of one seed, or call
-    `manual_seed` with one, and draw nothing else in between.
+    Together the parts are the batches that one process would see, the last one too; augmentations
+    are drawn for each rank by itself. The order must be drawn alike on all ranks: give the loader a
+    ``generator`` of one seed, or call `manual_seed` with one, and draw nothing else in between.
 
     Raises
     ------
     TypeError
         If the loader makes no batches of indices: of a stream, or with ``batch_size=None``.
 
-    >>> import numpy as np
     >>> x = np.arange(4.0)
     >>> [batch.tolist() for batch in shard(DataLoader(x, 2))]
     [[0.0, 1.0], [2.0, 3.0]]
@@ -104,7 +105,7 @@ def shard(loader: DataLoader) -> DataLoader:
         raise TypeError("shard: expects a loader that makes batches of indices")
     if world().size == 1:
         return loader
-    return DataLoader(
+    return _Shard(
         loader.dataset,
         batch_sampler=BatchShards(loader.batch_sampler),
         num_workers=loader.num_workers,
@@ -115,3 +116,12 @@ def shard(loader: DataLoader) -> DataLoader:
         prefetch_factor=loader.prefetch_factor,
         transform=loader.transform,
     )
+
+
+class _Shard(DataLoader):
+    """A loader of a rank, whose augmentations differ from those of others."""
+
+    def _seed(self) -> int:
+        seed = super()._seed()
+        own = np.random.default_rng([seed, world().rank])
+        return int(own.integers(np.iinfo(np.int64).max)) if world().rank else seed

@@ -184,6 +184,16 @@ def set_timeout(seconds: float) -> None:
     world().timeout = float(seconds)
 
 
+def end_all(status: int, message: str) -> None:
+    """End all ranks with this status, if there are others; the first that fails says why."""
+    here = world()
+    if here.size > 1:
+        time.sleep(_BETWEEN_RANKS * min(here.rank, 10))
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+        here.comm.Abort(status)
+
+
 def _end_together(comm: Any) -> None:
     """Let an exception that nobody catches end all processes, and be shown once."""
     shown = sys.excepthook

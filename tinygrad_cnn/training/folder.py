@@ -44,7 +44,7 @@ from tinygrad_cnn.training.recipes import Settings
 from tinygrad_cnn.training.tasks import DIGIT
 from tinygrad_cnn.training.trainer import Trainer
 
-__all__ = ["RunFolder", "holding", "make_folder"]
+__all__ = ["Onlooker", "RunFolder", "holding", "make_folder"]
 
 _CONFIG, _CHECKPOINT = "config.json", "checkpoint.npz"
 
@@ -210,6 +210,25 @@ class RunFolder:
         except Exception as error:  # of damaged text there are all kinds
             raise RunError(f"{path} is damaged: {one_line(error)}") from error
         return settings, content
+
+
+class Onlooker(RunFolder):
+    """The files of a run that another process writes."""
+
+    def begin(self, trainer: Trainer) -> None:
+        """Write nothing."""
+
+    def save(self, trainer: Trainer) -> None:
+        """Write nothing."""
+
+    def restore(self, trainer: Trainer) -> None:
+        """Write nothing."""
+
+    def save_model(self, trainer: Trainer) -> None:
+        """Write nothing."""
+
+    def clean(self) -> None:
+        """Remove nothing."""
 
 
 def _about(trainer: Trainer) -> dict[str, Any]:

@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.data import Splits
+from tinygrad_cnn.distributed import rank, world_size
 from tinygrad_cnn.random import get_rng_state, set_rng_state
 from tinygrad_cnn.tensor import tensor
 from tinygrad_cnn.training.curves import draw_curves
 from tinygrad_cnn.training.errors import RunError
-from tinygrad_cnn.training.folder import RunFolder, data_checksum, versions
+from tinygrad_cnn.training.folder import Onlooker, RunFolder, data_checksum, versions
 from tinygrad_cnn.training.recipes import Settings
-from tinygrad_cnn.training.terminal import Terminal, score_text
+from tinygrad_cnn.training.terminal import Silence, Terminal, score_text
+from tinygrad_cnn.training.together import agreed, resume_command
 from tinygrad_cnn.training.trainer import Trainer
 from tinygrad_cnn.verify import check_training
 from tinygrad_cnn.verify.training.slopes import check_gradients
@@ -87,9 +89,9 @@ def start_run(
         f"{settings.data}: {len(splits.train):,} training and {len(splits.test):,} test images\n"
         f"{settings}"
     )
-    if check:
+    if check and rank() == 0:
         _check(trainer, terminal)
-    run = RunFolder(folder)
+    run = _run_folder(folder)
     run.clean()
     run.begin(trainer)
     return _train(trainer, run, terminal, draw)
@@ -130,7 +132,7 @@ def resume_run(
     OSError
         If the folder cannot be read or written.
     """
-    run = RunFolder(folder)
+    run = _run_folder(folder)
     checkpoint = None if run.has_only_begun() else run.load()
     settings, about = (
         run.load_config() if checkpoint is None else (checkpoint.settings, checkpoint.about)
@@ -179,7 +181,12 @@ def settings_text(settings: Settings) -> str:
 
 def _terminal(trainer: Trainer, quiet: bool) -> Terminal:
     settings = trainer.settings
-    return Terminal(settings.epochs, trainer.steps_per_epoch, trainer.task.metric, quiet)
+    kind = Terminal if rank() == 0 else Silence  # one speaks, and writes
+    return kind(settings.epochs, trainer.steps_per_epoch, trainer.task.metric, quiet)
+
+
+def _run_folder(folder: Path) -> RunFolder:
+    return RunFolder(folder) if rank() == 0 else Onlooker(folder)
 
 
 def _check(trainer: Trainer, terminal: Terminal) -> None:
@@ -256,6 +263,8 @@ def _stop_by_signal() -> Iterator[_Stop]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         stop.signal = number
+        if world_size() > 1:
+            return  # the launcher may send a second one after the terminal's; its own ends all
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
@@ -268,6 +277,12 @@ def _stop_by_signal() -> Iterator[_Stop]:
 
 def _train(trainer: Trainer, run: RunFolder, terminal: Terminal, draw: Draw | None) -> int:
     """Train to the end, or until a signal; save either way."""
+    if world_size() > 1:
+        terminal.warn(
+            f"{world_size()} processes share each batch; if one is lost all end, and what is saved "
+            f"goes on with: {resume_command(shlex.quote(str(run)))}"
+        )
+        draw = draw if rank() == 0 else None
     if draw is not None and not all((run.path / name).exists() for name in _GRAPH):
         for line in _draw(trainer, draw, run.path):
             terminal.note(line)
@@ -281,6 +296,7 @@ def _train(trainer: Trainer, run: RunFolder, terminal: Terminal, draw: Draw | No
                     warned = _warn_of_silence(trainer, terminal, warned)
                 now = time.monotonic()
                 due = now - saved > _SECONDS_BETWEEN_CHECKPOINTS
+                stop.signal = agreed(stop.signal)
                 if step.epoch_row or due or stop.signal:
                     run.save(trainer)
                     saved = now
@@ -289,7 +305,7 @@ def _train(trainer: Trainer, run: RunFolder, terminal: Terminal, draw: Draw | No
                     terminal.warn(
                         f"stopped after {position.epochs} epochs and {position.steps} of "
                         f"{trainer.steps_per_epoch} steps; to go on: "
-                        f"tinygrad-cnn train --resume {shlex.quote(str(run))}"
+                        f"{resume_command(shlex.quote(str(run)))}"
                     )
                     return 128 + stop.signal
         _finish(trainer, run, terminal)
@@ -330,6 +346,8 @@ def _warn_of_silence(trainer: Trainer, terminal: Terminal, warned: bool) -> bool
 def _finish(trainer: Trainer, run: RunFolder, terminal: Terminal) -> None:
     """Show the results and write weights and curves."""
     tested = trainer.test()
+    if rank():
+        return
     dataset, metric, position = trainer.test_set, trainer.task.metric, trainer.position
     terminal.note(trainer.task.table(tested.answers, dataset.labels, dataset.classes))
     terminal.result(

@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_cnn.training.position import EpochRow
 from tinygrad_cnn.training.trainer import Step
 
-__all__ = ["Terminal", "score_text"]
+__all__ = ["Silence", "Terminal", "score_text"]
 
 _REFRESH = 0.1  # seconds between two states of the bar
 _LINES = 10.0  # seconds between two lines where there is no bar
@@ -108,3 +108,16 @@ class Terminal:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class Silence(Terminal):
+    """Say nothing: another process speaks."""
+
+    def result(self, text: str) -> None:
+        """Say nothing."""
+
+    def warn(self, text: str) -> None:
+        """Say nothing."""
+
+    def step(self, step: Step) -> None:
+        """Show nothing."""

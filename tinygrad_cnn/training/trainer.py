@@ -20,6 +20,7 @@ from tinygrad_cnn import nn
 from tinygrad_cnn.anomaly import AnomalyError, all_finite
 from tinygrad_cnn.autograd import detect_anomaly, no_grad
 from tinygrad_cnn.data import DataLoader, ImageDataset, Splits
+from tinygrad_cnn.distributed import rank, shard, world_size
 from tinygrad_cnn.kernels.runtime.threads import set_num_threads
 from tinygrad_cnn.models import network_of
 from tinygrad_cnn.random import get_rng_state, manual_seed, set_rng_state
@@ -30,6 +31,7 @@ from tinygrad_cnn.training.images import ToNetwork, check_splits
 from tinygrad_cnn.training.position import EpochRow, Mean, Position, StepRow
 from tinygrad_cnn.training.recipes import Settings, make_optimizer, make_schedule
 from tinygrad_cnn.training.tasks import task_of
+from tinygrad_cnn.training.together import drawing_on, joined, of_the_first, sums
 from tinygrad_cnn.types import Array
 
 __all__ = ["Step", "Tested", "Trainer", "evaluate"]
@@ -100,6 +102,7 @@ class Trainer:
         self.model: nn.Module = self.network.make(self.channels, len(self.train_set.classes))
         for _ in self.model.named_parameters():  # gives them their names
             pass
+        self.parallel = self.model  # what is called in training
         self.steps_per_epoch = -(-len(self.train_set) // settings.batch_size)
         learning = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(learning, settings)
@@ -131,8 +134,11 @@ class Trainer:
 
     # ------------------------------------------------------------------ training
 
-    def batches(self, epoch: int) -> Iterator[list[Tensor]]:
-        """Iterate over an epoch's batches: images (N, 1, H, W) and labels (N,)."""
+    def batches(self, epoch: int, *, shared: bool = False) -> Iterator[list[Tensor]]:
+        """Iterate over an epoch's batches, or this rank's share of each.
+
+        They are images (N, 1, H, W) and labels (N,).
+        """
         loader = DataLoader(
             self.train_set,
             self.settings.batch_size,
@@ -140,7 +146,7 @@ class Trainer:
             generator=np.random.default_rng([self.settings.seed, epoch]),
             transform=ToNetwork(self.settings, training=True),
         )
-        return iter(loader)
+        return iter(shard(loader) if shared else loader)
 
     def steps(self) -> Iterator[Step]:
         """Train from where the run is to the end, pausing after each step.
@@ -155,9 +161,12 @@ class Trainer:
             message names the operation that made it so, and why; ``anomaly`` has the place.
         """
         position = self.position
-        self.model.train()
+        if world_size() > 1 and self.parallel is self.model:
+            self.model, self.parallel = joined(self.model, self.settings.threads)
+        self.parallel.train()
         while not self.finished:
-            for images, labels in islice(self.batches(position.epochs), position.steps, None):
+            batches = self.batches(position.epochs, shared=True)
+            for images, labels in islice(batches, position.steps, None):
                 began = time.perf_counter()
                 self._train_step(images, labels.numpy())
                 epoch, done, running = position.epochs + 1, position.steps, position.epoch
@@ -168,8 +177,10 @@ class Trainer:
     def _train_step(self, images: Tensor, labels: Array) -> None:
         position = self.position
         state = get_rng_state()
-        loss, answers = self._loss(images, labels)
-        value = loss.item()
+        with drawing_on(self.settings.seed, self.total_steps):
+            loss, answers = self._loss(images, labels)
+        score = self.task.score(answers.detach().numpy(), labels)
+        value, score, count = sums(loss.item(), score, len(images))
         lr = self.optimizer.param_groups[0]["lr"]
         if not math.isfinite(value):
             raise self._divergence("the loss", value, images, labels, state)
@@ -181,9 +192,8 @@ class Trainer:
         self._losses.append(value)
         self.optimizer.step()
         self.schedule.step()
-        score = self.task.score(answers.detach().numpy(), labels)
-        position.epoch.add(value, score, len(images))
-        position.window.add(value, score, len(images))
+        position.epoch.add(value, score, count)
+        position.window.add(value, score, count)
         position.steps += 1
         rows, before = (
             n * _ROWS // self.steps_per_epoch for n in (position.steps, position.steps - 1)
@@ -199,7 +209,7 @@ class Trainer:
     def _loss(self, images: Tensor, labels: Array) -> tuple[Any, Any]:
         """Compute a batch's loss with gradients cleared, and the network's answers."""
         self.model.zero_grad()
-        answers = self.model(images)
+        answers = self.parallel(images)
         return self.network.loss(answers, tensor(self.task.targets(labels))), answers
 
     def _divergence(
@@ -211,6 +221,8 @@ class Trainer:
         """
         lr = self.optimizer.param_groups[0]["lr"]
         text = f"{what} is {value} at step {self.total_steps + 1}: training diverged"
+        if world_size() > 1:  # the ranks would not fail together
+            return RunError(f"{text}; one process, without mpiexec, finds the place")
         found: AnomalyError | None = None
         set_rng_state(state)
         try:
@@ -261,8 +273,16 @@ class Trainer:
         ]
 
     def test(self) -> Tested:
-        """Let the network answer to all test images, without a graph."""
-        return evaluate(self.model, self.settings, self.test_set)
+        """Let the network answer to all test images, without a graph.
+
+        Rank 0 does it, and tells the others how it went.
+        """
+        if rank() == 0:
+            tested = evaluate(self.model, self.settings, self.test_set)
+        else:
+            tested = Tested(0.0, 0.0, np.empty(0))
+        loss, score = of_the_first(tested.loss, tested.score)
+        return Tested(loss, score, tested.answers)
 
     # ------------------------------------------------------------------ state
 
