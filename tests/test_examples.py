@@ -197,3 +197,17 @@ def test_numpy_loops(tmp_path: Path) -> None:
     text = (tmp_path / "numpy_loops.svg").read_text(encoding="utf-8")
     assert "mul × 144" in text
     assert "write × 36" in text
+
+
+@pytest.mark.slow
+def test_distributed(tmp_path: Path) -> None:
+    """Alone; on two ranks in tests/distributed."""
+    out = run("distributed", tmp_path)
+    assert number("test accuracy # %", out) > 80
+
+
+@pytest.mark.slow
+def test_scaling(tmp_path: Path) -> None:
+    out = run("scaling", tmp_path, "--network", "batchnorm", "--batch", "2", "--steps", "1")
+    assert number("1 rank:# ms a step", out) > 0
+    assert "InfiniBand HDR 200 Gbit/s, tree" in out

@@ -277,3 +277,21 @@ def test_a_killed_rank_ends_all(tmp_path: Path) -> None:
     dist.barrier()
     """
     assert run(program, tmp_path).returncode
+
+
+def test_the_examples_on_two_ranks(tmp_path: Path) -> None:
+    """They learn what one process learns, and the simulation is near what is measured."""
+    examples = Path(__file__).parents[2] / "examples"
+    program = (
+        f"import sys; sys.path.insert(0, {str(examples)!r}); import distributed as d; d.main(500)"
+    )
+    shown = [passed(program, tmp_path, ranks) for ranks in (1, 2)]
+    assert shown[0].replace("1 process(es)", "2 process(es)") == shown[1]
+    program = f"""
+import sys
+sys.path.insert(0, {str(examples)!r})
+import scaling
+sys.argv[1:] = ["--network", "batchnorm", "--batch", "2", "--steps", "1"]
+scaling.main()
+"""
+    assert "2 ranks:" in passed(program, tmp_path)
