@@ -59,6 +59,7 @@ def test_shapes_are_known_and_nothing_is_computed() -> None:
         x, w, y = conv()
         z = F.max_pool2d(F.relu(y), 2)
         assert (z.shape, z.dtype, z.ndim) == ((2, 4, 3, 3), np.float32, 4)
+        assert z.shape.numel() == 72
         assert (y.requires_grad, y.is_leaf) == (True, False)
         assert y.grad_fn is not None
         assert not hasattr(z, "no_such_name")

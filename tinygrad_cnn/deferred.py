@@ -11,6 +11,7 @@ from tinygrad_cnn.graph import mode
 from tinygrad_cnn.inplace import pending
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops.elementwise import Add
+from tinygrad_cnn.sizes import Size
 from tinygrad_cnn.types import Array
 
 _add = Add()
@@ -29,8 +30,13 @@ class Awaiting(TensorBase):
     computed: ClassVar[Any]  # the class of the same tensor with its data
 
     if not TYPE_CHECKING:
-        # Another thread may compute it between two looks: what has no shape is asked again.
-        shape = property(attrgetter("_computation.shape"))
+        # Another thread may compute it between two looks: what has no dtype is asked again.
+        @property
+        def shape(self) -> Size:
+            """Sizes of the dimensions, known without computing."""
+            computation = self._computation
+            return Size(self._data.shape if computation is None else computation.shape)
+
         dtype = property(attrgetter("_computation.dtype"))
         ndim = property(attrgetter("_computation.ndim"))
 
