@@ -115,6 +115,7 @@ def test_rounded_divisions() -> None:
     for a, b in ((np.array([-7.0, 7.0]), 2.0), (np.array([-7, 7]), np.array([2, -2]))):
         for mode, rounded in (("floor", np.floor), ("trunc", np.trunc)):
             found = F.div(a, b, rounding_mode=mode)
+            assert F.div(0.3, 0.1, rounding_mode="trunc") == np.trunc(0.3 / 0.1)
             np.testing.assert_array_equal(found, rounded(a / b))
             assert found.dtype == a.dtype
     with pytest.raises(ValueError, match=r"^div: rounding_mode expects 'trunc', 'floor' or None"):
@@ -177,3 +178,16 @@ def test_windows_along_a_dimension() -> None:
     assert x.grad.tolist() == [[1, 1, 2, 1, 1, 0]] * 2
     with pytest.raises(ValueError, match=r"^unfold: expects a size of 0 to 6"):
         x.unfold(1, 7, 1)
+
+
+def test_softmax_in_another_type() -> None:
+    x = tensor(np.array([1.0, 2.0], np.float16), requires_grad=True)
+    for function in (F.softmax, F.log_softmax, F.softmin):
+        found = function(x, 0, dtype=np.float32)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(
+            found.detach().numpy(), function(np.array([1.0, 2.0], np.float32), 0), rtol=1e-6
+        )
+        found.sum().backward()
+        assert x.grad is not None
+        assert x.grad.dtype == np.float16

@@ -15,7 +15,7 @@ from tinygrad_cnn.op import Op, TensorBase, adapters
 from tinygrad_cnn.ops.arguments import names_operands
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.pointwise.ufunc import Binary, FloatUnary, Unary, binary, unary
-from tinygrad_cnn.ops.rounding import floor_divide, fmod
+from tinygrad_cnn.ops.rounding import floor_divide, fmod, trunc
 from tinygrad_cnn.types import Operand
 
 __all__ = [
@@ -139,9 +139,12 @@ def div(input: Operand | float, other: Operand | float, *, rounding_mode: str | 
         raise ValueError(
             f"div: rounding_mode expects 'trunc', 'floor' or None, got {rounding_mode!r}"
         )
-    if rounding_mode == "trunc":
-        input = _sub(input, fmod(input, other))
-    return floor_divide(input, other)
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    values = [np.asarray(getattr(x, "_data", x)) for x in (input, other)]
+    if any(v.dtype.kind == "f" for v in values):
+        return trunc(_div(input, other))
+    return floor_divide(_sub(input, fmod(input, other)), other)  # exact: no remainder is left
 
 
 class Neg(Unary):

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float, axis_of, numpy_words
-from tinygrad_cnn.ops.elementwise import exp
+from tinygrad_cnn.ops.elementwise import cast, exp
 from tinygrad_cnn.ops.reduce import sum
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Operand
@@ -67,7 +67,7 @@ def _below_greatest(x: Any, axis: int) -> Any:
 
 
 @numpy_words
-def softmax(input: Operand, dim: int) -> Any:
+def softmax(input: Operand, dim: int, dtype: Any = None) -> Any:
     """Exponentials over their sum: ``exp(input) / Σ exp(input)`` along a dimension.
 
     Parameters
@@ -77,6 +77,8 @@ def softmax(input: Operand, dim: int) -> Any:
         exponential. Integers give float32.
     dim
         The dimension along which the result adds up to 1.
+    dtype
+        What the input is converted to before; by default it is not.
 
     Raises
     ------
@@ -88,11 +90,11 @@ def softmax(input: Operand, dim: int) -> Any:
     >>> softmax(np.array([1e4, 1e4]), 0)
     array([0.5, 0.5])
     """
-    return _along("softmax", Softmax, input, dim)
+    return _along("softmax", Softmax, input if dtype is None else cast(input, dtype), dim)
 
 
 @numpy_words
-def log_softmax(input: Operand, dim: int) -> Any:
+def log_softmax(input: Operand, dim: int, dtype: Any = None) -> Any:
     """Logarithm of `softmax`: ``input - ln Σ exp(input)`` along a dimension.
 
     Exact where `softmax` itself would round to 0. Arguments and errors as for `softmax`.
@@ -100,7 +102,7 @@ def log_softmax(input: Operand, dim: int) -> Any:
     >>> log_softmax(np.array([0.0, -1e4]), 0)
     array([     0., -10000.])
     """
-    return _along("log_softmax", LogSoftmax, input, dim)
+    return _along("log_softmax", LogSoftmax, input if dtype is None else cast(input, dtype), dim)
 
 
 def _along(function: str, op: Callable[[int], Op], input: Operand, dim: int) -> Any:

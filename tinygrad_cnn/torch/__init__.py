@@ -47,6 +47,7 @@ import tinygrad_cnn.torch.jit as jit
 import tinygrad_cnn.torch.mps as mps
 import tinygrad_cnn.torch.multiprocessing as multiprocessing
 import tinygrad_cnn.torch.nn as nn
+import tinygrad_cnn.torch.onnx as onnx
 import tinygrad_cnn.torch.optim as optim
 import tinygrad_cnn.torch.random as random
 import tinygrad_cnn.torch.special as special

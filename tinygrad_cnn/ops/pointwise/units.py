@@ -269,7 +269,7 @@ def glu(input: Operand, dim: int = -1) -> Any:
 
 
 @numpy_words
-def softmin(input: Operand, dim: int) -> Any:
+def softmin(input: Operand, dim: int, dtype: Any = None) -> Any:
     """Softmax of the negated input: the smallest element gets the most.
 
     Arguments and errors as for `softmax`.
@@ -277,4 +277,4 @@ def softmin(input: Operand, dim: int) -> Any:
     >>> softmin(np.array([0.0, 1e4]), 0)
     array([1., 0.])
     """
-    return softmax(neg(input), dim)
+    return softmax(neg(input), dim, dtype)
