@@ -133,7 +133,6 @@ ABSENT: dict[str, str] = {
     "constant_pad_nd": "nn.functional.pad",
     "fractional_max_pool3d": "fractional_max_pool2d is here",
     "FractionalMaxPool3d": "FractionalMaxPool2d is here",
-    "register_post_accumulate_grad_hook": "register_hook is called with the complete gradient",
     "index": "x[indices]",
     "new": "x.new_empty, x.new_tensor",
     "Tensor.solve": "linalg.solve",
