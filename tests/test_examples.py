@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_cnn import data
+import tinygrad_cnn.functional as F
+from tinygrad_cnn import data, tensor
 
 ROOT = Path(__file__).parents[1]
 # the benchmark compares with other frameworks, which a test cannot ask for; the faults are put
@@ -66,6 +67,38 @@ def test_museum(tmp_path: Path) -> None:
     for row in rows[2:]:
         mistake, found, explained = row.strip("| ").split(" | ")
         assert f"| {mistake} | {found} | {explained} |" in page
+
+
+@pytest.mark.slow
+def test_one_page(tmp_path: Path) -> None:
+    printed = run("one_page", tmp_path)
+    assert number("epoch 6: .*accuracy#%", printed) > 95
+    assert len((ROOT / "examples" / "one_page.py").read_text("utf-8").splitlines()) <= 150
+
+
+def test_the_gradients_of_the_engine_on_one_page_are_those_of_the_package() -> None:
+    from examples import one_page
+
+    rng = np.random.default_rng(1)
+    x = rng.integers(-2, 3, (6, 2, 8, 10)).astype(float)  # with ties and kinks
+    w, b, v = (rng.standard_normal(shape) for shape in ((3, 2, 3, 3), (3, 1, 1), (36, 5)))
+    labels = rng.integers(0, 5, 6)
+
+    page = [one_page.Tensor(array) for array in (x, w, b, v)]
+    hidden = one_page.max_pool2d((one_page.conv2d(page[0], page[1]) + page[2]).relu())
+    logits = hidden.reshape(6, -1) @ page[3]
+    loss = one_page.cross_entropy(logits * logits, labels)  # one tensor, used twice
+    loss.backward()
+
+    ours = [tensor(array, requires_grad=True) for array in (x, w, b, v)]
+    hidden_of_ours = F.max_pool2d(F.relu(F.conv2d(ours[0], ours[1]) + ours[2]), 2)
+    logits_of_ours = hidden_of_ours.reshape(6, -1) @ ours[3]
+    expected = F.cross_entropy(logits_of_ours * logits_of_ours, labels)
+    expected.backward()
+
+    assert loss.data == pytest.approx(expected.item(), rel=1e-12)
+    for mine, theirs in zip(page, ours, strict=True):
+        np.testing.assert_allclose(mine.grad, theirs.grad.numpy(), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.slow
