@@ -1,23 +1,78 @@
-"""The guides in `docs/`: their Python runs, block after block, in the order of reading."""
+"""The guides in `docs/`: their Python runs, block after block, and prints what they say."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-GUIDES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+DOCS = Path(__file__).parents[1] / "docs"
+GUIDES = sorted(DOCS.glob("*.md"))
+SLOW = {"start", "reproducible"}  # trainings
+BLOCK = re.compile(
+    r"^```python\n(.*?)^```$(?:\n\n```output\n(.*?)^```$)?", re.DOTALL | re.MULTILINE
+)
 
 
-@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem in SLOW)) for p in GUIDES],
+)
 def test_the_code_of_a_guide_runs(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = path.read_text(encoding="utf-8")
     names: dict[str, Any] = {"__name__": "guide"}
-    for found in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+    for found in BLOCK.finditer(text):
         line = text.count("\n", 0, found.start(1))
-        exec(compile("\n" * line + found[1], str(path), "exec"), names)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile("\n" * line + found[1], str(path), "exec"), names)
+        if found[2] is not None:
+            assert " ".join(printed.getvalue().split()) == " ".join(found[2].split())
+
+
+def build(*arguments: str) -> str:
+    """What `docs/build.py` prints; it must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(DOCS / "build.py"), *arguments],
+        env={"PYTHONPATH": str(DOCS.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rules_of_the_guides_are_those_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    import build
+
+    named = 0
+    for path in GUIDES:
+        text = path.read_text(encoding="utf-8")
+        named += len(build.SOURCE.findall(text))
+        assert build.included(text) == text, f"{path.name}: run `python docs/build.py rules`"
+    assert named >= 20
+    assert {p.stem for p in GUIDES} == {name for group in build.GUIDES.values() for name in group}
+
+
+@pytest.mark.slow
+def test_the_site_has_every_public_name_and_no_link_that_leads_nowhere(tmp_path: Path) -> None:
+    pytest.importorskip("markdown_it", reason="the extra docs is not installed")
+    build("site", str(tmp_path / "a folder"))
+    site = tmp_path / "a folder"
+    names = (site / "api" / "index.html").read_text(encoding="utf-8")
+    for link in ("functional.html#conv2d", "nn.html#Conv2d", "tinygrad_cnn.html#Tensor"):
+        assert link in names
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r'<(?:script|img|iframe|link)[^>]*(?:src|href)="https?:', text), page

@@ -1,0 +1,227 @@
+"""Make the documentation.
+
+python docs/build.py site [FOLDER]    one static site (docs/_site): no server, nothing fetched
+python docs/build.py rules            put the rules of the source into docs/rules_*.md again
+
+Needs `pip install 'tinygrad-cnn[docs]'`: markdown-it-py and Pygments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import importlib
+import inspect
+import json
+import re
+import sys
+import textwrap
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+GUIDES = {
+    "Begin": ["start", "one_page", "story", "examples"],
+    "Coming from": ["pytorch", "numpy", "when"],
+    "Write": ["write_layers", "write_operation", "writing", "data"],
+    "Verify": ["verify", "verdicts", "training_step", "verify_other_code", "museum"],
+    "See and run": ["pictures", "runs", "onnx", "fast", "reproducible"],
+    "Derive the rule": [
+        "rules_elementwise",
+        "rules_reductions",
+        "rules_convolution",
+        "rules_pooling",
+        "rules_normalisation",
+        "rules_losses",
+        "rules_shapes",
+    ],
+}
+SOURCE = re.compile(r"<!-- source: ([\w.]+):([\w.]+) -->\n```py\n.*?^```$", re.DOTALL | re.M)
+
+
+def included(text: str) -> str:
+    """Return a guide with what its `source` comments name, as it stands in the source."""
+
+    def fresh(found: re.Match[str]) -> str:
+        thing: Any = importlib.import_module(found[1])
+        for part in found[2].split("."):
+            thing = inspect.getattr_static(thing, part)
+        code = textwrap.dedent(inspect.getsource(thing)).strip()
+        return f"<!-- source: {found[1]}:{found[2]} -->\n```py\n{code}\n```"
+
+    return SOURCE.sub(fresh, text)
+
+
+def slug(text: str) -> str:
+    """Return the anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
+
+
+def renderer() -> Any:
+    """Return the Markdown renderer."""
+    from markdown_it import MarkdownIt
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+
+    languages = {"py": "python", "sh": "bash", "output": "text", "": "text"}
+
+    def code(text: str, language: str, _attributes: str) -> str:
+        name = languages.get(language, language)
+        inner = highlight(text, get_lexer_by_name(name), HtmlFormatter(nowrap=True))
+        kind = ' class="output"' if language == "output" else ""
+        return f"<pre{kind}><code>{inner}</code></pre>"
+
+    return MarkdownIt("commonmark", {"html": True, "highlight": code}).enable("table")
+
+
+def guide(path: Path, group: str, markdown: Any) -> Any:
+    """Return a guide's page."""
+    from site_parts.reference import Page
+
+    text = included(path.read_text(encoding="utf-8"))
+    text = re.sub(
+        r"<!-- file: (\S+) -->",
+        lambda found: f"```py\n{(HERE.parent / found[1]).read_text(encoding='utf-8')}```",
+        text,
+    )
+    text = text.replace("](../examples/pictures/", "](pictures/")
+    frame = r'<iframe src="live/\1.html" title="\1"></iframe>'
+    text = re.sub(r"<!-- live: (\w+) -->", frame, text)
+    text = re.sub(r"\]\((?!http)([\w/]*?)(\w+)\.md(#[\w-]+)?\)", r"](\2.html\3)", text)
+    page = Page(f"{path.stem}.html", "", "", group)
+    tokens = markdown.parse(text)
+    for i, token in enumerate(tokens):
+        if token.type != "heading_open":
+            continue
+        title = re.sub(r"[`*]", "", tokens[i + 1].content)
+        anchor = slug(title)
+        token.attrSet("id", anchor)
+        page.title = page.title or title
+        after = next((t.content for t in tokens[i + 2 :] if t.type == "inline"), "")
+        page.entries.append((anchor, title, re.sub(r"[`*\[\]]|\(\S+\)", "", after)[:240]))
+    page.body = markdown.renderer.render(tokens, markdown.options, {})
+    return page
+
+
+def written(page: Any, groups: dict[str, list[Any]]) -> str:
+    """Return a page whole: header, navigation, body."""
+    base = "../" * page.path.count("/")
+    links = []
+    for group, members in groups.items():
+        links.append(f"<b>{group}</b>")
+        for other in members:
+            here = ' aria-current="page"' if other is page else ""
+            short = other.title.removeprefix("tinygrad_cnn.").split(":")[0]
+            links.append(f'<a href="{base}{other.path}"{here}>{html.escape(short)}</a>')
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<title>{html.escape(page.title)} · tinygrad_cnn</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="stylesheet" href="{base}style.css"></head>
+<body data-base="{base}">
+<header><button id="menu" aria-label="Contents">☰</button>
+<a href="{base}index.html">tinygrad_cnn</a>
+<input id="search" type="search" placeholder="Search ( / )" aria-label="Search" autocomplete="off">
+<button id="theme" aria-label="Light or dark">◐</button><ul id="results"></ul></header>
+<div class="page"><nav>{"".join(links)}</nav><main>{page.body}</main></div>
+<script src="{base}index.js"></script><script src="{base}page.js"></script></body></html>
+"""
+
+
+class Links(HTMLParser):
+    """What a page links to, and the anchors that it has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take what a tag names."""
+        for key, value in attrs:
+            if key == "id" and value:
+                self.anchors.add(value)
+            if value and (key == "src" or (key == "href" and tag in ("a", "link"))):
+                self.links.append(value)
+
+
+def broken(folder: Path) -> list[str]:
+    """Return the links and anchors that lead nowhere, and whatever would be fetched."""
+    read = {
+        p: Links(p.read_text(encoding="utf-8"))
+        for p in folder.rglob("*.html")
+        if p.parent.name != "live"
+    }
+    wrong = []
+    for page, links in read.items():
+        for link in links.links:
+            if re.match(r"https?:|mailto:|data:", link):
+                continue
+            name, _, anchor = unquote(link).partition("#")
+            target = (page.parent / name).resolve() if name else page
+            if not target.exists():
+                wrong.append(f"{page.relative_to(folder)}: {link}: no such file")
+            elif anchor and target in read and anchor not in read[target].anchors:
+                wrong.append(f"{page.relative_to(folder)}: {link}: no such anchor")
+    return wrong
+
+
+def site(folder: Path) -> list[str]:
+    """Write the site into a folder, and return what is wrong with its links."""
+    from site_parts import front, live, reference
+
+    markdown = renderer()
+    groups: dict[str, list[Any]] = {
+        group: [guide(HERE / f"{name}.md", group, markdown) for name in names]
+        for group, names in GUIDES.items()
+    }
+    home = front.page(HERE.parent / "README.md", markdown)
+    for page in reference.pages(markdown.render):
+        groups.setdefault(page.group, []).append(page)
+    folder.mkdir(parents=True, exist_ok=True)
+    everything = [home, *(page for members in groups.values() for page in members)]
+    index = []
+    for page in everything:
+        target = folder / page.path
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(written(page, groups), encoding="utf-8")
+        index += [[f"{page.path}#{a}", name, about] for a, name, about in page.entries]
+    (folder / "index.js").write_text(f"const INDEX = {json.dumps(index)};\n", encoding="utf-8")
+    for name in ("style.css", "page.js"):
+        (folder / name).write_bytes((HERE / "site_parts" / name).read_bytes())
+    front.pictures(folder, HERE.parent)
+    live.pages(folder / "live")
+    return broken(folder.resolve())
+
+
+def rules() -> None:
+    """Bring the included sources of the guides up to date."""
+    for path in sorted(HERE.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        if included(text) != text:
+            path.write_text(included(text), encoding="utf-8")
+            print(f"{path.name}: brought up to date")
+
+
+def main() -> int:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(description="Make the documentation.")
+    parser.add_argument("what", choices=["site", "rules"])
+    parser.add_argument("folder", nargs="?", type=Path, default=HERE / "_site")
+    options = parser.parse_args()
+    if options.what == "rules":
+        rules()
+        return 0
+    wrong = site(options.folder)
+    print("\n".join(wrong) or f"{options.folder}/index.html")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const remember = { get: () => { try { return localStorage.theme; } catch { return undefined; } }, set: (v) => { try { localStorage.theme = v; } catch { /* a browser that keeps nothing */ } } };
+  if (remember.get()) root.dataset.theme = remember.get();
+  document.getElementById("theme").onclick = () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    remember.set(root.dataset.theme);
+  };
+  document.getElementById("menu").onclick = () => document.querySelector("nav").classList.toggle("open");
+  const open = () => { for (let e = document.getElementById(decodeURIComponent(location.hash.slice(1))); e; e = e.parentElement) if (e.tagName === "DETAILS") e.open = true; };
+  addEventListener("hashchange", open); open();
+  const box = document.getElementById("search"), list = document.getElementById("results"), base = document.body.dataset.base;
+  const score = (entry, words) => {
+    const name = entry[1].toLowerCase(), text = entry[2].toLowerCase(), last = name.split(".").pop();
+    let sum = 0;
+    for (const w of words) {
+      const s = last === w ? 20 : last.startsWith(w) ? 10 : name.includes(w) ? 6 : text.includes(w) ? 2 : 0;
+      if (!s) return 0;
+      sum += s;
+    }
+    return sum + (entry[0].startsWith("api/") ? 0 : 1);
+  };
+  box.oninput = () => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = words.length ? INDEX.map((e) => [score(e, words), e]).filter((p) => p[0]).sort((a, b) => b[0] - a[0]).slice(0, 20) : [];
+    list.replaceChildren(...found.map(([, e]) => {
+      const item = document.createElement("li"), link = document.createElement("a"), more = document.createElement("small");
+      link.href = base + e[0]; link.textContent = e[1]; more.textContent = e[2]; link.append(more); item.append(link);
+      return item;
+    }));
+    if (words.length && !found.length) { const none = document.createElement("li"); none.textContent = "nothing found"; none.style.padding = ".5rem .8rem"; list.append(none); }
+  };
+  addEventListener("keydown", (event) => {
+    if (event.key === "/" && document.activeElement !== box) { event.preventDefault(); box.focus(); }
+    if (event.key === "Escape") { box.value = ""; list.replaceChildren(); box.blur(); }
+    if (event.key === "Enter" && document.activeElement === box && list.querySelector("a")) list.querySelector("a").click();
+  });
+})();
