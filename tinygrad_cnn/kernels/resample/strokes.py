@@ -1,111 +1,90 @@
 """A sparse matrix along an axis as a few vector operations.
 
-Taps of one weight at equal distances are one stroke: ``out[a:b:c] += weight · x[d:e:f]``. Doubling
-an image takes two strokes an edge and four for all the rest.
+Targets at equal distances whose sources are too, and whose weights are the same, are one stroke:
+``out[a:b:c] = Σ weight · x[d:e:f]``. Doubling an image takes one stroke for every second pixel, and
+one for each edge.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from tinygrad_cnn.kernels.resample.taps import Along
+from tinygrad_cnn.kernels.resample.taps import Along, Row
 
 __all__ = ["Stroke", "strokes_of"]
 
-Pairs: TypeAlias = list[tuple[int, int]]
-"""Targets and sources that meet with one weight."""
+Run: TypeAlias = list[int]
+"""Targets of one stroke, at equal distances."""
+
+_PERIODS = range(
+    1, 9
+)  # distances of targets that are tried: an image is seldom made 9 times larger
 
 
 class Stroke(NamedTuple):
-    """Write the sum of all ``weight · source`` to the target if it is the `first` there, or add it.
-
-    Without a source the target gets zeros.
-    """
+    """Write the sum of all ``weight · source`` to the target: zeros if there are none."""
 
     target: slice
     terms: tuple[tuple[slice, float], ...]
-    first: bool
 
 
 @lru_cache(maxsize=256)
 def strokes_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
     """Return the strokes of an axis, or of the transposed matrix: those of a gradient.
 
+    Each target is in one of them.
+
     Examples
     --------
     >>> for stroke in strokes_of(Along("nearest", 3, 6)):
     ...     print(*stroke)
-    slice(0, 5, 2) ((slice(0, 3, 1), 1.0),) True
-    slice(1, 6, 2) ((slice(0, 3, 1), 1.0),) True
+    slice(0, 5, 2) ((slice(0, 3, 1), 1.0),)
+    slice(1, 6, 2) ((slice(0, 3, 1), 1.0),)
     """
     rows = along.rows()
-    plain: dict[tuple[int, float], Pairs] = {}
-    # Outputs of the same input one after the other are of different groups here.
-    apart: dict[tuple[int, float, int], Pairs] = {}
-    times: dict[tuple[int, float, int], int] = {}
-    for output, row in enumerate(rows):
-        for k, (i, weight) in enumerate(row):
-            pair = (i, output) if transposed else (output, i)
-            plain.setdefault((k, weight), []).append(pair)
-            time = times[k, weight, i] = times.get((k, weight, i), -1) + 1
-            apart.setdefault((k, weight, time), []).append(pair)
-    by_tap = [(key[1], run) for key, pairs in plain.items() for run in _progressions(pairs)]
-    by_time = [(key[1], run) for key, pairs in apart.items() for run in _progressions(pairs)]
-    fewer = min(by_tap, by_time, key=len)
-    fewer.sort(key=lambda each: -len(each[1]))  # long ones find their targets still untouched
-    return _ordered(fewer, along.size if transposed else len(rows))
+    if transposed:
+        columns: list[list[tuple[int, float]]] = [[] for _ in range(along.size)]
+        for output, row in enumerate(rows):
+            for i, weight in row:
+                columns[i].append((output, weight))
+        rows = tuple(map(tuple, columns))
+    runs = min((_runs(rows, period) for period in _PERIODS), key=len)
+    return tuple(_stroke(run, rows) for run in runs)
 
 
-def _progressions(pairs: Pairs) -> Iterable[Pairs]:
-    """Cut into runs whose targets and sources are each at equal distances, targets rising."""
-    start = 0
-    while start < len(pairs):
-        stop = start + 1
-        if stop < len(pairs):
-            step = _step(pairs, stop)
-            if step[0] > 0:
-                while stop < len(pairs) and _step(pairs, stop) == step:
-                    stop += 1
-        yield pairs[start:stop]
-        start = stop
+def _runs(rows: tuple[Row, ...], period: int) -> list[Run]:
+    """Cut the targets into runs of this distance, as long as their sources allow."""
+    runs: list[Run] = []
+    for phase in range(min(period, len(rows))):
+        run = [phase]
+        for target in range(phase + period, len(rows), period):
+            if _continues(run, target, rows):
+                run.append(target)
+            else:
+                runs.append(run)
+                run = [target]
+        runs.append(run)
+    return runs
 
 
-def _step(pairs: Pairs, at: int) -> tuple[int, int]:
-    return pairs[at][0] - pairs[at - 1][0], pairs[at][1] - pairs[at - 1][1]
+def _continues(run: Run, target: int, rows: tuple[Row, ...]) -> bool:
+    """Whether a target has the run's weights, and sources as far from the last one's as those."""
+    last, row = rows[run[-1]], rows[target]
+    if [weight for _, weight in last] != [weight for _, weight in row]:
+        return False
+    if len(run) == 1:
+        return True
+    before = rows[run[-2]]
+    return all(c - b == b - a for (a, _), (b, _), (c, _) in zip(before, last, row, strict=True))
 
 
-def _ordered(runs: list[tuple[float, Pairs]], targets: int) -> tuple[Stroke, ...]:
-    """Tell for each run whether it is the first at its targets, cut where that changes."""
-    strokes: list[Stroke] = []
-    seen = [False] * targets
-    for weight, run in runs:
-        start = 0
-        for stop in range(1, len(run) + 1):
-            if stop == len(run) or seen[run[stop][0]] != seen[run[start][0]]:
-                part = run[start:stop]
-                term = _slice([source for _, source in part]), weight
-                target = _slice([target for target, _ in part])
-                _add(strokes, Stroke(target, (term,), not seen[part[0][0]]))
-                start = stop
-        for target_, _ in run:
-            seen[target_] = True
-    unreached = [place for place, reached in enumerate(seen) if not reached]
-    return (*strokes, *(Stroke(slice(i, i + 1), (), True) for i in unreached))
-
-
-def _add(strokes: list[Stroke], new: Stroke) -> None:
-    """Append a stroke, or put its terms to an earlier one of the same targets.
-
-    That may be done at any distance: sums do not depend on their order, and the first at some
-    targets comes before all others there.
-    """
-    for number, old in enumerate(strokes):
-        if old.target == new.target:
-            strokes[number] = old._replace(terms=old.terms + new.terms)
-            return
-    strokes.append(new)
+def _stroke(run: Run, rows: tuple[Row, ...]) -> Stroke:
+    terms = tuple(
+        (_slice([rows[target][k][0] for target in run]), weight)
+        for k, (_, weight) in enumerate(rows[run[0]])
+    )
+    return Stroke(_slice(run), terms)
 
 
 def _slice(places: list[int]) -> slice:

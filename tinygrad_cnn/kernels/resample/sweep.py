@@ -99,42 +99,45 @@ def _sweep(x: Array, axes: Sequence[Along], transposed: bool) -> Array:
 
 def _apply(x: Array, out: Array, strokes: Sequence[Stroke]) -> None:
     """Apply strokes along the first axis."""
-    scaled = _Scaled(x, strokes)
-    for target, terms, first in strokes:
-        place = out[target]
+    scaled = _often(x, strokes)
+    room = np.empty(out.shape, x.dtype) if any(len(terms) > 1 for _, terms in strokes) else out
+    for target, terms in strokes:
+        place, scratch = out[target], room[target]
         if not terms:
             place[...] = 0
             continue
-        (source, weight), *others = terms
-        if first and others:
-            other = others.pop(0)
-            np.add(scaled.of(source, weight), scaled.of(*other), out=place)
-        elif first:
-            np.multiply(x[source], x.dtype.type(weight), out=place) if weight != 1 else np.copyto(
-                place, x[source]
-            )
-        else:
-            np.add(place, scaled.of(source, weight), out=place)
+        parts: dict[float, list[Array]] = {}  # by what is still to be multiplied with
+        for source, weight in terms:
+            array, left = (scaled[weight], 1.0) if weight in scaled else (x, weight)
+            parts.setdefault(left, []).append(array[source])
+        first, *others = parts.items()
+        _weighted(*first, place)
         for other in others:
-            np.add(place, scaled.of(*other), out=place)
+            np.add(place, _weighted(*other, scratch), out=place)
 
 
-class _Scaled:
-    """Multiples of an array: those that are read again are made once."""
-
-    def __init__(self, x: Array, strokes: Sequence[Stroke]) -> None:
-        self.x = x
-        rows: dict[float, int] = {}
-        for _, terms, _ in strokes:
-            for source, weight in terms:
-                rows[weight] = rows.get(weight, 0) + len(range(*source.indices(len(x))))
-        often = [weight for weight, count in rows.items() if weight != 1 and count > len(x)]
-        self.whole = {weight: x * x.dtype.type(weight) for weight in often}
-
-    def of(self, source: slice, weight: float) -> Array:
-        """Return ``weight · x[source]``."""
+def _weighted(weight: float, parts: list[Array], out: Array) -> Array:
+    """Write ``weight · Σ parts`` to `out`, and return it."""
+    factor = out.dtype.type(weight)
+    if len(parts) == 1:
         if weight == 1:
-            return self.x[source]
-        whole = self.whole.get(weight)
-        part = self.x[source] * self.x.dtype.type(weight) if whole is None else whole[source]
-        return np.asarray(part)
+            out[...] = parts[0]
+        else:
+            np.multiply(parts[0], factor, out=out)
+        return out
+    np.add(parts[0], parts[1], out=out)
+    for part in parts[2:]:
+        np.add(out, part, out=out)
+    if weight != 1:
+        np.multiply(out, factor, out=out)
+    return out
+
+
+def _often(x: Array, strokes: Sequence[Stroke]) -> dict[float, Array]:
+    """Return the array's multiples by weights with which it is read more than once."""
+    rows: dict[float, int] = {}
+    for _, terms in strokes:
+        for source, weight in terms:
+            rows[weight] = rows.get(weight, 0) + len(range(*source.indices(len(x))))
+    often = [weight for weight, count in rows.items() if weight != 1 and count > len(x)]
+    return {weight: x * x.dtype.type(weight) for weight in often}
