@@ -172,9 +172,9 @@ def test_programs_do_wait() -> None:
     """What is compared is not the same twice: operations are computed together."""
     from unittest import mock
 
-    from tinygrad_cnn import deferring
+    from tinygrad_cnn import joining
 
-    with mock.patch.object(deferring, "join", wraps=deferring.join) as join:
+    with mock.patch.object(joining, "join", wraps=joining.join) as join:
         for seed in range(10):
             with np.errstate(all="ignore"):
                 Program(seed).run()

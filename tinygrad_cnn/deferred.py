@@ -6,9 +6,9 @@ import weakref
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from tinygrad_cnn.deferring import join
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.inplace import pending
+from tinygrad_cnn.joining import join
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops.elementwise import Add
 from tinygrad_cnn.sizes import Size

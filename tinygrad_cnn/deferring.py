@@ -15,17 +15,18 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.graph import GraphError, Node, mode, record
+from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import exposed, owner_of, pending, was_changed
 from tinygrad_cnn.types import Array, Shape
 
 if TYPE_CHECKING:
-    from tinygrad_cnn.op import Op
+    pass
 
 
 # Elements from which it pays. Waiting takes 4 µs, and 2 for each operation that follows; a ReLU of
@@ -223,61 +224,6 @@ class Computation:
             link = link.before
 
 
-class First:
-    """What an operation inherits that postpones its result: others may be computed with it."""
-
-    __slots__ = ()
-
-    def postpone(
-        self, arrays: list[Any], recording: bool, foreign: bool, told: Any
-    ) -> tuple[Any, Any]:
-        """Return a computation and the aux as far as it is known, or None twice: compute now.
-
-        `recording` says whether a node will be recorded, `foreign` whether an array comes from
-        outside, and `told` is what is known of the inputs already.
-        """
-        raise NotImplementedError
-
-    def compute_with(
-        self, computation: Computation, recorded: bool, moments: Any
-    ) -> tuple[Array, Array | None]:
-        """Return the result with all that comes after it, and what a max-pool among it chose.
-
-        What was chosen is not wanted unless it is `recorded`. The moments of the result are
-        collected if that costs little.
-        """
-        raise NotImplementedError
-
-    def aux_with_pool(self, aux: Any) -> Any:
-        """Return the aux where a max-pool and an activation were computed with it."""
-        return aux
-
-    def rescaled(self, _arrays: tuple[Any, ...], _scale: Array, _shift: Array) -> Any:
-        """Return arrays that give ``result · scale + shift`` instead, both (C,), or None."""
-        return None
-
-
-class ElementByElement:
-    """What an activation inherits that may be computed with the operation before it.
-
-    Where it is recorded its rule must read nothing but the result: ``saves = ("out",)``.
-    """
-
-    __slots__ = ()
-
-    def join(self, computation: Computation) -> tuple[After, Shape] | None:
-        """Return what is computed with the operation before it, then, or None."""
-        pool, adds, activation = computation.after
-        unread = self.saves == ("out",)  # type: ignore[attr-defined]  # an operation has them
-        if activation is not None or (computation.node is not None and not unread):
-            return None
-        return After(pool, adds, self), computation.shape
-
-    def write(self, out: Array, x: Array) -> None:
-        """Write to `out`, which may be `x`, what becomes of `x`: a tile in the cache."""
-        raise NotImplementedError
-
-
 class Unkept:
     """The result of an activation of which only the max-pool behind it was computed.
 
@@ -288,7 +234,16 @@ class Unkept:
         if it was written to since.
     """
 
-    __slots__ = ("_activation", "_array", "_arrays", "_aux", "_first", "_seq", "pooled")
+    __slots__ = (
+        "__weakref__",
+        "_activation",
+        "_array",
+        "_arrays",
+        "_aux",
+        "_first",
+        "_seq",
+        "pooled",
+    )
 
     def __init__(
         self,
@@ -303,6 +258,20 @@ class Unkept:
         self._activation, self._seq = activation, seq
         self.pooled = pooled
         self._array: Array | None = None
+        pending[next(_keys)] = weakref.ref(self)  # to be computed before its sources are written to
+
+    @property
+    def _computation(self) -> Unkept:
+        return self
+
+    def reads(self, owner: Array) -> bool:
+        """Whether memory of this array would be read for the result."""
+        missing = self._array is None
+        return missing and any(a is not None and owner_of(a) is owner for a in self._arrays)
+
+    def value(self) -> Array:
+        """Compute the result itself; see `array`."""
+        return self.array()
 
     def refresh(self) -> None:
         """Forget the pool's result if it was written to since."""
@@ -335,75 +304,6 @@ class Unkept:
             )
             self._array = self._first.compute_with(again, False, None)[0]
         return self._array
-
-
-def join(op: Op, x: Any, other: Any = None, place: int = 0) -> Any:
-    """Apply an operation to a result that is not computed yet, so that both are computed at once.
-
-    Returns None where that may not be: then the result is computed by itself.
-
-    Parameters
-    ----------
-    op
-        Says in its `join` whether it can be computed with what `x` waits for.
-    x
-        A tensor that is `deferred`.
-    other
-        The tensor that is added, if one is; of x's shape and dtype.
-    place
-        Which operand `x` is.
-    """
-    before = x._computation
-    now = mode.__dict__
-    found = None if before is None or before.taken or now["watch"] is not None else op.join(before)
-    if found is None:
-        return None
-    after, shape = found
-    recording = now["recording"]
-    edges: list[Any] = [before.node]
-    wanted, others = 1 << place, ()
-    if other is not None:
-        edge = None
-        if other._requires_grad:
-            if before.node is None and recording:
-                return None
-            edge = other._node or other
-            wanted = 3
-        edges.insert(1 - place, edge)
-        others = private((other._data,), foreign=False)
-    addend = others[0] if others else before.addend
-    longer = Computation(
-        op,
-        before.first,
-        before.arrays,
-        before.aux,
-        after,
-        addend,
-        shape,
-        before.dtype,
-        before,
-        others,
-        place,
-    )
-    before.taken = True
-    node = None
-    if before.node is not None and recording:
-        inputs = [other._data if edge is None else edge for edge in edges]
-        scope, source = now["scope"], now["source"]
-        node = record(op, edges, inputs, None, None, shape, before.dtype, wanted, scope, source)
-    return x._defer(longer, node)
-
-
-def joining(op: Op) -> Callable[[Any], Any]:
-    """Return what applies an operation of one operand, also to a result not computed yet."""
-    if op.join is None:
-        return op
-
-    def apply(x: Any) -> Any:
-        y = join(op, x) if getattr(x, "deferred", False) else None
-        return op(x) if y is None else y
-
-    return apply
 
 
 def private(arrays: tuple[Any, ...], foreign: bool) -> tuple[Any, ...]:

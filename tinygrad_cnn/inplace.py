@@ -79,10 +79,12 @@ def before_writing(array: Array) -> None:
     """
     if pending:
         owner = owner_of(array)
-        for tensor in [ref() for ref in list(pending.values())]:
-            # What a tensor that is gone was needed for, if anything, is pending itself.
-            computation = getattr(tensor, "_computation", None)
-            if computation is not None and computation.reads(owner):
+        for key, ref in list(pending.items()):
+            # What something that is gone was needed for, if anything, is pending itself.
+            computation = getattr(ref(), "_computation", None)
+            if computation is None:
+                pending.pop(key, None)
+            elif computation.reads(owner):
                 computation.value()
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.deferring import ElementByElement, Unkept, joining
+from tinygrad_cnn.deferring import Unkept
+from tinygrad_cnn.joining import ElementByElement, joining
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.pointwise import activation as kernels
 from tinygrad_cnn.kernels.pointwise.elementwise import apply

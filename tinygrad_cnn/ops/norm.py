@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.deferring import NOTHING, Computation, First, is_large, private
+from tinygrad_cnn.deferring import NOTHING, Computation, is_large, private
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.inplace import before_writing, changed
+from tinygrad_cnn.joining import First
 from tinygrad_cnn.kernels.fused.pooled_norm import (
     normalize_max_pool2d,
     normalize_max_pool2d_gradient,

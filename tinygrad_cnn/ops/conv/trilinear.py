@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.deferring import NOTHING, Computation, First, is_large, private
+from tinygrad_cnn.deferring import NOTHING, Computation, is_large, private
+from tinygrad_cnn.joining import First
 from tinygrad_cnn.kernels.conv import convolution as kernels
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
 from tinygrad_cnn.kernels.runtime.window import Window

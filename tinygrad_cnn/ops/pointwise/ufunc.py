@@ -21,7 +21,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from tinygrad_cnn.deferring import joining
+from tinygrad_cnn.joining import joining
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply, constant
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float

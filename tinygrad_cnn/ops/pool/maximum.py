@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.deferring import After, Computation, join
+from tinygrad_cnn.deferring import After, Computation
+from tinygrad_cnn.joining import join
 from tinygrad_cnn.kernels.norm.pending import Pending, Pooling
 from tinygrad_cnn.kernels.pool import argmax as argmax_kernels
 from tinygrad_cnn.kernels.pool import max_pool as kernels
