@@ -43,6 +43,13 @@ GUIDES = {
 SOURCE = re.compile(r"<!-- source: ([\w.]+):([\w.]+) -->\n```py\n.*?^```$", re.DOTALL | re.M)
 
 
+def guides() -> dict[str, list[str]]:
+    """Return the guides by group, those that no group names at the end."""
+    named = {name for group in GUIDES.values() for name in group}
+    rest = sorted(path.stem for path in HERE.glob("*.md") if path.stem not in named)
+    return {**GUIDES, "More": rest} if rest else GUIDES
+
+
 def included(text: str) -> str:
     """Return a guide with what its `source` comments name, as it stands in the source."""
 
@@ -116,7 +123,8 @@ def written(page: Any, groups: dict[str, list[Any]]) -> str:
         links.append(f"<b>{group}</b>")
         for other in members:
             here = ' aria-current="page"' if other is page else ""
-            short = other.title.removeprefix("tinygrad_cnn.").split(":")[0]
+            short = other.title.removeprefix("tinygrad_cnn.").removeprefix("Derive the rule: ")
+            short = short.split(":")[0]
             links.append(f'<a href="{base}{other.path}"{here}>{html.escape(short)}</a>')
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -179,7 +187,7 @@ def site(folder: Path) -> list[str]:
     markdown = renderer()
     groups: dict[str, list[Any]] = {
         group: [guide(HERE / f"{name}.md", group, markdown) for name in names]
-        for group, names in GUIDES.items()
+        for group, names in guides().items()
     }
     home = front.page(HERE.parent / "README.md", markdown)
     for page in reference.pages(markdown.render):

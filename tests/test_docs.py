@@ -62,7 +62,7 @@ def test_the_rules_of_the_guides_are_those_of_the_source(monkeypatch: pytest.Mon
         named += len(build.SOURCE.findall(text))
         assert build.included(text) == text, f"{path.name}: run `python docs/build.py rules`"
     assert named >= 20
-    assert {p.stem for p in GUIDES} == {name for group in build.GUIDES.values() for name in group}
+    assert {p.stem for p in GUIDES} == {name for group in build.guides().values() for name in group}
 
 
 @pytest.mark.slow

@@ -188,6 +188,9 @@ def _signature(thing: Any) -> str:
     except (TypeError, ValueError):
         return ""
     text = re.sub(r" at 0x[0-9a-f]+|tinygrad_cnn\.[\w.]*\.|numpy\.typing\.|typing\.", "", text)
+    if inspect.isclass(thing):
+        text = text.split(" -> ")[0]
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations are strings
     return f'<span class="signature">{html.escape(text)}</span>'
 
 
