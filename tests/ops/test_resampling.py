@@ -124,6 +124,13 @@ def test_a_pixel_that_is_nan_stays_where_it_is():
     assert not np.isnan(np.delete(out, 4, axis=1)).any()
 
 
+def test_infinite_pixels_raise_no_warning():
+    """Weights of both signs make a NaN of an infinity, without a word of NumPy's."""
+    x = np.zeros((1, 1, 5, 5))
+    x[0, 0, 2, 2:4] = np.inf
+    assert np.isnan(F.interpolate(x, (9, 9), mode="bicubic")).any()
+
+
 def test_doubling_takes_few_strokes_whatever_the_size():
     for kind in ("nearest", "linear", "cubic"):
         small, large = (strokes_of(Along(kind, n, 2 * n)) for n in (32, 256))
