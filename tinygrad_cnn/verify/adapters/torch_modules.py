@@ -21,7 +21,9 @@ from tinygrad_cnn.verify.adapters.torch_functions import (
 )
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.hints.place import worst_of
-from tinygrad_cnn.verify.light import along_one, check_lightly
+from tinygrad_cnn.verify.light import check_lightly
+from tinygrad_cnn.verify.numeric.along import along_one
+from tinygrad_cnn.verify.numeric.elements import generator
 from tinygrad_cnn.verify.numeric.probe import Tolerance
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
 from tinygrad_cnn.verify.subjects.inputs import overlapping
@@ -330,7 +332,7 @@ def _because(subject: ModuleSubject, index: int, options: Options, where: str) -
     alone = copy.copy(subject)
     alone.wanted = (index,)
     result = InputReport(subject.name, subject.names[index], index, subject.inputs[index].shape)
-    line = along_one(alone, options)
+    line = along_one(alone, options.tolerance, generator(options.seed))
     if line is not None and line.prober.misses:
         result.wrong = worst_of(line.prober)
         result.say(Verdict.FAIL, "end to end", f"wrong because of {where}")

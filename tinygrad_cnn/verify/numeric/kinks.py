@@ -60,7 +60,7 @@ def between(prober: Prober, direction: Array, slopes: Slopes, mask: Array, k: in
         prober.misses.append(miss)
 
 
-def settled(first: Slopes, last: Slopes) -> Array:
+def settled(first_drift: Array, last: Slopes) -> Array:
     """Return where the slopes to both sides go to one limit as the step shrinks: no kink.
 
     So those of x³ and of x·|x| at 0, both 0, which no step sees, and at the edge of its domain
@@ -68,7 +68,7 @@ def settled(first: Slopes, last: Slopes) -> Array:
     """
     with np.errstate(invalid="ignore"):
         meet = np.abs(last.right - last.left) <= _MEET * last.drift
-        return np.asarray(meet & (last.drift < _SETTLED * first.drift) & ~last.jump)
+        return np.asarray(meet & (last.drift < _SETTLED * first_drift) & ~last.jump)
 
 
 def note_noise(prober: Prober, direction: Array, slopes: Slopes, jump: Array) -> None:

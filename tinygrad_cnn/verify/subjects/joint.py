@@ -21,7 +21,7 @@ class JointSubject(Subject):
 
     def __init__(self, subject: Subject, inputs: Sequence[Any]) -> None:
         self.subject = subject
-        self.constants = list(inputs)
+        self.constants = [None if i in subject.wanted else x for i, x in enumerate(inputs)]
         self.shapes = {i: np.shape(inputs[i]) for i in subject.wanted}
         self.parts: dict[int, slice] = {}
         at = 0
