@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_cnn import Tensor, nn, tensor
+from tinygrad_cnn import Tensor, nn, no_grad, tensor
 from tinygrad_cnn import functional as F
 from tinygrad_cnn.graph import GraphError
 from tinygrad_cnn.op import Op
@@ -199,3 +199,13 @@ def test_a_mistake_inside_of_a_function_stays_what_it_is() -> None:
         F.sum(np.ones(3), "dim")  # type: ignore[arg-type]  # the mistake
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         F.softmax(None)  # type: ignore[call-arg]  # the mistake
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss])
+def test_weights_of_classes_lose_no_gradient_without_a_word(loss: Any) -> None:
+    x, weight = tensor(np.ones((2, 3)), requires_grad=True), tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(GraphError, match=r"weight has no derivative .* detach\(\)"):
+        loss(x, np.array([0, 1]), weight=weight)
+    with no_grad():
+        assert loss(x, np.array([0, 1]), weight=weight).shape == ()
+    assert loss(x, np.array([0, 1]), weight=weight.detach()).requires_grad

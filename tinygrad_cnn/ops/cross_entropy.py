@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.graph import GraphError, mode
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import Reduction, as_dtype_of, check_reduction, values_of
 from tinygrad_cnn.ops.elementwise import div
@@ -168,6 +169,8 @@ def cross_entropy(
     ------
     ValueError
         If shapes do not fit or a class does not exist.
+    GraphError
+        If `weight` wants a gradient, and targets are class numbers.
 
     Source: Szegedy et al., "Rethinking the Inception Architecture" (2016), section 7, for the
     smoothing.
@@ -190,6 +193,7 @@ def cross_entropy(
         target = as_dtype_of(target, input)
         weight = None if weight is None else as_dtype_of(weight, input)
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    check_class_weight(name, weight)
     classes = class_numbers(name, input, target, ignore_index)
     op = CrossEntropy(ignore_index, label_smoothing, reduction)
     rows = _rows(input)
@@ -197,6 +201,15 @@ def cross_entropy(
     own = rows._wrap(classes, None) if isinstance(rows, TensorBase) else classes
     loss = op(rows, own, weight)
     return reshape(loss, target.shape) if reduction == "none" else loss
+
+
+def check_class_weight(name: str, weight: Any) -> None:
+    """Raise if a gradient is wanted of how much classes count: none would arrive."""
+    if isinstance(weight, TensorBase) and weight._requires_grad and mode.recording:
+        raise GraphError(
+            f"{name}: weight has no derivative where targets are class numbers: give its detach(), "
+            "or for a derivative of it probabilities as targets"
+        )
 
 
 def _soft_cross_entropy(
@@ -253,6 +266,7 @@ def nll_loss(
     array(2.)
     """
     check_reduction("nll_loss", reduction)
+    check_class_weight("nll_loss", weight)
     classes = class_numbers("nll_loss", input, target, ignore_index)
     rows = _rows(input)
     kept = classes != ignore_index
