@@ -29,7 +29,7 @@ GUIDES = {
     "Coming from": ["pytorch", "numpy", "when"],
     "Write": ["write_layers", "write_operation", "writing", "data"],
     "Verify": ["verify", "verdicts", "training_step", "verify_other_code", "museum"],
-    "See and run": ["pictures", "runs", "onnx", "fast", "reproducible"],
+    "See and run": ["pictures", "runs", "distributed", "onnx", "fast", "reproducible"],
     "Derive the rule": [
         "rules_elementwise",
         "rules_reductions",

@@ -295,3 +295,29 @@ sys.argv[1:] = ["--network", "batchnorm", "--batch", "2", "--steps", "1"]
 scaling.main()
 """
     assert "2 ranks:" in passed(program, tmp_path)
+
+
+def test_a_script_of_pytorch_on_two_ranks(tmp_path: Path) -> None:
+    passed(
+        """
+        import tinygrad_cnn.torch as torch
+        import tinygrad_cnn.torch.distributed as td
+        from tinygrad_cnn.torch.nn.parallel import DistributedDataParallel
+        from tinygrad_cnn.torch.utils.data.distributed import DistributedSampler
+
+        td.init_process_group("gloo")
+        assert (td.get_rank(), td.get_world_size()) == (rank, 2)
+        model = DistributedDataParallel(torch.nn.Linear(1, 1, bias=False))
+        model(torch.full((1 + rank, 1), 1.0 + rank)).mean().backward()
+        assert model.module.weight.grad.item() == 1.5  # ranks alike, as there
+        parts = [torch.zeros(1), torch.zeros(1)]
+        td.all_gather(parts, torch.tensor([float(rank)]))
+        assert [p.item() for p in parts] == [0.0, 1.0]
+        t = torch.tensor([float(rank + 1)])
+        td.all_reduce(t, op=td.ReduceOp.MAX)
+        assert t.item() == 2.0
+        assert list(DistributedSampler(range(4), shuffle=False)) == [rank, rank + 2]
+        td.destroy_process_group()
+        """,
+        tmp_path,
+    )

@@ -147,7 +147,7 @@ ABSENT: dict[str, str] = {
     "AdaptiveLogSoftmaxWithLoss": "for vocabularies of words; CrossEntropyLoss is here",
     "Adafactor": "Adam and its relatives are here",
     "Muon": "SGD with Nesterov momentum is nearest",
-    "DistributedDataParallel": "one process computes here: call the module itself",
+    "DistributedDataParallel": "it is in torch.nn.parallel",
     "tensorboard": "metrics are written by tinygrad-cnn's own runs; print them, or plot them",
     "profiler": "Python's cProfile shows where time goes; viz.summary what each layer costs",
     "einsum_path": "einsum is here",

@@ -1,6 +1,6 @@
 """``torch.utils.data.distributed``."""
 
-from tinygrad_cnn.data.samplers import DistributedSampler
+from tinygrad_cnn.distributed import DistributedSampler
 from tinygrad_cnn.torch.absent import absent
 
 __all__ = ["DistributedSampler"]
