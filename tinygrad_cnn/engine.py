@@ -107,6 +107,9 @@ class BackwardPass:
                 for edge, g in self.found.items():
                     if isinstance(g, TensorBase):
                         self.found[edge] = own(g, self.wrap)
+        except BaseException:
+            mode.finishing = None
+            raise
         finally:
             mode.recording = recording
             mode.scope, mode.watch = scope, self.watch

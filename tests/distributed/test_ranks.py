@@ -193,6 +193,25 @@ except ValueError as error:
     assert "convert_sync_batchnorm" in str(error)
 else:
     raise AssertionError
+def refused(kind, words, action):
+    try:
+        action()
+    except kind as error:
+        assert words in str(error), error
+    else:
+        raise AssertionError(words)
+
+import copy
+one = tg.tensor(np.ones((1, 2), np.float32))
+ddp = dist.DataParallel(nn.Linear(2, 1))
+refused(TypeError, "copy model.module", lambda: copy.deepcopy(ddp))
+copy.deepcopy(ddp.module)(one).sum().backward()  # a copy of the model is nobody's
+assert ddp.module.weight.grad is None
+ddp.module.extra = nn.Parameter([1.0])
+refused(ValueError, "make DataParallel anew", lambda: ddp(one))
+ddp = dist.DataParallel(nn.Linear(2, 1))
+ddp.double()
+refused(tg.GraphError, "convert it first", lambda: ddp(one.double()).sum().backward())
 # Per rank by default: running statistics of rank 0 before each forward pass.
 ddp = dist.DataParallel(nn.BatchNorm1d(2))
 ddp(tg.tensor(np.float32([[1, 2], [3, 4]]) + rank))

@@ -107,6 +107,11 @@ class DataParallel(Module):
         """Call the module."""
         reducer = self._reducer
         if reducer is not None and self.training:
+            if not all(id(p) in reducer.places for p in self.parameters() if p.requires_grad):
+                raise ValueError(
+                    "DataParallel: a parameter that learns was added, or unfrozen, after the model "
+                    "was given: make DataParallel anew"
+                )
             if self.broadcast_buffers and reducer.wanted:
                 _broadcast_together(self.module)
             if mode.recording and self.average == "samples":
@@ -114,6 +119,9 @@ class DataParallel(Module):
                 if rows is not None:
                     reducer.weight = rows + (reducer.weight or 0)
         return self.module(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DataParallel:
+        raise TypeError("DataParallel: a copy would learn alone: copy model.module")
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:

@@ -33,7 +33,7 @@ class Bucket:
     def __init__(self, parameters: Sequence[Parameter]) -> None:
         self.parameters = list(parameters)
         sizes = [p.numel() for p in parameters]
-        dtype = parameters[0].dtype
+        dtype = self.dtype = parameters[0].dtype
         self.buffer = np.zeros(sum(sizes) + len(sizes) + 1, np.result_type(dtype, np.float32))
         ends = np.cumsum(sizes)
         self.parts: list[Array] = [
@@ -126,6 +126,17 @@ class Reducer:
                 "DataParallel: create_graph=True records a backward pass, and the sum over the "
                 "ranks would be missing in it: call the module inside, model.module"
             )
+        bucket, index = place
+        if parameter.dtype != bucket.dtype:
+            raise GraphError(
+                f"DataParallel: the model was converted to {parameter.dtype} after it was given "
+                f"as {bucket.dtype}: convert it first"
+            )
+        if self._ready and mode.finishing is None:
+            raise GraphError(
+                "DataParallel: an earlier backward pass ended in an error on this rank, and others "
+                "wait for its gradients: end the program, and resume"
+            )
         if id(parameter) in self._ready:
             raise GraphError(
                 f"DataParallel: the gradient of {parameter.name or 'a parameter'} came twice in a "
@@ -133,7 +144,6 @@ class Reducer:
             )
         if not self._ready:
             mode.finishing = [*(mode.finishing or ()), self.finish]
-        bucket, index = place
         bucket.put(index, self._share())
         self._ready.add(id(parameter))
         bucket.missing -= 1

@@ -79,7 +79,7 @@ class World:
                     told = True
                 time.sleep(_NAP)
             else:
-                os.sched_yield()
+                time.sleep(0)  # lets another process have the processor
 
     def _tell(self) -> None:
         """Tell the others that this rank waits, and in which call."""
