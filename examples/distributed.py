@@ -5,8 +5,6 @@ over the whole batch, so that they stay alike. Without mpiexec it is an ordinary
 Needs the extra mpi for more than one process: pip install 'tinygrad-cnn[mpi]'.
 """
 
-import sys
-
 import numpy as np
 
 import tinygrad_cnn as tg
@@ -65,4 +63,4 @@ def main(images: int = 2000) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()
