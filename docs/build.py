@@ -3,7 +3,9 @@
 python docs/build.py site [FOLDER]    one static site (docs/_site): no server, nothing fetched
 python docs/build.py rules            put the rules of the source into docs/rules_*.md again
 
-Needs `pip install 'tinygrad-cnn[docs]'`: markdown-it-py and Pygments.
+Needs `pip install 'tinygrad-cnn[docs]'`: markdown-it-py and Pygments. Outputs are recorded;
+tests compare them. No button runs the code: package indexes have Python for browsers (Pyodide), but
+no NumPy for it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ GUIDES = {
     "Coming from": ["pytorch", "numpy", "when"],
     "Write": ["write_layers", "write_operation", "writing", "data"],
     "Verify": ["verify", "verdicts", "training_step", "verify_other_code", "museum"],
-    "See and run": ["pictures", "runs", "distributed", "onnx", "fast", "reproducible"],
+    "See and run": ["pictures", "runs", "weights", "onnx", "distributed", "fast", "reproducible"],
     "Derive the rule": [
         "rules_elementwise",
         "rules_reductions",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,14 +66,48 @@ def test_the_rules_of_the_guides_are_those_of_the_source(monkeypatch: pytest.Mon
     assert {p.stem for p in GUIDES} == {name for group in build.guides().values() for name in group}
 
 
-@pytest.mark.slow
-def test_the_site_has_every_public_name_and_no_link_that_leads_nowhere(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built with its links and anchors checked, in a folder with a space in its name."""
     pytest.importorskip("markdown_it", reason="the extra docs is not installed")
-    build("site", str(tmp_path / "a folder"))
-    site = tmp_path / "a folder"
+    folder = tmp_path_factory.mktemp("a folder")
+    build("site", str(folder))
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_has_every_public_name_and_fetches_nothing(site: Path) -> None:
     names = (site / "api" / "index.html").read_text(encoding="utf-8")
     for link in ("functional.html#conv2d", "nn.html#Conv2d", "tinygrad_cnn.html#Tensor"):
         assert link in names
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert not re.search(r'<(?:script|img|iframe|link)[^>]*(?:src|href)="https?:', text), page
+
+
+@pytest.mark.slow
+def test_the_site_in_a_browser(site: Path) -> None:
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the site is not tried: Playwright is not installed"
+    )
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("the site is not tried: there is no Chromium on the PATH")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 400, "height": 800})
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        for name in ("index", "start", "verdicts", "pytorch", "api/tinygrad_cnn.nn"):
+            page.goto((site / f"{name}.html").as_uri())
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= 400, f"{name}: {wide} pixels wide on a telephone"
+        page.fill("#search", "conv2d")
+        page.press("#search", "Enter")
+        page.wait_for_url("**/api/*#*onv2d*")
+        before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.click("#theme")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+        browser.close()
+    assert said == []

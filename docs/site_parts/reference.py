@@ -41,6 +41,7 @@ PUBLIC = [
     "onnx",
     "pt",
     "checkpointing",
+    "distributed",
     "op",
     "types",
 ]
