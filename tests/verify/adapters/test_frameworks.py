@@ -156,7 +156,7 @@ def test_modules_of_torch(torch: Any, network: Any) -> None:
 
 def test_a_wrong_submodule_of_torch_is_named(torch: Any, network: Any) -> None:
     network[2].act.wrong = True
-    images = torch.tensor(RNG.standard_normal((1, 1, 6, 6)))
+    images = torch.tensor(np.random.default_rng(0).standard_normal((1, 1, 6, 6)))
     report = check_torch_module(network, images, modes=("eval",))
     first = report.failures[0]
     assert (first.op, first.scope, first.hints[0].code) == ("Act", "2.act", "mask missing")
