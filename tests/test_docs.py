@@ -15,7 +15,7 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 GUIDES = sorted(DOCS.glob("*.md"))
-SLOW = {"start", "reproducible"}  # trainings
+SLOW = {"start", "onnx", "reproducible"}  # trainings, other runtimes
 BLOCK = re.compile(
     r"^```python\n(.*?)^```$(?:\n\n```output\n(.*?)^```$)?", re.DOTALL | re.MULTILINE
 )
