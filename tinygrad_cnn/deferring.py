@@ -266,8 +266,13 @@ class Unkept:
 
     def reads(self, owner: Array) -> bool:
         """Whether memory of this array would be read for the result."""
-        missing = self._array is None
-        return missing and any(a is not None and owner_of(a) is owner for a in self._arrays)
+        if self._array is not None or self._is_stale():
+            return False
+        return any(a is not None and owner_of(a) is owner for a in self._arrays)
+
+    def _is_stale(self) -> bool:
+        """Whether something that it would be computed from was written to since."""
+        return any(was_changed(array, self._seq) for array in self._arrays)
 
     def value(self) -> Array:
         """Compute the result itself; see `array`."""
@@ -287,7 +292,7 @@ class Unkept:
             If what it is computed from was written to since.
         """
         if self._array is None:
-            if any(was_changed(array, self._seq) for array in self._arrays):
+            if self._is_stale():
                 raise GraphError(
                     f"{self._activation.name}: what its result was computed from was changed in "
                     "place after the forward pass"

@@ -79,13 +79,17 @@ def before_writing(array: Array) -> None:
     """
     if pending:
         owner = owner_of(array)
-        for key, ref in list(pending.items()):
-            # What something that is gone was needed for, if anything, is pending itself.
-            computation = getattr(ref(), "_computation", None)
-            if computation is None:
-                pending.pop(key, None)
-            elif computation.reads(owner):
-                computation.value()
+        found = True
+        while found:  # what is computed may leave something that reads the same
+            found = False
+            for key, ref in list(pending.items()):
+                # What something that is gone was needed for, if anything, is pending itself.
+                computation = getattr(ref(), "_computation", None)
+                if computation is None:
+                    pending.pop(key, None)
+                elif computation.reads(owner):
+                    computation.value()
+                    found = True
 
 
 class _Changes:

@@ -44,8 +44,9 @@ def explain(prober: Prober, result: InputReport, rng: np.random.Generator) -> No
         )
     known = {hint.code for hint in result.hints}
     hints = _precision(prober, gradient)
-    noisy = any(finding.kind == "repeat" for finding in result.findings)
-    if not hints and not noisy:
+    # A rule that gives something else each time, or writes to what it reads, looks like anything.
+    unsteady = any(finding.kind in ("repeat", "mutation") for finding in result.findings)
+    if not hints and not unsteady:
         hints = tie_hint(prober) or find_hints(Evidence(prober, rng))
     result.hints += [hint for hint in hints if hint.code not in known]
 
