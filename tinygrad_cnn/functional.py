@@ -73,4 +73,5 @@ from tinygrad_cnn.ops.shape import *
 from tinygrad_cnn.ops.softmax import *
 from tinygrad_cnn.ops.summaries import *
 
-__all__ = [name for name in globals() if not name.startswith("_")]
+# pytest, which knows the package as a plugin, adds names with an @ to what it imports.
+__all__ = [name for name in globals() if name.isidentifier() and not name.startswith("_")]

@@ -6,7 +6,6 @@ from tinygrad_cnn.data import (
     ConcatDataset,
     DataLoader,
     Dataset,
-    DistributedSampler,
     IterableDataset,
     RandomSampler,
     Sampler,
@@ -21,6 +20,7 @@ from tinygrad_cnn.data import (
     get_worker_info,
     random_split,
 )
+from tinygrad_cnn.distributed import DistributedSampler
 from tinygrad_cnn.torch.absent import absent
 from tinygrad_cnn.torch.utils.data import dataloader, dataset, distributed, sampler
 
