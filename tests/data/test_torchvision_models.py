@@ -53,6 +53,21 @@ def test_logits_of_any_size_of_image() -> None:
         small(groups=2)
 
 
+def test_a_body_built_of_the_parts() -> None:
+    """All layers but the last, with another first one, serve in a network of one's own."""
+    network = small()
+    network.conv1 = nn.Conv2d(1, 64, kernel_size=(7, 7), stride=(2, 2), padding=(3, 3), bias=False)
+    body = nn.Sequential(*(list(network.children())[:-1]))
+    images = tensor(np.random.default_rng(0).normal(size=(3, 1, 28, 28)).astype(np.float32))
+    features = body(images)
+    features = features.view(features.size()[0], -1)
+    assert features.shape == (3, network.fc.in_features)
+    network.fc = nn.Identity()
+    np.testing.assert_array_equal(network(images).numpy(), features.numpy())
+    features.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in body.parameters())
+
+
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, bytes]:
     """The published weights of a network, and the file's content."""

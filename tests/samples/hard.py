@@ -70,7 +70,13 @@ SAMPLES = [
     ),
     _at(Hardtanh, ops.hardtanh, [-1.0, 1.0], lambda v: v, [0.0, 0.0]),
     _at(Hardtanh, ops.relu6, [0.0, -0.0, 6.0], lambda v: v, [0.0, 0.0, 0.0]),
-    _at(Hardtanh, ops.hardsigmoid, [-3.0, 3.0], lambda v: float(v > 0), [0.0, 0.0]),
+    _at(
+        Hardtanh,
+        ops.hardsigmoid,
+        [-3.0, 0.0, 3.0],
+        lambda v: (v + 3) / 6,
+        [0.0, 1 / 6, 0.0],  # to the last digits, where PyTorch's slope is that of float32
+    ),
     _at(Hardswish, ops.hardswish, [-3.0, 3.0], _hardswish, [0.0, 1.0]),
     _at(Hardshrink, ops.hardshrink, [-0.5, 0.5], _hard_shrink, [0.0, 0.0]),
     _at(Softshrink, ops.softshrink, [-0.5, 0.5], _soft_shrink, [0.0, 0.0]),
