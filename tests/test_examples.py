@@ -17,8 +17,8 @@ from tinygrad_cnn import data, tensor
 
 ROOT = Path(__file__).parents[1]
 # the benchmark compares with other frameworks, which a test cannot ask for; the faults are put
-# one by one in tests/verify
-ELSEWHERE = {ROOT / "examples" / name for name in ("benchmark.py", "fault_table.py")}
+# one by one in tests/verify; the death of a rank needs an MPI that bears it, in tests/distributed
+ELSEWHERE = {ROOT / "examples" / name for name in ("benchmark.py", "fault_table.py", "ulfm.py")}
 EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - ELSEWHERE)
 
 

@@ -340,3 +340,60 @@ def test_a_script_of_pytorch_on_two_ranks(tmp_path: Path) -> None:
         """,
         tmp_path,
     )
+
+
+def test_a_communicator_of_some_ranks_is_the_world_from_then_on(tmp_path: Path) -> None:
+    out = passed(
+        """
+        from mpi4py import MPI
+        from tinygrad_cnn.data import DataLoader
+        model = nn.Linear(2, 1).double()
+        before = dist.DataParallel(model)
+        loader = dist.shard(DataLoader(np.arange(8.0), 8))
+        dist.set_timeout(77)
+        try:
+            dist.init("all")
+        except TypeError as error:
+            assert "must be an mpi4py.MPI.Intracomm, got str" in str(error)
+        # The order is turned round, and rank 2 is alone.
+        dist.init(MPI.COMM_WORLD.Split(rank == 2, -rank))
+        sizes = {0: (1, 2), 1: (0, 2), 2: (0, 1)}
+        assert (dist.rank(), dist.world_size()) == sizes[rank]
+        assert dist.is_initialized() == (rank != 2)
+        from tinygrad_cnn.distributed.world import world
+        assert world().timeout == 77
+        parts = {0: [4, 5, 6, 7], 1: [0, 1, 2, 3], 2: [*range(8)]}
+        assert [part.tolist() for part in loader] == [parts[rank]]
+        x = np.full((1, 2), 1.0 + rank)
+        try:
+            before(x)
+        except ValueError as error:
+            assert "make DataParallel anew" in str(error)
+        else:
+            raise AssertionError
+        after = dist.DataParallel(model)  # while `before` lives, whose hooks say nothing
+        after(x).sum().backward()
+        mean = 3.0 if rank == 2 else 1.5
+        assert model.weight.grad.tolist() == [[mean, mean]], model.weight.grad
+        print("well")
+        """,
+        tmp_path,
+        3,
+    )
+    assert out.count("well") == 3
+
+
+def test_an_exception_ends_the_ranks_of_a_communicator_given_later(tmp_path: Path) -> None:
+    done = run(
+        """
+        from mpi4py import MPI
+        dist.init(MPI.COMM_WORLD.Dup())
+        if rank == 1:
+            raise RuntimeError("no more")
+        dist.barrier()
+        """,
+        tmp_path,
+    )
+    assert done.returncode != 0
+    assert done.stderr.count("rank 1 of 2 failed, which ends all") == 1
+    assert "RuntimeError: no more" in done.stderr

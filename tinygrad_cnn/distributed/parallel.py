@@ -81,6 +81,7 @@ class DataParallel(Module):
             raise ValueError("DataParallel: no parameter of the module requires a gradient")
         _check_alike(module)
         self._reducer: Reducer | None = None
+        self._world = world()
         if world().size == 1:
             return
         for layer in module.modules():
@@ -105,6 +106,11 @@ class DataParallel(Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the module."""
+        if self._world is not world():
+            raise ValueError(
+                "DataParallel: init was given other processes since: make DataParallel anew, of "
+                "model.module"
+            )
         reducer = self._reducer
         if reducer is not None and self.training:
             if not all(id(p) in reducer.places for p in self.parameters() if p.requires_grad):

@@ -63,11 +63,15 @@ class Bucket:
         from mpi4py import MPI
 
         self.buffer[-1] = weight
-        self.request = world().comm.Iallreduce(MPI.IN_PLACE, self.buffer)
+        here = world()
+        self.request = here.comm.Iallreduce(MPI.IN_PLACE, self.buffer)
+        here.under_way.append(self)
 
     def finish(self) -> None:
         """Wait for the sum, and make of it the parameters' gradients: means over the samples."""
-        world().wait(self.request, "gradients")
+        here = world()
+        here.wait(self.request, "gradients")
+        here.under_way.remove(self)
         self.request = None
         total = self.buffer[-1]
         for parameter, part, present in zip(self.parameters, self.parts, self.present, strict=True):
@@ -110,6 +114,7 @@ class Reducer:
             for bucket in self.buckets
             for index, parameter in enumerate(bucket.parameters)
         }
+        self.world = world()
         self.weight: float | None = None
         self.wanted = True
         self._ready: set[int] = set()  # parameters whose gradient is in its bucket
@@ -120,6 +125,8 @@ class Reducer:
         place = self.places.get(id(parameter))
         # A copy of the model has copies of the hooks: its parameters are not ours.
         if place is None or not self.wanted or place[0].parameters[place[1]] is not parameter:
+            return
+        if self.world is not world():  # the model has been given to another DataParallel since
             return
         if parameter._grad._node is not None or parameter._grad._requires_grad:
             raise GraphError(

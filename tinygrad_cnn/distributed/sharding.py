@@ -59,8 +59,8 @@ class BatchShards(Sampler[list[Any]]):
         self, batches: Iterable[Sequence[Any]], rank: int | None = None, size: int | None = None
     ) -> None:
         self.batches = batches
-        self.rank = world().rank if rank is None else rank
-        self.size = world().size if size is None else size
+        self.rank = rank
+        self.size = size
 
     def __len__(self) -> int:
         return len(self.batches)  # type: ignore[arg-type]
@@ -70,7 +70,9 @@ class BatchShards(Sampler[list[Any]]):
 
     def _parts(self, batches: Iterator[Sequence[Any]]) -> Iterator[list[Any]]:
         for batch in batches:
-            start, end = part_of(len(batch), self.rank, self.size)
+            rank = world().rank if self.rank is None else self.rank
+            size = world().size if self.size is None else self.size
+            start, end = part_of(len(batch), rank, size)
             yield list(batch[start:end])
 
 

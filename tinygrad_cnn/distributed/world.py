@@ -12,7 +12,6 @@ import os
 import sys
 import time
 import traceback
-from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -47,6 +46,8 @@ class World:
         Which process this is, from 0, and how many there are.
     timeout
         How many seconds to wait for the others before a `DistributedError`.
+    under_way
+        Owners of memory that MPI still reads and writes. After an error they stay here.
     """
 
     def __init__(self, comm: Any) -> None:
@@ -54,6 +55,7 @@ class World:
         self.rank: int = 0 if comm is None else comm.Get_rank()
         self.size: int = 1 if comm is None else comm.Get_size()
         self.timeout = 300.0
+        self.under_way: list[Any] = []
         self._calls = 0
         # A word of its own for those who wait, which no collective operation mixes up with.
         self._notes: Any = None if comm is None else comm.Dup()
@@ -120,9 +122,27 @@ class World:
         return [json.loads(part.tobytes()) for part in parts]
 
 
-@cache
+# The last one counts. Those before it are kept for what MPI may still write to.
+_worlds: list[World] = []
+
+
 def world() -> World:
     """Return the processes that work together; MPI begins with the first call."""
+    if not _worlds:
+        _enter(_launched())
+    return _worlds[-1]
+
+
+def _enter(here: World) -> None:
+    if _worlds:
+        here.timeout = _worlds[-1].timeout
+    if here.size > 1 and all(before.size == 1 for before in _worlds):
+        _end_together()
+    _worlds.append(here)
+
+
+def _launched() -> World:
+    """Return the world of all processes that the launcher started."""
     if not any(name in os.environ for name in _LAUNCHED):
         return World(None)
     try:
@@ -134,18 +154,28 @@ def world() -> World:
         ) from error
     if MPI.COMM_WORLD.Get_size() == 1:
         return World(None)
-    _end_together(MPI.COMM_WORLD)
     return World(MPI.COMM_WORLD.Dup())
 
 
-def init() -> None:
+def init(comm: Any = None) -> None:
     """Begin, where that was not done: meet the other processes that `mpiexec` started.
 
     The other functions do it by themselves. Without `mpiexec` it is a world of one process. From
     then on an exception that is not caught on one rank ends all, with that traceback.
 
+    Parameters
+    ----------
+    comm
+        An `mpi4py.MPI.Intracomm` of the processes that work together from now on, called on each of
+        them: a part of those that were started, or those that an MPI with fault tolerance has left.
+        It is used itself, not a copy, so that revoking it ends what waits on it. `DataParallel` and
+        `DistributedSampler` are to be made anew after it. None: all that were started, where no
+        other was given before.
+
     Raises
     ------
+    TypeError
+        If `comm` is something else.
     ImportError
         If `mpiexec` started the process, and mpi4py is not installed.
 
@@ -153,12 +183,19 @@ def init() -> None:
     >>> rank(), world_size()
     (0, 1)
     """
-    world()
+    if comm is None:
+        world()
+        return
+    from mpi4py import MPI
+
+    if not isinstance(comm, MPI.Intracomm):
+        raise TypeError(f"init: comm must be an mpi4py.MPI.Intracomm, got {type(comm).__name__}")
+    _enter(World(comm if comm.Get_size() > 1 else None))
 
 
 def is_initialized() -> bool:
     """Return whether this process has met the others; a single one has nobody to meet."""
-    return world.cache_info().currsize == 1 and world().size > 1
+    return bool(_worlds) and world().size > 1
 
 
 def rank() -> int:
@@ -194,22 +231,24 @@ def end_all(status: int, message: str) -> None:
         here.comm.Abort(status)
 
 
-def _end_together(comm: Any) -> None:
+def _end_together() -> None:
     """Let an exception that nobody catches end all processes, and be shown once."""
+    from mpi4py import MPI
+
     shown = sys.excepthook
 
     def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        number = comm.Get_rank()
+        here = world()
         # Where all failed alike, the first to speak ends the others before they do.
-        time.sleep(_BETWEEN_RANKS * min(number, 10))
+        time.sleep(_BETWEEN_RANKS * min(here.rank, 10))
         if shown is sys.__excepthook__:
             text = "".join(traceback.format_exception(kind, error, trace))
-            sys.stderr.write(f"rank {number} of {comm.Get_size()} failed, which ends all:\n{text}")
+            sys.stderr.write(f"rank {here.rank} of {here.size} failed, which ends all:\n{text}")
         else:
             shown(kind, error, trace)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-        comm.Abort(130 if issubclass(kind, KeyboardInterrupt) else 1)
+        MPI.COMM_WORLD.Abort(130 if issubclass(kind, KeyboardInterrupt) else 1)
 
     sys.excepthook = end
