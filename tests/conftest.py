@@ -20,7 +20,7 @@ from tinygrad_cnn import deferring
 
 quick = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 settings.register_profile("quick", quick)
-settings.register_profile("thorough", quick, max_examples=300)
+settings.register_profile("thorough", quick, max_examples=150)
 settings.load_profile("quick")
 
 # Its tables of characters and constants are written even where examples are not.
