@@ -17,17 +17,13 @@ import math
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import exposed, owner_of, pending, was_changed
 from tinygrad_cnn.types import Array, Shape
-
-if TYPE_CHECKING:
-    pass
-
 
 # Elements from which it pays. Waiting takes 4 µs, and 2 for each operation that follows; a ReLU of
 # (8, 26, 26) and its pool take 16 by themselves, computed with the convolution 9.
@@ -48,6 +44,11 @@ class After(NamedTuple):
     """Whether a tensor of the result's shape and dtype is added."""
     activation: Any = None
     """An operation on each element by itself."""
+
+    @property
+    def write(self) -> Any:
+        """What writes the activation of a tile, or None."""
+        return None if self.activation is None else self.activation.write
 
 
 NOTHING = After()
@@ -101,42 +102,58 @@ class Computation:
     )
 
     array: Array | None
+    addend: Array | None
+    before: Computation | None
+    others: tuple[Any, ...]
     tensor: Callable[[], Any]
     node: Node | None
 
     def __init__(
         self,
         op: Any,
-        first: Any,
         arrays: tuple[Any, ...],
-        aux: Any,
-        after: After,
-        addend: Array | None,
         shape: Shape,
         dtype: np.dtype[Any],
-        before: Computation | None = None,
-        others: tuple[Any, ...] = (),
-        place: int = 0,
+        aux: Any = None,
+        after: After = NOTHING,
     ) -> None:
-        self.op = op
-        self.first = first
+        self.op = self.first = op
         self.arrays = arrays
-        self.aux = aux
-        self.after = after
-        self.addend = addend
         self.shape = shape
         self.dtype = dtype
-        self.before = before
-        self.others = others
-        self.place = place
+        self.aux = aux
+        self.after = after
+        self.addend = self.before = self.array = None
+        self.others = ()
+        self.place = 0
         self.taken = False
-        self.array = None
         self.lock = threading.RLock()
         self.key = key = next(_keys)
         if not key & _OFTEN:
             for old, ref in list(pending.items()):
                 if ref() is None:
                     pending.pop(old, None)
+
+    def followed_by(
+        self,
+        op: Any,
+        after: After,
+        shape: Shape,
+        others: tuple[Any, ...] = (),
+        place: int = 0,
+        arrays: tuple[Any, ...] | None = None,
+    ) -> Computation:
+        """Return the computation of an operation on this result, which it takes over.
+
+        `arrays`, if others than this one's, make the result of both.
+        """
+        held = self.arrays if arrays is None else arrays
+        longer = Computation(op, held, shape, self.dtype, self.aux, after)
+        longer.first, longer.before = self.first, self
+        longer.others, longer.place = others, place
+        longer.addend = others[0] if after.adds and not self.after.adds else self.addend
+        self.taken = True
+        return longer
 
     @property
     def ndim(self) -> int:
@@ -175,7 +192,8 @@ class Computation:
                 if self.before is not None and self.is_apart():
                     out = self._by_itself(self.before.value())
                 else:
-                    out, chosen = self.first.compute_with(self, node is not None, moments)
+                    what = self.arrays, self.aux, self.after, self.addend
+                    out, chosen = self.first.compute_with(*what, node is not None, moments)
                     if node is not None:
                         self._fill_in(node, out, chosen)
             except Exception as error:
@@ -274,16 +292,12 @@ class Unkept:
         """Whether something that it would be computed from was written to since."""
         return any(was_changed(array, self._seq) for array in self._arrays)
 
-    def value(self) -> Array:
-        """Compute the result itself; see `array`."""
-        return self.array()
-
     def refresh(self) -> None:
         """Forget the pool's result if it was written to since."""
         if self.pooled is not None and was_changed(self.pooled, self._seq):
             self.pooled = None
 
-    def array(self) -> Array:
+    def value(self) -> Array:
         """Compute the result itself.
 
         Raises
@@ -297,17 +311,9 @@ class Unkept:
                     f"{self._activation.name}: what its result was computed from was changed in "
                     "place after the forward pass"
                 )
-            again = Computation(
-                self._activation,
-                self._first,
-                self._arrays,
-                self._aux,
-                After(activation=self._activation),
-                None,
-                (),
-                self._arrays[0].dtype,
-            )
-            self._array = self._first.compute_with(again, False, None)[0]
+            after = After(activation=self._activation)
+            what = self._arrays, self._aux, after, None
+            self._array = self._first.compute_with(*what, False, None)[0]
         return self._array
 
 

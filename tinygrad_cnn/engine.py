@@ -247,7 +247,7 @@ class BackwardPass:
             check_unchanged(node)
         out = node.out
         if out.__class__ is Unkept and (g.__class__ is not Pending or out.pooled is None):
-            out = out.array()
+            out = out.value()
         if op._outside:
             self._compute_pending()
         if g.__class__ is Pending:

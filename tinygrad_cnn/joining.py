@@ -33,7 +33,13 @@ class First:
         raise NotImplementedError
 
     def compute_with(
-        self, computation: Computation, recorded: bool, moments: Any
+        self,
+        arrays: tuple[Any, ...],
+        aux: Any,
+        after: After,
+        addend: Array | None,
+        recorded: bool,
+        moments: Any,
     ) -> tuple[Array, Array | None]:
         """Return the result with all that comes after it, and what a max-pool among it chose.
 
@@ -106,21 +112,7 @@ def join(op: Op, x: Any, other: Any = None, place: int = 0) -> Any:
             wanted = 3
         edges.insert(1 - place, edge)
         others = private((other._data,), foreign=False)
-    addend = others[0] if others else before.addend
-    longer = Computation(
-        op,
-        before.first,
-        before.arrays,
-        before.aux,
-        after,
-        addend,
-        shape,
-        before.dtype,
-        before,
-        others,
-        place,
-    )
-    before.taken = True
+    longer = before.followed_by(op, after, shape, others, place)
     node = None
     if before.node is not None and recording:
         inputs = [other._data if edge is None else edge for edge in edges]

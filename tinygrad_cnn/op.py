@@ -93,7 +93,7 @@ class Op:
         `backward` for an array that may be written to and handed on; ``laid_out(array)`` makes it.
     ``postpone(arrays, recording, foreign, told)``
         Return ``(computation, aux)``, if the result shall be computed when it is read; or None
-        twice. Then ``compute_with(computation, moments)`` computes it, see `deferring`.
+        twice. Then ``compute_with(…)`` computes it, see `joining.First`.
     ``join(computation)``
         Return ``(after, shape)`` if the operation can be computed with what its input waits for.
     ``choice(*inputs)``

@@ -11,7 +11,7 @@ from tinygrad_cnn.kernels.norm import group_norm as kernels
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands
 from tinygrad_cnn.ops.elementwise import sqrt
-from tinygrad_cnn.ops.norm import batch_norm, move_towards
+from tinygrad_cnn.ops.norm import batch_norm, move_towards, scale_shift
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Operand
@@ -47,11 +47,7 @@ class GroupNorm(Op):
         rows = reshape(x, x.shape[0], self.groups, math.prod(x.shape[1:]) // self.groups)
         centred = rows - mean_over(rows, 2, keepdim=True)
         var = mean_over(centred * centred, 2, keepdim=True)
-        y = reshape(centred / sqrt(var + self.eps), x.shape)
-        channels = (x.shape[1],) + (1,) * (x.ndim - 2)
-        if weight is not None:
-            y = y * reshape(weight, channels)
-        return y if bias is None else y + reshape(bias, channels)
+        return scale_shift(reshape(centred / sqrt(var + self.eps), x.shape), weight, bias)
 
 
 @names_operands

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.deferring import NOTHING, Computation, is_large, private
+from tinygrad_cnn.deferring import NOTHING, After, Computation, is_large, private
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.joining import First
@@ -60,19 +60,24 @@ class BatchNorm(First, Op):
         mean, var = batch_statistics(x) if told is None else told.statistics(x)
         aux = mean, var, False
         held = private((x, weight, bias), foreign)
-        return Computation(self, self, held, aux, NOTHING, None, x.shape, x.dtype), aux
+        return Computation(self, held, x.shape, x.dtype, aux), aux
 
     def compute_with(
-        self, computation: Computation, recorded: bool, moments: Any
+        self,
+        arrays: tuple[Any, ...],
+        aux: Any,
+        after: After,
+        addend: Any,
+        recorded: bool,
+        moments: Any,
     ) -> tuple[Any, Any]:
-        x, weight, bias = computation.arrays
-        mean, var, _ = computation.aux
+        x, weight, bias = arrays
+        mean, var, _ = aux
         constants = mean, self.inverse_std(var), weight, bias
-        pool, _, activation = computation.after
-        write = None if activation is None else activation.write
-        if pool is None:
-            return kernels.normalize(x, *constants, write, computation.addend), None
-        return normalize_max_pool2d(x, *constants, pool.window.kernel, write, recorded)
+        if after.pool is None:
+            return kernels.normalize(x, *constants, after.write, addend), None
+        block = after.pool.window.kernel
+        return normalize_max_pool2d(x, *constants, block, after.write, recorded)
 
     def aux_with_pool(self, aux: Any) -> Any:
         mean, var, _ = aux
@@ -98,7 +103,7 @@ class BatchNorm(First, Op):
         mean = mean_over(x, axes, keepdim=True)
         centred = x - mean
         var = mean_over(centred * centred, axes, keepdim=True)
-        return _scale_shift(centred / sqrt(var + self.eps), weight, bias)
+        return scale_shift(centred / sqrt(var + self.eps), weight, bias)
 
 
 class BatchNormEval(Op):
@@ -137,7 +142,7 @@ class BatchNormEval(Op):
         channels = _channel_shape(x)
         centred = x - reshape(mean, channels)
         normal = centred / sqrt(reshape(var, channels) + self.eps)
-        return _scale_shift(normal, weight, bias)
+        return scale_shift(normal, weight, bias)
 
     def folded(self, x: Any, awaited: Computation, constants: tuple[Any, ...]) -> Any:
         """Return the result folded into what is to be computed before it, or None.
@@ -163,19 +168,7 @@ class BatchNormEval(Op):
         arrays = awaited.first.rescaled(awaited.arrays, scale, shift)
         if arrays is None:
             return None
-        longer = Computation(
-            self,
-            awaited.first,
-            arrays,
-            None,
-            NOTHING,
-            None,
-            awaited.shape,
-            awaited.dtype,
-            awaited,
-            others,
-        )
-        awaited.taken = True
+        longer = awaited.followed_by(self, NOTHING, awaited.shape, others, arrays=arrays)
         return x._defer(longer, None)
 
 
@@ -183,7 +176,8 @@ def _channel_shape(x: Any) -> Any:
     return (x.shape[1],) + (1,) * (x.ndim - 2)
 
 
-def _scale_shift(x: Any, weight: Any, bias: Any) -> Any:
+def scale_shift(x: Any, weight: Any, bias: Any) -> Any:
+    """Multiply each channel by a weight and add a bias, where there are any."""
     if weight is not None:
         x = x * reshape(weight, _channel_shape(x))
     return x if bias is None else x + reshape(bias, _channel_shape(x))

@@ -90,7 +90,7 @@ def measure(order: Iterable[Node], outputs: Iterable[TensorBase]) -> Measured:
         kept = None if retained is None else retained()
         if kept is not None:
             _note(kept, node, values, gradients)
-        out = node.out.array() if isinstance(node.out, Unkept) else node.out
+        out = node.out.value() if isinstance(node.out, Unkept) else node.out
         if isinstance(out, np.ndarray):
             values.setdefault(node, out)
         saved = node.saved or [None] * len(node.edges)  # None once released

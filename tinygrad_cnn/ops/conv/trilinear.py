@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.deferring import NOTHING, Computation, is_large, private
+from tinygrad_cnn.deferring import After, Computation, is_large, private
 from tinygrad_cnn.joining import First
 from tinygrad_cnn.kernels.conv import convolution as kernels
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
@@ -75,22 +75,26 @@ class _Conv(First, _Convolution):
         if not waits or not alike or dtype.char not in "fd":
             return None, None
         held = private((x, w, b), foreign)
-        return Computation(self, self, held, None, NOTHING, None, shape, dtype), None
+        return Computation(self, held, shape, dtype), None
 
     def compute_with(
-        self, computation: Computation, recorded: bool, moments: Any
+        self,
+        arrays: tuple[Any, ...],
+        aux: None,
+        after: After,
+        addend: Any,
+        recorded: bool,
+        moments: Any,
     ) -> tuple[Any, Any]:
-        x, w, b = computation.arrays
-        pool, _, activation = computation.after
-        write = None if activation is None else activation.write
-        window, groups = self.window, self.groups
-        if pool is None:
-            addend = computation.addend
-            return kernels.convolve(x, w, b, window, groups, write, moments, addend), None
-        block = pool.window.kernel
+        x, w, b = arrays
+        settings = self.window, self.groups
+        if after.pool is None:
+            return kernels.convolve(x, w, b, *settings, after.write, moments, addend), None
+        block = after.pool.window.kernel
         if not recorded:
-            return kernels.convolve_and_pool(x, w, b, window, groups, block, write), None
-        return pool_and_activate(kernels.convolve(x, w, b, window, groups), block, write, True)
+            return kernels.convolve_and_pool(x, w, b, *settings, block, after.write), None
+        y = kernels.convolve(x, w, b, *settings)
+        return pool_and_activate(y, block, after.write, argmax=True)
 
     def rescaled(self, arrays: tuple[Any, ...], scale: Any, shift: Any) -> Any:
         x, w, b = arrays

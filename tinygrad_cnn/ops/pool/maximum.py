@@ -65,7 +65,7 @@ class _MaxPool(Op):
             aux, unkept = aux
             rectified = unkept.pooled
             if rectified is None:
-                aux = self.choice(unkept.array())
+                aux = self.choice(unkept.value())
             elif type(g) is np.ndarray:
                 g = Pending(g)
         pooling = Pooling(aux, x.shape, self.window, rectified)
