@@ -13,7 +13,7 @@ from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
-from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.nn.running_statistics import RunningStatistics
 
 __all__ = [
     "GroupNorm",
@@ -93,14 +93,9 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
 
 
-class _InstanceNorm(Module):
+class _InstanceNorm(RunningStatistics, Module):
     """Instance normalisation; a subclass says how many dimensions positions have."""
 
-    weight: Any  # Parameters or None
-    bias: Any
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
     expects: ClassVar[str]
     ndim: ClassVar[int]
 
@@ -116,17 +111,8 @@ class _InstanceNorm(Module):
         dtype: npt.DTypeLike | None = None,
         device: Any = None,
     ) -> None:
-        dtype = factory(dtype, device)
-        size = self.num_features = positive(type(self).__name__, "num_features", num_features)
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = tracked = track_running_stats
-        self.weight = Parameter(np.ones(size, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(size, dtype)) if affine and bias else None
-        self.register_buffer("running_mean", Tensor(np.zeros(size, dtype)) if tracked else None)
-        self.register_buffer("running_var", Tensor(np.ones(size, dtype)) if tracked else None)
-        self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
+        settings = eps, momentum, affine, track_running_stats
+        super().__init__(num_features, *settings, bias=bias, dtype=factory(dtype, device))
 
     def forward(self, input: Any) -> Any:
         """Apply `functional.instance_norm`; in training, update running statistics, if any."""
@@ -146,13 +132,6 @@ class _InstanceNorm(Module):
         tensors = self.running_mean, self.running_var, self.weight, self.bias
         y = F.instance_norm(x, *tensors, own, self.momentum, self.eps)
         return F.squeeze(y, 0) if one else y
-
-    def extra_repr(self) -> str:
-        """Return the settings."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
-        )
 
 
 class InstanceNorm1d(_InstanceNorm):

@@ -13,16 +13,14 @@ from tinygrad_cnn.dtypes import factory
 from tinygrad_cnn.nn.linear import positive
 from tinygrad_cnn.nn.module import Module
 from tinygrad_cnn.nn.parameter import Parameter
-from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.nn.running_statistics import RunningStatistics
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "SyncBatchNorm"]
 
 
-class _BatchNorm(Module):
+class _BatchNorm(RunningStatistics, Module):
     """Batch normalisation; a subclass says which inputs it takes."""
 
-    weight: Any  # Parameters or None; nobody wants to assert which in init.ones_(layer.weight)
-    bias: Any
     expects: ClassVar[str]
     ndims: ClassVar[tuple[int, ...]]
 
@@ -38,21 +36,8 @@ class _BatchNorm(Module):
         dtype: npt.DTypeLike | None = None,
         device: Any = None,
     ) -> None:
-        dtype = factory(dtype, device)
-        size = self.num_features = positive(type(self).__name__, "num_features", num_features)
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
-        self.weight = Parameter(np.ones(size, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(size, dtype)) if affine and bias else None
-        self.running_mean: Tensor | None
-        self.running_var: Tensor | None
-        self.num_batches_tracked: Tensor | None
-        tracked = track_running_stats
-        self.register_buffer("running_mean", Tensor(np.zeros(size, dtype)) if tracked else None)
-        self.register_buffer("running_var", Tensor(np.ones(size, dtype)) if tracked else None)
-        self.register_buffer("num_batches_tracked", Tensor(np.array(0)) if tracked else None)
+        settings = eps, momentum, affine, track_running_stats
+        super().__init__(num_features, *settings, bias=bias, dtype=factory(dtype, device))
 
     def forward(self, input: Any) -> Any:
         """Apply `functional.batch_norm`; in training, update the running statistics."""
@@ -71,25 +56,10 @@ class _BatchNorm(Module):
         share = 0.0 if momentum is None else momentum
         return F.batch_norm(input, *tensors, self.uses_batch, share, self.eps)
 
-    def reset_running_stats(self) -> None:
-        """Forget the running statistics: mean 0, variance 1, no batch seen."""
-        if self.running_mean is not None and self.running_var is not None:
-            self.running_mean.copy_(0)
-            self.running_var.copy_(1)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.copy_(0)
-
     @property
     def uses_batch(self) -> bool:
         """Whether the next call will normalise by the batch's own statistics."""
         return self.training or self.running_mean is None
-
-    def extra_repr(self) -> str:
-        """Return the settings."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
-        )
 
 
 class BatchNorm1d(_BatchNorm):
