@@ -9,81 +9,28 @@ import torch
 import torch.nn.functional as TF
 from torch import nn
 
+from benchmarks.described import Described
 from benchmarks.layers import arrays, small_arrays
-from benchmarks.networks import LEARNING_RATE, Network, weights_of
+from benchmarks.networks import LEARNING_RATE, Network
 
 Run = Callable[[], Any]
 
 FORMATS = {"torch": torch.contiguous_format, "torch cl": torch.channels_last}
 
 
-class _Model(nn.Module):
-    """A network as its users write it: layers with parameters are modules, other steps functions.
+class _Model(Described, nn.Module):
+    """A network as PyTorch's users write it."""
 
-    Layers are made as the description asks for them, at a first run.
-    """
+    nn, F = nn, TF
+    own = staticmethod(torch.tensor)
 
     def __init__(self, network: Network, memory_format: torch.memory_format, x: Any):
         super().__init__()
-        self.describe = network.describe
-        self.weights = weights_of(network)
-        self.layers: dict[str, nn.Module] = {}
+        self._describe(network)
         self.eval()
         with torch.no_grad():
             self(x[:1])  # one image: the memory of a batch is a step's own
         self.to(memory_format=memory_format)
-
-    def forward(self, x: Any) -> Any:
-        return self.describe(self, x)
-
-    def _layer(self, x: Any, name: str, **settings: int) -> Any:
-        layer = self.layers.get(name)
-        if layer is None:
-            layer = self.layers[name] = self._made(name, x.ndim, settings)
-            self.add_module("layer_" + name.replace(".", "_"), layer)
-        return layer(x)
-
-    conv = batch_norm = linear = _layer
-
-    def conv_transpose(self, x: Any, name: str, stride: int) -> Any:
-        return self._layer(x, name, transposed=1, stride=stride)
-
-    def _made(self, name: str, dimensions: int, settings: dict[str, int]) -> nn.Module:
-        """Make the layer that has these weights; for images, or for rows."""
-        prefix = name + "."
-        weights = {
-            key.removeprefix(prefix): torch.tensor(array)
-            for key, array in self.weights.items()
-            if key.startswith(prefix)
-        }
-        outputs, *inputs = weights["weight"].shape
-        bias = "bias" in weights
-        layer: nn.Module
-        if "running_mean" in weights:
-            layer = (nn.BatchNorm2d if dimensions == 4 else nn.BatchNorm1d)(outputs)
-        elif settings.pop("transposed", 0):
-            channels, *size = inputs
-            layer = nn.ConvTranspose2d(outputs, channels, tuple(size), bias=bias, **settings)
-        elif len(inputs) == 3:
-            channels, *size = inputs
-            channels *= settings.get("groups", 1)
-            layer = nn.Conv2d(channels, outputs, tuple(size), bias=bias, **settings)
-        else:
-            layer = nn.Linear(*inputs, outputs, bias=bias)
-        layer.load_state_dict(weights)
-        return layer.eval()  # as the model is when layers are made
-
-    def shortcut(self, x: Any, added: int) -> Any:
-        return TF.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, added // 2, added // 2))
-
-    def max_pool(self, x: Any) -> Any:
-        return TF.max_pool2d(x, 2)
-
-    def mean_pool(self, x: Any) -> Any:
-        return torch.flatten(TF.adaptive_avg_pool2d(x, 1), 1)
-
-    def flatten(self, x: Any) -> Any:
-        return torch.flatten(x, 1)
 
     def cat(self, *parts: Any) -> Any:
         return torch.cat(parts, 1)
