@@ -45,7 +45,6 @@ _FLOAT64 = np.dtype(np.float64)
 _ndarray = np.ndarray
 
 
-_NEVER = object()  # told to an operation that may not wait
 _PACKAGE = __name__.partition(".")[0] + "."
 
 adapters: dict[str, Any] = {}
@@ -213,7 +212,7 @@ class Op:
         aux = node = None
         if special:
             may_wait = tensor is not None and now["watch"] is None
-            out, aux = self._waiting(arrays, recording, foreign, told if may_wait else _NEVER)
+            out, aux = self._waiting(arrays, recording, foreign, told, may_wait)
         else:
             out = self.forward(*arrays)
         if type(out) is not _ndarray and type(out) is not Computation:
@@ -240,9 +239,11 @@ class Op:
                 now["watch"].forward(self, inputs, out)
         return (out, aux) if with_aux else out
 
-    def _waiting(self, arrays: list[Any], recording: Any, foreign: bool, told: Any) -> Any:
+    def _waiting(
+        self, arrays: list[Any], recording: Any, foreign: bool, told: Any, may_wait: bool
+    ) -> Any:
         """Postpone the forward, or run it: return the result, or its computation, and the aux."""
-        if self.postpone is not None and told is not _NEVER:
+        if self.postpone is not None and may_wait:
             out, aux = self.postpone(arrays, recording, foreign, told)
             if out is not None:
                 return out, aux
