@@ -1,11 +1,12 @@
 """Make the documentation.
 
 python docs/build.py site [FOLDER]    one static site (docs/_site): no server, nothing fetched
+python docs/build.py site [FOLDER] --pyodide RUNTIME    with code that runs in the browser
 python docs/build.py rules            put the rules of the source into docs/rules_*.md again
 
 Needs `pip install 'tinygrad-cnn[docs]'`: markdown-it-py and Pygments. Outputs are recorded;
-tests compare them. No button runs the code: package indexes have Python for browsers (Pyodide), but
-no NumPy for it.
+tests compare them. RUNTIME is an unpacked Pyodide distribution with NumPy's wheel in it; what is
+needed of it is packed into the site, which grows by 15 MB.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def renderer() -> Any:
     def code(text: str, language: str, _attributes: str) -> str:
         name = languages.get(language, language)
         inner = highlight(text, get_lexer_by_name(name), HtmlFormatter(nowrap=True))
-        kind = ' class="output"' if language == "output" else ""
+        kind = f' class="{language}"' if language in ("output", "python") else ""
         return f"<pre{kind}><code>{inner}</code></pre>"
 
     return MarkdownIt("commonmark", {"html": True, "highlight": code}).enable("table")
@@ -120,6 +121,8 @@ def guide(path: Path, group: str, markdown: Any) -> Any:
 def written(page: Any, groups: dict[str, list[Any]]) -> str:
     """Return a page whole: header, navigation, body."""
     base = "../" * page.path.count("/")
+    scripts = ("run/files.js", "run.js") if page.runs else ()
+    run = "".join(f'<script src="{base}{name}"></script>' for name in scripts)
     links = []
     for group, members in groups.items():
         links.append(f"<b>{group}</b>")
@@ -139,7 +142,7 @@ def written(page: Any, groups: dict[str, list[Any]]) -> str:
 <input id="search" type="search" placeholder="Search ( / )" aria-label="Search" autocomplete="off">
 <button id="theme" aria-label="Light or dark">◐</button><ul id="results"></ul></header>
 <div class="page"><nav>{"".join(links)}</nav><main>{page.body}</main></div>
-<script src="{base}index.js"></script><script src="{base}page.js"></script></body></html>
+<script src="{base}index.js"></script><script src="{base}page.js"></script>{run}</body></html>
 """
 
 
@@ -182,9 +185,12 @@ def broken(folder: Path) -> list[str]:
     return wrong
 
 
-def site(folder: Path) -> list[str]:
-    """Write the site into a folder, and return what is wrong with its links."""
-    from site_parts import front, live, reference
+def site(folder: Path, pyodide: Path | None = None) -> list[str]:
+    """Write the site into a folder, and return what is wrong with its links.
+
+    With an unpacked Pyodide distribution, the code of some guides runs in the reader's browser.
+    """
+    from site_parts import front, live, reference, runtime
 
     markdown = renderer()
     groups: dict[str, list[Any]] = {
@@ -195,6 +201,10 @@ def site(folder: Path) -> list[str]:
     for page in reference.pages(markdown.render):
         groups.setdefault(page.group, []).append(page)
     folder.mkdir(parents=True, exist_ok=True)
+    if pyodide is not None:
+        runtime.pack(pyodide, HERE.parent, folder / "run")
+        for page in (p for members in groups.values() for p in members):
+            page.runs = page.path.removesuffix(".html") in runtime.PAGES
     everything = [home, *(page for members in groups.values() for page in members)]
     index = []
     for page in everything:
@@ -203,7 +213,7 @@ def site(folder: Path) -> list[str]:
         target.write_text(written(page, groups), encoding="utf-8")
         index += [[f"{page.path}#{a}", name, about] for a, name, about in page.entries]
     (folder / "index.js").write_text(f"const INDEX = {json.dumps(index)};\n", encoding="utf-8")
-    for name in ("style.css", "page.js"):
+    for name in ("style.css", "page.js", "run.js"):
         (folder / name).write_bytes((HERE / "site_parts" / name).read_bytes())
     front.pictures(folder, HERE.parent)
     live.pages(folder / "live")
@@ -224,11 +234,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make the documentation.")
     parser.add_argument("what", choices=["site", "rules"])
     parser.add_argument("folder", nargs="?", type=Path, default=HERE / "_site")
+    parser.add_argument(
+        "--pyodide", type=Path, metavar="RUNTIME", help="an unpacked Pyodide distribution"
+    )
     options = parser.parse_args()
     if options.what == "rules":
         rules()
         return 0
-    wrong = site(options.folder)
+    from site_parts.runtime import NoRuntimeError
+
+    try:
+        wrong = site(options.folder, options.pyodide)
+    except NoRuntimeError as error:
+        wrong = [str(error)]
     print("\n".join(wrong) or f"{options.folder}/index.html")
     return 1 if wrong else 0
 

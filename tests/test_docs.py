@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.pyodide_runtime import distribution
 
 DOCS = Path(__file__).parents[1] / "docs"
 GUIDES = sorted(DOCS.glob("*.md"))
@@ -67,12 +71,33 @@ def test_the_rules_of_the_guides_are_those_of_the_source(monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pyodide(tmp_path_factory: pytest.TempPathFactory) -> Path | str:
+    """A Pyodide distribution with NumPy, or the reason why there is none."""
+    return distribution(tmp_path_factory.mktemp("pyodide"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, pyodide: Path | str) -> Path:
     """The site, built with its links and anchors checked, in a folder with a space in its name."""
     pytest.importorskip("markdown_it", reason="the extra docs is not installed")
     folder = tmp_path_factory.mktemp("a folder")
-    build("site", str(folder))
+    build("site", str(folder), *(["--pyodide", str(pyodide)] if isinstance(pyodide, Path) else []))
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the site is not tried: Playwright is not installed"
+    )
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("the site is not tried: there is no Chromium on the PATH")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
 
 
 @pytest.mark.slow
@@ -86,28 +111,85 @@ def test_the_site_has_every_public_name_and_fetches_nothing(site: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_site_in_a_browser(site: Path) -> None:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="the site is not tried: Playwright is not installed"
-    )
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("the site is not tried: there is no Chromium on the PATH")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 400, "height": 800})
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        for name in ("index", "start", "verdicts", "pytorch", "api/tinygrad_cnn.nn"):
-            page.goto((site / f"{name}.html").as_uri())
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= 400, f"{name}: {wide} pixels wide on a telephone"
-        page.fill("#search", "conv2d")
-        page.press("#search", "Enter")
-        page.wait_for_url("**/api/*#*onv2d*")
-        before = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        page.click("#theme")
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
-        browser.close()
+def test_the_site_in_a_browser(site: Path, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    for name in ("index", "start", "verdicts", "pytorch", "api/tinygrad_cnn.nn"):
+        page.goto((site / f"{name}.html").as_uri())
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 400, f"{name}: {wide} pixels wide on a telephone"
+    page.fill("#search", "conv2d")
+    page.press("#search", "Enter")
+    page.wait_for_url("**/api/*#*onv2d*")
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    page.close()
     assert said == []
+
+
+@pytest.mark.slow
+def test_code_runs_in_the_browser(site: Path, browser: Any, pyodide: Path | str) -> None:
+    """Opened as a file, with nothing fetched: what is printed is what the guide says."""
+    if isinstance(pyodide, str):
+        pytest.skip(pyodide)
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for name in ("start", "verify"):
+        page.goto((site / f"{name}.html").as_uri())
+        page.locator(".run button").last.click()
+        page.wait_for_function(
+            "document.querySelector('.wrong') || "
+            "[...document.querySelectorAll('.run span')].every((e) => e.innerText.endsWith(' s'))",
+            timeout=120_000,
+        )
+        assert page.locator(".wrong").count() == 0, page.locator(".wrong").inner_text()
+        for recorded, printed in page.evaluate(
+            "[...document.querySelectorAll('pre.output:not(.live)')].map((e) => "
+            "[e.innerText, e.previousElementSibling.previousElementSibling.innerText])"
+        ):
+            assert printed.split() == recorded.split()
+    assert page.locator(".run").count() == 3
+
+    code = page.locator("pre.python code")
+    code.nth(0).fill("print('so far')\nundefined + 1")  # what is wrong is shown, with its line
+    page.locator(".run button").nth(0).click()
+    wrong = page.wait_for_selector(".wrong").inner_text()
+    assert "undefined + 1" in wrong
+    assert wrong.endswith("NameError: name 'undefined' is not defined")
+    code.nth(0).fill("while True: pass")  # and what does not end can be ended
+    page.locator(".run button").nth(0).click()
+    page.wait_for_function("document.querySelector('.run span').innerText.startsWith('Running')")
+    page.locator(".run button").nth(0).click()
+    assert page.locator(".run span").nth(0).inner_text().startswith("Stopped")
+    code.nth(0).fill("print(6 * 7)")
+    page.locator(".run button").nth(0).click()
+    page.wait_for_function(
+        "document.querySelector('pre.live').innerText.trim() === '42'", timeout=60_000
+    )
+    page.close()
+    assert all(url.startswith(("file:", "blob:")) for url in asked)
+
+
+def test_a_folder_without_a_runtime_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    from site_parts import runtime
+
+    with pytest.raises(
+        runtime.NoRuntimeError, match=r"no Pyodide distribution, it lacks pyodide\.js, "
+    ):
+        runtime.runtime(tmp_path)
+    for name in (*runtime.CORE, "pyodide.asm.mjs"):
+        (tmp_path / name).write_bytes(b"")
+    numpy = {"file_name": "numpy-2.whl", "sha256": "0" * 64, "depends": []}
+    (tmp_path / "pyodide-lock.json").write_text(json.dumps({"packages": {"numpy": numpy}}))
+    with pytest.raises(runtime.NoRuntimeError, match=r"has Pyodide and no numpy-2\.whl"):
+        runtime.runtime(tmp_path)
+    (tmp_path / "numpy-2.whl").write_bytes(b"another")
+    with pytest.raises(runtime.NoRuntimeError, match="not the file that pyodide-lock"):
+        runtime.runtime(tmp_path)

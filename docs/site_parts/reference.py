@@ -79,6 +79,7 @@ class Page:
     body: str
     group: str
     entries: list[tuple[str, str, str]] = field(default_factory=list)  # anchor, name, text
+    runs: bool = False  # its Python has run buttons
 
 
 def pages(render: Render) -> list[Page]:
