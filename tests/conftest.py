@@ -8,11 +8,13 @@ left behind.
 from __future__ import annotations
 
 import gc
+import os
 import tempfile
 from collections.abc import Iterator
 from unittest import mock
 
 import pytest
+import threadpoolctl
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -22,6 +24,13 @@ quick = settings(derandomize=True, deadline=None, database=None, max_examples=40
 settings.register_profile("quick", quick)
 settings.register_profile("thorough", quick, max_examples=150)
 settings.load_profile("quick")
+
+# Threads of BLAS wait for the next product in a loop. Two workers with two threads each on two
+# processors took several times the time for the small products of a gradient check that one thread
+# each took; here for this process, and for workers and others that it starts. Tests of threads set
+# their own number.
+threadpoolctl.threadpool_limits(1, user_api="blas")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Its tables of characters and constants are written even where examples are not.
 HOME = tempfile.TemporaryDirectory(prefix="hypothesis-")
