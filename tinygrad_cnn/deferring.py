@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 import weakref
+from _thread import RLock  # threading.RLock is a Python function around it: 0.4 µs for 0.15
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -127,7 +127,7 @@ class Computation:
         self.others = ()
         self.place = 0
         self.taken = False
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.key = key = next(_keys)
         if not key & _OFTEN:
             for old, ref in list(pending.items()):

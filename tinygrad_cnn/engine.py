@@ -113,6 +113,7 @@ class BackwardPass:
         finally:
             mode.recording = recording
             mode.scope, mode.watch = scope, self.watch
+            mode.note()
         if self.targets is None and mode.finishing is not None:
             waiting, mode.finishing = mode.finishing, None
             for finish in waiting:
@@ -140,7 +141,7 @@ class BackwardPass:
         try:
             op = node.op
             if (
-                op._ordinary
+                (op._ordinary or (op._small and g.__class__ is _ndarray and g.size < PENDING_SIZE))
                 and plain
                 and g.__class__ is _ndarray
                 and not (node.released or exposed or changes.latest > node.seq)
@@ -163,20 +164,22 @@ class BackwardPass:
         for index, edge in enumerate(edges):
             if edge is not None:
                 result = results[index]
+                is_leaf = edge.__class__ is not Node
                 if result is not None and (everything or self._wants(edge)):
+                    like: Any = edge._data if is_leaf else edge  # type: ignore[union-attr]
                     if (
                         result.__class__ is not _ndarray
-                        or result.shape != edge.shape
-                        or result.dtype is not edge.dtype
+                        or result.shape != like.shape
+                        or result.dtype is not like.dtype
                     ):
                         result = fitted(node, index, result, edge, self.create_graph)
-                    if plain and edge.__class__ is not Node and held_elsewhere(result, results):
-                        result = np.array(result)  # a leaf's grad must share memory with nothing
                     if edge in grads:
                         self._add(edge, result)
+                    elif is_leaf and plain and held_elsewhere(result, results):
+                        grads[edge] = np.array(result)  # a leaf's grad shares memory with nothing
                     else:
                         grads[edge] = result
-                if edge.__class__ is not Node:
+                if is_leaf:
                     self._count_down(edge, uses)  # type: ignore[arg-type]  # a tensor, then
         if not self.retain:
             node.release()

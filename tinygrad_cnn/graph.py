@@ -50,6 +50,7 @@ class Mode(threading.local):
     source: bool  # record_source() sets it: each node then keeps its call's file and line
     module: Any  # the nn.Module whose forward is running: it knows the names of those it calls
     watch: Watcher | None  # is told what happens, see modes.detect_anomaly
+    noted: bool  # whether source or watch may be set: operations look at one of them
     # Called once the backward pass under way is over, see engine; None where nobody waits.
     finishing: list[Callable[[], None]] | None
     # Who set which attribute, oldest first, and what it was before: see modes.SetMode.
@@ -61,8 +62,13 @@ class Mode(threading.local):
         self.source = False
         self.module = None
         self.watch = None
+        self.noted = False
         self.finishing = None
         self.settings = []
+
+    def note(self) -> None:
+        """Work `noted` out again: whoever sets `source` or `watch` calls this."""
+        self.noted = self.source or self.watch is not None
 
 
 mode = Mode()
@@ -253,7 +259,7 @@ def record(
     dtype: np.dtype[Any],
     wanted: int,
     scope: str,
-    source: bool,
+    noted: bool,
 ) -> Node:
     """Make a node (a third quicker than through ``Node.__init__``)."""
     node = _new(Node)
@@ -266,7 +272,7 @@ def record(
     node.dtype = dtype
     node.wanted = wanted
     node.scope = scope
-    node.source = call_site() if source else None
+    node.source = call_site() if noted and mode.source else None
     node.seq = tick()
     node.released = False
     node.notes = None

@@ -116,8 +116,8 @@ def join(op: Op, x: Any, other: Any = None, place: int = 0) -> Any:
     node = None
     if before.node is not None and recording:
         inputs = [other._data if edge is None else edge for edge in edges]
-        scope, source = now["scope"], now["source"]
-        node = record(op, edges, inputs, None, None, shape, before.dtype, wanted, scope, source)
+        scope, noted = now["scope"], now["noted"]
+        node = record(op, edges, inputs, None, None, shape, before.dtype, wanted, scope, noted)
     return x._defer(longer, node)
 
 

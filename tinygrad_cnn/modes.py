@@ -52,6 +52,8 @@ class SetMode:
         attribute = self._attribute
         now["settings"].append((self, attribute, now[attribute]))
         now[attribute] = self._value
+        if attribute != "recording":
+            _mode.note()
 
     def __exit__(self, *_: object) -> None:
         settings = _mode.settings
@@ -70,6 +72,8 @@ class SetMode:
                 settings[later] = setter, attribute, before
                 return
         _mode.__dict__[attribute] = before
+        if attribute != "recording":
+            _mode.note()
 
     def __call__(self, function: _F) -> _F:
         """Decorate a function, a generator function or a coroutine function."""
@@ -280,12 +284,14 @@ class set_detect_anomaly(detect_anomaly):  # noqa: N801  # PyTorch's name
         now = _mode.__dict__
         self._called: Any = threading.get_ident(), now["watch"], now["source"]
         now["watch"], now["source"] = self._value, mode
+        _mode.note()
 
     def __enter__(self) -> None:
         called, self._called = self._called, None  # the call itself was not meant to last
         if called is not None and called[0] == threading.get_ident():
             now = _mode.__dict__
             now["watch"], now["source"] = called[1:]
+            _mode.note()
         super().__enter__()
 
 

@@ -137,6 +137,7 @@ class Op:
     # or one that waits to be computed.
     _traits: ClassVar[tuple[tuple[Plan, ...], bool, bool]] = ((), False, False)
     _ordinary: ClassVar[bool] = True  # whether the engine has nothing to do but call the rule
+    _small: ClassVar[bool] = False  # whether that is so of a gradient that is not worth to postpone
     _in_parts: ClassVar[bool] = False  # whether the engine can write to a gradient instead
 
     def __init_subclass__(cls) -> None:
@@ -183,7 +184,7 @@ class Op:
         tensor: TensorBase | None = None
         wanted = 0  # a bit for each input whose gradient is wanted
         bit = 1
-        foreign = self._outside  # whether anything comes from outside, and has to be watched
+        foreign = False  # whether anything comes from outside, and has to be watched
         for x in inputs:
             if isinstance(x, TensorBase):
                 tensor = x
@@ -203,16 +204,16 @@ class Op:
                 arrays.append(x)
                 edges.append(None)
             bit += bit
+        now = mode.__dict__  # one look-up of this thread's state instead of three
+        recording, noted = wanted and now["recording"], now["noted"]
+        plans, special, views = self._traits
+        foreign = foreign or (special and self._outside)
         if foreign and tensor is not None:
             check_real(self, arrays)
-        now = mode.__dict__  # one look-up of this thread's state instead of three
-        recording = wanted and now["recording"]
-        plans, special, views = self._traits
         out: Any
         aux = node = None
         if special:
-            may_wait = tensor is not None and now["watch"] is None
-            out, aux = self._waiting(arrays, recording, foreign, told, may_wait)
+            out, aux = self._waiting(arrays, recording, foreign, told, tensor, noted)
         else:
             out = self.forward(*arrays)
         if type(out) is not _ndarray and type(out) is not Computation:
@@ -231,19 +232,20 @@ class Op:
                 refresh(arrays if kept is None else (*arrays, kept))
             if foreign:
                 watch_foreign(arrays, edges, self, aux)
-            scope, source = now["scope"], now["source"]
-            node = record(self, edges, arrays, kept, aux, out.shape, dtype, wanted, scope, source)
+            scope, shape = now["scope"], out.shape
+            node = record(self, edges, arrays, kept, aux, shape, dtype, wanted, scope, noted)
         if tensor is not None:
             out = tensor._special(self, out, node) if views else tensor._wrap(out, node)
-            if now["watch"] is not None:
+            if noted and now["watch"] is not None:
                 now["watch"].forward(self, inputs, out)
         return (out, aux) if with_aux else out
 
     def _waiting(
-        self, arrays: list[Any], recording: Any, foreign: bool, told: Any, may_wait: bool
+        self, arrays: list[Any], recording: Any, foreign: bool, told: Any, tensor: Any, noted: bool
     ) -> Any:
         """Postpone the forward, or run it: return the result, or its computation, and the aux."""
-        if self.postpone is not None and may_wait:
+        is_watched = noted and mode.watch is not None  # it looks at every result
+        if self.postpone is not None and tensor is not None and not is_watched:
             out, aux = self.postpone(arrays, recording, foreign, told)
             if out is not None:
                 return out, aux

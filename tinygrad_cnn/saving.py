@@ -51,11 +51,13 @@ def plan_saving(cls: type[Op]) -> None:
             tuple(bool(bits >> i & 1) for i in range(len(names))) for bits in range(1 << len(names))
         )
         plans = tuple(plan_of(saves, names, needs) for needs in cls._needs)
-    special = cls.has_aux or cls.widens or cls.infer is not None or cls.postpone is not None
-    cls._traits = plans, special, cls.views or cls.postpone is not None
-    unusual = cls.takes_pending or cls.widens or cls._takes_aux or cls._outside
+    waits = cls.postpone is not None
+    special = cls.has_aux or cls.widens or cls.infer is not None or waits or cls._outside
+    cls._traits = plans, special, cls.views or waits
     cls._in_parts = cls.add_into is not None or cls.backward_owned is not None
-    cls._ordinary = not (unusual or cls._in_parts)
+    ordinary = not (cls.widens or cls._takes_aux or cls._outside or cls._in_parts)
+    cls._ordinary = ordinary and not cls.takes_pending
+    cls._small = ordinary and not any(keeps_out for _, keeps_out in plans)
 
 
 def needed_by(

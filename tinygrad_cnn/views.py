@@ -76,7 +76,7 @@ def _follow(view: Any, now: Node | TensorBase | None) -> None:
         node = None
         if edge is not None:
             shape, dtype = view._data.shape, view._data.dtype
-            where = current["scope"], current["source"]
+            where = current["scope"], current["noted"]
             node = record(view._step, [edge], [edge], None, None, shape, dtype, 1, *where)
             move_notes(view, view._kept, node)
         view._kept = edge = node

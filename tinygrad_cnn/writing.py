@@ -185,7 +185,7 @@ def _write(kind: type[Write | AddAt], name: str, target: TensorBase, key: Key, v
         base.dtype,
         (old is not None) | (edge is not None) << 1,
         now["scope"],
-        now["source"],
+        now["noted"],
     )
     _take_node(base, node)
 

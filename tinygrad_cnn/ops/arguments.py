@@ -262,6 +262,20 @@ def _renamed(
 # sizes
 
 
+_PLAIN = frozenset({int, bool, str, type(None)})
+
+
+def are_plain(settings: tuple[Any, ...]) -> bool:
+    """Whether what was worked out for settings can be looked up by them, in a typed cache.
+
+    Lists cannot; and inside of a tuple the cache would take 1.0 for 1.
+
+    >>> are_plain((2, None)), are_plain((2, (1, 1)))
+    (True, False)
+    """
+    return _PLAIN.issuperset(map(type, settings))
+
+
 def ntuple(function: str, argument: str, value: Any, count: int, smallest: int = 1) -> Shape:
     """Return an int, or a sequence of as many ints as there are dimensions, as a tuple, checked."""
     values = (value,) * count if isinstance(value, (int, np.integer)) else value

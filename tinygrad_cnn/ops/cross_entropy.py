@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_cnn.graph import GraphError, mode
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.arguments import Reduction, as_dtype_of, check_reduction, values_of
+from tinygrad_cnn.ops.arguments import Reduction, as_dtype_of, check_reduction, shape_of, values_of
 from tinygrad_cnn.ops.elementwise import div
 from tinygrad_cnn.ops.index import getitem
 from tinygrad_cnn.ops.piecewise import where
@@ -91,8 +91,11 @@ class CrossEntropy(Op):
         t = self._class(target, kept)
         smoothing = self.label_smoothing
         if divisor is not None:
-            with np.errstate(invalid="ignore", divide="ignore"):
+            if divisor:
                 g = g / divisor
+            else:  # nothing but ignored targets
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    g = g / divisor
         if kept is None and weight is None and not smoothing and g.ndim == 0:
             gx = p * g.astype(p.dtype, copy=False)
             gx[np.arange(M), t] -= g
@@ -182,9 +185,10 @@ def cross_entropy(
     check_reduction(name, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"{name}: label_smoothing expects 0 to 1, got {label_smoothing}")
-    if input.ndim == 0:
+    shape = shape_of(name, input)
+    if not shape:
         raise ValueError(f"{name}: expects logits (N, C), (N, C, …) or (C,), got a number")
-    C = input.shape[0 if input.ndim == 1 else 1]
+    C = shape[0 if len(shape) == 1 else 1]
     if weight is not None and tuple(weight.shape) != (C,):
         raise ValueError(f"{name}: weight expects shape ({C},), got {tuple(weight.shape)}")
     if not isinstance(target, (np.ndarray, TensorBase)):
@@ -294,17 +298,18 @@ def _rows(input: Operand) -> Any:
 def class_numbers(function: str, input: Operand, target: Any, ignore_index: int | None) -> Array:
     """Check class numbers against the logits and return them as one row, a copy."""
     classes: Array = values_of(target)
-    expected = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
-    C = input.shape[0 if input.ndim == 1 else 1]
+    shape = shape_of(function, input)
+    expected = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    C = shape[0 if len(shape) == 1 else 1]
     if classes.dtype.kind not in "iu":
         raise TypeError(
             f"{function}: expects integer class numbers, got {classes.dtype}: give "
             "target.astype(int)"
         )
-    if tuple(classes.shape) != tuple(expected):
+    if classes.shape != expected:
         raise ValueError(
-            f"{function}: target expects shape {tuple(expected)} for input of shape "
-            f"{tuple(input.shape)}, got {tuple(classes.shape)}"
+            f"{function}: target expects shape {expected} for input of shape {shape}, "
+            f"got {classes.shape}"
         )
     flat = classes.reshape(-1).astype(np.int64)
     # Negative numbers look huge without their sign: one reduction instead of five operations.

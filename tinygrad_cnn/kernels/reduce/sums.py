@@ -256,4 +256,4 @@ def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
             sums = sums.transpose([kept.index(axis) for axis in sorted(kept)])
             return np.expand_dims(sums, axes) if keepdims else sums
     # NumPy adds pairwise along the inner axes of memory, and as fast as memory gives the values.
-    return np.asarray(np.sum(x, axis=axes, keepdims=keepdims))
+    return np.asarray(np.add.reduce(x, axis=axes, keepdims=keepdims))

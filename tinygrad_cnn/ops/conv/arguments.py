@@ -59,13 +59,14 @@ def checked_conv(
     dims: int,
     image: Shape,
     weight: Shape,
-    stride: Shape,
-    padding: Shape | str,
-    dilation: Shape,
+    stride: int | Shape,
+    padding: int | Shape | str,
+    dilation: int | Shape,
     groups: int,
 ) -> Any:
-    """Return the operation for these shapes and settings, checked."""
+    """Return the operation for these shapes and settings, checked; tuples have been before."""
     function = f"conv{dims}d"
+    stride, padding, dilation = settings_of(function, dims, stride, padding, dilation)
     _check_channels(function, dims, image, weight, groups)
     pads = _pads(function, padding, stride, dilation, weight[2:])
     window = Window(weight[2:], stride, pads, dilation)

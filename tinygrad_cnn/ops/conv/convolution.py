@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_cnn.ops.arguments import values_of
+from tinygrad_cnn.ops.arguments import are_plain, values_of
 from tinygrad_cnn.ops.batching import takes_one_example
 from tinygrad_cnn.ops.conv.arguments import (
     Padding,
@@ -32,8 +32,9 @@ def _conv(
 ) -> Any:
     name = _NAMES[dims]
     x, w = values_of(input), values_of(weight)  # shapes of arrays: a tensor's take longer
-    settings = settings_of(name, dims, stride, padding, dilation)
-    op = checked_conv(dims, x.shape, w.shape, *settings, groups)
+    if not are_plain((stride, padding, dilation)):
+        stride, padding, dilation = settings_of(name, dims, stride, padding, dilation)
+    op = checked_conv(dims, x.shape, w.shape, stride, padding, dilation, groups)
     if bias is not None:
         check_bias(name, w.shape[0], bias)
     return op(input, weight, bias)

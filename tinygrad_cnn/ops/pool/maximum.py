@@ -15,7 +15,7 @@ from tinygrad_cnn.kernels.pool import max_pool as kernels
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.activation import Relu
-from tinygrad_cnn.ops.arguments import values_of, without_graph
+from tinygrad_cnn.ops.arguments import are_plain, values_of, without_graph
 from tinygrad_cnn.ops.batching import takes_one_example
 from tinygrad_cnn.ops.pool.arguments import Size, window_of
 from tinygrad_cnn.types import Array, Operand, Shape
@@ -165,15 +165,21 @@ def checked_max_pool(
     )
 
 
+_looked_up = lru_cache(maxsize=1024, typed=True)(checked_max_pool)
+
+
 @lru_cache(maxsize=1024)
 def _operation(dims: int, window: Window, ceil_mode: bool) -> Any:
     return KINDS[dims](window, ceil_mode)
 
 
 def _max_pool(dims: int, input: Operand, return_indices: bool, *settings: Any) -> Any:
-    op = checked_max_pool(dims, tuple(input.shape), input.dtype, *settings)
+    waits = getattr(input, "deferred", False)
+    like = input if waits else values_of(input)
+    check = _looked_up if are_plain(settings) else checked_max_pool
+    op = check(dims, tuple(like.shape), like.dtype, *settings)
     if not return_indices:
-        y = join(op, input) if getattr(input, "deferred", False) else None
+        y = join(op, input) if waits else None
         return op(input) if y is None else y
     y = op(input)
     x = values_of(input)
