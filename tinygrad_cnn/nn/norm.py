@@ -47,8 +47,7 @@ class _BatchNorm(RunningStatistics, Module):
                 f"got {input.shape}"
             )
         momentum = self.momentum
-        count = self.num_batches_tracked
-        if self.training and count is not None:
+        if self.training and (count := self.num_batches_tracked) is not None:
             count._data += 1
             if momentum is None:  # the plain average of all batches
                 momentum = 1 / count.item()

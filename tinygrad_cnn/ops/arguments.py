@@ -65,9 +65,10 @@ def without_graph(input: Operand, result: Any) -> Any:
 
 
 def shape_of(function: str, input: Any) -> Shape:
-    """Return the shape of a tensor, an array, a list or a number."""
+    """Return the shape of a tensor, an array, a list or a number; what waits goes on waiting."""
     if isinstance(input, TensorBase):
-        return input._data.shape
+        awaited = input._computation if input.deferred else None
+        return input._data.shape if awaited is None else awaited.shape
     if isinstance(input, np.ndarray):
         shape: Shape = input.shape
         return shape

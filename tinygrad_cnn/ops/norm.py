@@ -21,7 +21,7 @@ from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.reduce.moments import Moments, batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
-from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands
+from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands, shape_of
 from tinygrad_cnn.ops.elementwise import sqrt
 from tinygrad_cnn.ops.reduce import mean as mean_over
 from tinygrad_cnn.ops.shape import reshape
@@ -153,17 +153,16 @@ class BatchNormEval(Op):
             return None
         recording, dtype = mode.recording, awaited.dtype
         for t in constants:
-            if t is not None and (
-                t.dtype is not dtype or (recording and getattr(t, "_requires_grad", False))
-            ):
+            if recording and getattr(t, "_requires_grad", False):
                 return None
         held: Any = tuple([t._data if isinstance(t, TensorBase) else t for t in constants])
-        is_foreign = any(isinstance(t, np.ndarray) for t in constants)
-        others = private(held, is_foreign)
+        for a in held:
+            if a is not None and a.dtype is not dtype:
+                return None
+        others = private(held, foreign=any([type(t) is np.ndarray for t in constants]))
         mean, var, weight, bias = held
-        scale = 1.0 / np.sqrt(var.astype(np.float64) + self.eps)
-        if weight is not None:
-            scale *= weight
+        root = np.sqrt(np.add(var, self.eps, dtype=np.float64))
+        scale = np.divide(1.0 if weight is None else weight, root)
         shift = -mean * scale if bias is None else bias - mean * scale
         arrays = awaited.first.rescaled(awaited.arrays, scale, shift)
         if arrays is None:
@@ -251,6 +250,9 @@ def batch_norm(
     return y
 
 
+_CONSTANTS = "running_mean", "running_var", "weight", "bias"
+
+
 def check_batch_norm(
     input: Operand,
     running_mean: Operand | None,
@@ -260,30 +262,24 @@ def check_batch_norm(
     training: bool,
 ) -> None:
     """Raise unless the arguments of `batch_norm` fit each other."""
-    if input.ndim not in (2, 3, 4, 5):
+    shape = shape_of("batch_norm", input)
+    if len(shape) not in (2, 3, 4, 5):
         raise ValueError(
-            "batch_norm: expects (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), got "
-            f"{tuple(input.shape)}"
+            f"batch_norm: expects (N, C), (N, C, L), (N, C, H, W) or (N, C, D, H, W), got {shape}"
         )
-    C = input.shape[1]
+    C = shape[1]
     expected = (C,)
-    for name, array in (
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-        ("weight", weight),
-        ("bias", bias),
-    ):
-        if array is not None and array.shape != expected:
+    for name, array in zip(_CONSTANTS, (running_mean, running_var, weight, bias), strict=True):
+        if array is not None and (size := shape_of("batch_norm", array)) != expected:
             raise ValueError(
-                f"batch_norm: {name} expects shape ({C},) for input of shape "
-                f"{tuple(input.shape)}, got {tuple(array.shape)}"
-                + channels_last_hint(tuple(input.shape), math.prod(array.shape))
+                f"batch_norm: {name} expects shape ({C},) for input of shape {shape}, got {size}"
+                + channels_last_hint(shape, math.prod(size))
             )
     if training:
-        if math.prod(input.shape) == C:
+        if math.prod(shape) == C:
             raise ValueError(
                 "batch_norm: expects more than one value a channel in training, "
-                f"got input of shape {tuple(input.shape)}"
+                f"got input of shape {shape}"
             )
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: evaluation expects running_mean and running_var")

@@ -222,6 +222,9 @@ def column_sum(matrix: Array) -> Array:
     return sums
 
 
+_sum: Any = np.add.reduce  # without the Python of np.sum, 2 µs
+
+
 def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
     """Sum over `axes`, as ``np.sum`` does; the outer axes of memory threaded and in short chains.
 
@@ -256,4 +259,4 @@ def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
             sums = sums.transpose([kept.index(axis) for axis in sorted(kept)])
             return np.expand_dims(sums, axes) if keepdims else sums
     # NumPy adds pairwise along the inner axes of memory, and as fast as memory gives the values.
-    return np.asarray(np.add.reduce(x, axis=axes, keepdims=keepdims))
+    return np.asarray(_sum(x, axes, keepdims=keepdims))

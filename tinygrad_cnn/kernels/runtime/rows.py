@@ -68,6 +68,9 @@ def apply_row(ufunc: np.ufunc, x: Array, row: Array, out: Array) -> None:
     array([[1., 2., 3.],
            [1., 2., 3.]])
     """
+    if x.size <= _SMALL and row.size == x.shape[-1]:
+        ufunc(x, row, out=out)
+        return
     if not (x.flags.c_contiguous and out.flags.c_contiguous):
         if x.ndim > 2 and len(x) and x[0].flags.c_contiguous and out[0].flags.c_contiguous:
             for part, target in zip(x, out, strict=True):  # rows of several images

@@ -59,17 +59,17 @@ def checked_conv(
     dims: int,
     image: Shape,
     weight: Shape,
-    stride: int | Shape,
-    padding: int | Shape | str,
-    dilation: int | Shape,
+    stride: Sizes,
+    padding: Padding,
+    dilation: Sizes,
     groups: int,
 ) -> Any:
     """Return the operation for these shapes and settings, checked; tuples have been before."""
     function = f"conv{dims}d"
-    stride, padding, dilation = settings_of(function, dims, stride, padding, dilation)
+    steps, widths, gaps = settings_of(function, dims, stride, padding, dilation)
     _check_channels(function, dims, image, weight, groups)
-    pads = _pads(function, padding, stride, dilation, weight[2:])
-    window = Window(weight[2:], stride, pads, dilation)
+    pads = _pads(function, widths, steps, gaps, weight[2:])
+    window = Window(weight[2:], steps, pads, gaps)
     for axis, (before, after) in enumerate(pads):
         size, extent = image[2 + axis] + before + after, window.extent(axis)
         if size < extent:

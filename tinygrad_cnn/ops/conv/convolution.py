@@ -32,9 +32,10 @@ def _conv(
 ) -> Any:
     name = _NAMES[dims]
     x, w = values_of(input), values_of(weight)  # shapes of arrays: a tensor's take longer
-    if not are_plain((stride, padding, dilation)):
-        stride, padding, dilation = settings_of(name, dims, stride, padding, dilation)
-    op = checked_conv(dims, x.shape, w.shape, stride, padding, dilation, groups)
+    settings: tuple[Any, ...] = stride, padding, dilation
+    if not are_plain(settings):
+        settings = settings_of(name, dims, *settings)
+    op = checked_conv(dims, x.shape, w.shape, *settings, groups)
     if bias is not None:
         check_bias(name, w.shape[0], bias)
     return op(input, weight, bias)
