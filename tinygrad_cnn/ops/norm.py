@@ -159,7 +159,7 @@ class BatchNormEval(Op):
         for a in held:
             if a is not None and a.dtype is not dtype:
                 return None
-        others = private(held, foreign=any([type(t) is np.ndarray for t in constants]))
+        others = private(held, foreign=np.ndarray in map(type, constants))
         mean, var, weight, bias = held
         root = np.sqrt(np.add(var, self.eps, dtype=np.float64))
         scale = np.divide(1.0 if weight is None else weight, root)

@@ -63,7 +63,7 @@ class Single:
         Returns (N, *out sizes, O), or (N, OH // height, OW // width, O).
         """
         rows, weights = self.rows(x), self.matrix.spread(w)
-        if self.is_unlimited and rows.ndim == 2:  # 0.8 µs less than `multiply`, and 0.5 less than matmul
+        if self.is_unlimited and rows.ndim == 2:  # 1.3 µs less than `multiply`
             out: Array = np.dot(rows, weights).reshape(self.geometry.out_shape)
         else:
             out = np.empty(self.geometry.out_shape, x.dtype)
