@@ -314,7 +314,7 @@ def discover(roots: list[TensorBase], stop: set[Any]) -> tuple[list[Node], dict[
         tensor._data  # noqa: B018  # so that the nodes have what their rules read
     order: list[Node] = []
     uses: dict[TensorBase, int] = {}
-    stack = list(dict.fromkeys(t._node for t in roots if t._node is not None))
+    stack = list(dict.fromkeys([t._node for t in roots if t._node is not None]))
     seen = set(stack)
     while stack:
         node = stack.pop()

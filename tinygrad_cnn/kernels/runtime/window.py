@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 __all__ = ["Pair", "Sizes", "Window"]
@@ -36,10 +37,7 @@ class Window(NamedTuple):
     @property
     def taps(self) -> int:
         """How many elements a window has."""
-        taps = 1
-        for length in self.kernel:
-            taps *= length
-        return taps
+        return math.prod(self.kernel)
 
     def extent(self, axis: int, outputs: int = 1) -> int:
         """Return how many elements so many outputs read along an axis, gaps between included."""
