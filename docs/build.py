@@ -2,7 +2,8 @@
 
 python docs/build.py site [FOLDER]    one static site (docs/_site): no server, nothing fetched
 python docs/build.py site [FOLDER] --pyodide RUNTIME    with code that runs in the browser
-python docs/build.py rules            put the rules of the source into docs/rules_*.md again
+python docs/build.py rules            put the rules of the source into docs/rules_*.md again, and
+                                      draw their pictures again (with Graphviz's dot)
 
 Needs `pip install 'tinygrad-cnn[docs]'`: markdown-it-py and Pygments. Outputs are recorded;
 tests compare them. RUNTIME is an unpacked Pyodide distribution with NumPy's wheel in it; what is
@@ -221,12 +222,16 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
 
 
 def rules() -> None:
-    """Bring the included sources of the guides up to date."""
+    """Bring the included sources of the guides, and their pictures, up to date."""
+    from site_parts import flows
+
     for path in sorted(HERE.glob("*.md")):
         text = path.read_text(encoding="utf-8")
         if included(text) != text:
             path.write_text(included(text), encoding="utf-8")
             print(f"{path.name}: brought up to date")
+    for path in flows.draw(HERE / "pictures"):
+        print(f"{path.name}: drawn")
 
 
 def main() -> int:

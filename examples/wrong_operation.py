@@ -19,6 +19,7 @@ from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.verify import check_graph
 from tinygrad_cnn.viz import Graph, graph
+from tinygrad_cnn.viz.fonts import fit_text
 
 
 class LostGradient(Conv2d):
@@ -98,10 +99,11 @@ def losses(model: Network, images: Tensor) -> list[float]:
     return found
 
 
-def draw(picture: Graph, path: Path) -> None:
+def draw(network: Graph, path: Path) -> None:
     """Draw from left to right; a graph's DOT text is there to be changed."""
-    text = picture.dot().replace("rankdir=TB", "rankdir=LR", 1)
-    path.write_bytes(graphviz.pipe("dot", "svg", text.encode()))
+    text = network.dot().replace("rankdir=TB", "rankdir=LR", 1)
+    picture = graphviz.pipe("dot", "svg", text.encode()).decode()
+    path.write_text(fit_text(picture), encoding="utf-8")
 
 
 if __name__ == "__main__":

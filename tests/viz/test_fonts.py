@@ -8,7 +8,7 @@ import pytest
 
 from tests.viz.networks import recorded_loss
 from tinygrad_cnn.viz import RendererMissing, graph
-from tinygrad_cnn.viz.fonts import fit_text, width_of
+from tinygrad_cnn.viz.fonts import _DEJAVU, fit_text, width_of
 
 LINE = '<text text-anchor="start" x="{x}" y="5" font-family="Arial" font-size="10.00">{text}</text>'
 
@@ -39,11 +39,34 @@ def test_every_piece_of_text_is_told_its_length():
     assert fit_text(unknown) == unknown, "its length is not known: it is left alone"
 
 
-def test_a_wider_font_of_the_layout_is_noticed():
-    # A bold "mmmm" is 35.56 long in Arial; here what follows it begins at 42.67, a fifth later.
-    bold = LINE.format(x=0, text="mmmm").replace("<text ", '<text font-weight="bold" ')
-    svg = fit_text(bold + LINE.format(x=42.67, text="mm"))
-    assert re.findall(r'textLength="([0-9.]+)"', svg) == ["42.67", "18.33"]
+BOX = '<g id="node1" class="node"><polygon points="0,0 100,0 100,30 0,30"/>{}</g>'
+
+
+def lengths(svg):
+    """The lengths that pieces of text are told."""
+    return re.findall(r'textLength="([0-9.]+)"', fit_text(svg))
+
+
+def test_a_box_shows_how_long_its_lines_are():
+    name = LINE.format(x=29, text="mmmm").replace("<text ", '<text font-weight="bold" ')
+    assert lengths(BOX.format(name)) == ["42.00"], "35.56 in Arial; the centre is 50"
+    line = LINE.format(x=20, text="mmmm") + LINE.format(x=60, text="mm")
+    assert lengths(BOX.format(line)) == ["40.00", "20.00"], "a line in two pieces"
+    assert lengths(BOX.format(LINE.format(x=2, text="mmmm"))) == ["33.32"], "not in the middle"
+    assert lengths(name) == ["35.56"], "no box: Arial"
+    assert lengths(BOX.format(name) + '<g id="edge1" class="edge">' + name)[1] == "41.68", "DejaVu"
+
+
+def test_widths_are_those_of_dejavu():
+    matplotlib = pytest.importorskip("matplotlib")
+    from matplotlib.ft2font import FT2Font, LoadFlags
+
+    for bold, file in ((False, "DejaVuSans.ttf"), (True, "DejaVuSans-Bold.ttf")):
+        font = FT2Font(f"{matplotlib.get_data_path()}/fonts/ttf/{file}")
+        font.set_size(1000, 72)
+        for sign in _DEJAVU[bold]:
+            wanted = font.load_char(ord(sign), flags=LoadFlags.NO_SCALE).linearHoriAdvance
+            assert width_of(sign, 1000.0, bold, _DEJAVU) == pytest.approx(wanted / 65536, abs=1)
 
 
 def test_saved_pictures_tell_their_texts_lengths(tmp_path):
@@ -52,6 +75,17 @@ def test_saved_pictures_tell_their_texts_lengths(tmp_path):
         file = graph(loss, model=model).save(tmp_path / "graph.svg")
     except RendererMissing as missing:
         pytest.skip(str(missing))
-    texts = re.findall(r"<text [^>]*>", file.read_text(encoding="utf-8"))
+    svg = file.read_text(encoding="utf-8")
+    texts = re.findall(r"<text [^>]*>", svg)
     assert len(texts) > 50
     assert all("textLength" in text for text in texts)
+    inside = 0
+    for box in re.findall(r'class="node">.*?</g>', svg, re.DOTALL):
+        outline = re.search(r' (?:points|d)="([^"]*)"', box)
+        pieces = re.findall(r'"start" x="(-?[\d.]+)".*?textLength="([\d.]+)"', box)
+        across = [float(x) for x in re.findall(r"(-?[\d.]+),", outline[1])] if outline else []
+        for x, length in pieces if across else ():
+            inside += 1
+            assert min(across) <= float(x)
+            assert float(x) + float(length) <= max(across)
+    assert inside > 50 or "start" not in svg
