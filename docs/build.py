@@ -2,8 +2,8 @@
 
 python docs/build.py site [FOLDER]    one static site (docs/_site): no server, nothing fetched
 python docs/build.py site [FOLDER] --pyodide RUNTIME    with code that runs in the browser
-python docs/build.py rules            put the rules of the source into docs/rules_*.md again, and
-                                      draw their pictures again (with Graphviz's dot)
+python docs/build.py rules            bring up to date what guides take from the source: the rules,
+                                      their pictures (with Graphviz's dot), PyTorch's names
 
 Needs `pip install 'tinygrad-cnn[docs]'`: markdown-it-py and Pygments. Outputs are recorded;
 tests compare them. RUNTIME is an unpacked Pyodide distribution with NumPy's wheel in it; what is
@@ -26,11 +26,11 @@ from typing import Any
 from urllib.parse import unquote
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 GUIDES = {
     "Begin": ["start", "one_page", "story", "examples"],
-    "Coming from": ["pytorch", "numpy", "when"],
+    "Coming from": ["pytorch", "pytorch_names", "numpy", "when"],
     "Write": ["write_layers", "write_operation", "writing", "data"],
     "Verify": ["verify", "verdicts", "training_step", "verify_other_code", "museum"],
     "See and run": ["pictures", "runs", "weights", "onnx", "distributed", "fast", "reproducible"],
@@ -222,14 +222,15 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
 
 
 def rules() -> None:
-    """Bring the included sources of the guides, and their pictures, up to date."""
-    from site_parts import flows
+    """Bring what guides take from the source up to date: rules, pictures, names."""
+    from site_parts import flows, names
 
     for path in sorted(HERE.glob("*.md")):
         text = path.read_text(encoding="utf-8")
         if included(text) != text:
             path.write_text(included(text), encoding="utf-8")
             print(f"{path.name}: brought up to date")
+    (HERE / "pytorch_names.md").write_text(names.page(), encoding="utf-8")
     for path in flows.draw(HERE / "pictures"):
         print(f"{path.name}: drawn")
 

@@ -60,7 +60,7 @@ def build(*arguments: str) -> str:
 def test_the_rules_of_the_guides_are_those_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DOCS))
     import build
-    from site_parts import flows
+    from site_parts import flows, names
 
     named = 0
     for path in GUIDES:
@@ -68,6 +68,7 @@ def test_the_rules_of_the_guides_are_those_of_the_source(monkeypatch: pytest.Mon
         named += len(build.SOURCE.findall(text))
         assert build.included(text) == text, f"{path.name}: run `python docs/build.py rules`"
     assert named >= 20
+    assert names.page() == (DOCS / "pytorch_names.md").read_text(encoding="utf-8")
     for name in flows.FLOWS:
         picture = (DOCS / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
         assert flows.stamp(name) in picture, f"{name}.svg: run `python docs/build.py rules`"

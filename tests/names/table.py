@@ -40,6 +40,16 @@ ABSENT: dict[str, str] = {
 }
 """PyTorch's names that are absent on purpose, and what to write instead."""
 
+DIFFERENT = {
+    "torch.compile": "gives back the function: there is no compiler",
+    "torch.load": "reads files without executing anything in them; of a module its state_dict",
+    "torch.nn.DataParallel": "gives back the module: there is one device",
+    "torch.nn.SyncBatchNorm": "takes its statistics over the ranks of MPI",
+    "torch.save": "saves a module's state_dict, with a warning: no file holds code",
+    "torch.use_deterministic_algorithms": "changes nothing: a seed and threads decide the bits",
+}
+"""PyTorch's names that are here and mean something else, or less."""
+
 
 @cache
 def torch_names() -> dict[str, frozenset[str]]:

@@ -11,16 +11,6 @@ import pytest
 from tests.names import table
 from tinygrad_cnn.torch.absent import ABSENT, reason
 
-# What is here under the name and means something else, or less: README and docs/pytorch.md say how.
-DIFFERENT = {
-    "torch.compile",
-    "torch.load",
-    "torch.nn.DataParallel",
-    "torch.nn.SyncBatchNorm",
-    "torch.save",
-    "torch.use_deterministic_algorithms",
-}
-
 
 def home_of(module: str) -> Any:
     if module == "torch.Tensor":
@@ -52,7 +42,7 @@ def test_what_is_absent_is_not_here() -> None:
         if hasattr(home_of(module), name) and module != "torch.special"
     ]
     assert not here, here
-    for name in DIFFERENT:
+    for name in table.DIFFERENT:
         module, _, last = name.rpartition(".")
         assert hasattr(home_of(module), last), name
 
