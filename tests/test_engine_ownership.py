@@ -232,7 +232,86 @@ def test_a_new_gradient_is_not_copied() -> None:
     assert id(array_of(x.grad)) == made[0]
 
 
+def test_a_new_gradient_in_another_order_is_not_copied() -> None:
+    """A view that alone holds its memory is as good as an array."""
+    made: list[int] = []
+
+    class Turned(Fresh):
+        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+            memory = np.ascontiguousarray(g.T)
+            self.made.append(memory.ctypes.data)
+            return (memory.T,)
+
+    x = tensor(np.ones((2, 3)), requires_grad=True)
+    Turned(made)(x).sum().backward()
+    assert array_of(x.grad).ctypes.data == made[0]
+
+
+def test_a_view_of_what_the_rule_keeps_is_copied() -> None:
+    class Keeping(Fresh):
+        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+            self.made = np.ascontiguousarray(g.T)
+            return (self.made.T,)
+
+    x, op = tensor(np.ones((2, 3)), requires_grad=True), Keeping([])
+    op(x).sum().backward()
+    spoil(x.grad)
+    np.testing.assert_array_equal(op.made, np.ones((3, 2)))
+
+
 # ------------------------------------------------------------------------------- starts and results
+
+
+LARGE = 1 << 18
+Use = Callable[[Tensor, Tensor, Any], Tensor]
+
+
+def _with_a_hook(x: Tensor, y: Tensor, write: Any) -> Tensor:
+    total = x + y
+    total.register_hook(write)
+    return total + 0.0
+
+
+def _with_a_hook_of_a_leaf(x: Tensor, y: Tensor, write: Any) -> Tensor:
+    y.register_hook(write)
+    return (x + 0.0) + y
+
+
+def _with_a_rule(x: Tensor, y: Tensor, write: Any) -> Tensor:
+    class Writing(Op):
+        def forward(self, x: Any) -> Any:
+            return x + 0.0
+
+        def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+            write(g)
+            return (g,)
+
+    return (x + 0.0) + Writing()(y)
+
+
+@pytest.mark.parametrize("use", [_with_a_hook, _with_a_hook_of_a_leaf, _with_a_rule])
+def test_a_large_gradient_given_may_be_written_to_in_the_midst_of_the_pass(use: Use) -> None:
+    g = np.ones(LARGE)
+
+    def write(_: Any) -> None:
+        g[...] = 5.0
+
+    x, y = (tensor(np.ones(LARGE), requires_grad=True) for _ in range(2))
+    use(x, y, write).backward(g)
+    for leaf_ in (x, y):
+        np.testing.assert_array_equal(array_of(leaf_.grad), np.ones(LARGE))
+
+
+def test_a_large_gradient_given_stays_the_users() -> None:
+    g = np.ones(LARGE)
+    x, y = (tensor(np.ones(LARGE), requires_grad=True) for _ in range(2))
+    (x + y).backward(g)
+    spoil(x.grad)
+    x.grad = None
+    x.backward(g)
+    spoil(x.grad)
+    np.testing.assert_array_equal(g, np.ones(LARGE))
+    np.testing.assert_array_equal(array_of(y.grad), g)
 
 
 def test_the_gradient_given_under_create_graph_stays_the_users() -> None:

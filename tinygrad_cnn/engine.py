@@ -22,7 +22,7 @@ from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
 from tinygrad_cnn.op import adapters
 from tinygrad_cnn.operands import widened
-from tinygrad_cnn.ownership import held_elsewhere, own
+from tinygrad_cnn.ownership import asks_users, held_elsewhere, own
 from tinygrad_cnn.rules import check_unchanged, fitted, not_saved, wrong_count
 from tinygrad_cnn.types import Array
 
@@ -79,6 +79,8 @@ class BackwardPass:
         if self.targets is not None:
             self._find_leading(order, self.targets)
         for tensor, g in starts:
+            if not self.create_graph and g.size >= PENDING_SIZE and asks_users(order, uses):
+                g = np.array(g)  # it may be the user's, and their code may write
             if edge_of(tensor) in self.grads:
                 self._add(edge_of(tensor), g)
             else:

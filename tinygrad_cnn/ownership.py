@@ -6,7 +6,7 @@ So a leaf's gradient may be scaled, clipped or overwritten, and changes nothing 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -22,18 +22,25 @@ def held_elsewhere(result: Any, results: tuple[Any, ...]) -> bool:
     Be it the node, another gradient, a setting, an aux or a cache of the rule's own: each counts as
     a reference.
     """
-    if result.base is not None:
+    base = result.base
+    if base is not None and (
+        type(base) is not np.ndarray
+        or base.base is not None
+        or base.size != result.size
+        or sys.getrefcount(base) > _ALONE[2]
+    ):
         return True
     return sys.getrefcount(result) > _ALONE[0] or sys.getrefcount(results) > _ALONE[1]
 
 
-def _count(result: Any, results: tuple[Any, ...]) -> tuple[int, int]:
+def _count(result: Any, results: tuple[Any, ...]) -> tuple[int, int, int]:
     """Count the references that `held_elsewhere` finds, the callers' own among them."""
-    return sys.getrefcount(result), sys.getrefcount(results)
+    base = result.base
+    return sys.getrefcount(result), sys.getrefcount(results), sys.getrefcount(base)
 
 
-def _count_new() -> tuple[int, int]:
-    results = (np.empty(1),)
+def _count_new() -> tuple[int, int, int]:
+    results = (np.empty((1, 1)).T,)  # a view that alone holds its memory
     result = results[0]
     return _count(result, results)
 
@@ -51,3 +58,10 @@ def own(g: Any, wrap: Callable[[Any, Node | None], Any]) -> Any:
     if g._requires_grad and g._node is None:
         return clone(g)  # given by the user as a leaf of its own
     return wrap(np.array(g._data), g._node)
+
+
+def asks_users(order: Iterable[Node], leaves: Iterable[TensorBase]) -> bool:
+    """Whether a pass over these nodes calls what users wrote: hooks, or operations of their own."""
+    return any(node.notes is not None or node.op._outside for node in order) or any(
+        leaf._hooks for leaf in leaves
+    )

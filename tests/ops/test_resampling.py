@@ -131,11 +131,17 @@ def test_infinite_pixels_raise_no_warning():
     assert np.isnan(F.interpolate(x, (9, 9), mode="bicubic")).any()
 
 
+def test_the_last_pixel_of_many_long_rows_is_repeated():
+    x = numbers(1, 1100, 2, 64).transpose(0, 3, 1, 2).astype(np.float32)
+    out = F.pad(x, (0, 3, 0, 1), mode="replicate")
+    np.testing.assert_array_equal(out, np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 3)), mode="edge"))
+
+
 def test_doubling_takes_few_strokes_whatever_the_size():
-    for kind in ("nearest", "linear", "cubic"):
+    for kind, most in {"nearest": 1, "linear": 3, "cubic": 5}.items():
         small, large = (strokes_of(Along(kind, n, 2 * n)) for n in (32, 256))
-        assert len(small) == len(large) <= 12
-        assert len(strokes_of(Along(kind, 256, 512), transposed=True)) <= 12
+        assert len(small) == len(large) <= most
+        assert len(strokes_of(Along(kind, 256, 512), transposed=True)) <= 2 * most
 
 
 @pytest.mark.parametrize("kind", ["nearest", "linear", "cubic"])

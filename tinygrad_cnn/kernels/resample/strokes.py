@@ -1,18 +1,20 @@
-"""A sparse matrix along an axis as a few vector operations.
+"""A sparse matrix along an axis as a few products of small dense ones.
 
 Targets at equal distances whose sources are too, and whose weights are the same, are one stroke:
-``out[a:b:c] = Σ weight · x[d:e:f]``. Doubling an image takes one stroke for every second pixel, and
-one for each edge.
+``out[a + b·i + c·p] = Σ_t weight[p, t] · x[d + e·i + f·t]`` for all i. Doubling an image takes one
+stroke, whose pairs of pixels lie between the same two, and one for each edge.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from tinygrad_cnn.kernels.resample.taps import Along, Row
 
-__all__ = ["Stroke", "strokes_of"]
+__all__ = ["Places", "Stroke", "strokes_of"]
 
 Run: TypeAlias = list[int]
 """Targets of one stroke, at equal distances."""
@@ -22,11 +24,42 @@ _PERIODS = range(
 )  # distances of targets that are tried: an image is seldom made 9 times larger
 
 
-class Stroke(NamedTuple):
-    """Write the sum of all ``weight · source`` to the target: zeros if there are none."""
+class Places(NamedTuple):
+    """Places on an axis at equal distances; a step of 0 repeats the first."""
 
-    target: slice
-    terms: tuple[tuple[slice, float], ...]
+    first: int
+    step: int
+    length: int
+
+    @property
+    def slice(self) -> slice:
+        """The slice that reads them; one that repeats once."""
+        if self.step == 0:
+            return slice(self.first, self.first + 1)
+        stop = self.first + self.step * self.length
+        return slice(self.first, stop if stop >= 0 else None, self.step)
+
+
+class Stroke(NamedTuple):
+    """Write to each of the targets the sum of all sources, weighted by its row of weights.
+
+    Attributes
+    ----------
+    targets, sources
+        Which places: the i-th of each belong together.
+    weights
+        For each of the targets a row, of a weight for each of the sources.
+    weight
+        What all weights are, if they are the same; 0 if there are no sources.
+    is_even
+        Whether one view shows all targets and one all sources, the latter in order.
+    """
+
+    targets: tuple[Places, ...]
+    sources: tuple[Places, ...]
+    weights: tuple[tuple[float, ...], ...]
+    weight: float | None
+    is_even: bool
 
 
 @lru_cache(maxsize=256)
@@ -37,10 +70,11 @@ def strokes_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
 
     Examples
     --------
-    >>> for stroke in strokes_of(Along("nearest", 3, 6)):
-    ...     print(*stroke)
-    slice(0, 5, 2) ((slice(0, 3, 1), 1.0),)
-    slice(1, 6, 2) ((slice(0, 3, 1), 1.0),)
+    >>> for stroke in strokes_of(Along("linear", 3, 6)):
+    ...     print(*map(tuple, stroke.targets), "of", *map(tuple, stroke.sources), stroke.weights)
+    (0, 1, 1) of (0, 1, 1) ((1.0,),)
+    (1, 2, 2) (2, 2, 2) of (0, 1, 2) (1, 1, 2) ((0.75, 0.25), (0.25, 0.75))
+    (5, 1, 1) of (2, 1, 1) ((1.0,),)
     """
     rows = along.rows()
     if transposed:
@@ -49,8 +83,9 @@ def strokes_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
             for i, weight in row:
                 columns[i].append((output, weight))
         rows = tuple(map(tuple, columns))
+    rows = tuple(tuple(sorted(row)) for row in rows)
     runs = min((_runs(rows, period) for period in _PERIODS), key=len)
-    return tuple(_stroke(run, rows) for run in runs)
+    return tuple(_joined(_stroke(run, rows) for run in runs))
 
 
 def _runs(rows: tuple[Row, ...], period: int) -> list[Run]:
@@ -80,17 +115,39 @@ def _continues(run: Run, target: int, rows: tuple[Row, ...]) -> bool:
 
 
 def _stroke(run: Run, rows: tuple[Row, ...]) -> Stroke:
-    terms = tuple(
-        (_slice([rows[target][k][0] for target in run]), weight)
-        for k, (_, weight) in enumerate(rows[run[0]])
-    )
-    return Stroke(_slice(run), terms)
+    taps = range(len(rows[run[0]]))
+    sources = tuple(_places([rows[target][k][0] for target in run]) for k in taps)
+    return _made((_places(run),), sources, (tuple(weight for _, weight in rows[run[0]]),))
 
 
-def _slice(places: list[int]) -> slice:
-    """Return a slice of places at equal distances; of one that repeats, of that alone."""
-    step = places[1] - places[0] if len(places) > 1 else 1
-    if step == 0:
-        return slice(places[0], places[0] + 1)
-    stop = places[-1] + (1 if step > 0 else -1)
-    return slice(places[0], stop if stop >= 0 else None, step)
+def _made(
+    targets: tuple[Places, ...], sources: tuple[Places, ...], weights: tuple[tuple[float, ...], ...]
+) -> Stroke:
+    values = {weight for row in weights for weight in row} or {0.0}
+    weight = values.pop() if len(values) == 1 else None
+    return Stroke(targets, sources, weights, weight, _even(targets) and _even(sources))
+
+
+def _places(numbers: list[int]) -> Places:
+    step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+    return Places(numbers[0], step, len(numbers))
+
+
+def _joined(strokes: Iterable[Stroke]) -> list[Stroke]:
+    """Join strokes of the same sources, where one view shows their targets."""
+    joined: list[Stroke] = []
+    for stroke in sorted(strokes, key=lambda each: each.targets[0].first):
+        last = joined[-1] if joined else None
+        if last is not None and last.sources == stroke.sources:
+            targets = last.targets + stroke.targets
+            if _even(targets):
+                joined[-1] = _made(targets, last.sources, last.weights + stroke.weights)
+                continue
+        joined.append(stroke)
+    return joined
+
+
+def _even(places: tuple[Places, ...]) -> bool:
+    """Whether places have one step, and begin at equal distances, each after the one before."""
+    apart = {(b.first - a.first, b.step - a.step, b.length - a.length) for a, b in pairwise(places)}
+    return not apart or (len(apart) == 1 and max(apart)[0] > 0 and max(apart)[1:] == (0, 0))

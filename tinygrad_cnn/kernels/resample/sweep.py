@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from math import prod
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.pool.windows import sweep_images
-from tinygrad_cnn.kernels.resample.strokes import Stroke, strokes_of
+from tinygrad_cnn.kernels.resample.strokes import Places, Stroke, strokes_of
 from tinygrad_cnn.kernels.resample.taps import Along
-from tinygrad_cnn.kernels.runtime.copies import c_ordered, channels_first, channels_last
+from tinygrad_cnn.kernels.resample.weigh import weigh
+from tinygrad_cnn.kernels.runtime.copies import c_ordered, channels_first, channels_last, copy_into
 
 __all__ = ["resample", "resample_gradient"]
 
@@ -67,78 +70,75 @@ def resample_gradient(g: Array, axes: Sequence[Along]) -> Array:
     return _sweep(g, axes, transposed=True)
 
 
-def _sweep(x: Array, axes: Sequence[Along], transposed: bool) -> Array:
+class _Axis(NamedTuple):
+    """An axis that changes: which, its sizes and its strokes."""
+
+    number: int
+    size: int
+    out_size: int
+    strokes: tuple[Stroke, ...]
+
+    @property
+    def turn(self) -> tuple[float, int]:
+        """When it is done.
+
+        What shrinks goes first, so that less is left to do. Of equals the first axis, whose rows
+        are long, meets the larger array: before the others where they shrink, else after them.
+        """
+        growth = self.out_size / self.size
+        return growth, self.number if growth < 1 else -self.number
+
+    @property
+    def repeats(self) -> bool:
+        """Whether each element is written as often as any other, side by side, as it is."""
+        stroke = self.strokes[-1]
+        whole = stroke.sources == (Places(0, 1, self.size),) and len(self.strokes) == 1
+        return whole and stroke.weight == 1
+
+
+def _sweep(x: Array, alongs: Sequence[Along], transposed: bool) -> Array:
     last = x.shape[1] >= _MANY or (x.ndim > 2 and x.strides[1] == x.itemsize)
-    first_axis = 1 if last else 2
-    changed = [(first_axis + i, along) for i, along in enumerate(axes) if not along.is_same]
-    # What shrinks goes first, so that less is left to do, and of equals the last axis, since the
-    # first one's rows are long: the larger array is made of them. Back, the other way round.
-    changed.sort(key=lambda each: (each[1].out_size / each[1].size, -each[0]), reverse=transposed)
-    if not changed:
+    images = channels_last(x) if last else x
+    shape, axes = list(images.shape), []
+    for number, along in enumerate(alongs, 1 if last else 2):
+        if not along.is_same:
+            size, out_size = along.size, along.out_size
+            sizes = (out_size, size) if transposed else (size, out_size)
+            axes.append(_Axis(number, *sizes, strokes_of(along, transposed)))
+            shape[number] = axes[-1].out_size
+    if not axes:
         return np.array(x)
-    sizes = [along.size if transposed else along.out_size for along in axes]
-    shape = (len(x), *sizes, x.shape[1]) if last else (*x.shape[:2], *sizes)
+    axes.sort(key=lambda axis: axis.turn)
     out = np.empty(shape, x.dtype)
-
-    def step(source: Array, out: Array) -> None:
-        source = c_ordered(source)  # read several times: from channels-first memory 73 ms -> 30
-        for number, (axis, along) in enumerate(changed, 1):
-            if number == len(changed):
-                target = out
-            else:
-                wide = *source.shape[:axis], sizes[axis - first_axis], *source.shape[axis + 1 :]
-                target = np.empty(wide, source.dtype)
-            along_first = source.swapaxes(0, axis), target.swapaxes(0, axis)
-            with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
-                _apply(*along_first, strokes_of(along, transposed))
-            source = target
-
+    repeats = last and all(axis.repeats for axis in axes)
+    step = _repeat if repeats else partial(_resample, axes)
     # One image at a time: (8, 64, 64, 64) doubled, forward and back, 31 ms -> 23 of one thread.
-    sweep_images(step, max(x.size, out.size), channels_last(x) if last else x, out, block_size=1)
+    sweep_images(step, max(x.size, out.size), images, out, block_size=1)
     return channels_first(out) if last else out
 
 
-def _apply(x: Array, out: Array, strokes: Sequence[Stroke]) -> None:
-    """Apply strokes along the first axis."""
-    scaled = _often(x, strokes)
-    room = np.empty(out.shape, x.dtype) if any(len(terms) > 1 for _, terms in strokes) else out
-    for target, terms in strokes:
-        place, scratch = out[target], room[target]
-        if not terms:
-            place[...] = 0
-            continue
-        parts: dict[float, list[Array]] = {}  # by what is still to be multiplied with
-        for source, weight in terms:
-            array, left = (scaled[weight], 1.0) if weight in scaled else (x, weight)
-            parts.setdefault(left, []).append(array[source])
-        first, *others = parts.items()
-        _weighted(*first, place)
-        for other in others:
-            np.add(place, _weighted(*other, scratch), out=place)
+def _resample(axes: Sequence[_Axis], images: Array, out: Array) -> None:
+    """Resample images axis by axis."""
+    source = c_ordered(images)  # read several times: from channels-first memory 73 ms -> 30
+    for number, size, out_size, strokes in axes:
+        outer, inner = source.shape[:number], source.shape[number + 1 :]
+        is_last = number == axes[-1].number
+        target = out if is_last else np.empty((*outer, out_size, *inner), out.dtype)
+        before, after = prod(outer), prod(inner)
+        flat = source.reshape(before, size, after), target.reshape(before, out_size, after)
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
+            weigh(*flat, strokes)
+        source = target
 
 
-def _weighted(weight: float, parts: list[Array], out: Array) -> Array:
-    """Write ``weight · Σ parts`` to `out`, and return it."""
-    factor = out.dtype.type(weight)
-    if len(parts) == 1:
-        if weight == 1:
-            out[...] = parts[0]
-        else:
-            np.multiply(parts[0], factor, out=out)
-        return out
-    np.add(parts[0], parts[1], out=out)
-    for part in parts[2:]:
-        np.add(out, part, out=out)
-    if weight != 1:
-        np.multiply(out, factor, out=out)
-    return out
+def _repeat(images: Array, out: Array) -> None:
+    """Write each pixel of (N, *sizes, C) to a block of them, in one pass over the result.
 
-
-def _often(x: Array, strokes: Sequence[Stroke]) -> dict[float, Array]:
-    """Return the array's multiples by weights with which it is read more than once."""
-    rows: dict[float, int] = {}
-    for _, terms in strokes:
-        for source, weight in terms:
-            rows[weight] = rows.get(weight, 0) + len(range(*source.indices(len(x))))
-    often = [weight for weight, count in rows.items() if weight != 1 and count > len(x)]
-    return {weight: x * x.dtype.type(weight) for weight in often}
+    (8, 64, 64, 64) to twice the size, axis by axis 3.7 ms, so 1.6.
+    """
+    shape: list[int] = []  # each size, and how often it is repeated
+    for size, out_size in zip(images.shape[:-1], out.shape[:-1], strict=True):
+        shape += size, out_size // size
+    apart = tuple(range(1, len(shape), 2))
+    pixels = np.broadcast_to(np.expand_dims(images, apart), (*shape, images.shape[-1]))
+    copy_into(out.reshape(pixels.shape), pixels)
