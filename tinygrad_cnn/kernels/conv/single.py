@@ -39,14 +39,14 @@ class Single:
         n, rows, *_ = plan.geometry.out_shape
         self.sizes = n, rows
         self.block = plan.matrix.block
-        self.place = plan.tiling.place((slice(0, n), slice(0, rows)))
+        self.tile = slice(0, n), slice(0, rows)
         self.buffer_size = plan.buffer_size(n, rows)
         self.is_unlimited = plan.multiplications <= tuning.BLAS_ALONE
 
     def rows(self, x: Array) -> Array:
         """Return the matrix (rows, depth) of the windows of `x` (N, *sizes, C)."""
-        source = TileInput(x, self.tiling, self.place)
-        source.load(self.place)
+        source = TileInput(x, self.tiling, *self.sizes)
+        source.load(self.tile)
         return self.matrix.gather(source, *self.sizes, np.empty(self.buffer_size, x.dtype))
 
     def product(

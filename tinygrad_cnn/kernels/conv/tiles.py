@@ -120,6 +120,7 @@ class Tiling:
         self._row_values = max(1, row_values)
         self._tile_values = tile_bytes // geometry.dtype.itemsize
         self._unit = unit
+        self._places: dict[Pair, Place] = {}
 
     def sizes(self, images: Pair, rows: Pair) -> Pair:
         """Return how many images and how many rows of outputs a tile of this range has."""
@@ -142,51 +143,54 @@ class Tiling:
 
     def input_strides(self, rows: int) -> Shape:
         """Return the strides (bytes) of what `TileInput` gives for tiles of so many rows."""
-        shape = self.geometry.shape if self.reads_input else self._padded_shape(1, rows)
+        shape = self.geometry.shape if self.reads_input else (1, *self.padded_shape(rows))
         strides = [self.geometry.dtype.itemsize]
         for size in shape[:0:-1]:
             strides.append(strides[-1] * size)
         return tuple(strides[::-1])
 
-    def _padded_shape(self, n: int, rows: int) -> Shape:
+    def padded_shape(self, rows: int) -> Shape:
+        """Return the shape of an image in the padded copy for tiles of so many rows."""
         height = self.geometry.window.extent(0, rows)
-        return n, height, *self.extent[1:], self.geometry.shape[-1]
+        return height, *self.extent[1:], self.geometry.shape[-1]
 
-    def place(self, tile: Tile) -> Place:
-        """Say where the input of a tile lies."""
-        images, rows = tile
+    def place(self, rows: Pair) -> Place:
+        """Say where the input of a tile of these rows of outputs lies."""
+        place = self._places.get(rows)
+        if place is None:
+            place = self._places[rows] = self._place(rows)
+        return place
+
+    def _place(self, rows: Pair) -> Place:
         window, sizes = self.geometry.window, self.geometry.shape[1:-1]
         firsts = [-before for before, _ in window.padding]
-        firsts[0] += rows.start * window.stride[0]
+        firsts[0] += rows[0] * window.stride[0]
         if self.reads_input:
-            steps = self.input_strides(1)
-            offset = sum(a * b for a, b in zip((images.start, *firsts), steps, strict=False))
-            return Place(offset, (), (), (), ())
-        shape = self._padded_shape(images.stop - images.start, rows.stop - rows.start)
-        parts = [_overlap(*axis) for axis in zip(firsts, shape[1:], sizes, strict=False)]
-        _, (above, *_) = zip(*parts, strict=True)
-        is_part = (rows.start, rows.stop) != (0, self.geometry.out_shape[1])
-        edges = (slice(0, above.start), slice(above.stop, shape[1])) if is_part else ()
-        return Place(
-            0,
-            shape,
-            (images, *(of for of, _ in parts)),
-            (slice(None), *(to for _, to in parts)),
-            tuple(edge for edge in edges if edge.start < edge.stop),
-        )
+            image, *steps = self.input_strides(1)
+            offset = sum(a * b for a, b in zip(firsts, steps, strict=False))
+            return Place(image, offset, (), (), (), ())
+        shape = self.padded_shape(rows[1] - rows[0])
+        parts = [_overlap(*axis) for axis in zip(firsts, shape, sizes, strict=False)]
+        inner, target = zip(*parts, strict=True)
+        is_part = rows != (0, self.geometry.out_shape[1])
+        edges = (slice(0, target[0].start), slice(target[0].stop, shape[0])) if is_part else ()
+        edges = tuple(edge for edge in edges if edge.start < edge.stop)
+        return Place(0, 0, shape, inner, (slice(None), *target), edges)
 
 
 class Place(NamedTuple):
     """Where the input of a tile lies: in the input itself, or in a padded copy."""
 
+    image: int
+    """Bytes from one image to the next, in the input itself."""
     offset: int
-    """Byte at which it begins, in the input itself."""
+    """Byte at which an image's part begins, in the input itself."""
     shape: Shape
-    """Of the padded copy; () without one."""
+    """Of an image in the padded copy; () without one."""
     inner: tuple[slice, ...]
-    """What is copied of the input."""
+    """What is copied of an image."""
     target: tuple[slice, ...]
-    """And where to."""
+    """And where to, in the copies of all images of the tile."""
     edges: tuple[slice, ...]
     """Rows to set to 0 again, for another tile of the image may have written there."""
 
@@ -194,24 +198,26 @@ class Place(NamedTuple):
 class TileInput:
     """The input of one tile after another, padded copies in a buffer that is used again.
 
-    Each thread needs one of its own; `largest` is that of the largest tile.
+    Each thread needs one of its own. The largest tile has so many `images` and `rows` of outputs.
     """
 
-    def __init__(self, x: Array, tiling: Tiling, largest: Place) -> None:
+    def __init__(self, x: Array, tiling: Tiling, images: int, rows: int) -> None:
         self.x, self.tiling = x, tiling
         self.memory, self.offset = x, 0
         if not tiling.reads_input:
-            self.memory = np.zeros(largest.shape, x.dtype)
+            self.memory = np.zeros((images, *tiling.padded_shape(rows)), x.dtype)
 
-    def load(self, place: Place) -> None:
+    def load(self, tile: Tile) -> None:
         """Lay out the input of a tile, of which `view` gives windows until the next one's."""
-        self.offset = place.offset
+        images, rows = tile
+        place = self.tiling.place((rows.start, rows.stop))
+        self.offset = place.offset + images.start * place.image
         if self.tiling.reads_input:
             return
-        padded = self.view(place.shape)
+        padded = self.view((images.stop - images.start, *place.shape))
         for edge in place.edges:
             padded[:, edge] = 0
-        copy_into(padded[place.target], self.x[place.inner])
+        copy_into(padded[place.target], self.x[images, *place.inner])
 
     def view(self, shape: Shape, strides: Shape | None = None, dtype: Any = None) -> Array:
         """View the tile's input."""

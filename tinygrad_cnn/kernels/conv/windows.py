@@ -407,14 +407,13 @@ class Gatherer:
 
     def __init__(self, x: Array, plan: MatrixPlan, images: Pair, rows: Pair) -> None:
         n, tile_rows = plan.tiling.sizes(images, rows)
-        largest = slice(images[0], images[0] + n), slice(rows[0], rows[0] + tile_rows)
         self.plan = plan
-        self.input = TileInput(x, plan.tiling, plan.tiling.place(largest))
+        self.input = TileInput(x, plan.tiling, n, tile_rows)
         self.buffer = aligned_empty((plan.buffer_size(n, tile_rows),), x.dtype)
 
     def rows(self, tile: Tile) -> Array:
         """Return the matrix (rows, depth) of a tile, which is there until the next one's."""
-        self.input.load(self.plan.tiling.place(tile))
+        self.input.load(tile)
         images, rows = tile
         sizes = images.stop - images.start, rows.stop - rows.start
         return self.plan.matrix.gather(self.input, *sizes, self.buffer)
