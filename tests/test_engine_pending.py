@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -14,6 +15,7 @@ from tinygrad_cnn.kernels.norm import batch_norm as norm
 from tinygrad_cnn.kernels.norm import pending
 from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.pointwise import activation
+from tinygrad_cnn.kernels.pointwise.activation import write_where_between, write_where_positive
 from tinygrad_cnn.ops import norm as norm_ops
 from tinygrad_cnn.ops.activation import Relu
 
@@ -81,6 +83,10 @@ MODELS = {
     ),
     "a sum, a pool, then a ReLU": (
         lambda: OneByOne(lambda y: F.relu(F.max_pool2d(y + 0.5, 2))),
+        (5, 2, 12, 12),
+    ),
+    "limits, and a pool between": (
+        lambda: OneByOne(lambda y: F.hardtanh(F.max_pool2d(F.relu6(y * 4.0) + y, 2), -0.5, 2.0)),
         (5, 2, 12, 12),
     ),
     "shared": (shared_input, (5, 3, 12, 12)),
@@ -155,7 +161,7 @@ def test_hooks_see_the_gradient_between_pool_and_normalisation():
 
 
 def test_a_residual_block_sweeps_neither_for_the_sum_nor_for_the_relu():
-    masked, added = mock.Mock(wraps=activation.relu_gradient), mock.Mock(wraps=pending.apply)
+    masked, added = mock.Mock(wraps=activation.masked_gradient), mock.Mock(wraps=pending.apply)
     manual_seed(0)
     body = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
     x = F.relu(nn.BatchNorm2d(8)(tensor(images(8, 8, 16, 16), requires_grad=True)))
@@ -164,8 +170,8 @@ def test_a_residual_block_sweeps_neither_for_the_sum_nor_for_the_relu():
     loss = F.sum(x)
     with (
         mock.patch.object(engine, "PENDING_SIZE", 1),
-        mock.patch.object(activation, "relu_gradient", masked),
-        mock.patch.object(pending, "relu_gradient", masked),
+        mock.patch.object(activation, "masked_gradient", masked),
+        mock.patch.object(pending, "masked_gradient", masked),
         mock.patch.object(pending, "apply", added),
         mock.patch.object(engine, "apply", added),
     ):
@@ -246,7 +252,8 @@ def test_a_rule_of_ones_own_gets_arrays():
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("layout", ["channels last", "channels first"])
 @pytest.mark.parametrize("offset", [0.0, 100.0])
-def test_normalisation_computes_what_pends(shape, count, layout, offset):
+@pytest.mark.parametrize("high", [None, 0.75])
+def test_normalisation_computes_what_pends(shape, count, layout, offset, high):
     rng = np.random.default_rng(3)
     terms = [rng.standard_normal(shape).astype(np.float32) for _ in range(count)]
     out, x = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
@@ -257,12 +264,17 @@ def test_normalisation_computes_what_pends(shape, count, layout, offset):
     out = np.where(np.isinf(terms[0]), 0, out).astype(np.float32)
     channels = rng.standard_normal((3, shape[1])).astype(np.float32)
     mean, inverse, weight = channels[0] + np.float32(offset), abs(channels[1]) + 1, channels[2]
-    total = np.where(out > 0, terms[0] if count == 1 else terms[0] + terms[1], 0)
+    mask, kept = write_where_positive, out > 0
+    if high is not None:
+        out[-1] = high
+        mask = partial(write_where_between, low=0.0, high=high)
+        kept = (out > 0) & (out < high)
+    total = np.where(kept, terms[0] if count == 1 else terms[0] + terms[1], 0)
     expected = norm.batch_norm_gradient(total.astype(np.float32), x, mean, inverse, weight)
-    waiting = Pending(*terms).gated(out)
+    waiting = Pending(*terms).gated(out, mask)
     results = norm.batch_norm_gradient(waiting, x, mean, inverse, weight)
     for result, value in zip(results, expected, strict=True):
         np.testing.assert_array_equal(result, value)
     np.testing.assert_array_equal(waiting.array(), total)
-    np.testing.assert_array_equal(Pending(*terms).gated(out).array(), total)
+    np.testing.assert_array_equal(Pending(*terms).gated(out, mask).array(), total)
     assert not waiting.terms

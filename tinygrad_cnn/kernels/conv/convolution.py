@@ -127,18 +127,14 @@ def convolve(
         return convolve(*wide, groups, activation, moments, other)[:, :, 0]
     images, kernels = channels_last(x), _kernels(w)
     memory = images.flags.c_contiguous, x.dtype
-    geometry, out_shape, single = _plan(images.shape, *memory, w.shape, window, groups)
+    _, out_shape, single = _plan(images.shape, *memory, w.shape, window, groups)
     other = None if addend is None else channels_last(addend)
     if single is not None:
         return channels_first(single.product(images, kernels, bias, activation, other))
     out = aligned_empty(out_shape, x.dtype)
     if out.size:
-        if groups == 1:
-            epilogue = Epilogue(out, bias, activation, other, moments)
-            jobs = [correlation(geometry, images, kernels, epilogue)]
-        else:
-            jobs = correlations(images, kernels, out, window, groups, bias, activation, other)
-        run_jobs(jobs, len(x))
+        epilogue = Epilogue(out, bias, activation, other, moments)
+        run_jobs(correlations(images, kernels, window, groups, epilogue), len(x))
     return channels_first(out)
 
 
@@ -267,7 +263,7 @@ def _input_gradient(
         if taps.size == 0:
             target[...] = 0
         elif target.size:
-            jobs += correlations(g, taps, target, phase.window, groups)
+            jobs += correlations(g, taps, phase.window, groups, Epilogue(target))
     return dx, jobs
 
 

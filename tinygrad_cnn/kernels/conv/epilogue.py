@@ -49,8 +49,13 @@ class Epilogue:
         block: Pair = ONE,
     ) -> None:
         self.out, self.activation, self.addend, self.moments = out, activation, addend, moments
-        self.bias = None if bias is None else along_a_row(bias, out.shape)
+        self._bias, self.bias = bias, None if bias is None else along_a_row(bias, out.shape)
         self.block = block
+
+    def part(self, channels: slice) -> Epilogue:
+        """Return that of some channels, whose moments are not collected."""
+        bias, addend = (None if a is None else a[..., channels] for a in (self._bias, self.addend))
+        return Epilogue(self.out[..., channels], bias, self.activation, addend, block=self.block)
 
     def begin(self, images: Pair, rows: Pair) -> Finish:
         """Return what finishes the tiles of these images, these rows of `out`."""

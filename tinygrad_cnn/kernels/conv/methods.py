@@ -17,7 +17,6 @@ from tinygrad_cnn.kernels.conv.tiles import Geometry
 from tinygrad_cnn.kernels.conv.windows import matrix_plan
 from tinygrad_cnn.kernels.conv.winograd import quicker_plan
 from tinygrad_cnn.kernels.conv.winograd_conv import WinogradCorrelation, WinogradWeightGradient
-from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Window
 
 __all__ = ["WeightGradientJob", "correlation", "correlations", "weight_gradients"]
@@ -26,32 +25,20 @@ Array = npt.NDArray[Any]
 WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGradient
 
 
-def correlations(
-    x: Array,
-    w: Array,
-    out: Array,
-    window: Window,
-    groups: int,
-    bias: Array | None = None,
-    activation: Activation | None = None,
-    addend: Array | None = None,
-) -> list[Job]:
-    """Return the jobs that correlate `x` with `w` (*kernel, C // G, O) into `out`."""
-    C, out_channels = x.shape[-1], out.shape[-1]
+def correlations(x: Array, w: Array, window: Window, groups: int, epilogue: Epilogue) -> list[Job]:
+    """Return the jobs that correlate `x` with `w` (*kernel, C // G, O), finished by the epilogue."""
+    C, out_channels = x.shape[-1], epilogue.out.shape[-1]
     if groups == 1:
-        return [
-            correlation(_geometry(x, out, window), x, w, Epilogue(out, bias, activation, addend))
-        ]
+        return [correlation(_geometry(x, epilogue.out, window), x, w, epilogue)]
     if _is_depthwise(C, out_channels, groups):
-        epilogue = Epilogue(out, bias, activation, addend)
-        return [DepthwiseCorrelation(_geometry(x, out, window), x, w[..., 0, :], epilogue)]
+        geometry = _geometry(x, epilogue.out, window)
+        return [DepthwiseCorrelation(geometry, x, w[..., 0, :], epilogue)]
     jobs: list[Job] = []
     for index in range(groups):
         c, o = _group(C, groups, index), _group(out_channels, groups, index)
-        parts = [None if a is None else a[..., o] for a in (bias, addend)]
-        part, target = x[..., c], out[..., o]
-        epilogue = Epilogue(target, parts[0], activation, parts[1])
-        jobs.append(correlation(_geometry(part, target, window), part, w[..., o], epilogue))
+        part = epilogue.part(o)
+        geometry = _geometry(x[..., c], part.out, window)
+        jobs.append(correlation(geometry, x[..., c], w[..., o], part))
     return jobs
 
 

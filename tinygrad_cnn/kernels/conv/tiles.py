@@ -173,8 +173,8 @@ class Tiling:
         parts = [_overlap(*axis) for axis in zip(firsts, shape, sizes, strict=False)]
         inner, target = zip(*parts, strict=True)
         is_part = rows != (0, self.geometry.out_shape[1])
-        edges = (slice(0, target[0].start), slice(target[0].stop, shape[0])) if is_part else ()
-        edges = tuple(edge for edge in edges if edge.start < edge.stop)
+        around = slice(0, target[0].start), slice(target[0].stop, shape[0])
+        edges = tuple(edge for edge in around if is_part and edge.start < edge.stop)
         return Place(0, 0, shape, inner, (slice(None), *target), edges)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.norm.pending import Pending, write_sum
+from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.reduce.moments import FEW_ROWS, FOLDABLE_OFFSET
 from tinygrad_cnn.kernels.reduce.sums import (
     BLOCK_SIZE,
@@ -289,7 +289,7 @@ def gradient_sums(
     def formula(out: Array, stack_g: Array, stack_x: Array, *parts: Array) -> None:
         channels = out.shape[2]
         if parts:
-            write_sum(stack_g, *parts)
+            pending.write(stack_g, *parts)
         out[0] = chain_sums(stack_g, channels)
         if not fold:
             centred = stack_x.reshape(-1, channels) - mean

@@ -9,20 +9,23 @@ pooling saves stands in `pooled_norm`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pointwise.activation import relu_gradient, write_where_positive
+from tinygrad_cnn.kernels.pointwise.activation import masked_gradient, write_where_positive
 from tinygrad_cnn.kernels.pointwise.elementwise import apply, map_blocks
 from tinygrad_cnn.kernels.pool.argmax import put_argmax
 from tinygrad_cnn.kernels.reduce.sums import positions
 from tinygrad_cnn.kernels.runtime.window import Window
 
-__all__ = ["PENDING_SIZE", "Pending", "Pooling", "write_sum"]
+__all__ = ["PENDING_SIZE", "Mask", "Pending", "Pooling"]
 
 Array = npt.NDArray[Any]
+Mask = Callable[[Array, Array, Array], None]
+"""``mask(result, out, g)`` writes `g` where an activation passed its input on, given its result."""
 
 # Elements from which a sweep saved is worth the bookkeeping.
 PENDING_SIZE = 1 << 17
@@ -45,7 +48,7 @@ class Pooling(NamedTuple):
 
 
 class Pending:
-    """The sum of one or two gradients, where a ReLU's result is positive if there is one.
+    """The sum of one or two gradients, where an activation passed on its input if there is one.
 
     With a max-pool before that, the gradient of the pool's input, which has the input's `shape`.
 
@@ -54,7 +57,9 @@ class Pending:
     terms
         Of one shape and dtype, any strides.
     gate
-        The ReLU's result, or None; of the terms' shape and dtype.
+        The activation's result, or None; of the terms' shape and dtype.
+    mask
+        How it masks gradients: by default a ReLU's.
     pooling
         The max-pool, whose result has the terms' shape; or None.
 
@@ -66,12 +71,16 @@ class Pending:
     array([0., 2.])
     """
 
-    __slots__ = ("_array", "dtype", "gate", "pooling", "shape", "terms")
+    __slots__ = ("_array", "dtype", "gate", "mask", "pooling", "shape", "terms")
 
     def __init__(
-        self, *terms: Array, gate: Array | None = None, pooling: Pooling | None = None
+        self,
+        *terms: Array,
+        gate: Array | None = None,
+        mask: Mask = write_where_positive,
+        pooling: Pooling | None = None,
     ) -> None:
-        self.terms, self.gate, self.pooling = terms, gate, pooling
+        self.terms, self.gate, self.mask, self.pooling = terms, gate, mask, pooling
         self.shape = terms[0].shape if pooling is None else pooling.input_shape
         self.dtype = terms[0].dtype
         is_array = len(terms) == 1 and gate is None and pooling is None
@@ -83,19 +92,20 @@ class Pending:
         The max-pool behind the ReLU chose elements that are positive where `pooled` is.
         """
         terms = self.terms
-        if self.gate is not None:  # of another ReLU, behind the pool
-            terms = (Pending(*terms, gate=self.gate).array(),)
+        if self.gate is not None:  # of another activation, behind the pool
+            terms = (Pending(*terms, gate=self.gate, mask=self.mask).array(),)
         return Pending(*terms, gate=pooled, pooling=self.pooling)
 
-    def gated(self, out: Array) -> Pending:
-        """Return the gradient of a ReLU's input, this being that of its result `out`."""
+    def gated(self, out: Array, mask: Mask = write_where_positive) -> Pending:
+        """Return the gradient of an activation's input, this being that of its result `out`."""
         if self._array is not None or self.gate is not None or self.pooling is not None:
-            return Pending(self.array(), gate=out)
-        return Pending(*self.terms, gate=out)
+            return Pending(self.array(), gate=out, mask=mask)
+        return Pending(*self.terms, gate=out, mask=mask)
 
     def scattered(self, pooling: Pooling) -> Pending:
         """Return the gradient of a max-pool's input, this being that of its result."""
-        if self._array is not None or self.pooling is not None:
+        is_other = self.gate is not None and self.mask is not write_where_positive
+        if self._array is not None or self.pooling is not None or is_other:
             return Pending(self.array(), pooling=pooling)
         return Pending(*self.terms, gate=self.gate, pooling=pooling)
 
@@ -119,17 +129,16 @@ class Pending:
             total: Array = apply(np.add, *self.terms)
             return total
         if len(self.terms) == 1:
-            return relu_gradient(self.terms[0], self.gate)
-        return map_blocks(write_sum, self.gate, *self.terms)
+            return masked_gradient(self.terms[0], self.gate, self.mask)
+        return map_blocks(self.write, self.gate, *self.terms)
 
     def parts(self) -> list[Array]:
-        """Return gate and terms for `write_sum`, as `positions`; none if there is more or less."""
+        """Return gate and terms for `write`, as `positions`; none if there is more or less."""
         if self.gate is None or self.pooling is not None:
             return []
         return [positions(a) for a in (self.gate, *self.terms)]
 
-
-def write_sum(out: Array, gate: Array, *terms: Array) -> None:
-    """Write the terms' sum to `out` where `gate` is positive, else 0; all C-contiguous."""
-    total = terms[0] if len(terms) == 1 else np.add(terms[0], terms[1], out=out)
-    write_where_positive(out, gate, total)
+    def write(self, out: Array, gate: Array, *terms: Array) -> None:
+        """Write the sum of parts of the terms, masked, to `out`; all C-contiguous."""
+        total = terms[0] if len(terms) == 1 else np.add(terms[0], terms[1], out=out)
+        self.mask(out, gate, total)

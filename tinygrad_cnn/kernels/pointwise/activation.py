@@ -6,6 +6,7 @@ Each is a formula of several steps on a block that stays in the cache; see `elem
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "gelu",
     "gelu_gradient",
     "keep_where",
+    "masked_gradient",
     "may_be_masked",
     "normal_cdf",
     "relu",
@@ -31,6 +33,7 @@ __all__ = [
     "silu_gradient",
     "softplus",
     "tanh_gradient",
+    "write_where_between",
     "write_where_positive",
 ]
 
@@ -79,12 +82,15 @@ def relu_gradient(g: Array, out: Array) -> Array:
     >>> relu_gradient(np.array([np.inf, 5.0]), np.array([0.0, 2.0]))
     array([0., 5.])
     """
-    if g.itemsize > _WIDEST:
-        return np.where(out > 0, g, 0)
-    if g.size <= _SMALL:
+    if g.size <= _SMALL and g.itemsize <= _WIDEST:
         bits = np.dtype(f"i{g.itemsize}")
         return np.asarray(np.multiply(g.view(bits), out > 0)).view(g.dtype)
-    return map_blocks(write_where_positive, out, g, block=_LARGE_BLOCK, grain=GRAIN)
+    return masked_gradient(g, out, write_where_positive)
+
+
+def masked_gradient(g: Array, out: Array, mask: Callable[[Array, Array, Array], None]) -> Array:
+    """Return `g` where an activation passed its input on: ``mask(result, out, g)`` writes it."""
+    return map_blocks(mask, out, g, block=_LARGE_BLOCK, grain=GRAIN)
 
 
 def write_where_positive(result: Array, out: Array, g: Array) -> None:
@@ -92,15 +98,29 @@ def write_where_positive(result: Array, out: Array, g: Array) -> None:
 
     All three are C-contiguous and of one shape and dtype.
     """
+    _write_where(result, out > 0, g)
+
+
+def write_where_between(result: Array, out: Array, g: Array, low: float, high: float) -> None:
+    """Write `g` to `result`, which it may be itself, where `out` lies at neither end, and else 0.
+
+    A NaN lies at neither.
+    """
+    at_end = out <= low
+    at_end |= out >= high
+    _write_where(result, np.logical_not(at_end, out=at_end), g)
+
+
+def _write_where(result: Array, kept: Array, g: Array) -> None:
     if g.itemsize > _WIDEST:
-        result[...] = np.where(out > 0, g, 0)
+        result[...] = np.where(kept, g, 0)
         return
     bits = np.dtype(f"i{g.itemsize}")
     masked = result.view(bits)
     # The mask is cast apart: a ufunc casts 8192 values at a time. One thread, (64, 64, 24, 24):
     # 1.8 ms -> 1.1.
-    mask = np.empty(out.shape, bits) if g is result else masked
-    np.copyto(mask, out > 0)
+    mask = np.empty(kept.shape, bits) if g is result else masked
+    np.copyto(mask, kept)
     np.multiply(g.view(bits), mask, out=masked)
 
 

@@ -7,11 +7,14 @@ flat side at 3, has the derivative 1 there.
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.joining import ElementByElement, joining
+from tinygrad_cnn.kernels.norm.pending import Pending
+from tinygrad_cnn.kernels.pointwise.activation import write_where_between
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
 from tinygrad_cnn.ops.elementwise import add, mul
@@ -52,6 +55,7 @@ class Hardtanh(ElementByElement, _Flat):
 
     __slots__ = ("high", "low")
     saves = ("out",)  # it lies at an end where the input lies there or beyond
+    takes_pending = True
 
     def __init__(self, low: float, high: float) -> None:
         self.low = low
@@ -67,6 +71,8 @@ class Hardtanh(ElementByElement, _Flat):
         np.clip(x, self.low, self.high, out=out)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
+        if type(g) is Pending:
+            return (g.gated(out, partial(write_where_between, low=self.low, high=self.high)),)
         return (where(self.flat(out), 0.0, g),)
 
 
