@@ -109,7 +109,7 @@ def _lines(a: Array) -> Array:
 
 
 class DepthwiseCorrelation(Job):
-    """Windows of `x` times `w` (*kernel, C), with what the epilogue does to them, into its `out`."""
+    """Windows of `x` times `w` (*kernel, C), with what the epilogue does, into its `out`."""
 
     def __init__(self, geometry: Geometry, x: Array, w: Array, epilogue: Epilogue) -> None:
         self.plan, self.x, self.epilogue = _plan(geometry), x, epilogue

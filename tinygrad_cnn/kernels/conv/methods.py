@@ -26,7 +26,7 @@ WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGra
 
 
 def correlations(x: Array, w: Array, window: Window, groups: int, epilogue: Epilogue) -> list[Job]:
-    """Return the jobs that correlate `x` with `w` (*kernel, C // G, O), finished by the epilogue."""
+    """Return the jobs that correlate `x` with `w` (*kernel, C // G, O), for an epilogue."""
     C, out_channels = x.shape[-1], epilogue.out.shape[-1]
     if groups == 1:
         return [correlation(_geometry(x, epilogue.out, window), x, w, epilogue)]
