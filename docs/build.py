@@ -143,7 +143,7 @@ def written(page: Any, groups: dict[str, list[Any]]) -> str:
 <input id="search" type="search" placeholder="Search ( / )" aria-label="Search" autocomplete="off">
 <button id="theme" aria-label="Light or dark">◐</button><ul id="results"></ul></header>
 <div class="page"><nav>{"".join(links)}</nav><main>{page.body}</main></div>
-<script src="{base}index.js"></script><script src="{base}page.js"></script>{run}</body></html>
+<script src="{base}page.js"></script>{run}</body></html>
 """
 
 
@@ -213,6 +213,7 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
         target.parent.mkdir(exist_ok=True)
         target.write_text(written(page, groups), encoding="utf-8")
         index += [[f"{page.path}#{a}", name, about] for a, name, about in page.entries]
+        index += page.found
     (folder / "index.js").write_text(f"const INDEX = {json.dumps(index)};\n", encoding="utf-8")
     for name in ("style.css", "page.js", "run.js"):
         (folder / name).write_bytes((HERE / "site_parts" / name).read_bytes())

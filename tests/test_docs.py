@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
+import pkgutil
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+import tinygrad_cnn
 from tests.pyodide_runtime import distribution
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -106,13 +110,44 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.slow
-def test_the_site_has_every_public_name_and_fetches_nothing(site: Path) -> None:
-    names = (site / "api" / "index.html").read_text(encoding="utf-8")
-    for link in ("functional.html#conv2d", "nn.html#Conv2d", "tinygrad_cnn.html#Tensor"):
-        assert link in names
-    for page in site.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        assert not re.search(r'<(?:script|img|iframe|link)[^>]*(?:src|href)="https?:', text), page
+def test_every_public_name_is_two_clicks_away_and_nothing_is_fetched(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From any page one click leads to a module's page or to the index, which has each name."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    text = {
+        p.relative_to(site).as_posix(): p.read_text(encoding="utf-8") for p in site.rglob("*.html")
+    }
+    for path, page in text.items():
+        assert not re.search(r'<(?:script|img|iframe|link)[^>]*(?:src|href)="https?:', page), path
+    index = (site / "index.js").read_text(encoding="utf-8")
+    lost = []
+    for name in public_modules():
+        module = importlib.import_module(name)
+        path = f"api/{name}.html"
+        assert f'href="{path}"' in text["index.html"], path
+        for word in getattr(module, "__all__", ()):
+            if isinstance(getattr(module, word), ModuleType) or word.startswith("_"):
+                continue
+            if f'id="{word}"' not in text[path] and f">{word}</a>" not in text[path]:
+                lost.append(f"{name}.{word}")
+            if f'"{name}.{word}"' not in index:
+                lost.append(f"{name}.{word}, in the search")
+    assert not lost
+    for name in ("nn.Module.state_dict", "Tensor.backward", "torch.nn.Conv2d", "numpy.matmul"):
+        assert f'"tinygrad_cnn.{name}"' in index, "methods, and names that doors look up"
+
+
+def public_modules() -> set[str]:
+    """The modules that users import from: packages, and files that no package hides."""
+    from site_parts import reference
+
+    listed = {f"tinygrad_cnn.{name}" for name in (*reference.PUBLIC, *reference.DOORS)}
+    hidden = {f"tinygrad_cnn.{name}" for name in (*reference.INTERNALS, "cli")}
+    for info in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn."):
+        if info.ispkg and info.name.count(".") == 1 and info.name not in hidden:
+            assert info.name in listed, f"{info.name} has no page: add it to reference.PUBLIC"
+    return {"tinygrad_cnn", *listed}
 
 
 @pytest.mark.slow

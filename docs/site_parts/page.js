@@ -12,29 +12,46 @@
   const open = () => { for (let e = document.getElementById(decodeURIComponent(location.hash.slice(1))); e; e = e.parentElement) if (e.tagName === "DETAILS") e.open = true; };
   addEventListener("hashchange", open); open();
   const box = document.getElementById("search"), list = document.getElementById("results"), base = document.body.dataset.base;
+  let index = null; // read when somebody searches
+  const read = () => (index ??= new Promise((done) => {
+    const script = document.createElement("script");
+    script.src = `${base}index.js`; script.onload = done;
+    document.head.append(script);
+  }));
   const score = (entry, words) => {
     const name = entry[1].toLowerCase(), text = entry[2].toLowerCase(), last = name.split(".").pop();
     let sum = 0;
     for (const w of words) {
-      const s = last === w ? 20 : last.startsWith(w) ? 10 : name.includes(w) ? 6 : text.includes(w) ? 2 : 0;
+      const s = name === w || name.endsWith(`.${w}`) ? 20 : last.startsWith(w) ? 10 : name.includes(w) ? 6 : text.includes(w) ? 2 : 0;
       if (!s) return 0;
       sum += s;
     }
-    return sum + (entry[0].startsWith("api/") ? 0 : 1);
+    return sum + (entry[0].startsWith("api/") ? 1 - name.split(".").length / 10 : 1); // guides first, then what is nearest to the top
   };
-  box.oninput = () => {
-    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = words.length ? INDEX.map((e) => [score(e, words), e]).filter((p) => p[0]).sort((a, b) => b[0] - a[0]).slice(0, 20) : [];
+  const search = async () => {
+    const words = box.value.toLowerCase().split(/\s+/).filter(Boolean), seen = new Set();
+    await read();
+    const scored = words.length ? INDEX.map((e) => [score(e, words), e]).filter((p) => p[0]).sort((a, b) => b[0] - a[0]) : [];
+    const found = scored.filter(([, e]) => !seen.has(e[0]) && seen.add(e[0])).slice(0, 20); // doors name the same again
     list.replaceChildren(...found.map(([, e]) => {
       const item = document.createElement("li"), link = document.createElement("a"), more = document.createElement("small");
-      link.href = base + e[0]; link.textContent = e[1]; more.textContent = e[2]; link.append(more); item.append(link);
+      link.href = base + e[0]; link.textContent = e[1].replace(/^tinygrad_cnn\./, ""); more.textContent = e[2]; link.append(more); item.append(link);
       return item;
     }));
     if (words.length && !found.length) { const none = document.createElement("li"); none.textContent = "nothing found"; none.style.padding = ".5rem .8rem"; list.append(none); }
   };
-  addEventListener("keydown", (event) => {
-    if (event.key === "/" && document.activeElement !== box) { event.preventDefault(); box.focus(); }
-    if (event.key === "Escape") { box.value = ""; list.replaceChildren(); box.blur(); }
-    if (event.key === "Enter" && document.activeElement === box && list.querySelector("a")) list.querySelector("a").click();
+  box.onfocus = read;
+  box.oninput = search;
+  const close = () => { box.value = ""; list.replaceChildren(); box.blur(); };
+  list.onclick = (event) => { if (event.target.closest("a")) close(); };
+  addEventListener("keydown", async (event) => {
+    const typing = document.activeElement.isContentEditable, links = [...list.querySelectorAll("a")], at = links.indexOf(document.activeElement);
+    if (event.key === "/" && document.activeElement !== box && !typing) { event.preventDefault(); box.focus(); }
+    if (event.key === "Escape") close();
+    if (event.key === "Enter" && document.activeElement === box) { await search(); list.querySelector("a")?.click(); }
+    if ((event.key === "ArrowDown" || event.key === "ArrowUp") && (at >= 0 || document.activeElement === box)) {
+      event.preventDefault();
+      (links[at + (event.key === "ArrowDown" ? 1 : -1)] ?? box).focus();
+    }
   });
 })();

@@ -6,12 +6,16 @@ Here a name stands once, where a reader imports it from, and guides and referenc
 
 from __future__ import annotations
 
+import ast
 import html
 import importlib
+import importlib.util
 import inspect
+import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +25,9 @@ PUBLIC = [
     "nn",
     "nn.init",
     "nn.utils",
+    "nn.utils.parametrize",
+    "nn.utils.parametrizations",
+    "nn.utils.prune",
     "optim",
     "optim.lr_scheduler",
     "optim.swa_utils",
@@ -51,10 +58,37 @@ DOORS = [
     "torch",
     "torch.nn",
     "torch.nn.functional",
+    "torch.nn.init",
+    "torch.nn.utils",
+    "torch.nn.parallel",
     "torch.optim",
+    "torch.optim.lr_scheduler",
+    "torch.optim.swa_utils",
+    "torch.autograd",
+    "torch.autograd.functional",
+    "torch.func",
+    "torch.linalg",
+    "torch.special",
+    "torch.random",
+    "torch.testing",
+    "torch.utils.data",
+    "torch.utils.checkpoint",
+    "torch.distributed",
+    "torch.cuda",
+    "torch.amp",
+    "torch.jit",
     "torchvision",
+    "torchvision.datasets",
+    "torchvision.io",
+    "torchvision.models",
+    "torchvision.ops",
+    "torchvision.transforms",
+    "torchvision.transforms.functional",
+    "torchvision.transforms.v2",
+    "torchvision.utils",
 ]
 INTERNALS = [
+    "anomaly",
     "graph",
     "engine",
     "inplace",
@@ -79,6 +113,7 @@ class Page:
     body: str
     group: str
     entries: list[tuple[str, str, str]] = field(default_factory=list)  # anchor, name, text
+    found: list[tuple[str, str, str]] = field(default_factory=list)  # more for the search: a link
     runs: bool = False  # its Python has run buttons
 
 
@@ -90,7 +125,7 @@ def pages(render: Render) -> list[Page]:
         for name in names:
             module = importlib.import_module(f"tinygrad_cnn.{name}".rstrip("."))
             made.append(_page(module, group, seen, render))
-    return [_index(made), *made]
+    return [_index(made), *made, _internals(made, render)]
 
 
 def _page(module: ModuleType, group: str, seen: dict[int, str], render: Render) -> Page:
@@ -112,6 +147,7 @@ def _page(module: ModuleType, group: str, seen: dict[int, str], render: Render) 
         known = seen.get(id(thing)) if callable(thing) and group != "Internals" else None
         if known is not None:
             links.append(f'<a href="../{known}">{word}</a>')
+            page.found.append((known, f"{name}.{word}", ""))
             continue
         text = _entry(word, thing, render)
         if not text:
@@ -119,7 +155,12 @@ def _page(module: ModuleType, group: str, seen: dict[int, str], render: Render) 
         if callable(thing):
             seen[id(thing)] = f"{path}#{word}"
         parts.append(text)
-        page.entries.append((word, f"{name}.{word}", (inspect.getdoc(thing) or "")[:240]))
+        page.entries.append((word, f"{name}.{word}", _first_line(thing)))
+        if inspect.isclass(thing):
+            page.found += [
+                (f"{path}#{word}.{member}", f"{name}.{word}.{member}", _first_line(value))
+                for member, value in _own(word, thing)
+            ]
     if links:
         parts.append(f'<h2 id="also-here">Also here</h2><p class="names">{" ".join(links)}</p>')
     page.body = "\n".join(parts)
@@ -127,11 +168,19 @@ def _page(module: ModuleType, group: str, seen: dict[int, str], render: Render) 
 
 
 def _names(module: ModuleType) -> list[str]:
-    """Return a module's public names; those of the doors answer `dir`."""
+    """Return a module's public names; doors without a list of them answer `dir`."""
     own = getattr(module, "__all__", None)
-    if own is None:
+    if own is None and module.__name__.removeprefix("tinygrad_cnn.") in DOORS:
+        own = [n for n in dir(module) if n[0] != "_" and not _is_python(n, getattr(module, n))]
+    elif own is None:
         own = [n for n, v in vars(module).items() if _is_at_home(module, v)]
     return sorted({n for n in own if not n.startswith("_")}, key=str.lower)
+
+
+def _is_python(name: str, thing: Any) -> bool:
+    """Whether a module merely has a name from Python's own modules, for its annotations."""
+    home = str(getattr(thing, "__module__", ""))
+    return name == "annotations" or home in ("typing", "collections.abc", "functools", "types")
 
 
 def _is_at_home(module: ModuleType, thing: Any) -> bool:
@@ -150,6 +199,8 @@ def _entry(word: str, thing: Any, render: Render) -> str:
         return f'<h3 id="{word}"><code>{word}</code> = {html.escape(shown)}</h3>'
     kind = "class " if inspect.isclass(thing) else ""
     head = f'<h3 id="{word}">{kind}<code>{word}</code>{_signature(thing)}</h3>'
+    if str(getattr(thing, "__module__", "")).partition(".")[0] == "numpy":
+        return f"{head}<p>NumPy's: {html.escape(_first_line(thing))}</p>"
     body = docstring(thing, render)
     if inspect.isclass(thing):
         body += _members(word, thing, render)
@@ -159,6 +210,22 @@ def _entry(word: str, thing: Any, render: Render) -> str:
 def _members(word: str, thing: type, render: Render) -> str:
     """Return what a class defines itself, folded where it is much."""
     parts = []
+    for name, value in _own(word, thing):
+        sign = _signature(value) if callable(value) else ""
+        parts.append(
+            f'<dt id="{word}.{name}"><code>.{name}</code>{sign}</dt>'
+            f"<dd>{docstring(value, render)}</dd>"
+        )
+    if not parts:
+        return ""
+    folded = "" if len(parts) > 3 else " open"
+    body = f"<summary>{len(parts)} methods</summary><dl>{''.join(parts)}</dl>"
+    return f"<details{folded}>{body}</details>"
+
+
+def _own(word: str, thing: type) -> list[tuple[str, Any]]:
+    """Return methods and properties that a class defines itself; of Tensor and Module all."""
+    found = []
     for name in sorted(n for n in dir(thing) if not n.startswith("_")):
         member = inspect.getattr_static(thing, name)
         home = next((c for c in thing.__mro__ if name in vars(c)), thing)
@@ -167,21 +234,15 @@ def _members(word: str, thing: type, render: Render) -> str:
         ):
             continue
         value = getattr(thing, name, member)
-        if isinstance(member, property):
-            sign = ""
-        elif callable(value):
-            sign = _signature(value)
-        else:
-            continue
-        anchor = f"{word}.{name}"
-        parts.append(
-            f'<dt id="{anchor}"><code>.{name}</code>{sign}</dt><dd>{docstring(value, render)}</dd>'
-        )
-    if not parts:
-        return ""
-    folded = "" if len(parts) > 3 else " open"
-    body = f"<summary>{len(parts)} methods</summary><dl>{''.join(parts)}</dl>"
-    return f"<details{folded}>{body}</details>"
+        if isinstance(member, property) or callable(value):
+            found.append((name, value))
+    return found
+
+
+def _first_line(thing: Any) -> str:
+    """Return what a docstring begins with."""
+    documented = callable(thing) or isinstance(thing, property)
+    return (inspect.getdoc(thing) or "").partition("\n")[0][:160] if documented else ""
 
 
 def _signature(thing: Any) -> str:
@@ -238,3 +299,33 @@ def _index(made: list[Page]) -> Page:
             f'<h2><a href="../{page.path}">{page.title}</a>{mark}</h2><p class="names">{names}</p>'
         )
     return Page("api/index.html", "Reference", "\n".join(parts), "Reference")
+
+
+def _internals(made: list[Page], render: Render) -> Page:
+    """Return the map of the house: each module with the first line of what it says of itself."""
+    import tinygrad_cnn
+
+    known = {page.title: page.path for page in made}
+    rows = []
+    for info in pkgutil.walk_packages(tinygrad_cnn.__path__, "tinygrad_cnn."):
+        name = info.name
+        if "._" in name or name.split(".")[1] in ("torch", "torchvision") or name.count(".") > 2:
+            continue
+        text = ast.get_docstring(ast.parse(Path(_file(name)).read_text(encoding="utf-8"))) or ""
+        short = f"<code>{name.removeprefix('tinygrad_cnn.')}</code>"
+        link = f'<a href="../{known[name]}">{short}</a>' if name in known else short
+        rows.append(f"<tr><td>{link}</td><td>{render(text.partition(chr(10) * 2)[0])}</td></tr>")
+    body = (
+        "<h1>The map of the house</h1><p>Every module, and what it says of itself. What has no "
+        "page is internal: it may change in any version. The floors they stand on are in the "
+        f"repository's CONTRIBUTING.md.</p><table>{''.join(rows)}</table>"
+    )
+    return Page("api/modules.html", "All modules", body, "Internals")
+
+
+def _file(name: str) -> str:
+    """Return where a module stands, without importing it."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return spec.origin

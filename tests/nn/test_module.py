@@ -297,6 +297,21 @@ def test_a_state_that_does_not_fit_lists_all_and_changes_nothing():
         np.testing.assert_array_equal(value, before[name])
 
 
+def test_what_is_missing_is_looked_for_in_parts_and_behind_prefixes() -> None:
+    layer = Linear(2, 1)
+    state = layer.state_dict()
+    wrapped = {f"module.{name}": value for name, value in state.items()}
+    renamed = r"they are there: give it \{name.removeprefix\('module.'\): v for name, v in "
+    for given, said in (
+        ({"epoch": 3, "model": state}, r"they are there: give it state\['model'\]$"),
+        (wrapped, renamed + r"state.items\(\)\}$"),
+        ({"epoch": 3, "model": wrapped}, renamed + r"state\['model'\].items\(\)\}$"),
+        ({"other": state["weight"]}, "unexpected: other$"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            layer.load_state_dict(given)
+
+
 def test_loading_a_part():
     net = Net()
     result = net.load_state_dict({"offset": np.zeros(2), "extra": np.ones(1)}, strict=False)

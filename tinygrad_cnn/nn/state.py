@@ -125,6 +125,7 @@ class Stateful(Hooks):
         for name in common:
             problems += _mismatch(name, wanted[name]._data, given[name])
         if problems:
+            problems += _found_elsewhere(missing, state)
             raise ValueError(f"load_state_dict: {type(self).__name__}: {'; '.join(problems)}")
         with no_grad():
             for name in common:
@@ -152,6 +153,22 @@ class Stateful(Hooks):
     def load_weights(self, path: str | os.PathLike[str], strict: bool = True) -> IncompatibleKeys:
         """Read what `save_weights` or ``torch.save`` wrote; errors are of `load_state_dict`."""
         return self.load_state_dict(read_arrays(path), strict)
+
+
+def _found_elsewhere(missing: list[str], state: Mapping[str, Any]) -> list[str]:
+    """Say where missing names are, if in a part of a checkpoint or behind a prefix."""
+    if not missing:
+        return []
+    for part, inner in {"": state, **state}.items():
+        if not isinstance(inner, Mapping):
+            continue
+        longer = [name for name in map(str, inner) if f".{name}".endswith(f".{missing[0]}")]
+        for prefix in (name.removesuffix(missing[0]) for name in longer):
+            if all(prefix + name in inner for name in missing):
+                values = f"state[{part!r}]" if part else "state"
+                renamed = f"{{name.removeprefix({prefix!r}): v for name, v in {values}.items()}}"
+                return [f"they are there: give it {renamed if prefix else values}"]
+    return []
 
 
 def _mismatch(name: str, wanted: Array, given: Array) -> list[str]:

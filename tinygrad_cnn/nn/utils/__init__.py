@@ -5,6 +5,8 @@ two of `parametrizations`, `prune` sets weights to zero, `fusion` folds normalis
 convolutions. Clipping of gradients stands in `optim`.
 """
 
+from typing import NoReturn
+
 from tinygrad_cnn.nn.utils import parametrizations, parametrize, prune
 from tinygrad_cnn.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from tinygrad_cnn.nn.utils.parametrizations import (
@@ -28,3 +30,9 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Say where a name of PyTorch's is that other packages have here."""
+    where = f"; optim.{name} clips gradients" if name.startswith("clip_grad") else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{where}")
