@@ -27,14 +27,19 @@ from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_thread
 
 
 @contextmanager
-def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
-    """Let even a small convolution be cut into tiles and threads."""
+def cut_small(threads: int, tile_bytes: int, phases: float = 1.0) -> Iterator[None]:
+    """Let even a small convolution be cut into tiles and threads; with inf always into phases."""
     before = get_num_threads()
     set_num_threads(threads)
     plans.clear()
     try:
         with mock.patch.multiple(
-            tuning, TILE_BYTES=tile_bytes, WINOGRAD_TILE_BYTES=tile_bytes, JOB_GRAIN=1
+            tuning,
+            TILE_BYTES=tile_bytes,
+            WINOGRAD_TILE_BYTES=tile_bytes,
+            DEPTHWISE_TILE_BYTES=tile_bytes,
+            JOB_GRAIN=1,
+            PHASES_GAIN=phases,
         ):
             yield
     finally:
@@ -42,9 +47,11 @@ def cut_small(threads: int, tile_bytes: int) -> Iterator[None]:
         plans.clear()
 
 
-def cut_or_whole(threads: int, tile_bytes: int | None) -> AbstractContextManager[None]:
+def cut_or_whole(
+    threads: int, tile_bytes: int | None, phases: float = 1.0
+) -> AbstractContextManager[None]:
     """Let a small convolution be cut, or leave it whole where no size of tiles is given."""
-    return cut_small(threads, tile_bytes) if tile_bytes else nullcontext()
+    return cut_small(threads, tile_bytes, phases) if tile_bytes else nullcontext()
 
 
 def test_a_small_convolution_is_one_tile_unless_it_is_cut(monkeypatch):
@@ -158,9 +165,10 @@ def layout_number(number: int) -> Iterator[None]:
     problems(),
     st.integers(1, 3),
     st.sampled_from([1 << 21, 3000, 300, None]),
+    st.sampled_from([0.0, np.inf]),
     st.booleans(),
 )
-def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
+def test_all_three_equal_the_loops(problem, threads, tile_bytes, phases, last):
     x_shape, w_shape, arguments = problem
     x, w, bias, g = arrays(*problem)
     gradients = (
@@ -176,7 +184,7 @@ def test_all_three_equal_the_loops(problem, threads, tile_bytes, last):
     )
     if last:
         x, g = channels_last(x), channels_last(g)
-    with cut_or_whole(threads, tile_bytes):
+    with cut_or_whole(threads, tile_bytes, phases):
         results = (
             conv2d(x, w, bias, *arguments),
             conv2d_input_gradient(g, w, x_shape, *arguments),

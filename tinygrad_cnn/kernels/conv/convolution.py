@@ -19,8 +19,8 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.conv.correlation import PositionSum
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job, run_jobs
-from tinygrad_cnn.kernels.conv.methods import correlation, correlations, weight_gradients
-from tinygrad_cnn.kernels.conv.phases import phases_of, swapped
+from tinygrad_cnn.kernels.conv.methods import correlation, correlations, group_gradients
+from tinygrad_cnn.kernels.conv.phases import phases_of, whole
 from tinygrad_cnn.kernels.conv.single import Single, single_plan
 from tinygrad_cnn.kernels.conv.tiles import Geometry, Shape
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
@@ -248,23 +248,35 @@ def _input_gradient(
 
     It is done at once where neither tiles nor threads are due. `g` is (N, *out sizes, O).
     """
-    kernels = swapped(w, groups)
+    kernels = _swapped(w, groups)
+    backwards = (slice(None, None, -1),) * len(window.kernel)
+    sizes, out_sizes = shape[1:-1], g.shape[1:-1]
     if groups == 1 and math.prod(window.stride) == 1:
-        (phase,) = phases_of(window, shape[1:-1])
-        geometry = Geometry(g.shape, g.flags.c_contiguous, g.dtype, shape, phase.window)
+        over_g = whole(window).transposed(sizes, out_sizes)
+        geometry = Geometry(g.shape, g.flags.c_contiguous, g.dtype, shape, over_g)
         single = single_plan(geometry, False)
         if single is not None:
-            return single.product(g, kernels[phase.taps]), []
-    dx = aligned_empty(shape, g.dtype)
+            return single.product(g, kernels[backwards]), []
+    phases = phases_of(window, sizes, undilated=False)
+    # With fewer taps than steps of a stride there are elements that no tap meets.
+    make = aligned_empty if len(phases) == math.prod(window.stride) else np.zeros
+    dx = make(shape, g.dtype)
     jobs: list[Job] = []
-    for phase in phases_of(window, shape[1:-1]):
-        target = dx[:, *phase.place]
-        taps = kernels[phase.taps]
-        if taps.size == 0:
-            target[...] = 0
-        elif target.size:
-            jobs += correlations(g, taps, phase.window, groups, Epilogue(target))
+    for phase in phases:
+        target = dx[:, *phase.inputs]
+        if target.size:
+            over_g = phase.transposed(target.shape[1:-1], out_sizes)
+            taps = kernels[phase.taps][backwards]
+            jobs += correlations(g, taps, over_g, groups, Epilogue(target))
     return dx, jobs
+
+
+def _swapped(w: Array, groups: int) -> Array:
+    """Return (*kernel, O // G, C) of (O, C // G, *kernel): inputs and outputs of groups swap."""
+    out_channels, Cg, *kernel = w.shape
+    parts = w.reshape(groups, out_channels // groups, Cg, *kernel)
+    kernels = parts.transpose(*range(3, parts.ndim), 1, 0, 2)
+    return kernels.reshape(*kernel, out_channels // groups, groups * Cg)
 
 
 def weight_gradient(
@@ -365,12 +377,13 @@ def gradients(
     if groups == 1:
         memory = images.flags.c_contiguous, x.dtype
         single = single_plan(Geometry(images.shape, *memory, by_output.shape, window), True)
-    by_weight = [] if single else weight_gradients(images, by_output, window, groups)
+    by_weight = [] if single else group_gradients(images, by_output, window, groups)
     by_bias = [PositionSum(by_output)] if bias else []
-    jobs += [*by_weight, *by_bias]
+    jobs += [job for group in by_weight for _, job in group.jobs]
+    jobs += by_bias
     if jobs:
         run_jobs(jobs, len(x))
-    results = [job.result() for job in by_weight]
+    results = [group.result() for group in by_weight]
     if single is not None:
         results = [single.weight_gradient(images, by_output)]
     return (

@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job, sum_in_order
+from tinygrad_cnn.kernels.conv.phases import Along, along_axis
 from tinygrad_cnn.kernels.conv.tiles import Geometry, Tile, TileInput, Tiling, View
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
-from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.kernels.runtime.window import Pair, Window
 
 __all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]
 
@@ -53,11 +54,10 @@ class DepthwisePlan:
     def __init__(self, geometry: Geometry) -> None:
         axes = len(geometry.window.kernel)
         self.outer, self.taps = ascii_lowercase[:axes], ascii_lowercase[axes : 2 * axes]
-        stride, dilation = geometry.window.stride[-1], geometry.window.dilation[-1]
-        period = stride // math.gcd(stride, dilation)
-        firsts = range(min(geometry.window.kernel[-1], period))
-        row_values = len(firsts) * math.prod(geometry.out_shape[2:])
-        self.phases = [_phase(geometry, slice(first, None, period), row_values) for first in firsts]
+        columns = Window(*(values[-1:] for values in geometry.window))  # type: ignore[arg-type]
+        last = list(along_axis(columns, geometry.shape[-2], geometry.out_shape[-2], False))
+        row_values = len(last) * math.prod(geometry.out_shape[2:])
+        self.phases = [_phase(geometry, along, row_values) for along in last]
 
     def tiles(self, x: Array, images: Pair, rows: Pair) -> Iterator[tuple[Tile, list[Array]]]:
         """Yield each tile of these images and rows, with its windows in each phase."""
@@ -75,27 +75,22 @@ class DepthwisePlan:
             yield tile, windows
 
 
-def _phase(geometry: Geometry, taps: slice, row_values: int) -> _Phase:
+def _phase(geometry: Geometry, along: Along, row_values: int) -> _Phase:
     """Return the phase that these columns of the kernel meet."""
-    window, size = geometry.window, geometry.shape[-2]
-    stride, dilation = window.stride[-1], window.dilation[-1]
-    shift, first = divmod(taps.start * dilation - window.padding[-1][0], stride)
-    columns, count = slice(first, None, stride), len(range(window.kernel[-1])[taps])
-    step = dilation * taps.step // stride
-    length = len(range(size)[columns])
-    after = geometry.out_shape[-2] + (count - 1) * step + shift - length
-    part = window._replace(
-        kernel=(*window.kernel[:-1], count),
-        stride=(*window.stride[:-1], 1),
-        padding=(*window.padding[:-1], (-shift, after)),
-        dilation=(*window.dilation[:-1], step),
+    window, columns = geometry.window, len(range(geometry.shape[-2])[along.inputs])
+    part = Window(
+        (*window.kernel[:-1], along.kernel),
+        (*window.stride[:-1], 1),
+        (*window.padding[:-1], along.padding),
+        (*window.dilation[:-1], along.dilation),
     )
     here = geometry._replace(
-        shape=(*geometry.shape[:-2], length, geometry.shape[-1]),
-        contiguous=geometry.contiguous and stride == 1,
+        shape=(*geometry.shape[:-2], columns, geometry.shape[-1]),
+        contiguous=geometry.contiguous and window.stride[-1] == 1,
         window=part,
     )
-    return _Phase(columns, taps, Tiling(here, row_values, tuning.DEPTHWISE_TILE_BYTES))
+    tiling = Tiling(here, row_values, tuning.DEPTHWISE_TILE_BYTES)
+    return _Phase(along.inputs, along.taps, tiling)
 
 
 @planned

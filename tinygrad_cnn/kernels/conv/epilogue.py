@@ -37,6 +37,8 @@ class Epilogue:
         Collects those of what is written.
     block
         Height and width of blocks of results of which only the maximum is written.
+    adds
+        Whether results are added to what `out` holds, before all else.
     """
 
     def __init__(
@@ -47,15 +49,25 @@ class Epilogue:
         addend: Array | None = None,
         moments: Moments | None = None,
         block: Pair = ONE,
+        adds: bool = False,
     ) -> None:
         self.out, self.activation, self.addend, self.moments = out, activation, addend, moments
         self._bias, self.bias = bias, None if bias is None else along_a_row(bias, out.shape)
-        self.block = block
+        self.block, self.adds = block, adds
 
-    def part(self, channels: slice) -> Epilogue:
+    def of_channels(self, channels: slice) -> Epilogue:
         """Return that of some channels, whose moments are not collected."""
         bias, addend = (None if a is None else a[..., channels] for a in (self._bias, self.addend))
         return Epilogue(self.out[..., channels], bias, self.activation, addend, block=self.block)
+
+    def of_outputs(self, outputs: tuple[slice, ...], adds: bool, is_last: bool) -> Epilogue:
+        """Return that of some outputs, which are sums: adding to `out`, the last does the rest."""
+        out = self.out[:, *outputs]
+        if not is_last:
+            return Epilogue(out, adds=adds)
+        addend = None if self.addend is None else self.addend[:, *outputs]
+        moments = self.moments if out.shape == self.out.shape else None
+        return Epilogue(out, self._bias, self.activation, addend, moments, adds=adds)
 
     def begin(self, images: Pair, rows: Pair) -> Finish:
         """Return what finishes the tiles of these images, these rows of `out`."""
@@ -81,7 +93,10 @@ class Finish:
             n, rows, columns, out_channels = target.shape
             return self._made((n, rows * height, columns * width, out_channels))
         # Part of the channels, or every other pixel: made apart, where loops are long.
-        return target if target.flags.c_contiguous else self._made(target.shape)
+        return target if self._is_in_place(target) else self._made(target.shape)
+
+    def _is_in_place(self, target: Array) -> bool:
+        return target.flags.c_contiguous and not self.epilogue.adds
 
     def _target(self, tile: Tile) -> Array:
         (images, rows), height = tile, self.epilogue.block[0]
@@ -108,11 +123,13 @@ class Finish:
             else:
                 _write_block_maxima(made, epilogue.block, target)
             made = target
+        if epilogue.adds:
+            made += target
         addend = None if epilogue.addend is None else epilogue.addend[tile]
         add_and_activate(made, epilogue.bias, epilogue.activation, addend)
         if self.part is not None:
             self.part.collect(made)
-        if not is_pooled and not target.flags.c_contiguous:
+        if not is_pooled and not self._is_in_place(target):
             target[...] = made
 
 

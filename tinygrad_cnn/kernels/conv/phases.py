@@ -1,7 +1,10 @@
-"""Phases: the correlations of stride 1 that make the gradient by a convolution's input.
+"""Phases: a convolution with strides or dilation as convolutions without, over parts of the arrays.
 
-With a stride, elements of the input that are a stride apart meet the same elements of the kernel:
-each such set is a phase, and gets its gradient by a correlation of the gradient that came in.
+Elements of the input that a stride apart lie meet the same elements of the kernel, and with a
+dilation outputs that it apart lie share no element of the input with those between. Each pair of
+such sets, of taps and of outputs, is a phase: a convolution of stride 1. A result is the sum of the
+phases of its outputs; an element of the input is met in one phase at most, so in the gradient by
+the input nothing is added; in that by the weights each tap has the sum of its phases.
 """
 
 from __future__ import annotations
@@ -9,77 +12,101 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from math import gcd
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy.typing as npt
-
-from tinygrad_cnn.kernels.conv.tiles import Shape
+from tinygrad_cnn.kernels.conv.tiles import Geometry, Shape
 from tinygrad_cnn.kernels.runtime.plans import planned
-from tinygrad_cnn.kernels.runtime.window import Window
+from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
 
-__all__ = ["Phase", "phases_of", "swapped"]
+__all__ = ["Along", "Phase", "along_axis", "phases_of", "whole"]
 
-Array = npt.NDArray[Any]
+Slices = tuple[slice, ...]
 
 
-def swapped(w: Array, groups: int) -> Array:
-    """Return (*kernel, O // G, C) of (O, C // G, *kernel): inputs and outputs of groups swap."""
-    out_channels, Cg, *kernel = w.shape
-    parts = w.reshape(groups, out_channels // groups, Cg, *kernel)
-    kernels = parts.transpose(*range(3, parts.ndim), 1, 0, 2)
-    return kernels.reshape(*kernel, out_channels // groups, groups * Cg)
+class Along(NamedTuple):
+    """A phase along one axis."""
+
+    inputs: slice
+    outputs: slice
+    taps: slice
+    kernel: int
+    padding: Pair
+    dilation: int
 
 
 class Phase(NamedTuple):
-    """Some of the elements of an input, which get their gradient by one correlation."""
+    """A convolution of stride 1: some inputs, some outputs and the taps by which they meet."""
 
-    place: tuple[slice, ...]
-    """Which elements, along each axis."""
-    taps: tuple[slice, ...]
-    """Which of the kernel's, the last one first."""
+    inputs: Slices
+    outputs: Slices
+    taps: Slices
     window: Window
-    """How they lie over the gradient."""
+
+    def geometry(self, of: Geometry) -> Geometry:
+        """Return that of this phase of a convolution of this geometry."""
+        sizes = tuple(
+            len(range(size)[part]) for size, part in zip(of.shape[1:-1], self.inputs, strict=True)
+        )
+        shape = of.shape[0], *sizes, of.shape[-1]
+        out_shape = of.out_shape[0], *self.window.out_size(sizes), of.out_shape[-1]
+        return Geometry(
+            shape, of.contiguous and shape == of.shape, of.dtype, out_shape, self.window
+        )
+
+    def transposed(self, input_sizes: Shape, out_sizes: Shape) -> Window:
+        """Return how the taps, last one first, lie over outputs to make the gradient by inputs."""
+        padding = []
+        for axis, (before, _) in enumerate(self.window.padding):
+            reach = self.window.extent(axis) - 1
+            padding.append((reach - before, input_sizes[axis] + before - out_sizes[axis]))
+        return self.window._replace(padding=tuple(padding))
+
+
+def whole(window: Window) -> Phase:
+    """Return the convolution itself, as a phase of its own."""
+    everything = (slice(None),) * len(window.kernel)
+    return Phase(everything, everything, everything, window)
 
 
 @planned
-def phases_of(window: Window, sizes: Shape) -> tuple[Phase, ...]:
-    """Return the phases of an input of this size: one for each step of the stride."""
-    return tuple(_all_phases(window, sizes))
+def phases_of(window: Window, sizes: Sizes, undilated: bool) -> tuple[Phase, ...]:
+    """Return the phases over an input of this size: of stride 1 and, if wanted, without dilation.
 
-
-def _all_phases(window: Window, sizes: Shape) -> Iterator[Phase]:
-    starts = (range(min(step, size)) for step, size in zip(window.stride, sizes, strict=True))
-    out_sizes = window.out_size(sizes)
-    for first in itertools.product(*starts):
-        axes = []
-        for axis, start in enumerate(first):
-            place = slice(start, None, window.stride[axis])
-            position = start + window.padding[axis][0]
-            taps, dilation, before = _along_axis(
-                position, window.kernel[axis], window.stride[axis], window.dilation[axis]
-            )
-            length, outputs = len(range(sizes[axis])[place]), len(range(window.kernel[axis])[taps])
-            after = length + (outputs - 1) * dilation - before - out_sizes[axis]
-            axes.append((place, taps, outputs, (before, after), dilation))
-        places, taps_of, kernel, padding, dilations = zip(*axes, strict=True)
-        yield Phase(places, taps_of, Window(kernel, (1,) * len(sizes), padding, dilations))
-
-
-def _along_axis(position: int, taps: int, stride: int, dilation: int) -> tuple[slice, int, int]:
-    """Say how one in `stride` of the input's rows gets its gradient: by a convolution of g.
-
-    Rows at padded positions ``position + stride * q`` are reached by those taps k alone for
-    which stride divides ``position - k * dilation``, from output row (position − k·dilation) /
-    stride + q. So they are a convolution of stride 1 with these taps, last one first.
-
-    Returns the slice of taps, their dilation over g, and the padding before g.
+    Those of the same outputs follow each other.
     """
+    axes = []
+    for axis, out_size in enumerate(window.out_size(sizes)):
+        one = Window(*(values[axis : axis + 1] for values in window))  # type: ignore[arg-type]
+        axes.append(list(along_axis(one, sizes[axis], out_size, undilated)))
+    phases = []
+    for phase in itertools.product(*axes):
+        inputs, outputs, taps, kernel, padding, dilation = zip(*phase, strict=True)
+        stride = (1,) * len(sizes)
+        phases.append(Phase(inputs, outputs, taps, Window(kernel, stride, padding, dilation)))
+    phases.sort(key=lambda phase: [part.start for part in phase.outputs])
+    return tuple(phases)
+
+
+def along_axis(window: Window, size: int, out_size: int, undilated: bool) -> Iterator[Along]:
+    """Yield the phases along one axis, which `window` has alone.
+
+    Tap k of output o meets element ``o · stride + k · dilation − before``. Of the taps every
+    stride / gcd(stride, dilation)-th meets elements a stride apart, dilation / gcd elements of that
+    set from one such tap to the next; and as many sets of outputs have elements of their own.
+    """
+    (kernel,), (stride,), ((before, _),), (dilation,) = window
     common = gcd(stride, dilation)
-    period = stride // common
-    reached = [k for k in range(min(taps, period)) if (position - k * dilation) % stride == 0]
-    if not reached:
-        return slice(0, 0), 1, 0
-    first = reached[0]
-    last = first + (taps - 1 - first) // period * period
-    backwards = slice(last, first - 1 if first > 0 else None, -period)
-    return backwards, dilation // common, (last * dilation - position) // stride
+    period, step = stride // common, dilation // common
+    sets = step if undilated else 1
+    for first_tap, first_out in itertools.product(
+        range(min(kernel, period)), range(min(out_size, sets))
+    ):
+        taps, outputs = slice(first_tap, None, period), slice(first_out, None, sets)
+        position = first_out * stride + first_tap * dilation - before
+        shift, first = divmod(position, stride * sets)
+        inputs = slice(first, None, stride * sets)
+        length, made, count = (
+            len(range(n)[part]) for n, part in ((size, inputs), (out_size, outputs), (kernel, taps))
+        )
+        after = made + (count - 1) * (step // sets) + shift - length
+        yield Along(inputs, outputs, taps, count, (-shift, after), step // sets)
