@@ -101,6 +101,7 @@ def guide(path: Path, group: str, markdown: Any) -> Any:
         text,
     )
     text = text.replace("](../examples/pictures/", "](pictures/")
+    text = re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](example_\1.html)", text)
     frame = r'<iframe src="live/\1.html" title="\1"></iframe>'
     text = re.sub(r"<!-- live: (\w+) -->", frame, text)
     text = re.sub(r"\]\((?!http)([\w/]*?)(\w+)\.md(#[\w-]+)?\)", r"](\2.html\3)", text)
@@ -126,12 +127,12 @@ def written(page: Any, groups: dict[str, list[Any]]) -> str:
     run = "".join(f'<script src="{base}{name}"></script>' for name in scripts)
     links = []
     for group, members in groups.items():
-        links.append(f"<b>{group}</b>")
+        far = group in ("Examples", "Reference", "Doors", "Internals") and page not in members
+        links.append(f"<details{'' if far else ' open'}><summary>{group}</summary>")
         for other in members:
             here = ' aria-current="page"' if other is page else ""
-            short = other.title.removeprefix("tinygrad_cnn.").removeprefix("Derive the rule: ")
-            short = short.split(":")[0]
-            links.append(f'<a href="{base}{other.path}"{here}>{html.escape(short)}</a>')
+            links.append(f'<a href="{base}{other.path}"{here}>{html.escape(short(other))}</a>')
+        links.append("</details>")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <title>{html.escape(page.title)} · tinygrad_cnn</title>
@@ -142,9 +143,41 @@ def written(page: Any, groups: dict[str, list[Any]]) -> str:
 <a href="{base}index.html">tinygrad_cnn</a>
 <input id="search" type="search" placeholder="Search ( / )" aria-label="Search" autocomplete="off">
 <button id="theme" aria-label="Light or dark">◐</button><ul id="results"></ul></header>
-<div class="page"><nav>{"".join(links)}</nav><main>{page.body}</main></div>
+<div class="page"><nav>{"".join(links)}</nav>
+<main>{page.body}{turn(page, groups)}</main>{toc(page)}</div>
 <script src="{base}page.js"></script>{run}</body></html>
 """
+
+
+def short(page: Any) -> str:
+    """Return a page's name in lists."""
+    title: str = re.sub(r"^(tinygrad_cnn\.|examples/|Derive the rule: )", "", page.title)
+    title = title.split(":")[0]
+    return title[0].upper() + title[1:] if page.path.startswith("rules") else title
+
+
+def turn(page: Any, groups: dict[str, list[Any]]) -> str:
+    """Return links to the guides before and after one."""
+    order = [other for group in guides() for other in groups[group]]
+    if page not in order:
+        return ""
+    at, made = order.index(page), []
+    for other, word, rel in ((at - 1, "Before", "prev"), (at + 1, "Next", "next")):
+        if 0 <= other < len(order):
+            name = html.escape(short(order[other]))
+            made.append(
+                f'<a href="{order[other].path}" rel="{rel}"><small>{word}</small>{name}</a>'
+            )
+    return f'<div class="turn">{"".join(made)}</div>'
+
+
+def toc(page: Any) -> str:
+    """Return what is on a page, where that is more than one thing."""
+    links = "".join(
+        f'<a href="#{anchor}">{html.escape(anchor if "/" in page.path else name)}</a>'
+        for anchor, name, _ in page.entries[0 if "/" in page.path else 1 :]
+    )
+    return f'<div class="toc"><b>On this page</b>{links}</div>' if links.count("<a") > 1 else ""
 
 
 class Links(HTMLParser):
@@ -198,6 +231,9 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
         group: [guide(HERE / f"{name}.md", group, markdown) for name in names]
         for group, names in guides().items()
     }
+    groups["Examples"] = [
+        front.example(path, markdown) for path in sorted(HERE.parent.glob("examples/*.py"))
+    ]
     home = front.page(HERE.parent / "README.md", markdown)
     for page in reference.pages(markdown.render):
         groups.setdefault(page.group, []).append(page)

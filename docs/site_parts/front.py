@@ -1,7 +1,8 @@
-"""The front page: the README, with its links turned into the site's."""
+"""The front page, which is the README with its links turned into the site's, and the examples."""
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 from pathlib import Path
@@ -18,6 +19,17 @@ def page(readme: Path, markdown: Any) -> Page:
     text = text.replace("](examples/pictures/", "](pictures/")
     made = Page("index.html", "tinygrad_cnn", markdown.render(text), "")
     made.entries.append(("", "tinygrad_cnn", "Convolutional networks on NumPy, front page"))
+    return made
+
+
+def example(path: Path, markdown: Any) -> Page:
+    """Return the page of an example: its source, whole."""
+    source = path.read_text(encoding="utf-8")
+    title = f"examples/{path.name}"
+    body = f"# {title}\n\nBack to [the path](examples.html).\n\n```py\n{source}```\n"
+    made = Page(f"example_{path.stem}.html", title, markdown.render(body), "Examples")
+    about = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    made.entries.append(("", title, about))
     return made
 
 

@@ -11,6 +11,26 @@
   document.getElementById("menu").onclick = () => document.querySelector("nav").classList.toggle("open");
   const open = () => { for (let e = document.getElementById(decodeURIComponent(location.hash.slice(1))); e; e = e.parentElement) if (e.tagName === "DETAILS") e.open = true; };
   addEventListener("hashchange", open); open();
+  const nav = document.querySelector("nav"), current = nav.querySelector("[aria-current]");
+  if (current) nav.scrollTop = current.offsetTop - nav.clientHeight / 2;
+  const parts = [...document.querySelectorAll(".toc a")].map((a) => [a, document.getElementById(decodeURIComponent(a.hash.slice(1)))]);
+  const follow = () => {
+    const at = parts.filter(([, heading]) => heading && heading.getBoundingClientRect().top < 120).pop();
+    for (const [a] of parts) a.classList.toggle("here", a === at?.[0]);
+    if (at) { const box = at[0].parentElement, top = at[0].offsetTop - box.clientHeight / 2; if (Math.abs(box.scrollTop - top) > box.clientHeight / 3) box.scrollTop = top; }
+  };
+  if (parts.length) { addEventListener("scroll", () => requestAnimationFrame(follow), { passive: true }); follow(); }
+  for (const heading of document.querySelectorAll("main :is(h2, h3)[id]")) {
+    const link = document.createElement("a");
+    link.className = "to"; link.href = `#${heading.id}`; link.textContent = "#"; link.setAttribute("aria-label", "Link to this");
+    heading.append(link);
+  }
+  if (navigator.clipboard) for (const pre of document.querySelectorAll("main pre:not(.output)")) {
+    const button = document.createElement("button"), code = pre.querySelector("code");
+    button.className = "copy"; button.textContent = "Copy";
+    button.onclick = async () => { await navigator.clipboard.writeText(code.innerText.trimEnd()); button.textContent = "Copied"; setTimeout(() => { button.textContent = "Copy"; }, 1500); };
+    pre.append(button);
+  }
   const box = document.getElementById("search"), list = document.getElementById("results"), base = document.body.dataset.base;
   let index = null; // read when somebody searches
   const read = () => (index ??= new Promise((done) => {

@@ -125,6 +125,7 @@ def pages(render: Render) -> list[Page]:
         for name in names:
             module = importlib.import_module(f"tinygrad_cnn.{name}".rstrip("."))
             made.append(_page(module, group, seen, render))
+    made.insert(0, made.pop(len(PUBLIC)))  # the package itself comes first
     return [_index(made), *made, _internals(made, render)]
 
 
@@ -219,8 +220,8 @@ def _members(word: str, thing: type, render: Render) -> str:
     if not parts:
         return ""
     folded = "" if len(parts) > 3 else " open"
-    body = f"<summary>{len(parts)} methods</summary><dl>{''.join(parts)}</dl>"
-    return f"<details{folded}>{body}</details>"
+    count = f"{len(parts)} method{'s' if len(parts) > 1 else ''}"
+    return f"<details{folded}><summary>{count}</summary><dl>{''.join(parts)}</dl></details>"
 
 
 def _own(word: str, thing: type) -> list[tuple[str, Any]]:
