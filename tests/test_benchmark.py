@@ -16,6 +16,8 @@ import pytest
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import models, tensor
+from tinygrad_cnn.graph import nodes_below
+from tinygrad_cnn.viz.cost import multiply_adds
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -58,20 +60,14 @@ def test_operations_of_a_network_by_hand() -> None:
 
 @pytest.mark.parametrize("name", layers.SHAPES)
 def test_operations_of_a_layer_are_those_of_its_graph(name: str) -> None:
-    x = {k: tensor(np.zeros(s, np.float32)) for k, s in layers.SHAPES[name].items()}
-    count = {
-        "strided 5×5": lambda: F.conv2d(x["x"], x["w"], stride=2, padding=2),
-        "dilated 3×3": lambda: F.conv2d(x["x"], x["w"], padding=2, dilation=2),
-        "transposed": lambda: F.conv_transpose2d(x["x"], x["w"], stride=2, padding=1),
-        "depthwise-separable": lambda: F.conv2d(
-            F.conv2d(x["x"], x["w"], padding=1, groups=64), x["w2"]
-        ),
-        "depthwise 7×7": lambda: F.conv2d(x["x"], x["w"], padding=3, groups=96),
-        "group norm": lambda: F.group_norm(x["x"], 8, x["w"], x["b"]),
-        "bilinear ×2": lambda: F.interpolate(x["x"], scale_factor=2, mode="bilinear"),
-        "nearest ×2": lambda: F.interpolate(x["x"], scale_factor=2),
+    tensors = {
+        k: tensor(np.zeros(s, np.float32), requires_grad=True)
+        for k, s in layers.SHAPES[name].items()
     }
-    assert count[name]().shape == layers.SHAPES[name]["g"]
+    result = layers.forward(name, F, tensors)
+    assert result.shape == layers.SHAPES[name]["g"]
+    count = sum(multiply_adds(node) or 0 for node in nodes_below(result))
+    assert layers.operations(name) in (6.0 * count, None)
 
 
 def test_the_descriptions_have_the_modules_parameters() -> None:

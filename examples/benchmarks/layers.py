@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,16 @@ SHAPES: dict[str, dict[str, Shape]] = {
     "group norm": {"x": (32, 64, 56, 56), "w": (64,), "b": (64,), "g": (32, 64, 56, 56)},
     "bilinear ×2": {"x": (8, 64, 64, 64), "g": (8, 64, 128, 128)},
     "nearest ×2": {"x": (8, 64, 64, 64), "g": (8, 64, 128, 128)},
+    "ViT block": {
+        "x": (32, 64, 192),
+        "norm": (192,),
+        "w": (576, 192),
+        "out": (192, 192),
+        "norm2": (192,),
+        "up": (768, 192),
+        "down": (192, 768),
+        "g": (32, 64, 192),
+    },
 }
 
 # What is limited by memory: no multiply-adds worth counting.
@@ -32,7 +43,42 @@ BY_MEMORY = ("group norm", "bilinear ×2", "nearest ×2")
 def arrays(name: str) -> dict[str, np.ndarray]:
     """Make a layer's input, weights and gradient."""
     rng = np.random.default_rng(0)
-    return {k: rng.standard_normal(s, dtype=np.float32) for k, s in SHAPES[name].items()}
+    made = {k: rng.standard_normal(s, dtype=np.float32) for k, s in SHAPES[name].items()}
+    if name == "ViT block":  # as if trained: the softmax would choose a single token
+        return {k: a if k in "xg" else a / np.float32(16) for k, a in made.items()}
+    return made
+
+
+def forward(name: str, F: Any, t: dict[str, Any]) -> Any:
+    """Compute a layer's result from its tensors with a framework's functions."""
+    x, w = t["x"], t.get("w")
+    if name == "depthwise-separable":
+        return F.conv2d(F.relu(F.conv2d(x, w, padding=1, groups=x.shape[1])), t["w2"])
+    if name == "strided 5×5":
+        return F.conv2d(x, w, stride=2, padding=2)
+    if name == "dilated 3×3":
+        return F.conv2d(x, w, padding=2, dilation=2)
+    if name == "transposed":
+        return F.conv_transpose2d(x, w, stride=2, padding=1)
+    if name == "depthwise 7×7":
+        return F.conv2d(x, w, padding=3, groups=x.shape[1])
+    if name == "group norm":
+        return F.group_norm(x, 8, w, t["b"])
+    if name == "ViT block":
+        return _vit_block(F, t)
+    return F.interpolate(x, scale_factor=2, mode=name.split()[0])
+
+
+def _vit_block(F: Any, t: dict[str, Any], heads: int = 3) -> Any:
+    """Attention and a perceptron, each behind a layer norm and around it a sum."""
+    x = t["x"]
+    N, L, E = x.shape
+    y = F.layer_norm(x, (E,), t["norm"])
+    q, k, v = F.linear(y, t["w"]).reshape(N, L, 3, heads, E // heads).permute(2, 0, 3, 1, 4)
+    attended = F.scaled_dot_product_attention(q, k, v)  # (N, heads, L, E / heads)
+    x = x + F.linear(attended.transpose(1, 2).reshape(N, L, E), t["out"])
+    y = F.layer_norm(x, (E,), t["norm2"])
+    return x + F.linear(F.gelu(F.linear(y, t["up"])), t["down"])
 
 
 def operations(name: str) -> float | None:
@@ -40,6 +86,10 @@ def operations(name: str) -> float | None:
     if name in BY_MEMORY:
         return None
     shapes = SHAPES[name]
+    if name == "ViT block":
+        N, L, E = shapes["x"]
+        weights = sum(math.prod(shapes[k]) for k in ("w", "out", "up", "down"))
+        return 6.0 * N * L * (weights + 2 * L * E)
     x, w, g = math.prod(shapes["x"]), math.prod(shapes["w"][1:]), math.prod(shapes["g"])
     products = {"depthwise-separable": x * 9 + g * 64, "transposed": x * w}.get(name, g * w)
     return 6.0 * products

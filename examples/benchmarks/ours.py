@@ -11,7 +11,7 @@ import tinygrad_cnn
 import tinygrad_cnn.functional as F
 from benchmarks.frameworks import CAPTURED, IMPERATIVE, OURS
 from benchmarks.imperative import Imperative
-from benchmarks.layers import arrays, small_arrays
+from benchmarks.layers import arrays, forward, small_arrays
 from benchmarks.networks import LEARNING_RATE, Network, weights_of
 from tinygrad_cnn import models, optim, tensor
 from tinygrad_cnn.graph import nodes_below
@@ -104,25 +104,11 @@ def layer(name: str) -> Run:
     given = {key: _channels_last(array) for key, array in arrays(name).items()}
     leaves = {key: tensor(a, requires_grad=True) for key, a in given.items() if key != "g"}
     g = tensor(given["g"])
-    x = leaves["x"]
-    forwards: dict[str, Run] = {
-        "depthwise-separable": lambda: F.conv2d(
-            F.relu(F.conv2d(x, leaves["w"], padding=1, groups=x.shape[1])), leaves["w2"]
-        ),
-        "strided 5×5": lambda: F.conv2d(x, leaves["w"], stride=2, padding=2),
-        "dilated 3×3": lambda: F.conv2d(x, leaves["w"], padding=2, dilation=2),
-        "transposed": lambda: F.conv_transpose2d(x, leaves["w"], stride=2, padding=1),
-        "depthwise 7×7": lambda: F.conv2d(x, leaves["w"], padding=3, groups=x.shape[1]),
-        "group norm": lambda: F.group_norm(x, 8, leaves["w"], leaves["b"]),
-        "bilinear ×2": lambda: F.interpolate(x, scale_factor=2, mode="bilinear"),
-        "nearest ×2": lambda: F.interpolate(x, scale_factor=2),
-    }
-    forward = forwards[name]
 
     def run() -> None:
         for leaf in leaves.values():
             leaf.grad = None
-        forward().backward(g)
+        forward(name, F, leaves).backward(g)
 
     return run
 

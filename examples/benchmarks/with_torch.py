@@ -10,7 +10,7 @@ import torch.nn.functional as TF
 from torch import nn
 
 from benchmarks.described import Described
-from benchmarks.layers import arrays, small_arrays
+from benchmarks.layers import arrays, forward, small_arrays
 from benchmarks.networks import LEARNING_RATE, Network
 
 Run = Callable[[], Any]
@@ -91,25 +91,12 @@ def layer(name: str, variant: str) -> Run:
         if array.ndim == 4:
             t = t.contiguous(memory_format=FORMATS[variant])
         tensors[key] = t.requires_grad_(key != "g")
-    x, w, g = tensors["x"], tensors.get("w"), tensors["g"]
-    forwards: dict[str, Run] = {
-        "depthwise-separable": lambda: TF.conv2d(
-            TF.relu(TF.conv2d(x, w, padding=1, groups=x.shape[1])), tensors["w2"]
-        ),
-        "strided 5×5": lambda: TF.conv2d(x, w, stride=2, padding=2),
-        "dilated 3×3": lambda: TF.conv2d(x, w, padding=2, dilation=2),
-        "transposed": lambda: TF.conv_transpose2d(x, w, stride=2, padding=1),
-        "depthwise 7×7": lambda: TF.conv2d(x, w, padding=3, groups=x.shape[1]),
-        "group norm": lambda: TF.group_norm(x, 8, w, tensors["b"]),
-        "bilinear ×2": lambda: TF.interpolate(x, scale_factor=2, mode="bilinear"),
-        "nearest ×2": lambda: TF.interpolate(x, scale_factor=2),
-    }
-    forward = forwards[name]
+    g = tensors["g"]
 
     def run() -> None:
         for t in tensors.values():
             t.grad = None
-        forward().backward(g)
+        forward(name, TF, tensors).backward(g)
 
     return run
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.frameworks import OURS
+
 EXAMPLES = Path(__file__).resolve().parent.parent
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -37,7 +39,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env=_environment(framework),
         )
         self.answer: float | None = None
         self.peak: int | None = None
@@ -70,10 +72,15 @@ class Worker:
         self.process.stdout.close()
 
 
-def _environment() -> dict[str, str]:
-    """Let new processes import what this one can."""
+def _environment(framework: str = OURS) -> dict[str, str]:
+    """Let new processes import what this one can; peers allocate as they do for their users.
+
+    They import this project for the networks' descriptions, which would tell the C library to keep
+    freed memory in their processes too.
+    """
     path = os.pathsep.join(p or str(Path.cwd()) for p in (str(EXAMPLES), *sys.path))
-    return {**os.environ, "PYTHONPATH": path}
+    alone = {} if framework.startswith(OURS) else {"TINYGRAD_CNN_KEEP_MEMORY": "0"}
+    return {**os.environ, **alone, "PYTHONPATH": path}
 
 
 def import_seconds(modules: dict[str, str], repeats: int = 7) -> dict[str, float]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.norm.group_pixels import (
+    are_far,
     are_pixels,
     normalise,
     normalise_gradient,
@@ -59,23 +60,27 @@ def group_norm(
         return normalise(x, groups, weight, bias, eps)
     out = np.empty(x.shape, x.dtype)
     rows = _Rows(x.shape, groups)
-    mean, inverse = (np.empty((rows.count, 1), x.dtype) for _ in range(2))
+    mean, inverse = (np.zeros((rows.count, 1), x.dtype) for _ in range(2))
     scales, shifts = rows.factors(weight), rows.factors(bias)
     each = np.full(rows.size, 1 / rows.size, x.dtype)  # BLAS sums in half of the time
 
+    def moments(flat: Array) -> tuple[Array, Array]:
+        middle = (flat @ each)[:, None]
+        return middle, np.vecdot(flat, flat)[:, None] / rows.size - middle * middle
+
     def step(part: slice, source: Array, target: Array) -> None:
-        flat, centred = rows.flat(source), rows.flat(target)
-        np.dot(flat, each, out=mean[part][:, 0])
-        np.subtract(flat, mean[part], out=centred)
-        rest = (centred @ each)[:, None]  # what rounding left of the mean
-        mean[part] += rest
-        var = np.vecdot(centred, centred)[:, None] / rows.size - rest * rest
+        middle, var = moments(rows.flat(source))
+        if are_far(middle, var):
+            np.subtract(source, middle[:, :, None], out=target)
+            source, mean[part] = target, middle
+            middle, var = moments(rows.flat(target))
+        mean[part] += middle
         np.divide(1, np.sqrt(var + x.dtype.type(eps)), out=inverse[part])
         scale = inverse[part][:, :, None]  # (rows, 1, 1)
         if scales is not None:
             scale = scale * scales[part]  # (rows, channels, 1)
-        shift = -rest[:, :, None] * scale
-        target *= scale
+        shift = -middle[:, :, None] * scale
+        np.multiply(source, scale, out=target)
         target += shift if shifts is None else shift + shifts[part]
 
     rows.sweep(step, np.ascontiguousarray(x), out)
@@ -120,22 +125,27 @@ def group_norm_gradient(
     ones = np.ones(rows.positions, x.dtype)
 
     def step(part: slice, block_g: Array, source: Array, target: Array) -> None:
-        inverse = inverse_std[part]  # (rows, 1)
-        centred = rows.flat(source) - mean[part]
-        normal = centred.reshape(source.shape)
-        np.matmul(block_g, ones, out=sums[part])
-        np.multiply(np.vecdot(block_g, normal), inverse, out=products[part])
+        middle, inverse = mean[part], inverse_std[part]  # (rows, 1)
+        total, product = sums[part], products[part]
+        if are_far(middle, 1 / np.square(inverse)):
+            source, middle = source - middle[:, :, None], np.zeros_like(middle)
+        np.matmul(block_g, ones, out=total)
+        np.vecdot(block_g, source, out=product)
+        product -= total * middle
+        product *= inverse
         scale = inverse[:, :, None]
         if weights is None:
-            h, slope = sums[part], products[part]
+            h, slope = total, product
         else:
             w = weights[part]
             scale = scale * w
-            h, slope = sums[part] * w[:, :, 0], products[part] * w[:, :, 0]
+            h, slope = total * w[:, :, 0], product * w[:, :, 0]
         np.multiply(block_g, scale, out=target)
-        centred *= np.add.reduce(slope, axis=1, keepdims=True) * inverse * inverse / -rows.size
-        centred += np.add.reduce(h, axis=1, keepdims=True) * inverse / -rows.size
-        target += normal
+        slope = np.add.reduce(slope, axis=1, keepdims=True) * inverse * inverse / -rows.size
+        shift = np.add.reduce(h, axis=1, keepdims=True) * inverse / -rows.size - slope * middle
+        rest = rows.flat(source) * slope
+        rest += shift
+        target += rest.reshape(target.shape)
 
     rows.sweep(step, np.ascontiguousarray(g), np.ascontiguousarray(x), gx)
     channels = (-1, groups * rows.channels)

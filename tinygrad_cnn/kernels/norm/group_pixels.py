@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.runtime.rows import ROW, apply_row, repeated
+from tinygrad_cnn.kernels.runtime.rows import ROW, apply_row
 from tinygrad_cnn.kernels.runtime.threads import parallel
 
-__all__ = ["are_pixels", "normalise", "normalise_gradient"]
+__all__ = ["are_far", "are_pixels", "normalise", "normalise_gradient"]
 
 Array = npt.NDArray[Any]
 
 _LARGE = 1 << 15  # values of an image from which that pays
 _GRAIN = 1 << 16
+# From how many variances the square of a mean takes digits from the sum of squares.
+_FAR = 16.0
 
 
 def are_pixels(x: Array) -> bool:
@@ -31,18 +33,28 @@ def are_pixels(x: Array) -> bool:
     )
 
 
+def are_far(mean: Array, var: Array) -> bool:
+    """Whether any mean is so far from 0 that values have to be centred before they are squared.
+
+    Examples
+    --------
+    >>> are_far(np.array([0.1, 9.0]), np.array([1.0, 1.0]))
+    True
+    """
+    return not (mean * mean <= _FAR * var).all()
+
+
 def _matrices(x: Array) -> Array:
     """View (N, C, …) as (N, P, C); a copy where pixels do not lie together."""
     return np.moveaxis(x, 1, -1).reshape(len(x), -1, x.shape[1])
 
 
-def _per_channel(values: Array, channels: int) -> Array:
-    return np.repeat(values, channels // len(values))
-
-
-def _row(values: Array, dtype: np.dtype[Any]) -> Array:
-    """Repeat values (C,) along a row."""
-    return repeated(values, max(1, ROW // values.size), dtype)
+def _apply(ufunc: np.ufunc, pixels: Array, values: Array, out: Array) -> None:
+    """Write ``ufunc(pixels, values)`` to `out`; values by group and channel, or by group."""
+    groups, C = len(values), pixels.shape[1]
+    row = np.empty((max(1, ROW // C), groups, C // groups), pixels.dtype)
+    row[...] = values
+    apply_row(ufunc, pixels, row.reshape(-1), out)
 
 
 def _sweep(work: Any, x: Array) -> None:
@@ -68,30 +80,34 @@ def normalise(
     """
     pixels, dtype = _matrices(x), x.dtype
     N, P, C = pixels.shape
+    grouped = groups, C // groups
     out = np.empty(pixels.shape, dtype)
-    mean, inverse = (np.empty((N, groups), dtype) for _ in range(2))
+    mean, inverse = (np.zeros((N, groups, 1), dtype) for _ in range(2))
     each = np.full(P, groups / (P * C), dtype)
+    factors, offsets = (a if a is None else a.reshape(grouped) for a in (weight, bias))
 
     def means(matrix: Array) -> Array:
-        return np.asarray(np.add.reduce((each @ matrix).reshape(groups, -1), axis=1))
+        total = (each @ matrix).reshape(grouped)
+        return np.add.reduce(total, axis=1, keepdims=True)
+
+    def moments(matrix: Array, scratch: Array) -> tuple[Array, Array]:
+        middle = means(matrix)
+        np.multiply(matrix, matrix, out=scratch)
+        return middle, means(scratch) - middle * middle
 
     def work(i: int, scratch: Array) -> None:
         source, target = pixels[i], out[i]
-        middle = means(source)
-        apply_row(np.subtract, source, _row(_per_channel(middle, C), dtype), target)
-        rest = means(target)  # what rounding left of the mean
-        np.multiply(target, target, out=scratch)
-        var = means(scratch) - rest * rest
-        mean[i] = middle + rest
+        middle, var = moments(source, scratch)
+        if are_far(middle, var):
+            _apply(np.subtract, source, middle, target)
+            source, mean[i] = target, middle
+            middle, var = moments(source, scratch)
+        mean[i] += middle
         inverse[i] = 1 / np.sqrt(var + dtype.type(eps))
-        scale = _per_channel(inverse[i], C)
-        if weight is not None:
-            scale = scale * weight
-        shift = -_per_channel(rest, C) * scale
-        if bias is not None:
-            shift = shift + bias
-        apply_row(np.multiply, target, _row(scale, dtype), target)
-        apply_row(np.add, target, _row(shift, dtype), target)
+        scale = inverse[i] if factors is None else inverse[i] * factors
+        shift = -middle * scale if offsets is None else offsets - middle * scale
+        _apply(np.multiply, source, scale, target)
+        _apply(np.add, target, shift, target)
 
     _sweep(work, pixels)
     images = np.moveaxis(out.reshape(N, *x.shape[2:], C), -1, 1)
@@ -113,33 +129,37 @@ def normalise_gradient(
     pixels, dtype = _matrices(x), x.dtype
     gradients = np.ascontiguousarray(_matrices(g))
     N, P, C = pixels.shape
+    grouped = groups, C // groups
     gx = np.empty(pixels.shape, dtype)
-    sums, products = (np.empty((N, C), dtype) for _ in range(2))
-    means, inverses = mean.reshape(N, groups), inverse_std.reshape(N, groups)
+    sums, products = (np.empty((N, *grouped), dtype) for _ in range(2))
+    means, inverses = mean.reshape(N, groups, 1), inverse_std.reshape(N, groups, 1)
+    factors = None if weight is None else weight.reshape(grouped)
     ones, size = np.ones(P, dtype), P * C // groups
 
-    def shares(values: Array, inverse: Array) -> Array:
+    def share(values: Array, inverse: Array) -> Array:
         """Return each group's mean of a sum by channel, with the sign and scale it has in gx."""
-        if weight is not None:
-            values = values * weight
-        return np.asarray(np.add.reduce(values.reshape(groups, -1), axis=1) * inverse / -size)
+        if factors is not None:
+            values = values * factors
+        return np.asarray(np.add.reduce(values, axis=1, keepdims=True) * inverse / -size)
 
     def work(i: int, scratch: Array) -> None:
-        inverse, target = inverses[i], gx[i]
-        apply_row(np.subtract, pixels[i], _row(_per_channel(means[i], C), dtype), scratch)
-        np.matmul(ones, gradients[i], out=sums[i])
-        np.multiply(gradients[i], scratch, out=target)
-        np.multiply(ones @ target, _per_channel(inverse, C), out=products[i])
-        scale = _per_channel(inverse, C)
-        if weight is not None:
-            scale = scale * weight
-        slope = shares(products[i], inverse) * inverse
-        apply_row(np.multiply, gradients[i], _row(scale, dtype), target)
-        apply_row(np.multiply, scratch, _row(_per_channel(slope, C), dtype), scratch)
-        shift = _per_channel(shares(sums[i], inverse), C)
-        apply_row(np.add, scratch, _row(shift, dtype), scratch)
+        source, middle, inverse, target = pixels[i], means[i], inverses[i], gx[i]
+        if are_far(middle, 1 / np.square(inverse)):
+            centred = np.empty_like(scratch)
+            _apply(np.subtract, source, middle, centred)
+            source, middle = centred, np.zeros_like(middle)
+        total, product = sums[i], products[i]
+        np.matmul(ones, gradients[i], out=total.reshape(-1))
+        np.multiply(gradients[i], source, out=scratch)
+        np.matmul(ones, scratch, out=product.reshape(-1))
+        product -= total * middle
+        product *= inverse
+        slope = share(product, inverse) * inverse
+        _apply(np.multiply, source, slope, scratch)
+        _apply(np.add, scratch, share(total, inverse) - slope * middle, scratch)
+        _apply(np.multiply, gradients[i], inverse if factors is None else inverse * factors, target)
         np.add(target, scratch, out=target)
 
     _sweep(work, pixels)
     images = np.moveaxis(gx.reshape(N, *x.shape[2:], C), -1, 1)
-    return images, products.sum(axis=0), sums.sum(axis=0)
+    return images, products.sum(axis=0).reshape(-1), sums.sum(axis=0).reshape(-1)

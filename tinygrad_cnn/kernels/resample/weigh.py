@@ -67,7 +67,8 @@ def _alike(x: Array, out: Array, stroke: Stroke) -> None:
     if not parts:
         first[...] = 0
     elif len(parts) == 1 and stroke.weight == 1:
-        copy_into(first, np.broadcast_to(parts[0], first.shape))
+        (part,) = parts
+        copy_into(first, part if part.shape == first.shape else np.broadcast_to(part, first.shape))
     else:
         total, *parts = parts
         for part in parts:
