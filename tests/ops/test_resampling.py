@@ -150,36 +150,3 @@ def test_the_gradient_is_the_transpose(kind):
     x, g = numbers(2, 9, 5, 6), numbers(2, 9, 8, 4, seed=1)
     forth, back = np.vdot(resample(x, axes), g), np.vdot(x, resample_gradient(g, axes))
     np.testing.assert_allclose(forth, back, rtol=1e-12)
-
-
-def test_embedding_layers(peer):
-    words, weight = np.array([[1, 0, 2], [2, 2, 4]]), numbers(5, 3)
-    for settings in ({}, {"padding_idx": 2}, {"padding_idx": -1, "scale_grad_by_freq": True}):
-        ours, theirs = nn.Embedding(5, 3, **settings), peer.nn.Embedding(5, 3, **settings)
-        assert ours.padding_idx is None or not ours.weight.numpy()[ours.padding_idx].any()
-        ours.weight = nn.Parameter(weight)
-        theirs.weight = peer.nn.Parameter(peer.tensor(weight))
-        a, b = ours(words), theirs(peer.tensor(words))
-        np.testing.assert_array_equal(a.numpy(), b.detach().numpy())
-        (a * numbers(*a.shape)).sum().backward()
-        (b * peer.tensor(numbers(*a.shape))).sum().backward()
-        np.testing.assert_allclose(ours.weight.grad.numpy(), theirs.weight.grad.numpy())
-    for mode in ("sum", "mean", "max"):
-        ours = nn.EmbeddingBag.from_pretrained(weight, freeze=False, mode=mode, padding_idx=0)
-        theirs = peer.nn.EmbeddingBag.from_pretrained(
-            peer.tensor(weight), freeze=False, mode=mode, padding_idx=0
-        )
-        a, b = ours(words), theirs(peer.tensor(words))
-        np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-12)
-
-
-def test_embedding_layers_refuse():
-    with pytest.raises(ValueError, match="Embedding: padding_idx 5 does not exist in 5 rows"):
-        nn.Embedding(5, 3, padding_idx=5)
-    with pytest.raises(ValueError, match="max_norm is not supported"):
-        nn.Embedding(5, 3, max_norm=1.0)
-    with pytest.raises(ValueError, match="EmbeddingBag: mode expects"):
-        nn.EmbeddingBag(5, 3, mode="min")
-    with pytest.raises(ValueError, match=r"embeddings expects shape \(entries, width\)"):
-        nn.Embedding.from_pretrained(np.ones(3))
-    assert not nn.Embedding.from_pretrained(np.ones((2, 3))).weight.requires_grad

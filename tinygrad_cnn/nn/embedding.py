@@ -37,11 +37,6 @@ class _Table(Module):
         name = type(self).__name__
         self.num_embeddings = positive(name, "num_embeddings", num_embeddings)
         self.embedding_dim = positive(name, "embedding_dim", embedding_dim)
-        if max_norm is not None:
-            raise ValueError(
-                f"{name}: max_norm is not supported, it would change the weight in place: "
-                "renormalise its rows under no_grad() before the call"
-            )
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(
@@ -78,8 +73,9 @@ class _Table(Module):
 
     def extra_repr(self) -> str:
         """Return the settings."""
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        given = {"padding_idx": self.padding_idx, "max_norm": self.max_norm}
+        words = "".join(f", {name}={value}" for name, value in given.items() if value is not None)
+        return f"{self.num_embeddings}, {self.embedding_dim}{words}"
 
 
 class Embedding(_Table):
@@ -92,7 +88,8 @@ class Embedding(_Table):
     padding_idx
         An entry whose row is 0 and gets no gradient.
     max_norm, norm_type
-        Not supported: PyTorch changes the weight in place for it.
+        Before they are looked up, rows whose `norm_type`-norm is greater than `max_norm` are
+        shortened to it in the weight itself, without a gradient.
     scale_grad_by_freq
         Divide the gradient of a row by the number of times that it is looked up.
     sparse
@@ -110,7 +107,7 @@ class Embedding(_Table):
     Raises
     ------
     ValueError
-        If a number is less than 1, the padding index does not exist, or ``max_norm`` is given.
+        If a number is less than 1 or the padding index does not exist.
 
     Notes
     -----
@@ -150,7 +147,12 @@ class Embedding(_Table):
     def forward(self, input: Any) -> Any:
         """Apply `functional.embedding`."""
         return F.embedding(
-            input, self.weight, self.padding_idx, scale_grad_by_freq=self.scale_grad_by_freq
+            input,
+            self.weight,
+            self.padding_idx,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
         )
 
 
@@ -226,7 +228,9 @@ class EmbeddingBag(_Table):
             input,
             self.weight,
             offsets,
-            scale_grad_by_freq=self.scale_grad_by_freq,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
             mode=self.mode,
             per_sample_weights=per_sample_weights,
             include_last_offset=self.include_last_offset,

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.kernels.reduce.scatter import add_rows
-from tinygrad_cnn.op import Op
+from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import names_operands, shape_of, values_of, without_graph
 from tinygrad_cnn.ops.elementwise import add, div, mul
 from tinygrad_cnn.ops.indexing.scattering import ScatterExtreme
@@ -104,7 +105,8 @@ def embedding(
     padding_idx
         A row that gets no gradient.
     max_norm, norm_type
-        Not supported: PyTorch changes the weight in place for it.
+        Before they are looked up, rows whose `norm_type`-norm is greater than `max_norm` are
+        shortened to it **in the weight itself**, without a gradient.
     scale_grad_by_freq
         Divide the gradient of a row by the number of times that it is looked up.
     sparse
@@ -121,15 +123,17 @@ def embedding(
     TypeError
         If the indices are not integers.
     ValueError
-        If the weight is not a matrix, or ``max_norm`` is given.
+        If the weight is not a matrix.
 
     >>> embedding(np.array([1, 0]), np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([[3., 4.],
            [1., 2.]])
     """
-    del norm_type, sparse
-    rows = _table("embedding", weight, max_norm)[0]
+    del sparse
+    rows = _table("embedding", weight)[0]
     index = _indices("embedding", input, rows)
+    if max_norm is not None:
+        _shorten(weight, index, max_norm, norm_type)
     found = _by_frequency(weight, index, rows) if scale_grad_by_freq else Embedding()(weight, index)
     padding = _padding("embedding", padding_idx, rows)
     if padding is None:
@@ -146,12 +150,21 @@ def _by_frequency(weight: Any, index: Array, rows: int) -> Any:
     return add(found, mul(found - constant, (share - 1.0).astype(constant.dtype)))
 
 
-def _table(function: str, weight: Operand, max_norm: float | None) -> Shape:
-    if max_norm is not None:
-        raise ValueError(
-            f"{function}: max_norm is not supported, it would change the weight in place: "
-            "renormalise its rows under no_grad() before the call"
-        )
+def _shorten(weight: Any, index: Array, max_norm: float, norm_type: float) -> None:
+    """Shorten rows of a weight in place, as PyTorch's ``embedding_renorm_`` does."""
+    array = weight._data if isinstance(weight, TensorBase) else weight
+    rows = np.unique(index)
+    values = array[rows]
+    norms = np.linalg.norm(np.asarray(values, np.result_type(values, np.float32)), norm_type, 1)
+    long = norms > max_norm
+    if long.any():
+        factors = (max_norm / (norms[long] + 1e-7)).astype(array.dtype)
+        before_writing(array)
+        array[rows[long]] = values[long] * factors[:, None]
+        changed(array, by="embedding's max_norm")
+
+
+def _table(function: str, weight: Operand) -> Shape:
     shape = shape_of(function, weight)
     if len(shape) != 2:
         raise ValueError(f"{function}: weight expects shape (entries, width), got {shape}")
@@ -222,14 +235,16 @@ def embedding_bag(
     TypeError
         If the indices are not integers.
     ValueError
-        If the shapes do not fit each other or the mode, or ``max_norm`` is given.
+        If the shapes do not fit each other or the mode.
 
     >>> embedding_bag(np.array([[0, 1]]), np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([[2., 3.]])
     """
-    del norm_type, sparse
-    rows, width = _table("embedding_bag", weight, max_norm)
+    del sparse
+    rows, width = _table("embedding_bag", weight)
     index, bag, bags = _bags(_indices("embedding_bag", input, rows), offsets, include_last_offset)
+    if max_norm is not None:
+        _shorten(weight, index, max_norm, norm_type)
     factors = _factors(per_sample_weights, mode, index.size)
     padding = _padding("embedding_bag", padding_idx, rows)
     if padding is not None:
