@@ -17,7 +17,7 @@ from tinygrad_cnn.verify.behaviour import same
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.slopes import EPS, Array, norm
 from tinygrad_cnn.verify.report import InputReport, Verdict
-from tinygrad_cnn.verify.subjects.subject import Pull, RuleError
+from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
 
 _MOST_SUBSETS = 6
 _SURE = 1e-2  # of an element: rounding does less unless inputs rounded otherwise do it too
@@ -44,13 +44,8 @@ def _check_own(
 ) -> None:
     dtype = point.subject.dtype or np.dtype(np.float64)
     g = point.cotangents[0].astype(dtype)
-    rounded = [
-        a.astype(dtype).astype(np.float64)
-        if isinstance(a, np.ndarray) and a.dtype.kind == "f"
-        else a
-        for a in point.inputs
-    ]
-    kept = None if recorded is None else _called(recorded, g)
+    rounded = _rounded(point.subject)
+    kept = None if recorded is None else called(recorded, g)
     anew = _called_at(point, dtype, g) if dtype != np.float64 else None
     if kept is None and anew is None:
         return
@@ -60,7 +55,7 @@ def _check_own(
     except RuleError:
         return
     # What no rule kept was computed again in float64, and near ties may choose otherwise.
-    exact = all(same(a, b) for a, b in zip(rounded, point.inputs, strict=True))
+    exact = is_exact(point.subject)
     if not exact and point.subject.choice(point.inputs) is not None:
         kept = None
     texts = (
@@ -78,6 +73,22 @@ def _check_own(
             if share > most:
                 result.say(Verdict.FAIL, kind, f"{text} (off by {share:.1g} of its size)")
                 break
+
+
+def _rounded(subject: Subject) -> list[Any]:
+    """Return the inputs as they are in the user's dtype."""
+    dtype = subject.dtype or np.dtype(np.float64)
+    return [
+        a.astype(dtype).astype(np.float64)
+        if isinstance(a, np.ndarray) and a.dtype.kind == "f"
+        else a
+        for a in subject.inputs
+    ]
+
+
+def is_exact(subject: Subject) -> bool:
+    """Whether the inputs are numbers of the user's dtype, as they were recorded."""
+    return all(same(a, b) for a, b in zip(_rounded(subject), subject.inputs, strict=True))
 
 
 def _share_off(found: Array, right: Array, wide: Array, by_norm: bool) -> float:
@@ -122,7 +133,8 @@ def _spread(
     return spread
 
 
-def _called(pull: Pull, g: Array) -> Sequence[Any] | None:
+def called(pull: Pull, g: Array) -> Sequence[Any] | None:
+    """Call a rule; None where it raises."""
     try:
         with np.errstate(all="ignore"):
             return pull(g)

@@ -6,26 +6,36 @@ element shows in the sum unless it is lost in the error bar, some 1e-9 of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from tinygrad_cnn.verify.core import BETWEEN, UNSEEN, Options
-from tinygrad_cnn.verify.numeric.along import along_one
+from tinygrad_cnn.verify.numeric.along import Line, along_one
 from tinygrad_cnn.verify.numeric.elements import generator
 from tinygrad_cnn.verify.report import InputReport, Verdict
 from tinygrad_cnn.verify.subjects.subject import Subject
 
+Checked = TypeVar("Checked", bound=Subject)
 
-def check_lightly(subject: Subject, options: Options, note: str) -> list[InputReport] | None:
+
+def check_lightly(
+    subject: Checked,
+    options: Options,
+    note: str,
+    agrees: Callable[[Checked, Line], bool] | None = None,
+) -> list[InputReport] | None:
     """Return the verdicts along one direction of all inputs at once; None where it settles nothing.
 
-    ``note`` says of each that passes why it was checked no closer.
+    ``note`` says of each that passes why it was checked no closer; ``agrees`` may ask for more of
+    the gradients that the rule gave.
     """
     if any(np.size(subject.inputs[i]) == 0 for i in subject.wanted):
         return None
     line = along_one(subject, options.tolerance, generator(options.seed))
-    if line is None or not line.settled:
+    if line is None or not line.settled or (agrees is not None and not agrees(subject, line)):
         return None
     results = []
     for index in subject.wanted:

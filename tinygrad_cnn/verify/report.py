@@ -128,6 +128,14 @@ class Counts:
         """Remember the largest error."""
         self.worst_error = error if self.worst_error is None else max(self.worst_error, error)
 
+    def add(self, other: Counts) -> None:
+        """Count what was measured elsewhere, too."""
+        self.elements += other.elements
+        self.directions += other.directions
+        self.kinks += other.kinks
+        if other.worst_error is not None:
+            self.note_error(other.worst_error)
+
 
 @dataclass
 class InputReport:

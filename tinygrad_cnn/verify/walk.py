@@ -17,6 +17,7 @@ from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.light import check_lightly
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction
+from tinygrad_cnn.verify.part import check_in_part
 from tinygrad_cnn.verify.report import Hint, InputReport, Verdict
 from tinygrad_cnn.verify.subjects.replay import Replay
 from tinygrad_cnn.verify.subjects.subject import in_float64
@@ -88,7 +89,8 @@ def check_nodes(
 ) -> tuple[list[InputReport], dict[TensorBase, Array]]:
     """Check each node, nearest the root first; add up the gradients of the leaves on the way.
 
-    The sums are made here, by none of the engine's code, for the comparison from end to end.
+    The sums are made here, by none of the engine's code, for the comparison from end to end. What
+    was gone through is forgotten, so that the whole takes no more memory than its largest part.
     """
     selection = selection or Selection()
     arriving: dict[Node, Array] = {replay.nodes[-1]: g}
@@ -102,9 +104,9 @@ def check_nodes(
             if node in chosen:
                 results += _check_chosen(replay, node, cotangent, options, selection, kinds)
                 move()
-            if cotangent is None:
-                continue
-            for edge, gradient in _through(replay, node, cotangent):
+            passed = [] if cotangent is None else _through(replay, node, cotangent)
+            replay.forget(node)
+            for edge, gradient in passed:
                 if isinstance(edge, Node):
                     arriving[edge] = gradient + arriving[edge] if edge in arriving else gradient
                 else:
@@ -202,7 +204,7 @@ def check_node(
 ) -> list[InputReport]:
     """Check one node at its recorded inputs."""
     subject = _subject_of(replay, node, cotangent)
-    results = check_subject(subject, options)
+    results = check_in_part(subject, options) or check_subject(subject, options)
     raised = any(finding.kind == "error" for r in results for finding in r.findings)
     failed = not raised and any(r.verdict is Verdict.FAIL for r in results)
     if failed and _blames_engine(subject, options):

@@ -32,10 +32,14 @@ class Line:
         With what it missed.
     shares
         The size of each input's terms in the sum that was compared.
+    g, gradients
+        The cotangent, and the gradients that the rule gives for it.
     """
 
     prober: Prober
     shares: dict[int, float]
+    g: Array
+    gradients: Mapping[int, Array]
 
     @property
     def settled(self) -> bool:
@@ -134,7 +138,7 @@ def along_one(
             prober.probe(np.ones(()))
         except Exception:  # whatever it raises, the close check says it
             return None
-    return Line(prober, shares)
+    return Line(prober, shares, line.g, line.gradients)
 
 
 def _step(line: _Line) -> float:

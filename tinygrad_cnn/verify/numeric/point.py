@@ -49,8 +49,7 @@ class Point:
         self.mutates = False
         self.pull: Pull | None = None
         self.out = self.forward(self.inputs)
-        wanted = sum(self.inputs[index].size for index in subject.wanted)
-        self.heavy = wanted + self.out.size > _HEAVY
+        self.heavy = elements_of(subject, self.out) > _HEAVY
         given = cotangents or _cotangents(rng, self.out.shape)
         self.cotangents = [laid_out(g, self.out) for g in given]
         if cotangents is None and subject.recorded is not None:
@@ -175,6 +174,11 @@ class Point:
                 index,
             )
         return np.array(array, np.float64)
+
+
+def elements_of(subject: Subject, out: Array) -> int:
+    """Return of how many elements the result and the differentiated inputs are."""
+    return int(out.size + sum(np.size(subject.inputs[index]) for index in subject.wanted))
 
 
 def shifted(point: Point, size: float, rng: np.random.Generator, upward: bool = False) -> list[Any]:

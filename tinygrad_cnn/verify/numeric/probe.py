@@ -183,9 +183,11 @@ class Prober:
         for level in range(self.levels):
             if level:
                 first_drift = slopes.drift if first_drift is None else first_drift
-                wider, slopes = slopes, self.measure(direction, h)
-                todo = todo & ~self._inexact(direction, h, wider, slopes, todo, which[0])
-                del wider  # many arrays of the results' size
+                wider = slopes.value, slopes.error
+                del slopes  # many arrays of the results' size
+                slopes = self.measure(direction, h)
+                todo = todo & ~self._inexact(direction, h, *wider, slopes, todo, which[0])
+                del wider
             smooth = todo & ~slopes.rough
             if smooth.any():
                 self._compare(direction, slopes, smooth, h, which)
@@ -198,14 +200,22 @@ class Prober:
         between(self, direction, slopes, todo, which[0])
 
     def _inexact(
-        self, direction: Array, h: float, wider: Slopes, slopes: Slopes, todo: Array, k: int
+        self,
+        direction: Array,
+        h: float,
+        value: Array,
+        error: Array,
+        slopes: Slopes,
+        todo: Array,
+        k: int,
     ) -> Array:
-        """Return which results are rough by rounding: their errors grow as the step shrinks."""
-        level = float(
-            np.max(np.abs(wider.value), initial=0.0, where=todo & np.isfinite(wider.value))
-        )
+        """Return which results are rough by rounding: their errors grow as the step shrinks.
+
+        ``value`` and ``error`` are those at the step before.
+        """
+        level = float(np.max(np.abs(value), initial=0.0, where=todo & np.isfinite(value)))
         with np.errstate(invalid="ignore"):
-            noisy = (slopes.error > 4 * wider.error) & (wider.error < 0.2 * level) & slopes.rough
+            noisy = (slopes.error > 4 * error) & (error < 0.2 * level) & slopes.rough
         noisy = noisy & todo
         if noisy.any():
             # So do those of one kink with another about h away, but once.
@@ -213,7 +223,7 @@ class Prober:
             noisy = noisy & ~((finer.error > 0) & (finer.error < 8 * slopes.error))
         if noisy.any():
             g = np.where(noisy, self.point.cotangents[k], 0.0)
-            estimate = weigh(wider, g, noisy)
+            estimate = weigh(self.measure(direction, h * self.shrink), g, noisy)
             gap = dot(self.point.gradient(g)[self.index], direction) - estimate.value
             if self._is_slight(estimate.bar, estimate.value) and abs(gap) <= 4 * estimate.bar:
                 self.decided += 1

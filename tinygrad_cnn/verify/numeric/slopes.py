@@ -47,31 +47,38 @@ class Slopes:
         What it may be off by through truncation.
     noise
         What it may be off by through rounding, as measured.
-    rounding
-        The least rounding there can be, from the size of the results.
     rough
         Where the derivative cannot be had at this step: a kink, or too large a step.
-    moved
-        Where the result changed at all.
-    around
-        The results at h, −h, h/2, −h/2 and 0; and h.
+    one_sided
+        The slopes from the result to those at h, −h, h/2 and −h/2.
+    grain
+        What a result's own rounding does to a slope, by its size: ``grain · |result|``.
     steep
         What is a slope at all, beside the largest of the others.
+    at_zero, h
+        The results where nothing is moved, and the step.
     """
 
     value: Array
     error: Array
     noise: Array
-    rounding: Array
     rough: Array
-    around: tuple[Array, Array, Array, Array, Array, float]
+    one_sided: tuple[Array, Array, Array, Array]
+    grain: float
     steep: float
+    at_zero: Array
+    h: float
 
-    @cached_property
+    @property
     def moved(self) -> Array:
         """Where the result changed at all."""
-        far, back, near, _, at_zero, _ = self.around
-        return np.asarray((far != at_zero) | (back != at_zero) | (near != at_zero))
+        far_right, far_left, right, _ = self.one_sided
+        return np.asarray((far_right != 0) | (far_left != 0) | (right != 0))
+
+    @property
+    def rounding(self) -> Array:
+        """The least rounding there can be, from the size of the results."""
+        return _rounding(self.at_zero, *self.one_sided[:2], self.h, self.grain)
 
     @property
     def left(self) -> Array:
@@ -123,46 +130,57 @@ def slopes_along(line: Line, at_zero: Array, h: float, eps: float = EPS) -> Slop
     >>> found.left[1], found.right[1]
     (np.float64(-1.0), np.float64(1.0))
     """
-    far, back, near, near_back = line(h), line(-h), line(h / 2), line(-h / 2)
+    # Of large results no more arrays are held at a time than it takes.
     with np.errstate(all="ignore"):
-        wide, narrow, error, both, near_both = (np.empty_like(at_zero) for _ in range(5))
-        np.subtract(far, back, out=wide)
-        wide /= 2 * h
-        np.subtract(near, near_back, out=narrow)
-        narrow /= h
-        np.abs(np.subtract(wide, narrow, out=error), out=error)
-        value = np.multiply(narrow, 4, out=narrow)
+        one_sided = tuple(_slope(line, at_zero, t) for t in (h, -h, h / 2, -h / 2))
+        far_right, far_left, right, left = one_sided
+        wide, value, error, half_bend, noise = (np.empty_like(at_zero) for _ in range(5))
+        np.add(far_right, far_left, out=wide)
+        np.add(right, left, out=value)
+        wide /= 2
+        value /= 2
+        np.abs(np.subtract(wide, value, out=error), out=error)
+        value *= 4
         value -= wide
         value /= 3
-        np.add(far, back, out=both)
-        np.add(near, near_back, out=near_both)
-        noise = np.multiply(near_both, -4, out=wide)  # the fourth difference
-        noise += both
-        noise += 6 * at_zero
+        bend = np.subtract(far_right, far_left, out=wide)
+        np.subtract(right, left, out=half_bend)
+        np.multiply(half_bend, -2, out=noise)  # the fourth difference
+        noise += bend
         np.abs(noise, out=noise)
-        noise /= h
-        rounding = np.fmax(np.fmax(np.abs(far), np.abs(back)), np.abs(at_zero)) * (8 * eps / h)
-        noise += rounding
-        twice = 2 * at_zero
-        both -= twice
-        near_both -= twice
-        bend, half_bend = np.abs(both, out=both), np.abs(near_both, out=near_both)
-        bend *= _PARABOLA / h
-        half_bend /= h / 2
+        np.abs(bend, out=bend)
+        np.abs(half_bend, out=half_bend)
+        bend *= _PARABOLA
         np.maximum(error, half_bend, out=error, where=half_bend > bend)
+        rounding = _rounding(at_zero, far_right, far_left, h, 8 * eps / h)
+        noise += rounding
         finite = np.isfinite(value) & np.isfinite(error)
         level = float(np.max(np.abs(value), where=finite, initial=0.0))
         steep = (_ROUGH if eps == EPS else _ROUGH_32) * level
-        rough = error > steep + 8 * rounding
+        rounding *= 8
+        rounding += steep
+        rough = error > rounding
         rough |= ~finite
-    around = (far, back, near, near_back, at_zero, h)
-    return Slopes(value, error, noise, rounding, rough, around, steep)
+    return Slopes(value, error, noise, rough, one_sided, 8 * eps / h, steep, at_zero, h)
+
+
+def _slope(line: Line, at_zero: Array, t: float) -> Array:
+    found = np.subtract(line(t), at_zero, out=np.empty_like(at_zero))
+    found /= t
+    return found
+
+
+def _rounding(at_zero: Array, far_right: Array, far_left: Array, h: float, grain: float) -> Array:
+    size = np.abs(far_right, out=np.empty_like(at_zero))
+    np.fmax(size, np.abs(far_left), out=size)
+    size *= h
+    size += np.abs(at_zero)
+    size *= grain
+    return size
 
 
 def _sides(slopes: Slopes) -> Sides:
-    far, back, near, near_back, at_zero, h = slopes.around
-    right, left = (near - at_zero) / (h / 2), (at_zero - near_back) / (h / 2)
-    far_right, far_left = (far - at_zero) / h, (at_zero - back) / h
+    far_right, far_left, right, left = slopes.one_sided
     finite = np.isfinite(slopes.value) & np.isfinite(slopes.error)
     steeper = np.maximum(np.abs(right), np.abs(left))
     shallower = np.maximum(np.abs(far_right), np.abs(far_left))

@@ -81,12 +81,17 @@ def _is_sum_of_elements(prober: Prober, miss: Miss) -> bool:
 
 def _adds_up(prober: Prober, miss: Miss, other: Array, h: float) -> bool:
     d = miss.direction
-    one, two, both, less = (prober.measure(v, h) for v in (d, other, d + other, d - other))
-    rough = one.rough | two.rough | both.rough | less.rough
+    rough = np.zeros(miss.g.shape, bool)
+    values = []
+    for v in (d, other, d + other, d - other):
+        slopes = prober.measure(v, h)
+        rough |= slopes.rough
+        values.append(slopes.value)
+        del slopes
     g = np.where(rough, 0.0, miss.g)
     if not g.any():
         return False
-    D, E, plus, minus = (weigh(s, g, g != 0).value for s in (one, two, both, less))
+    D, E, plus, minus = (dot(g, np.where(g != 0, value, 0.0)) for value in values)
     gap = abs(dot(prober.point.gradient(g)[prober.index], d) - D)
     if gap < 0.25 * abs(miss.analytic - miss.numeric):
         return False

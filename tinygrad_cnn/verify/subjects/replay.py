@@ -110,6 +110,10 @@ class Replay:
         result: Tensor = self.tensors[self.root._node]
         return result
 
+    def forget(self, node: Node) -> None:
+        """Let go of the replayed result of a node, and of what its rule would read."""
+        self.tensors.pop(node, None)
+
     def _forget_changed(self) -> None:
         """Forget origins that no longer give the constant: it was written to after detach()."""
         values = {node: tensor._data for node, tensor in self.tensors.items()}

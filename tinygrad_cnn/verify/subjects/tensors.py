@@ -116,6 +116,12 @@ class OpSubject(Subject):
         self.recorded, self.dtype = recorded, dtype
         self.create_graph = create_graph
 
+    def at(self, inputs: Sequence[Any]) -> OpSubject:
+        """Return the operation at other inputs, of which nothing is recorded."""
+        other = copy.copy(self)
+        other.inputs, other.recorded, other.node = list(inputs), None, None
+        return other
+
     def forward(self, inputs: Sequence[Any]) -> Array:
         """Return the result as an array."""
         out = self.op.forward(*inputs)
