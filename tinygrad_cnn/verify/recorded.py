@@ -50,6 +50,10 @@ def check_graph(
     gives for each leaf is compared with the rules' products added up independently, and with
     numeric differentiation of the whole replay.
 
+    Large operations, and those that repeat another, are compared as a whole along one direction;
+    the former closely on a part of their inputs. Nodes are checked one after the other, as an
+    operation may keep something between calls; kernels run on `get_num_threads()` threads.
+
     Parameters
     ----------
     loss
@@ -75,7 +79,7 @@ def check_graph(
         Begin no further node after so long; what was not checked is listed as SKIPPED.
     thorough
         Check nodes that repeat another (the same operation, settings and shapes, as in a deep
-        network) as closely as the first; otherwise one direction is compared there.
+        network) as closely as the first, and large ones closely as a whole.
     progress
         Whether a bar is shown; None shows one in a terminal when it takes more than two seconds.
     model

@@ -40,7 +40,7 @@ class Selection:
         After so long no further node is begun; None for no limit.
     thorough
         Whether a node that repeats another (the same operation, settings and shapes) is checked as
-        closely as the first, and not by one direction alone.
+        closely as the first, and not by one direction alone; and a large one closely as a whole.
     progress
         Whether a bar is shown; None shows one in a terminal when it takes more than two seconds.
     """
@@ -156,7 +156,7 @@ def _check_chosen(
         found = check_lightly(_subject_of(replay, node, cotangent), options, _REPEATS)
         if found is not None:
             return _placed(found, node)
-    results = check_node(replay, node, cotangent, options)
+    results = check_node(replay, node, cotangent, options, selection.thorough)
     if all(result.ok for result in results):
         kinds.add(kind)
     return results
@@ -200,11 +200,12 @@ def _through(replay: Replay, node: Node, cotangent: Array) -> list[tuple[Node | 
 
 
 def check_node(
-    replay: Replay, node: Node, cotangent: Array | None, options: Options
+    replay: Replay, node: Node, cotangent: Array | None, options: Options, thorough: bool = False
 ) -> list[InputReport]:
     """Check one node at its recorded inputs."""
     subject = _subject_of(replay, node, cotangent)
-    results = check_in_part(subject, options) or check_subject(subject, options)
+    results = None if thorough else check_in_part(subject, options)
+    results = results or check_subject(subject, options)
     raised = any(finding.kind == "error" for r in results for finding in r.findings)
     failed = not raised and any(r.verdict is Verdict.FAIL for r in results)
     if failed and _blames_engine(subject, options):

@@ -132,8 +132,9 @@ def slopes_along(line: Line, at_zero: Array, h: float, eps: float = EPS) -> Slop
     """
     # Of large results no more arrays are held at a time than it takes.
     with np.errstate(all="ignore"):
-        one_sided = tuple(_slope(line, at_zero, t) for t in (h, -h, h / 2, -h / 2))
-        far_right, far_left, right, left = one_sided
+        far_right, far_left, right, left = (
+            _slope(line, at_zero, t) for t in (h, -h, h / 2, -h / 2)
+        )
         wide, value, error, half_bend, noise = (np.empty_like(at_zero) for _ in range(5))
         np.add(far_right, far_left, out=wide)
         np.add(right, left, out=value)
@@ -161,6 +162,7 @@ def slopes_along(line: Line, at_zero: Array, h: float, eps: float = EPS) -> Slop
         rounding += steep
         rough = error > rounding
         rough |= ~finite
+    one_sided = far_right, far_left, right, left
     return Slopes(value, error, noise, rough, one_sided, 8 * eps / h, steep, at_zero, h)
 
 
