@@ -312,6 +312,10 @@ class BackwardPass:
     def _add(self, edge: Edge, g: Any) -> None:
         """Add to the gradient at an edge that has one already."""
         before = self.grads[edge]
+        plain = before.__class__ is _ndarray is g.__class__
+        if plain and edge in self.owned and g.size < PENDING_SIZE:  # one of many small ones
+            np.add(before, g, before)
+            return
         first = before.__class__ is not Pending or not before.terms
         before, g = _computed(before), _computed(g)
         plain = before.__class__ is _ndarray is g.__class__
@@ -326,7 +330,7 @@ class BackwardPass:
             return
         large = plain and before.size >= PARALLEL_SIZE
         if plain and edge in self.owned:
-            apply(np.add, before, g, out=before) if large else np.add(before, g, out=before)
+            apply(np.add, before, g, out=before)
         else:
             g = apply(np.add, before, g) if large else before + g
             self.grads[edge] = np.asarray(g) if isinstance(g, np.generic) else g

@@ -225,8 +225,11 @@ class Op:
             dtype = out.dtype
         if recording and tensor is not None:
             drops, keeps_out = plans[wanted] if plans else plan_of(self.saves, (), edges)
-            for index in drops:
-                arrays[index] = edges[index]
+            if drops is None:
+                arrays = edges
+            else:
+                for index in drops:
+                    arrays[index] = edges[index]
             kept = out if keeps_out else None
             if exposed:
                 refresh(arrays if kept is None else (*arrays, kept))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinygrad_cnn.op import Op
 
-Plan = tuple[tuple[int, ...], bool]
-"""Which inputs are dropped, and whether the result is kept."""
+Plan = tuple[tuple[int, ...] | None, bool]
+"""Which inputs are dropped, None for all of them, and whether the result is kept."""
 
 
 def plan_saving(cls: type[Op]) -> None:
@@ -85,4 +85,4 @@ def plan_of(
     wanted = [bool(need) for need in needs] if names else [edge is not None for edge in needs]
     kept = needed_by(saves, names, wanted)
     drops = tuple(i for i, w in enumerate(wanted) if w and not (names and names[i] in kept))
-    return drops, "out" in kept
+    return None if len(drops) == len(wanted) else drops, "out" in kept
