@@ -319,13 +319,8 @@ class BackwardPass:
         first = before.__class__ is not Pending or not before.terms
         before, g = _computed(before), _computed(g)
         plain = before.__class__ is _ndarray is g.__class__
-        if (
-            plain
-            and first
-            and g.size >= PENDING_SIZE
-            and edge.__class__ is Node
-            and edge.op.takes_pending
-        ):
+        waits = plain and first and g.size >= PENDING_SIZE
+        if waits and edge.__class__ is Node and edge.op.takes_pending:
             self.grads[edge] = Pending(before, g)
             return
         large = plain and before.size >= PARALLEL_SIZE

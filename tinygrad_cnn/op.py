@@ -182,8 +182,7 @@ class Op:
         arrays: list[Any] = []
         edges: list[Any] = []
         tensor: TensorBase | None = None
-        wanted = 0  # a bit for each input whose gradient is wanted
-        bit = 1
+        wanted, bit = 0, 1  # a bit for each input whose gradient is wanted
         foreign = False  # whether anything comes from outside, and has to be watched
         for x in inputs:
             if isinstance(x, TensorBase):
@@ -227,9 +226,8 @@ class Op:
             drops, keeps_out = plans[wanted] if plans else plan_of(self.saves, (), edges)
             if drops is None:
                 arrays = edges
-            else:
-                for index in drops:
-                    arrays[index] = edges[index]
+            for index in drops or ():
+                arrays[index] = edges[index]
             kept = out if keeps_out else None
             if exposed:
                 refresh(arrays if kept is None else (*arrays, kept))
