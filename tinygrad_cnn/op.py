@@ -228,13 +228,12 @@ class Op:
                 arrays = edges
             for index in drops or ():
                 arrays[index] = edges[index]
-            kept = out if keeps_out else None
+            kept, scope = (out if keeps_out else None), now["scope"]
             if exposed:
                 refresh(arrays if kept is None else (*arrays, kept))
             if foreign:
                 watch_foreign(arrays, edges, self, aux)
-            scope, shape = now["scope"], out.shape
-            node = record(self, edges, arrays, kept, aux, shape, dtype, wanted, scope, noted)
+            node = record(self, edges, arrays, kept, aux, out.shape, dtype, wanted, scope, noted)
         if tensor is not None:
             out = tensor._special(self, out, node) if views else tensor._wrap(out, node)
             if noted and now["watch"] is not None:
