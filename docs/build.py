@@ -21,6 +21,7 @@ import re
 import sys
 import textwrap
 from html.parser import HTMLParser
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -114,10 +115,16 @@ def guide(path: Path, group: str, markdown: Any) -> Any:
         anchor = slug(title)
         token.attrSet("id", anchor)
         page.title = page.title or title
-        after = next((t.content for t in tokens[i + 2 :] if t.type == "inline"), "")
-        page.entries.append((anchor, title, re.sub(r"[`*\[\]]|\(\S+\)", "", after)[:240]))
+        page.entries.append((anchor, title, words_below(tokens[i + 3 :])))
     page.body = markdown.renderer.render(tokens, markdown.options, {})
     return page
+
+
+def words_below(tokens: list[Any]) -> str:
+    """Return what stands below a heading, for the search."""
+    below = takewhile(lambda token: token.type != "heading_open", tokens)
+    text = " ".join(token.content for token in below if token.type in ("inline", "fence"))
+    return " ".join(re.sub(r"<[^>]+>|\]\([^)]*\)|[`*\[\]]", "", text).split())
 
 
 def written(page: Any, groups: dict[str, list[Any]]) -> str:

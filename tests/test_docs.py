@@ -184,6 +184,9 @@ def test_the_site_in_a_browser(site: Path, browser: Any) -> None:
     page.fill("#search", "conv2d")
     page.press("#search", "Enter")
     page.wait_for_url("**/api/*#*onv2d*")
+    for words, wanted in (("pth fine-tune", "weights.html"), ("Tensor.view", "#Tensor.view")):
+        page.fill("#search", words)  # guides by all of their words, methods by their names
+        page.wait_for_selector(f"#results li:first-child a[href*='{wanted}']")
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.click("#theme")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before

@@ -38,15 +38,26 @@
     script.src = `${base}index.js`; script.onload = done;
     document.head.append(script);
   }));
-  const score = (entry, words) => {
-    const name = entry[1].toLowerCase(), text = entry[2].toLowerCase(), last = name.split(".").pop();
+  const plain = (text) => text.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toLowerCase();
+  const has = (text, word) => { // 2: a word begins so; 1: somewhere within
+    let at = text.indexOf(word);
+    const within = at >= 0;
+    while (at > 0 && /[a-z0-9]/.test(text[at - 1])) at = text.indexOf(word, at + 1);
+    return at >= 0 ? 2 : within ? 1 : 0;
+  };
+  const score = ([address, title, about], words) => {
+    const name = title.toLowerCase(), last = name.split(".").pop(), parts = plain(title), text = about.toLowerCase();
     let sum = 0;
     for (const w of words) {
-      const s = name === w || name.endsWith(`.${w}`) ? 20 : last.startsWith(w) ? 10 : name.includes(w) ? 6 : text.includes(w) ? 2 : 0;
+      const s = name === w || name.endsWith(`.${w}`) ? 20 : last.startsWith(w) ? 10 : has(parts, w) * 3 || has(name, w) * 2 || has(text, w) * 1.5;
       if (!s) return 0;
       sum += s;
     }
-    return sum + (entry[0].startsWith("api/") ? 1 - name.split(".").length / 10 : 1); // guides first, then what is nearest to the top
+    return sum + (address.startsWith("api/") ? 1 - name.split(".").length / 10 : 1.5); // guides first, then what is nearest to the top
+  };
+  const around = (text, words) => {
+    const at = Math.max(0, ...words.map((w) => text.toLowerCase().indexOf(w)));
+    return at > 90 ? `… ${text.slice(at - 40, at + 120)}` : text.slice(0, 160);
   };
   const search = async () => {
     const words = box.value.toLowerCase().split(/\s+/).filter(Boolean), seen = new Set();
@@ -55,7 +66,7 @@
     const found = scored.filter(([, e]) => !seen.has(e[0]) && seen.add(e[0])).slice(0, 20); // doors name the same again
     list.replaceChildren(...found.map(([, e]) => {
       const item = document.createElement("li"), link = document.createElement("a"), more = document.createElement("small");
-      link.href = base + e[0]; link.textContent = e[1].replace(/^tinygrad_cnn\./, ""); more.textContent = e[2]; link.append(more); item.append(link);
+      link.href = base + e[0]; link.textContent = e[1].replace(/^tinygrad_cnn\./, ""); more.textContent = around(e[2] || (INDEX.find((o) => o[0] === e[0] && o[2]) ?? e)[2], words); link.append(more); item.append(link);
       return item;
     }));
     if (words.length && !found.length) { const none = document.createElement("li"); none.textContent = "nothing found"; none.style.padding = ".5rem .8rem"; list.append(none); }
