@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from tinygrad_cnn.cli.arguments import Subparsers, UsageError, check_output, integer, one_of
+from tinygrad_cnn.cli.arguments import (
+    Subparsers,
+    UsageError,
+    check_output,
+    integer,
+    one_of,
+    positive,
+)
 from tinygrad_cnn.cli.check import write_json
-from tinygrad_cnn.cli.user_file import load_file
+from tinygrad_cnn.cli.grade_apart import Graded, grade_apart
 
 __all__ = ["add_grade"]
 
@@ -23,7 +29,9 @@ Grade operations that somebody wrote, forward and backward, against this package
 
 An exercise is looked for under its usual names: a class with forward and backward, a pair such as
 conv_forward with conv_backward, or a function that returns a loss with its gradient. One point for
-the forward pass, one for each gradient. The files are run. Exit status 1 if a point is missing."""
+the forward pass, one for each gradient. Each file is run in a process of its own, which is ended
+when an exercise takes too long; what was graded until then is kept, after Ctrl-C too. Exit status 1
+if a point is missing."""
 
 _EXAMPLES = """\
 examples:
@@ -61,6 +69,13 @@ def add_grade(subparsers: Subparsers) -> None:
         help="what is said of mistakes: none, place (where), hint (what it looks like; default)",
     )
     parser.add_argument("--seed", metavar="N", type=integer(0), default=0, help="default: 0")
+    parser.add_argument(
+        "--max-seconds",
+        metavar="S",
+        type=positive,
+        default=60.0,
+        help="an exercise that takes longer gets no points, and the next is graded; default: 60",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the grades as JSON")
     parser.set_defaults(run=run_grade)
 
@@ -75,31 +90,51 @@ def _specs(text: str) -> list[str]:
 def run_grade(arguments: argparse.Namespace) -> int:
     """Run ``grade``."""
     from tinygrad_cnn.training import RunError
-    from tinygrad_cnn.verify.grading import grade
 
     check_output("--json", arguments.json)
     files = _files(arguments.files)
-    graded: dict[str, Any] = {}
-    passed = True
     for path in files:
-        if len(files) > 1:
-            print(f"{path}:")
-        try:
-            grades = grade(load_file(path), arguments.spec, arguments.seed)
-        except RunError as error:
-            if len(files) == 1:
-                raise
-            print(f"{error}\n")
-            graded[str(path)] = {"error": str(error)}
-            passed = False
-            continue
-        print(grades.text(arguments.level), end="\n\n" if len(files) > 1 else "\n")
-        graded[str(path)] = grades.to_dict(arguments.level)
-        passed = passed and bool(grades)
-    if arguments.json is not None:
-        content = {"seed": arguments.seed, "level": arguments.level, "files": graded}
-        write_json(arguments.json, content)
-    return 0 if passed else 1
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}")
+    graded: dict[Path, Graded] = {}
+    try:
+        for path in files:
+            graded[path] = Graded()
+            if len(files) > 1:
+                print(f"{path}:", flush=True)
+            grade_apart(
+                path,
+                arguments.spec,
+                arguments.level,
+                arguments.seed,
+                arguments.max_seconds,
+                graded[path],
+            )
+            if len(files) > 1:
+                print(graded[path].error or graded[path].text(), end="\n\n", flush=True)
+            elif not graded[path].error:
+                print(graded[path].text())
+    except KeyboardInterrupt:
+        print(graded[path].text(), flush=True)  # what was graded until now
+        raise
+    finally:
+        if arguments.json is not None:
+            _write(arguments, files, graded)
+    if len(files) == 1 and graded[path].error:
+        raise RunError(graded[path].error)
+    return 0 if all(one.points == one.of and not one.error for one in graded.values()) else 1
+
+
+def _write(arguments: argparse.Namespace, files: list[Path], graded: dict[Path, Graded]) -> None:
+    """Write the grades, and how many files there were not time for."""
+    content = {
+        "seed": arguments.seed,
+        "level": arguments.level,
+        "max_seconds": arguments.max_seconds,
+        "not_graded": [str(path) for path in files if path not in graded],
+        "files": {str(path): one.to_dict() for path, one in graded.items()},
+    }
+    write_json(arguments.json, content)
 
 
 def _files(given: list[Path]) -> list[Path]:

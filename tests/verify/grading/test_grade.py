@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -158,24 +163,106 @@ def test_the_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("hand").mkdir()
-    Path("hand/a.py").write_text(FILE)
+    Path("hand/a.py").write_text(FILE + "print('what a file says')\n")
     Path("hand/b.py").write_text(FILE.replace("2 * self.d", "self.d"))
     Path("hand/c.py").write_text("nothing.here\n")
-    assert cli.main(["grade", "hand/a.py", "--spec", "mse,linear"]) == 0
-    assert "6 of 6" in capsys.readouterr().out
-    assert cli.main(["grade", "hand", "--spec", "mse", "--json", "g.json"]) == 1
+    arguments = ["grade", "hand", "--spec", "mse,linear", "--json", "g.json"]
+    assert cli.main(arguments) == 1
     out = capsys.readouterr().out
+    assert "6 of 6" in out
     assert "hint: it is half of what it should be" in out
     assert "hand/c.py:1 raised NameError" in out
+    assert "what a file says" not in out
     found = json.loads(Path("g.json").read_text())
-    assert [v.get("points") for v in found["files"].values()] == [2, 1, None]
-    for level, hints in (("none", 0), ("place", 0), ("hint", 1)):
-        arguments = ["grade", "hand/b.py", "--spec", "mse", "--level", level, "--json", "g.json"]
-        assert cli.main(arguments) == 1
-        out = capsys.readouterr().out
-        assert ("hint:" in out) == bool(hints)
-        assert ("numeric" in out) == (level != "none")
-        assert Path("g.json").read_text().count('"times 1/2"') == hints
+    assert [v.get("points") for v in found["files"].values()] == [6, 5, None]
     with pytest.raises(SystemExit):
         cli.main(["grade", "hand/a.py", "--spec", "lstm"])
     assert "expected one of relu, sigmoid" in capsys.readouterr().err
+    assert cli.main(["grade", "hand/d.py", "--spec", "mse"]) == 2
+    assert "there is no file hand/d.py" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("level", "hints"), [("none", 0), ("place", 0), ("hint", 1)])
+def test_a_level_says_as_much_as_the_teacher_wants(level: str, hints: int) -> None:
+    [found] = grade(names_of(FILE.replace("2 * self.d", "self.d")), ["mse"]).grades
+    text = "\n".join(found.lines(level))
+    assert ("hint:" in text) == bool(hints)
+    assert ("numeric" in text) == (level != "none")
+    assert json.dumps(found.to_dict(level)).count('"times 1/2"') == hints
+
+
+ENDLESS = """
+class Sigmoid:
+    def forward(self, x):
+        while True:
+            pass
+    def backward(self, dout):
+        return dout
+
+class Tanh:
+    def forward(self, x):
+        import os
+        os._exit(3)
+    def backward(self, dout):
+        return dout
+"""
+
+
+def test_what_never_ends_costs_its_exercise_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text(FILE + ENDLESS)
+    arguments = ["grade", "a.py", "--spec", "sigmoid,tanh,mse", "--max-seconds", "2"]
+    assert cli.main([*arguments, "--json", "g.json"]) == 1
+    out = capsys.readouterr().out
+    assert "took longer than 2 s (an endless loop?)" in out
+    assert "ended its process (status 3)" in out
+    assert out.endswith("2 of 6\n")
+    found = json.loads(Path("g.json").read_text())["files"]["a.py"]["exercises"]
+    assert [exercise["points"] for exercise in found] == [0, 0, 2]
+
+
+@pytest.mark.slow
+def test_a_file_that_never_ends_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.py").write_text("while True:\n    pass\n")
+    Path("b.py").write_text("name = input()\n")
+    Path("c.py").write_text(FILE)
+    assert cli.main(["grade", ".", "--spec", "mse", "--max-seconds", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "a.py: running it took longer than 2 s (an endless loop?)" in out
+    assert "b.py:1 raised EOFError" in out
+    assert out.endswith("2 of 2\n\n")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX has them")
+def test_what_was_graded_is_kept_after_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(FILE)
+    (tmp_path / "b.py").write_text(FILE + ENDLESS)
+    (tmp_path / "c.py").write_text(FILE)
+    arguments = ["grade", ".", "--spec", "mse,sigmoid", "--json", "g.json"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tinygrad_cnn", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith("b.py"):
+            break
+    time.sleep(4)  # the second file's first exercise is graded meanwhile
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "interrupted" in err
+    assert "mse" in out
+    found = json.loads((tmp_path / "g.json").read_text())
+    assert found["not_graded"] == ["c.py"]
+    assert [v["points"] for v in found["files"].values()] == [2, 2]

@@ -38,6 +38,11 @@ class Exercise:
     settings: Values = field(default_factory=dict)
     inputs: int = 1
 
+    @property
+    def points(self) -> int:
+        """One for the forward pass, one for each gradient."""
+        return 1 + sum(1 for name in self.shapes if name not in ("labels", "y"))
+
     def values(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draw inputs and parameters."""
         drawn: dict[str, Any] = {

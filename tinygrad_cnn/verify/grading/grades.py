@@ -86,6 +86,17 @@ class Grade:
         }
 
 
+def total_line(points: int, of: int) -> str:
+    """Return the sum, under the points of each."""
+    return f"{'total':<47} {points} of {of}"
+
+
+def unfinished(spec: str, why: str) -> Grade:
+    """Return the grade of an exercise that did not come to its end."""
+    name, _, called = spec.partition("=")
+    return Grade(name, called or name, 0, EXERCISES[name].points, why)
+
+
 def _without_hints(result: InputReport) -> InputReport:
     kept = copy.copy(result)
     kept.hints = []
@@ -114,7 +125,7 @@ class Grades:
     def text(self, level: str = "hint") -> str:
         """Return a line for each exercise, what is wrong below, and the sum."""
         lines = [line for grade in self.grades for line in grade.lines(level)]
-        return "\n".join([*lines, f"{'total':<47} {self.points} of {self.of}"])
+        return "\n".join([*lines, total_line(self.points, self.of)])
 
     def to_dict(self, level: str = "hint") -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -188,9 +199,9 @@ def _found(names: Mapping[str, Any], exercise: str, called: str) -> Found | None
 
 
 def _grade_one(name: str, exercise: Exercise, found: Found | None, seed: int) -> Grade:
-    gradients = sum(1 for n in exercise.shapes if n not in ("labels", "y"))
+    gradients = exercise.points - 1
     if found is None:
-        return Grade(name, "", 0, 1 + gradients, "there is none")
+        return Grade(name, "", 0, exercise.points, "there is none")
     label, forward, backward = found
     values = exercise.values(np.random.default_rng(seed))
     try:
@@ -201,11 +212,11 @@ def _grade_one(name: str, exercise: Exercise, found: Found | None, seed: int) ->
                 else _judge_functions(exercise, forward, backward, values, seed)
             )
     except Exception as error:  # whatever somebody's code raises
-        return Grade(name, label, 0, 1 + gradients, f"raised {type(error).__name__}: {error}")
+        return Grade(name, label, 0, exercise.points, f"raised {type(error).__name__}: {error}")
     judged = [r for r in report.results if r.input not in ("y", "labels")]
     right = [r for r in judged if r.verdict in (Verdict.PASS, Verdict.KINK)]
     points = (not said) + min(len(right), gradients)
-    return Grade(name, label, points, 1 + gradients, said, report)
+    return Grade(name, label, points, exercise.points, said, report)
 
 
 # ---------------------------------------------------------------------------------------- settings
