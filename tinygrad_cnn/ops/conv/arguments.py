@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from tinygrad_cnn.kernels.runtime.window import Window
-from tinygrad_cnn.ops.arguments import channels_last_hint, ntuple, pair
+from tinygrad_cnn.ops.arguments import channels_last_hint, ntuple, pair, shape_of
 from tinygrad_cnn.ops.conv.trilinear import KINDS
 from tinygrad_cnn.types import Operand, Pair, Shape
 
@@ -48,8 +48,9 @@ def settings_of(
 
 def check_bias(function: str, channels: int, bias: Operand) -> None:
     """Raise unless there is one bias an output channel."""
-    if bias.shape != (channels,):
-        raise ValueError(f"{function}: bias expects shape ({channels},), got {tuple(bias.shape)}")
+    shape = shape_of(function, bias)
+    if shape != (channels,):
+        raise ValueError(f"{function}: bias expects shape ({channels},), got {shape}")
 
 
 # Each geometry is checked once, since the check takes a good part of a small convolution. Typed, so

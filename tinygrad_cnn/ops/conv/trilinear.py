@@ -35,14 +35,16 @@ class _Convolution(Op):
     def __init__(self, window: Window, groups: int) -> None:
         self.window = window
         self.groups = groups
-        self._known: tuple[Shape, Shape] | None = None  # sizes asked for last, and the answer
+        # The shapes asked for last, and the answer: small images take little longer than asking.
+        self._known: tuple[Shape, Shape, Shape, bool] | None = None
 
-    def out_size(self, sizes: Shape) -> Shape:
-        """Count the outputs along each axis of inputs of these sizes."""
+    def result_of(self, image: Shape, weight: Shape) -> tuple[Shape, bool]:
+        """Return the shape of a convolution's result, and whether it is large."""
         known = self._known
-        if known is None or known[0] != sizes:
-            known = self._known = sizes, self.window.out_size(sizes)
-        return known[1]
+        if known is None or known[0] != image or known[1] != weight:
+            shape = image[0], weight[0], *self.window.out_size(image[2:])
+            known = self._known = image, weight, shape, is_large(shape)
+        return known[2:]
 
     def settings(self) -> dict[str, Any]:
         """Return the settings by name, those of the window that the weights do not show."""
@@ -68,11 +70,12 @@ class _Conv(First, _Convolution):
     ) -> tuple[Any, None]:
         x, w, b = arrays
         dtype = x.dtype
-        shape = len(x), len(w), *self.out_size(x.shape[2:])
+        shape, large = self.result_of(x.shape, w.shape)
         # Without a bias a normalisation follows, most likely, which in evaluation is folded.
-        waits = is_large(shape) or (b is None and not recording)
+        if not large and (recording or b is not None):
+            return None, None
         alike = w.dtype is dtype and (b is None or b.dtype is dtype)
-        if not waits or not alike or dtype.char not in "fd":
+        if not alike or dtype.char not in "fd":
             return None, None
         held = private((x, w, b), foreign)
         return Computation(self, held, shape, dtype), None
