@@ -9,10 +9,10 @@ import numpy as np
 import tinygrad_cnn.functional as F
 from tests.samples.base import ErrorSample, Sample
 from tinygrad_cnn.kernels.resample.taps import Along
-from tinygrad_cnn.ops.index import Gather
 from tinygrad_cnn.ops.linalg import Matmul
 from tinygrad_cnn.ops.pool.adaptive import AdaptiveAvgPool2d
 from tinygrad_cnn.ops.resampling.folding import Fold, Unfold
+from tinygrad_cnn.ops.resampling.pixels import MatchPixels, SamplePixels, SpreadPixels
 from tinygrad_cnn.ops.resampling.resample import Resample, ResampleInput
 from tinygrad_cnn.ops.shape import Permute
 
@@ -171,7 +171,7 @@ _places3 = np.array([[0.13, -0.31, 0.4], [1.15, 0.22, -0.23]])[None, None, None]
 
 def _sampled(mode, padding, corners, x=_image, grid=_places):
     return Sample(
-        Gather,
+        SamplePixels,
         lambda x, grid: F.grid_sample(x, grid, mode, padding, corners),
         (x, grid),
         lambda x, grid: _loop_grid(x, grid, mode, padding, corners),
@@ -179,7 +179,39 @@ def _sampled(mode, padding, corners, x=_image, grid=_places):
     )
 
 
+_at = _rng.integers(0, 5, (2, 3, 4))  # N, K, P: of 5 pixels
+
+
+def _pixels(op, oracle, shapes, *settings):
+    arrays = tuple(_rng.standard_normal(shape) for shape in shapes)
+    return Sample(op, op(_at, *settings), arrays, oracle, op.__name__.lower())
+
+
+def _loop_sample(x, weights):
+    out = np.zeros((2, 2, 4))
+    for n, c, k, p in np.ndindex(2, 2, 3, 4):
+        out[n, c, p] += weights[n, k, p] * x[n, c, _at[n, k, p]]
+    return out
+
+
+def _loop_spread(y, weights):
+    out = np.zeros((2, 2, 5))
+    for n, c, k, p in np.ndindex(2, 2, 3, 4):
+        out[n, c, _at[n, k, p]] += weights[n, k, p] * y[n, c, p]
+    return out
+
+
+def _loop_match(y, x):
+    out = np.zeros((2, 3, 4))
+    for n, c, k, p in np.ndindex(2, 2, 3, 4):
+        out[n, k, p] += y[n, c, p] * x[n, c, _at[n, k, p]]
+    return out
+
+
 SAMPLES = [
+    _pixels(SamplePixels, _loop_sample, [(2, 2, 5), (2, 3, 4)]),
+    _pixels(SpreadPixels, _loop_spread, [(2, 2, 4), (2, 3, 4)], 5),
+    _pixels(MatchPixels, _loop_match, [(2, 2, 4), (2, 2, 5)]),
     _resampled("nearest", _signals, "nearest", "nearest", (8,)),
     _resampled("nearest of images", _images, "nearest", "nearest", (8, 2)),
     _resampled("nearest exact", _volumes, "nearest-exact", "nearest-exact", (4, 5, 2)),
@@ -304,7 +336,7 @@ SAMPLES = [
     _sampled("bicubic", "reflection", False),
     _sampled("bilinear", "zeros", False, _volumes, _places3),
     Sample(
-        Gather,
+        SamplePixels,
         lambda x: F.grid_sample(x, np.array(_places, x.dtype), "nearest"),
         (_image,),
         lambda x: _loop_grid(x, _places, "nearest", "zeros", False),

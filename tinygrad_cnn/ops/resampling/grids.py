@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
@@ -11,12 +12,14 @@ import numpy as np
 
 from tinygrad_cnn.ops.arguments import names_operands, shape_of, values_of
 from tinygrad_cnn.ops.elementwise import add, cast, mul, sub
-from tinygrad_cnn.ops.index import Gather, Key, getitem
+from tinygrad_cnn.ops.index import getitem
+from tinygrad_cnn.ops.join import stack
 from tinygrad_cnn.ops.linalg import matmul
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.pointwise.hard import Hardtanh
+from tinygrad_cnn.ops.resampling.pixels import SamplePixels
 from tinygrad_cnn.ops.rounding import floor
-from tinygrad_cnn.ops.shape import permute, reshape, transpose, unsqueeze
+from tinygrad_cnn.ops.shape import reshape, transpose
 from tinygrad_cnn.types import Array, Operand
 
 __all__ = ["affine_grid", "grid_sample"]
@@ -132,17 +135,17 @@ def grid_sample(
         place = add(mul(add(place, 1.0), span / 2), start)
         axes.append(list(_taps(place, size, mode, padding_mode, bool(align_corners))))
 
-    last = permute(input, 0, *range(2, dims + 2), 1)
-    pixels = reshape(last, int(np.prod((N, *sizes))), C)
-    image = np.arange(N).reshape(-1, *[1] * dims)
-    parts = []
+    places, weights = [], []
     for corner in itertools.product(*axes):
-        index = image
+        index: Any = 0
         for tap, size in zip(corner, sizes, strict=True):
             index = index * size + tap.at  # (N, *out)
-        weight = reduce(mul, [tap.weight for tap in corner])
-        parts.append(mul(Gather(Key((index,)))(pixels), unsqueeze(weight, -1)))  # N, *out, C
-    return permute(reduce(add, parts), 0, dims + 1, *range(1, dims + 1))
+        places.append(index)
+        weights.append(reduce(mul, [tap.weight for tap in corner]))
+    rows = N, len(places), math.prod(grid.shape[1:-1])
+    at, by = np.stack(places, axis=1).reshape(rows), reshape(stack(weights, 1), rows)
+    sampled = SamplePixels(at)(reshape(input, N, C, math.prod(sizes)), by)
+    return reshape(sampled, N, C, *grid.shape[1:-1])
 
 
 def _check(image: tuple[int, ...], grid: tuple[int, ...], mode: str, padding_mode: str) -> None:
@@ -187,9 +190,11 @@ def _tap(index: Array, size: int, weight: Any, dtype: Any) -> _Tap:
     """Give pixels outside of the image no weight."""
     with np.errstate(invalid="ignore"):
         within = (index >= 0) & (index < size)  # not so for NaN
-        places = np.clip(np.nan_to_num(index), 0, size - 1).astype(np.intp)
+        places = np.where(within, index, 0).astype(np.intp)
     if isinstance(weight, float):
         return _Tap(places, within.astype(dtype) * np.asarray(weight, dtype))
+    if within.all():
+        return _Tap(places, weight)
     return _Tap(places, where(within, weight, 0.0))
 
 
