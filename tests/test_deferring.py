@@ -16,7 +16,7 @@ import pytest
 
 import tinygrad_cnn.functional as F
 from tests.deferral import W, X, conv, expected, leaf, numbers, one_by_one
-from tinygrad_cnn import Tensor, engine, grad, nn, no_grad, record_source, tensor
+from tinygrad_cnn import Tensor, grad, nn, no_grad, record_source, tensor
 from tinygrad_cnn.graph import GraphError, nodes_below
 from tinygrad_cnn.inplace import changed, pending
 from tinygrad_cnn.kernels.conv import convolution
@@ -220,9 +220,8 @@ def test_another_relu_behind_the_pool(function: Any, sum_between: bool) -> None:
         y = function(x, w)
         return F.relu(y + tensor(numbers(*y.shape, seed=9)) if sum_between else y) - 1.0
 
-    with mock.patch.object(engine, "PENDING_SIZE", 1):  # as if all of it were large
-        for a, b in zip(*both(rectified), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    for a, b in zip(*both(rectified), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_the_gradient_of_a_relu_goes_to_the_first_of_equal_maxima() -> None:

@@ -58,7 +58,7 @@ FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 
 # The rooms of `kernels`, from the bottom: each imports from itself and from those below. Above them
 # all, nothing in `kernels`.
-ROOMS = ("runtime", "pointwise", "reduce", "pool", "resample", "conv", "norm", "fused")
+ROOMS = ("runtime", "pointwise", "reduce", "pool", "resample", "conv", "norm")
 
 # `data` stands apart: it knows arrays, generators and tensors, no layers.
 ALONE = {"data": {"atomic", "npz", "ops", "random", "tensor", "types"}}

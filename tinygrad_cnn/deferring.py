@@ -178,8 +178,8 @@ class Computation:
             before = before.before
         return any(a is not None and owner_of(a) is owner for a in arrays)
 
-    def value(self, moments: Any = None) -> Array:
-        """Compute the result, if that was not done yet; `moments` collects those of it.
+    def value(self) -> Array:
+        """Compute the result, if that was not done yet.
 
         An error, or an interruption, leaves everything as it was: the next to ask tries again.
         """
@@ -193,7 +193,7 @@ class Computation:
                     out = self._by_itself(self.before.value())
                 else:
                     what = self.arrays, self.aux, self.after, self.addend
-                    out, chosen = self.first.compute_with(*what, node is not None, moments)
+                    out, chosen = self.first.compute_with(*what, node is not None)
                     if node is not None:
                         self._fill_in(node, out, chosen)
             except Exception as error:
@@ -237,8 +237,6 @@ class Computation:
                 last.aux = chosen, node.out
             elif link is self and link.op._traits[0][node.wanted][1]:
                 node.out = out
-            elif link.before is None and pool is not None and activation is not None:
-                node.aux = self.first.aux_with_pool(self.aux)
             link = link.before
 
 
@@ -313,7 +311,7 @@ class Unkept:
                 )
             after = After(activation=self._activation)
             what = self._arrays, self._aux, after, None
-            self._array = self._first.compute_with(*what, False, None)[0]
+            self._array = self._first.compute_with(*what, False)[0]
         return self._array
 
 

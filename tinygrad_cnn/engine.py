@@ -18,8 +18,8 @@ from tinygrad_cnn.base import TensorBase, edge_of
 from tinygrad_cnn.deferring import Unkept
 from tinygrad_cnn.graph import GraphError, LeafHooks, Node, discover, mode
 from tinygrad_cnn.inplace import changes, exposed
-from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE, Pending
 from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
+from tinygrad_cnn.kernels.pool.lazy import LazyGradient
 from tinygrad_cnn.op import adapters
 from tinygrad_cnn.operands import widened
 from tinygrad_cnn.ownership import asks_users, held_elsewhere, own
@@ -251,15 +251,12 @@ class BackwardPass:
         if changes.latest > node.seq or exposed:
             check_unchanged(node)
         out = node.out
-        if out.__class__ is Unkept and (g.__class__ is not Pending or out.pooled is None):
-            out = out.value()
         if op._outside:
-            self._compute_pending()
-        if g.__class__ is Pending:
-            if not op.takes_pending:
-                g = g.array()
-        elif op.takes_pending and not self.create_graph and g.size >= PENDING_SIZE:
-            g = Pending(g)
+            self._compute_lazy()
+        if out.__class__ is not Unkept:
+            g = _computed(g)
+        elif g.__class__ is not LazyGradient or out.pooled is None:
+            g, out = _computed(g), out.value()
         if self.create_graph:
             mode.scope = node.scope  # what a rule records belongs to the module of its operation
             inputs = [self._input(node, a, e) for a, e in zip(inputs, node.edges, strict=True)]
@@ -312,17 +309,8 @@ class BackwardPass:
     def _add(self, edge: Edge, g: Any) -> None:
         """Add to the gradient at an edge that has one already."""
         before = self.grads[edge]
-        plain = before.__class__ is _ndarray is g.__class__
-        if plain and edge in self.owned and g.size < PENDING_SIZE:  # one of many small ones
-            np.add(before, g, before)
-            return
-        first = before.__class__ is not Pending or not before.terms
         before, g = _computed(before), _computed(g)
         plain = before.__class__ is _ndarray is g.__class__
-        waits = plain and first and g.size >= PENDING_SIZE
-        if waits and edge.__class__ is Node and edge.op.takes_pending:
-            self.grads[edge] = Pending(before, g)
-            return
         large = plain and before.size >= PARALLEL_SIZE
         if plain and edge in self.owned:
             apply(np.add, before, g, out=before)
@@ -345,7 +333,7 @@ class BackwardPass:
         return g
 
     def _call_hooks(self, hooks: dict[int, Any], g: Any, name: str) -> Any:
-        self._compute_pending()
+        self._compute_lazy()
         for hook in list(hooks.values()):
             # In memory of its own: g may serve another input too, and the hook may write to it.
             shown = own(g, self.wrap)
@@ -374,8 +362,8 @@ class BackwardPass:
             g = answer
         return g
 
-    def _compute_pending(self) -> None:
-        """Compute what is pending: code of the user's comes, which may write to what it reads."""
+    def _compute_lazy(self) -> None:
+        """Compute what is not yet: code of the user's comes, which may write to what it reads."""
         for g in self.grads.values():
             _computed(g)
 
@@ -402,14 +390,12 @@ class BackwardPass:
 
 
 def _computed(g: Any) -> Any:
-    """Return a gradient itself, though it may be pending."""
-    return g.array() if g.__class__ is Pending else g
+    """Return a gradient itself, though it may not be computed yet."""
+    return g.array() if g.__class__ is LazyGradient else g
 
 
 def _widened(x: Any) -> Any:
     """Return what a rule reads of half precision in float32, a tensor's conversion recorded."""
-    if isinstance(x, Pending):
-        return _widened(x.array())
     if not isinstance(x, TensorBase):
         return widened(x)
     return adapters["cast"](x, np.float32) if x.dtype is _FLOAT16 else x

@@ -22,13 +22,11 @@ class First:
 
     __slots__ = ()
 
-    def postpone(
-        self, arrays: list[Any], recording: bool, foreign: bool, told: Any
-    ) -> tuple[Any, Any]:
+    def postpone(self, arrays: list[Any], recording: bool, foreign: bool) -> tuple[Any, Any]:
         """Return a computation and the aux as far as it is known, or None twice: compute now.
 
         `recording` says whether a node will be recorded, `foreign` whether an array comes from
-        outside, and `told` is what is known of the inputs already.
+        outside.
         """
         raise NotImplementedError
 
@@ -39,18 +37,12 @@ class First:
         after: After,
         addend: Array | None,
         recorded: bool,
-        moments: Any,
     ) -> tuple[Array, Array | None]:
         """Return the result with all that comes after it, and what a max-pool among it chose.
 
-        What was chosen is not wanted unless it is `recorded`. The moments of the result are
-        collected if that costs little.
+        What was chosen is not wanted unless it is `recorded`.
         """
         raise NotImplementedError
-
-    def aux_with_pool(self, aux: Any) -> Any:
-        """Return the aux where a max-pool and an activation were computed with it."""
-        return aux
 
     def rescaled(self, _arrays: tuple[Any, ...], _scale: Array, _shift: Array) -> Any:
         """Return arrays that give ``result · scale + shift`` instead, both (C,), or None."""

@@ -80,9 +80,6 @@ class Op:
         Inputs may be None (a bias, a weight).
     ``infer(*inputs)``
         ``forward`` where nothing is recorded, if it can do with less work.
-    ``takes_pending``
-        ``backward`` can do with a large gradient that is not computed yet, a `Pending`, and may
-        return one.
     ``views``
         The result lies in the memory of the only input, unless NumPy had to copy. No other
         operation may return memory of an input: what is written to one would show in the other.
@@ -90,7 +87,7 @@ class Op:
         For the gradient of a part: add it in place to ``whole``, the gradient of the only input.
     ``backward_owned(g, needs)``
         `backward` for an array that may be written to and handed on; ``laid_out(array)`` makes it.
-    ``postpone(arrays, recording, foreign, told)``
+    ``postpone(arrays, recording, foreign)``
         Return ``(computation, aux)``, if the result shall be computed when it is read; or None
         twice. Then ``compute_with(…)`` computes it, see `joining.First`.
     ``join(computation)``
@@ -114,7 +111,6 @@ class Op:
     sets_dtype: ClassVar[bool] = False
     optional: ClassVar[bool] = False
     widens: ClassVar[bool] = False
-    takes_pending: ClassVar[bool] = False
     reference: ClassVar[Any] = None
     choice: ClassVar[Any] = None
     infinite: ClassVar[bool] = False
@@ -172,11 +168,11 @@ class Op:
     def __repr__(self) -> str:
         return f"<Op {self.describe()}>"
 
-    def __call__(self, *inputs: Any, with_aux: bool = False, told: Any = None) -> Any:
+    def __call__(self, *inputs: Any, with_aux: bool = False) -> Any:
         """Apply to arrays (returns an array) or to tensors (returns a tensor, recorded).
 
         With ``with_aux`` the answer is ``(result, aux)``; aux is None where nothing is recorded
-        and the operation can do without. What is ``told`` is handed on to `postpone`.
+        and the operation can do without.
         """
         # The path of every operation: one loop, no helper calls for tensors.
         arrays: list[Any] = []
@@ -212,7 +208,7 @@ class Op:
         out: Any
         aux = node = None
         if special:
-            out, aux = self._waiting(arrays, recording, foreign, told, tensor, noted)
+            out, aux = self._waiting(arrays, recording, foreign, tensor, noted)
         else:
             out = self.forward(*arrays)
         if type(out) is not _ndarray and type(out) is not Computation:
@@ -241,12 +237,12 @@ class Op:
         return (out, aux) if with_aux else out
 
     def _waiting(
-        self, arrays: list[Any], recording: Any, foreign: bool, told: Any, tensor: Any, noted: bool
+        self, arrays: list[Any], recording: Any, foreign: bool, tensor: Any, noted: bool
     ) -> Any:
         """Postpone the forward, or run it: return the result, or its computation, and the aux."""
         is_watched = noted and mode.watch is not None  # it looks at every result
         if self.postpone is not None and tensor is not None and not is_watched:
-            out, aux = self.postpone(arrays, recording, foreign, told)
+            out, aux = self.postpone(arrays, recording, foreign)
             if out is not None:
                 return out, aux
             if not (self.has_aux or self.widens):

@@ -13,7 +13,7 @@ from tinygrad_cnn.base import TensorBase
 from tinygrad_cnn.deferring import Unkept
 from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import was_changed, writer_of
-from tinygrad_cnn.kernels.norm.pending import Pending
+from tinygrad_cnn.kernels.pool.lazy import LazyGradient
 from tinygrad_cnn.op import adapters
 from tinygrad_cnn.operands import held_arrays
 from tinygrad_cnn.saving import needed_by
@@ -81,7 +81,7 @@ def check_unchanged(node: Node) -> None:
 
 def fitted(node: Node, index: int, result: Any, edge: Node | TensorBase, create_graph: bool) -> Any:
     """Sum a gradient over the broadcast dimensions of its input and give it its dtype."""
-    if result.__class__ is Pending:
+    if result.__class__ is LazyGradient:
         inner = edge.__class__ is Node
         if inner and result.shape == edge.shape and result.dtype == edge.dtype:
             return result

@@ -29,8 +29,6 @@ def plan_saving(cls: type[Op]) -> None:
     names = tuple(p.name for p in positional)
     if keywords - {"needs", "aux"}:
         raise TypeError(f"{cls.__name__}.backward: keywords may be needs and aux, got {keywords}")
-    if "backward" in cls.__dict__ and "takes_pending" not in cls.__dict__:
-        cls.takes_pending = False  # it is the rule that can, not those derived from it
     saves = cls.saves
     listed = [saves] if isinstance(saves, tuple) else [tuple(saves), *saves.values()]
     unknown = {name for group in listed for name in group} - {*names, "out"}
@@ -55,9 +53,7 @@ def plan_saving(cls: type[Op]) -> None:
     special = cls.has_aux or cls.widens or cls.infer is not None or waits or cls._outside
     cls._traits = plans, special, cls.views or waits
     cls._in_parts = cls.add_into is not None or cls.backward_owned is not None
-    ordinary = not (cls.widens or cls._takes_aux or cls._outside or cls._in_parts)
-    cls._ordinary = ordinary and not cls.takes_pending
-    cls._small = ordinary and not any(keeps_out for _, keeps_out in plans)
+    cls._ordinary = not (cls.widens or cls._takes_aux or cls._outside or cls._in_parts)
 
 
 def needed_by(

@@ -19,8 +19,7 @@ Rooms, from the ground up; each imports from itself and from those before it:
 - ``pool`` max and average pooling
 - ``resample`` borders and interpolation
 - ``conv`` convolutions and their gradients
-- ``norm`` batch and layer normalisation
-- ``fused`` two steps in one sweep
+- ``norm`` batch, layer and group normalisation
 """
 
 from tinygrad_cnn.kernels.runtime.memory import keep_freed_memory

@@ -14,9 +14,9 @@ import numpy as np
 
 from tinygrad_cnn.deferring import Unkept
 from tinygrad_cnn.joining import ElementByElement, joining
-from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.pointwise import activation as kernels
 from tinygrad_cnn.kernels.pointwise.elementwise import apply
+from tinygrad_cnn.kernels.pool.lazy import LazyGradient
 from tinygrad_cnn.kernels.runtime.rows import rectify
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
@@ -49,7 +49,6 @@ class Relu(ElementByElement, Op):
 
     __slots__ = ()
     saves = ("out",)
-    takes_pending = True
 
     def forward(self, x: Any) -> Any:
         return kernels.relu(np.asarray(x))
@@ -61,9 +60,9 @@ class Relu(ElementByElement, Op):
         return x > 0
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
-        if type(g) is not Pending:
-            return (_gate(g, out),)
-        return (g.gated_where(out.pooled) if type(out) is Unkept else g.gated(out),)
+        if type(g) is LazyGradient:
+            return (g.before_relu(),)
+        return (_gate(g, out.value() if type(out) is Unkept else out),)
 
 
 relu = unary(Relu, inplace=True)

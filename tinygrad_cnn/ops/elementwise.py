@@ -39,7 +39,6 @@ class Add(Binary):
 
     __slots__ = ()
     ufunc = np.add
-    takes_pending = True
 
     def join(self, computation: Computation) -> Any:
         return (After(adds=True), computation.shape) if computation.after == NOTHING else None

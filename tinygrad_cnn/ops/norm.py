@@ -12,14 +12,10 @@ from tinygrad_cnn.deferring import NOTHING, After, Computation, is_large, privat
 from tinygrad_cnn.graph import mode
 from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.joining import First
-from tinygrad_cnn.kernels.fused.pooled_norm import (
-    normalize_max_pool2d,
-    normalize_max_pool2d_gradient,
-)
 from tinygrad_cnn.kernels.norm import batch_norm as kernels
 from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
-from tinygrad_cnn.kernels.norm.pending import Pending
-from tinygrad_cnn.kernels.reduce.moments import Moments, batch_statistics
+from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
+from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands, shape_of
 from tinygrad_cnn.ops.elementwise import sqrt
@@ -31,34 +27,27 @@ __all__ = ["batch_norm", "layer_norm"]
 
 
 class BatchNorm(First, Op):
-    """Normalise each channel by the batch's own mean and biased variance.
-
-    aux: mean, variance, and whether a max-pool and a ReLU that alone read the result came with it.
-    """
+    """Normalise each channel by the batch's own mean and biased variance; aux: these two."""
 
     __slots__ = ("eps",)
     widens = True
     saves = ("x", "weight", "bias")
     has_aux = True
     optional = True
-    takes_pending = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
         mean, var = batch_statistics(x)
-        return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var, False)
+        return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var)
 
-    def postpone(
-        self, arrays: list[Any], recording: bool, foreign: bool, told: Moments | None
-    ) -> tuple[Any, Any]:
+    def postpone(self, arrays: list[Any], recording: bool, foreign: bool) -> tuple[Any, Any]:
         x, weight, bias = arrays
         alike = all(a is None or a.dtype is x.dtype for a in (weight, bias))
         if not alike or x.ndim < 3 or x.dtype.char not in "fd" or not is_large(x.shape):
             return None, None
-        mean, var = batch_statistics(x) if told is None else told.statistics(x)
-        aux = mean, var, False
+        aux = batch_statistics(x)
         held = private((x, weight, bias), foreign)
         return Computation(self, held, x.shape, x.dtype, aux), aux
 
@@ -69,19 +58,14 @@ class BatchNorm(First, Op):
         after: After,
         addend: Any,
         recorded: bool,
-        moments: Any,
     ) -> tuple[Any, Any]:
         x, weight, bias = arrays
-        mean, var, _ = aux
+        mean, var = aux
         constants = mean, self.inverse_std(var), weight, bias
         if after.pool is None:
             return kernels.normalize(x, *constants, after.write, addend), None
-        block = after.pool.window.kernel
-        return normalize_max_pool2d(x, *constants, block, after.write, recorded)
-
-    def aux_with_pool(self, aux: Any) -> Any:
-        mean, var, _ = aux
-        return mean, var, True
+        y = kernels.normalize(x, *constants)
+        return pool_and_activate(y, after.pool.window.kernel, after.write, recorded)
 
     def inverse_std(self, var: Any) -> Any:
         """Return ``1 / √(var + eps)``."""
@@ -90,12 +74,8 @@ class BatchNorm(First, Op):
     def backward(
         self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
     ) -> tuple[Any, ...]:
-        mean, var, pooled = aux
-        constants = mean, self.inverse_std(var), weight
-        came_through_both = type(g) is Pending and g.pooling is not None and g.gate is not None
-        if pooled and came_through_both:
-            return normalize_max_pool2d_gradient(g, x, *constants, bias)
-        return kernels.batch_norm_gradient(g, x, *constants)
+        mean, var = aux
+        return kernels.batch_norm_gradient(g, x, mean, self.inverse_std(var), weight)
 
     def reference(self, x: Any, weight: Any, bias: Any) -> Any:
         """Compute the same in plain operations."""
@@ -241,11 +221,7 @@ def batch_norm(
     if not math.prod(input.shape):  # nothing to take statistics of, nothing to normalise
         ones = np.ones(input.shape[1], input.dtype)
         return BatchNormEval(eps)(input, ones, ones, weight, bias)
-    told = None
-    if awaited is not None:  # the statistics are wanted now
-        told = Moments()
-        awaited.value(told)
-    y, (mean, var, _) = BatchNorm(eps)(input, weight, bias, with_aux=True, told=told)
+    y, (mean, var) = BatchNorm(eps)(input, weight, bias, with_aux=True)
     update_running_stats(running_mean, running_var, mean, var, momentum, input.shape)
     return y
 

@@ -24,7 +24,6 @@ from tinygrad_cnn.kernels.conv.phases import phases_of, whole
 from tinygrad_cnn.kernels.conv.single import Single, single_plan
 from tinygrad_cnn.kernels.conv.tiles import Geometry, Shape
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
-from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
@@ -81,7 +80,6 @@ def convolve(
     window: Window,
     groups: int = 1,
     activation: Activation | None = None,
-    moments: Moments | None = None,
     addend: Array | None = None,
 ) -> Array:
     """Correlate inputs with kernels.
@@ -103,8 +101,6 @@ def convolve(
         Output channels of group i see input channels of group i only.
     activation
         Applied to the result, after all else; or None.
-    moments
-        Collects those of the result, where that saves reading it again.
     addend
         Added before the activation: the result's shape and dtype, any strides; or None.
 
@@ -124,7 +120,7 @@ def convolve(
     if x.ndim == 3:
         other = None if addend is None else addend[:, :, None]
         wide = x[:, :, None], w[:, :, None], bias, window.with_leading_axis()
-        return convolve(*wide, groups, activation, moments, other)[:, :, 0]
+        return convolve(*wide, groups, activation, other)[:, :, 0]
     images, kernels = channels_last(x), _kernels(w)
     memory = images.flags.c_contiguous, x.dtype
     _, out_shape, single = _plan(images.shape, *memory, w.shape, window, groups)
@@ -133,7 +129,7 @@ def convolve(
         return channels_first(single.product(images, kernels, bias, activation, other))
     out = aligned_empty(out_shape, x.dtype)
     if out.size:
-        epilogue = Epilogue(out, bias, activation, other, moments)
+        epilogue = Epilogue(out, bias, activation, other)
         run_jobs(correlations(images, kernels, window, groups, epilogue), len(x))
     return channels_first(out)
 

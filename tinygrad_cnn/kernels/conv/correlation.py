@@ -31,7 +31,7 @@ class Correlation(Job):
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these rows of results."""
-        outputs = self.epilogue.begin(images, rows)
+        outputs = self.epilogue.begin(rows)
         rows = outputs.rows
         gatherer = Gatherer(self.x, self.plan, images, rows)
         for tile in self.plan.tiling.tiles(images, rows):

@@ -116,7 +116,7 @@ class DepthwiseCorrelation(Job):
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
-        outputs = self.epilogue.begin(images, rows)
+        outputs = self.epilogue.begin(rows)
         sums = f"{self.plan.outer}{self.plan.taps}z,{self.plan.taps}z->{self.plan.outer}z"
         for tile, phases in self.plan.tiles(self.x, images, rows):
             made = outputs.room(tile)

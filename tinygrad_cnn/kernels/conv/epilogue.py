@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.tiles import Shape, Tile
 from tinygrad_cnn.kernels.pool.max_pool import write_maxima
-from tinygrad_cnn.kernels.reduce.moments import Moments
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, apply_row, repeated
 from tinygrad_cnn.kernels.runtime.window import Pair
@@ -33,8 +32,6 @@ class Epilogue:
         (O,) and the shape of `out`: what is added, in this order.
     activation
         Applied to the results, after that; or None.
-    moments
-        Collects those of what is written.
     block
         Height and width of blocks of results of which only the maximum is written.
     adds
@@ -47,18 +44,17 @@ class Epilogue:
         bias: Array | None = None,
         activation: Activation | None = None,
         addend: Array | None = None,
-        moments: Moments | None = None,
         block: Pair = ONE,
         adds: bool = False,
     ) -> None:
-        self.out, self.activation, self.addend, self.moments = out, activation, addend, moments
+        self.out, self.activation, self.addend = out, activation, addend
         self._bias, self.bias = bias, None if bias is None else along_a_row(bias, out.shape)
         self.block, self.adds = block, adds
 
     def of_channels(self, channels: slice) -> Epilogue:
-        """Return that of some channels, whose moments are not collected."""
+        """Return that of some channels."""
         bias, addend = (None if a is None else a[..., channels] for a in (self._bias, self.addend))
-        return Epilogue(self.out[..., channels], bias, self.activation, addend, block=self.block)
+        return Epilogue(self.out[..., channels], bias, self.activation, addend, self.block)
 
     def of_outputs(self, outputs: tuple[slice, ...], adds: bool, is_last: bool) -> Epilogue:
         """Return that of some outputs, which are sums: adding to `out`, the last does the rest."""
@@ -66,24 +62,21 @@ class Epilogue:
         if not is_last:
             return Epilogue(out, adds=adds)
         addend = None if self.addend is None else self.addend[:, *outputs]
-        moments = self.moments if out.shape == self.out.shape else None
-        return Epilogue(out, self._bias, self.activation, addend, moments, adds=adds)
+        return Epilogue(out, self._bias, self.activation, addend, adds=adds)
 
-    def begin(self, images: Pair, rows: Pair) -> Finish:
-        """Return what finishes the tiles of these images, these rows of `out`."""
-        return Finish(self, images, rows)
+    def begin(self, rows: Pair) -> Finish:
+        """Return what finishes the tiles of these rows of `out`."""
+        return Finish(self, rows)
 
 
 class Finish:
     """Finishes one tile after another. Each thread needs one of its own."""
 
-    def __init__(self, epilogue: Epilogue, images: Pair, rows: Pair) -> None:
+    def __init__(self, epilogue: Epilogue, rows: Pair) -> None:
         self.epilogue = epilogue
         height = epilogue.block[0]
         self.rows = rows[0] * height, rows[1] * height
         """Rows of results."""
-        moments = epilogue.moments
-        self.part = None if moments is None else moments.part(images, rows)
         self._buffer: Array | None = None
 
     def room(self, tile: Tile) -> Array:
@@ -119,7 +112,7 @@ class Finish:
             # The bias comes after the maximum, where it has fewer numbers to be added to: rounded
             # sums grow with what is added up, so the bits are the same.
             if by_place:
-                write_maxima(made.reshape(-1, *target.shape), target, None)
+                write_maxima(made.reshape(-1, *target.shape), target)
             else:
                 _write_block_maxima(made, epilogue.block, target)
             made = target
@@ -127,8 +120,6 @@ class Finish:
             made += target
         addend = None if epilogue.addend is None else epilogue.addend[tile]
         add_and_activate(made, epilogue.bias, epilogue.activation, addend)
-        if self.part is not None:
-            self.part.collect(made)
         if not is_pooled and not self._is_in_place(target):
             target[...] = made
 

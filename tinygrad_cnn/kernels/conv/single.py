@@ -72,7 +72,7 @@ class Single:
             (N, OH, OW, out_channels), (height, width) = out.shape, self.block
             values = out.reshape(-1, N, OH // height, OW // width, out_channels)
             out = np.empty(values.shape[1:], x.dtype)
-            write_maxima(values, out, None)
+            write_maxima(values, out)
         if bias is not None or activation is not None or addend is not None:
             repeated = None if bias is None else along_a_row(bias, out.shape)
             add_and_activate(out, repeated, activation, addend)

@@ -175,7 +175,7 @@ class WinogradCorrelation(Job):
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these rows of results."""
         plan, matrices = self.plan, self.plan.transforms
-        outputs = self.epilogue.begin(images, rows)
+        outputs = self.epilogue.begin(rows)
         for band, most in plan.bands(images, outputs.rows):
             size = most, plan.lines(band.stop - band.start)
             first = band.start - plan.top

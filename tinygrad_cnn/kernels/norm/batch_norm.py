@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.norm.pending import Pending
 from tinygrad_cnn.kernels.reduce.moments import FEW_ROWS, FOLDABLE_OFFSET
 from tinygrad_cnn.kernels.reduce.sums import (
     BLOCK_SIZE,
@@ -29,7 +28,6 @@ __all__ = [
     "Affine",
     "batch_norm_eval_gradient",
     "batch_norm_gradient",
-    "gradient_sums",
     "normalize",
     "scale_of",
 ]
@@ -197,7 +195,7 @@ def _from_positions(matrix: Array, shape: tuple[int, ...]) -> Array:
 
 
 def batch_norm_gradient(
-    g: Array | Pending, x: Array, mean: Array, inverse_std: Array, weight: Array | None = None
+    g: Array, x: Array, mean: Array, inverse_std: Array, weight: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Differentiate batch normalisation by the batch's own statistics.
 
@@ -209,8 +207,7 @@ def batch_norm_gradient(
     Parameters
     ----------
     g, x
-        Gradient of the output, and the input: shape (N, C) or (N, C, …). A pending gradient is
-        computed on the way.
+        Gradient of the output, and the input: shape (N, C) or (N, C, …).
     mean, inverse_std
         Shape (C,): what `x` was normalised by.
     weight
@@ -231,11 +228,11 @@ def batch_norm_gradient(
     """
     matrix = positions(x)
     if len(matrix) <= FEW_ROWS:
-        grads = positions(g.array() if isinstance(g, Pending) else g)
-        return _few_rows_gradient(grads, matrix, x.shape, mean, inverse_std, weight)
+        return _few_rows_gradient(positions(g), matrix, x.shape, mean, inverse_std, weight)
     count = max(1, matrix.shape[0])
     fold = _foldable(mean, inverse_std)
-    grads, total, product = gradient_sums(g, matrix, mean, fold)
+    grads = positions(g)
+    total, product = _gradient_sums(grads, matrix, mean, fold)
     out = np.empty_like(matrix)
     scale = scale_of(inverse_std, weight)
     slope = product * inverse_std.astype(np.float64) ** 2 / count
@@ -278,18 +275,11 @@ def _few_rows_gradient(
     return _from_positions(normal, shape), gweight, total
 
 
-def gradient_sums(
-    g: Array | Pending, matrix: Array, mean: Array, fold: bool
-) -> tuple[Array, Array, Array]:
-    """Return ``g`` (P, C), and the sums of ``g`` and ``g · (x − mean)``, (C,) in float64."""
-    pending = g if isinstance(g, Pending) else Pending(g)
-    parts = pending.parts()
-    grads = np.empty_like(matrix) if parts else positions(pending.array())
+def _gradient_sums(g: Array, matrix: Array, mean: Array, fold: bool) -> tuple[Array, Array]:
+    """Return the sums of ``g`` and ``g · (x − mean)``, (C,) in float64."""
 
-    def formula(out: Array, stack_g: Array, stack_x: Array, *parts: Array) -> None:
+    def formula(out: Array, stack_g: Array, stack_x: Array) -> None:
         channels = out.shape[2]
-        if parts:
-            pending.write(stack_g, *parts)
         out[0] = chain_sums(stack_g, channels)
         if not fold:
             centred = stack_x.reshape(-1, channels) - mean
@@ -297,13 +287,10 @@ def gradient_sums(
         out[1] = chain_products(stack_g, stack_x, channels)
 
     with np.errstate(invalid="ignore", over="ignore"):
-        sums = map_chains(formula, 2, grads, matrix, *parts)
-        total, product = sums.sum(axis=1)
+        total, product = map_chains(formula, 2, g, matrix).sum(axis=1)
         if fold:
             product -= total * mean
-    if parts:
-        pending.settle(_from_positions(grads, g.shape))
-    return grads, total, product
+    return total, product
 
 
 def batch_norm_eval_gradient(
@@ -321,7 +308,8 @@ def batch_norm_eval_gradient(
     >>> batch_norm_eval_gradient(np.array([[1.0]]), np.array([[5.0]]), 3 * one, 2 * one)
     (array([[2.]]), array([4.]), array([1.]))
     """
-    _, total, product = gradient_sums(g, positions(x), mean, _foldable(mean, inverse_std))
+    fold = _foldable(mean, inverse_std)
+    total, product = _gradient_sums(positions(g), positions(x), mean, fold)
     scale = scale_of(inverse_std, weight)
     gx = normalize(g, np.zeros_like(mean), scale.astype(x.dtype))
     return gx, (product * inverse_std).astype(x.dtype), total.astype(x.dtype)

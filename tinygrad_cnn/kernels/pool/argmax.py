@@ -5,20 +5,16 @@ Both are linear maps, each the other's transpose.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.max_pool import blocks_of
 from tinygrad_cnn.kernels.pool.windows import covering, sweep_images
-from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
-from tinygrad_cnn.kernels.runtime.plans import planned
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 
-__all__ = ["flat_indices", "put_argmax", "take_argmax", "write_blocks"]
+__all__ = ["flat_indices", "put_argmax", "take_argmax"]
 
 Array = npt.NDArray[Any]
 
@@ -97,8 +93,6 @@ def put_argmax(g: Array, argmax: Array, input_shape: tuple[int, ...], window: Wi
     N, C, *sizes = input_shape
     out = np.empty((N, *sizes, C), g.dtype)
     cover = covering(window, tuple(sizes), argmax.shape[2:])
-    if cover.side_by_side and cover.reach_all:
-        return _put_in_blocks(g, argmax, out, window.kernel)
     fill = not (cover.disjoint and cover.reach_all)
 
     def step(g: Array, chosen: Array, out: Array) -> None:
@@ -118,51 +112,6 @@ def put_argmax(g: Array, argmax: Array, input_shape: tuple[int, ...], window: Wi
 
     sweep_images(step, out.size, channels_last(g), channels_last(argmax), out)
     return channels_first(out)
-
-
-# All taps in one call, one thread: (1, 8, 26, 26) 15.5 µs tap by tap, 10.2 here; made in memory of
-# their own and copied from there as pixels, (128, 16, 28, 28) 1.37 ms -> 0.81.
-def _put_in_blocks(g: Array, argmax: Array, out: Array, kernel: Sizes) -> Array:
-    """Do `put_argmax` where the windows tile the input: each fills its own block of `out`."""
-    chosen = channels_last(argmax)
-    blocks = out.reshape(blocks_of(kernel, chosen.shape).shape)
-    arrays = channels_last(g), chosen, blocks
-    sweep_images(write_blocks, out.size, *arrays, block_size=tuning.BLOCKS_BLOCK)
-    return channels_first(out)
-
-
-def write_blocks(g: Array, argmax: Array, blocks: Array) -> None:
-    """Write each number of `g` where its window's maximum stands in its block, and 0 elsewhere.
-
-    Shapes (n, *out sizes, C) twice, any strides, and (n, out size, kernel, …, C).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> g, argmax = np.full((1, 1, 1, 1), 7.0), np.ones((1, 1, 1, 1), np.uint8)
-    >>> block = np.empty((1, 1, 2, 1, 2, 1))
-    >>> write_blocks(g, argmax, block)
-    >>> block.reshape(2, 2)
-    array([[0., 7.],
-           [0., 0.]])
-    """
-    kernel = blocks.shape[2:-1:2]
-    target = _bits(blocks).transpose(blocks_of(kernel, g.shape).by_place)
-    mask = argmax == _numbers(kernel, argmax.ndim, argmax.dtype)  # (*kernel, n, *out sizes, C)
-    # Behind a fully connected layer it is channels-first: read once, not once a tap.
-    bits = np.ascontiguousarray(_bits(g))
-    if blocks.size <= tuning.FEW_IN_BLOCKS or bits.itemsize > _WIDEST:
-        _picked(bits, mask, target)
-    else:  # the mask is cast apart, as in `relu_gradient`
-        parts = mask.astype(bits.dtype)
-        np.multiply(bits, parts, out=parts)
-        copy_into(target, parts)
-
-
-@planned
-def _numbers(kernel: Sizes, ndim: int, dtype: np.dtype[Any]) -> Array:
-    numbers = np.arange(math.prod(kernel), dtype=dtype)
-    return numbers.reshape(*kernel, *(1,) * ndim)
 
 
 def _bits(x: Array) -> Array:

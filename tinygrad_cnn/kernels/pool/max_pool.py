@@ -14,20 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.pool.windows import Covering, Index, Tap, covering, sweep_images
-from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
 
-__all__ = [
-    "Blocks",
-    "blocks_of",
-    "copy_by_place",
-    "max_pool",
-    "max_pool_values",
-    "pool_and_activate",
-    "write_maxima",
-]
+__all__ = ["max_pool", "max_pool_values", "pool_and_activate", "write_maxima"]
 
 Array = npt.NDArray[Any]
 
@@ -66,12 +58,8 @@ def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, 
     out_sizes, cover, axes = _separable(window, x.shape[2:], ceil_mode)
     shape = x.shape[0], *out_sizes, x.shape[1]
     out, argmax = np.empty(shape, x.dtype), np.empty(shape, cover.tap_dtype)
-    is_one_copy = cover.side_by_side and 2 <= window.taps <= 256
 
     def step(source: Array, out: Array, argmax: Array) -> None:
-        if is_one_copy:
-            write_maxima(copy_by_place(source, window.kernel, out.shape), out, argmax)
-            return
         # The last axis first: at ties the first element then wins in every pass.
         highest, number, unit = source, None, 1
         for axis in reversed(range(len(axes))):
@@ -88,40 +76,6 @@ def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, 
 
     sweep_images(step, x.size, channels_last(x), out, argmax)
     return channels_first(out), channels_first(argmax)
-
-
-# Blocks of memory instead of rows of C numbers: one thread, (1, 8, 26, 26) 19.7 µs -> 14.6;
-# two, (32, 4, 16, 16) 97 -> 55; (1000, 16, 28, 28) 8.2 ms -> 7.9.
-def copy_by_place(source: Array, kernel: Sizes, out_shape: tuple[int, ...]) -> Array:
-    """Copy windows that lie side by side in (n, *sizes, C) to (taps, n, *out sizes, C)."""
-    inside, blocks, order = blocks_of(kernel, out_shape)
-    copy = np.empty((*kernel, *out_shape), source.dtype)
-    copy_into(copy, source[inside].reshape(blocks).transpose(order))
-    return copy.reshape(math.prod(kernel), *out_shape)
-
-
-class Blocks(NamedTuple):
-    """Windows that lie side by side, as blocks of an input (n, *sizes, C)."""
-
-    inside: Index
-    """What the blocks cover."""
-    shape: tuple[int, ...]
-    """With two axes for each: (n, out size, kernel, …, C)."""
-    by_place: tuple[int, ...]
-    """The order of these axes in which places in blocks come first: (*kernel, n, *out sizes, C)."""
-
-
-@planned
-def blocks_of(kernel: Sizes, out_shape: tuple[int, ...]) -> Blocks:
-    """Return the blocks of results (n, *out sizes, C)."""
-    n, *out_sizes, C = out_shape
-    pairs = list(zip(out_sizes, kernel, strict=True))
-    dims = len(kernel)
-    return Blocks(
-        (slice(None), *(slice(0, a * b) for a, b in pairs)),
-        (n, *(length for pair in pairs for length in pair), C),
-        (*range(2, 2 * dims + 1, 2), 0, *range(1, 2 * dims, 2), 2 * dims + 1),
-    )
 
 
 def _argmax_along(
@@ -258,37 +212,16 @@ def pool_and_activate(
     return out, chosen
 
 
-def write_maxima(values: Sequence[Array] | Array, out: Array, argmax: Array | None) -> None:
-    """Write the largest of `values` to `out`, and its index to `argmax` if there is one.
-
-    As in `max_pool` the first maximum wins, and a NaN is larger than any number.
-
-    Parameters
-    ----------
-    values
-        2 to 256 arrays of one shape, or the first axis of an array.
-    out, argmax
-        Of that shape; `argmax` of uint8.
+def write_maxima(values: Sequence[Array] | Array, out: Array) -> None:
+    """Write the largest of `values`, two arrays or more of one shape, to `out`.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> out, argmax = np.empty(2), np.empty(2, np.uint8)
-    >>> write_maxima([np.array(v) for v in ([1.0, 5.0], [3.0, 5.0], [2.0, 4.0])], out, argmax)
-    >>> print(out, argmax)
-    [3. 5.] [1 0]
+    >>> out = np.empty(2)
+    >>> write_maxima([np.array([1.0, 5.0]), np.array([3.0, 4.0])], out)
+    >>> out
+    array([3., 5.])
     """
     np.maximum(values[0], values[1], out=out)
-    if argmax is not None:
-        np.greater(values[1], values[0], out=argmax.view(np.bool_))
-    for number in range(2, len(values)):
-        value = values[number]
-        if argmax is not None:
-            # Later ones have larger numbers, so integer arithmetic sets the winner.
-            winner = np.greater(value, out).view(np.uint8)
-            np.multiply(winner, np.uint8(number), out=winner)
-            np.maximum(argmax, winner, out=argmax)
+    for value in values[2:]:
         np.maximum(out, value, out=out)
-    if argmax is not None and out.size and math.isnan(np.minimum.reduce(out, axis=None)):
-        for number in reversed(range(len(values))):
-            argmax[np.isnan(values[number])] = number

@@ -47,8 +47,6 @@ class Covering:
         Whether no two windows share an element of the input.
     reach_all
         Whether windows that are disjoint reach every element.
-    side_by_side
-        Whether they lie side by side, none over the edge; elements behind the last may be left.
     tap_dtype
         The smallest unsigned integer that holds a tap's number.
     """
@@ -74,9 +72,6 @@ class Covering:
         )
         self.reach_all = is_tight and all(
             n * stride - before >= size for _, stride, (before, _), _, size, n in axes
-        )
-        self.side_by_side = is_tight and all(
-            before == 0 and n * kernel <= size for kernel, _, (before, _), _, size, n in axes
         )
         few = window.taps <= 256
         self.tap_dtype = np.dtype(np.uint8) if few else np.min_scalar_type(window.taps - 1)

@@ -21,7 +21,6 @@ from tinygrad_cnn.kernels.runtime.threads import parallel, single_threaded_blas
 
 __all__ = [
     "BLOCK_SIZE",
-    "chain_lengths",
     "chain_products",
     "chain_shape",
     "chain_sums",
@@ -126,13 +125,6 @@ def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> 
             parallel(work, len(part[0]), grain=-(-_GRAIN // stacks[0][0].size))
         parts.append(part)
     return np.concatenate(parts, axis=1) if parts else np.empty((results, 0, matrices[0].shape[1]))
-
-
-def chain_lengths(matrix: Array) -> Array:
-    """Return how many positions each chain of a (P, C) matrix has: (chains, 1)."""
-    channels = matrix.shape[1]
-    lengths = [[s[0].size // channels] for s in _stacks(matrix) for _ in range(len(s))]
-    return np.array(lengths)
 
 
 def chain_sums(stack: Array, channels: int) -> Array:

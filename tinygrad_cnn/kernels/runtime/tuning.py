@@ -78,12 +78,6 @@ POOL_GRAIN = 1 << 15
 POOL_BLOCK = 1 << 20
 """Elements a block: beyond, temporaries cost page faults; below, threads wait for the lock."""
 
-BLOCKS_BLOCK = 1 << 19
-"""Elements a block whose gradients are made apart: 2 MB of float32."""
-
-FEW_IN_BLOCKS = 1 << 15
-"""Elements up to which a mask is cast within the product, in the first cache."""
-
 # ------------------------------------------------------------------------------- estimates
 
 # Estimates, in ns, by which plans are compared.

@@ -65,9 +65,7 @@ class _Conv(First, _Convolution):
         x, w, b = same_dtype(x, w, b)
         return kernels.convolve(x, w, b, self.window, self.groups)
 
-    def postpone(
-        self, arrays: list[Any], recording: bool, foreign: bool, told: None
-    ) -> tuple[Any, None]:
+    def postpone(self, arrays: list[Any], recording: bool, foreign: bool) -> tuple[Any, None]:
         x, w, b = arrays
         dtype = x.dtype
         shape, large = self.result_of(x.shape, w.shape)
@@ -87,12 +85,11 @@ class _Conv(First, _Convolution):
         after: After,
         addend: Any,
         recorded: bool,
-        moments: Any,
     ) -> tuple[Any, Any]:
         x, w, b = arrays
         settings = self.window, self.groups
         if after.pool is None:
-            return kernels.convolve(x, w, b, *settings, after.write, moments, addend), None
+            return kernels.convolve(x, w, b, *settings, after.write, addend), None
         block = after.pool.window.kernel
         if not recorded:
             return kernels.convolve_and_pool(x, w, b, *settings, block, after.write), None

@@ -9,9 +9,9 @@ import numpy as np
 
 from tinygrad_cnn.deferring import After, Computation
 from tinygrad_cnn.joining import join
-from tinygrad_cnn.kernels.norm.pending import Pending, Pooling
 from tinygrad_cnn.kernels.pool import argmax as argmax_kernels
 from tinygrad_cnn.kernels.pool import max_pool as kernels
+from tinygrad_cnn.kernels.pool.lazy import LazyGradient
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.activation import Relu
@@ -28,7 +28,6 @@ class _MaxPool(Op):
 
     __slots__ = ("_tiles", "ceil_mode", "window")
     has_aux = True  # which element of each window was chosen
-    takes_pending = True
 
     def __init__(self, window: Window, ceil_mode: bool) -> None:
         self.window = window
@@ -60,23 +59,17 @@ class _MaxPool(Op):
         return After(self, False, activation), (N, C, height // down, width // across)
 
     def backward(self, g: Any, out: Any, x: Any, *, aux: Any) -> tuple[Any, ...]:
-        rectified = None
         if type(aux) is tuple:  # it was computed before the ReLU that it was called after
             aux, unkept = aux
-            rectified = unkept.pooled
-            if rectified is None:
-                aux = self.choice(unkept.value())
-            elif type(g) is np.ndarray:
-                g = Pending(g)
-        pooling = Pooling(aux, x.shape, self.window, rectified)
-        if type(g) is Pending:
-            return (g.scattered(pooling),)
-        return (PutArgmax(pooling.first_maxima(), x.shape, self.window)(g),)
+            if type(g) is np.ndarray and unkept.pooled is not None:
+                return (LazyGradient(g, aux, unkept.pooled, x.shape, self.window),)
+            aux = self.choice(unkept.value())
+        return (PutArgmax(aux, x.shape, self.window)(g),)
 
 
 def _keeps_order(activation: Op | None) -> bool:
     """Whether an activation may as well come after the pool."""
-    return activation is None or isinstance(activation, Relu)
+    return activation is None or type(activation) is Relu  # whose rule knows of it
 
 
 def by_name(window: Window) -> dict[str, Any]:
