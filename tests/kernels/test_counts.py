@@ -191,6 +191,7 @@ def test_a_geometry_is_worked_out_once():
     caches = (
         conv_ops.checked_conv,
         pool.covering,
+        pool.covering_outputs,
         windows.matrix_plan,
         convolution._plan,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinygrad_cnn.kernels.pool import adaptive, argmax, avg_pool, max_pool
+from tinygrad_cnn.kernels.pool import argmax, avg_pool, max_pool
 from tinygrad_cnn.kernels.runtime.window import Window
 
 
@@ -47,5 +47,5 @@ def avg_pool2d_gradient(
     return avg_pool.avg_pool_gradient(g, shape, window, count_include_pad)
 
 
-adaptive_avg_pool2d = adaptive.adaptive_avg_pool
-adaptive_avg_pool2d_gradient = adaptive.adaptive_avg_pool_gradient
+adaptive_avg_pool2d = avg_pool.adaptive_avg_pool
+adaptive_avg_pool2d_gradient = avg_pool.adaptive_avg_pool_gradient

@@ -5,18 +5,14 @@ Both are linear maps, each the other's transpose.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.windows import covering, sweep_images
-from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
+from tinygrad_cnn.kernels.pool.windows import covering_outputs, sweep_images
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
+from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["flat_indices", "put_argmax", "take_argmax"]
-
-Array = npt.NDArray[Any]
 
 _WIDEST = 8  # bytes of the widest integers
 
@@ -43,13 +39,12 @@ def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.array([[[[1.0, 5.0], [5.0, 2.0]]]])
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> take_argmax(x, np.array([[[[3]]]], np.uint8), window).item()
     2.0
     """
-    taps = covering(window, x.shape[2:], argmax.shape[2:]).taps
+    taps = covering_outputs(window, x.shape[2:], argmax.shape[2:]).taps
     chosen = channels_last(argmax)
     out = np.zeros(chosen.shape, x.dtype)
 
@@ -62,7 +57,7 @@ def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
     return channels_first(out)
 
 
-def put_argmax(g: Array, argmax: Array, input_shape: tuple[int, ...], window: Window) -> Array:
+def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> Array:
     """Put each window's value back where its maximum stands; where windows overlap, add.
 
     The gradient of max-pooling, and the transpose of `take_argmax`, which has the formula.
@@ -83,7 +78,6 @@ def put_argmax(g: Array, argmax: Array, input_shape: tuple[int, ...], window: Wi
 
     Examples
     --------
-    >>> import numpy as np
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> argmax = np.array([[[[2]]]], np.uint8)
     >>> put_argmax(np.array([[[[7.0]]]]), argmax, (1, 1, 2, 2), window)[0, 0]
@@ -92,23 +86,25 @@ def put_argmax(g: Array, argmax: Array, input_shape: tuple[int, ...], window: Wi
     """
     N, C, *sizes = input_shape
     out = np.empty((N, *sizes, C), g.dtype)
-    cover = covering(window, tuple(sizes), argmax.shape[2:])
+    cover = covering_outputs(window, tuple(sizes), argmax.shape[2:])
     fill = not (cover.disjoint and cover.reach_all)
+    numbers = np.arange(window.taps, dtype=argmax.dtype).reshape(*window.kernel, *(1,) * g.ndim)
 
     def step(g: Array, chosen: Array, out: Array) -> None:
-        # Behind a fully connected layer it is channels-first: read once, not once a tap. Two
-        # threads: (64, 64, 24, 24) 1.15 ms -> 0.85.
-        g = np.ascontiguousarray(g)
+        g = np.ascontiguousarray(g)  # behind a fully connected layer its channels are first
         if fill:
             out.fill(0)
         bits, out_bits = _bits(g), _bits(out)
+        if cover.side_by_side:  # all of a window's elements in one call
+            parts = _picked(bits, chosen == numbers)
+            copy_into(cover.by_place(out_bits), parts)
+            return
         for tap in cover.taps:
-            mask = chosen[tap.outputs] == tap.number
+            part = _picked(bits[tap.outputs], chosen[tap.outputs] == tap.number)
             if cover.disjoint:
-                _picked(bits[tap.outputs], mask, out_bits[tap.inputs])
+                out_bits[tap.inputs] = part
             else:
-                part = _picked(bits[tap.outputs], mask).view(out.dtype)
-                np.add(out[tap.inputs], part, out=out[tap.inputs])
+                np.add(out[tap.inputs], part.view(out.dtype), out=out[tap.inputs])
 
     sweep_images(step, out.size, channels_last(g), channels_last(argmax), out)
     return channels_first(out)
@@ -119,16 +115,15 @@ def _bits(x: Array) -> Array:
     return x if x.itemsize > _WIDEST else x.view(np.dtype(f"i{x.itemsize}"))
 
 
-def _picked(bits: Array, mask: Array, out: Array | None = None) -> Array:
+def _picked(bits: Array, mask: Array) -> Array:
     """Return the numbers where the mask holds, and 0 elsewhere, whatever stands there.
 
     As integers times 0 or 1: an infinite gradient leaves zeros elsewhere, not NaNs.
     """
-    if bits.itemsize <= _WIDEST:
-        return np.multiply(bits, mask, out=out)
-    picked = np.where(mask, bits, 0)
-    if out is not None:
-        out[...] = picked
+    if bits.itemsize > _WIDEST:
+        return np.where(mask, bits, bits.dtype.type(0))
+    picked: Array = mask.astype(bits.dtype)  # apart: a ufunc casts 8192 values at a time
+    picked *= bits
     return picked
 
 
@@ -151,7 +146,6 @@ def flat_indices(argmax: Array, input_sizes: Sizes, window: Window) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> flat_indices(np.array([[[[0, 3]]]], np.uint8), (2, 4), window)[0, 0]
     array([[0, 7]])

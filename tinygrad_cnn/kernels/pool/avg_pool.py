@@ -1,21 +1,35 @@
-"""Average pooling on plain arrays: sums along one axis after the other, one division a window."""
+"""Average pooling on plain arrays: sums along one axis after the other, one division a window.
+
+Windows have one size, or are the regions of adaptive pooling, which cover an input as evenly as
+they can: region i of n along an axis runs from ⌊i · size / n⌋ to ⌈(i + 1) · size / n⌉.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.windows import Covering, covering, sweep_images
+from tinygrad_cnn.kernels.pool.windows import (
+    covering,
+    covering_outputs,
+    reduce_windows,
+    sweep_images,
+)
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
+from tinygrad_cnn.kernels.runtime.sweep import axis_by_axis
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
+from tinygrad_cnn.types import Array, Shape
 
-__all__ = ["avg_pool", "avg_pool_gradient"]
-
-Array = npt.NDArray[Any]
-Slices = tuple[tuple[slice, slice], ...]
+__all__ = [
+    "adaptive_avg_pool",
+    "adaptive_avg_pool_gradient",
+    "avg_pool",
+    "avg_pool_gradient",
+    "regions",
+]
 
 
 def avg_pool(
@@ -53,40 +67,33 @@ def avg_pool(
 
     Examples
     --------
-    >>> import numpy as np
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> avg_pool(np.arange(4.0).reshape(1, 1, 2, 2), window).item()
     1.5
     """
     sizes = x.shape[2:]
-    out_sizes = window.out_size(sizes, ceil_mode)
-    cover = covering(window, sizes, out_sizes)
-    by = _divisors(window, sizes, out_sizes, count_include_pad, divisor).astype(x.dtype)
+    cover = covering(window, sizes, ceil_mode)
+    divisors = _divisors(window, sizes, cover.out_sizes, count_include_pad, divisor)
+
+    def add(source: Array, out: Array) -> None:
+        reduce_windows(np.add, 0.0, source, out, cover)
+
+    return _averages(x, cover.out_sizes, add, divisors)
+
+
+def _averages(
+    x: Array, out_sizes: Sizes, add: Callable[[Array, Array], None], divisors: Array
+) -> Array:
+    """Return the sums that `add` writes, divided."""
     out = np.empty((x.shape[0], *out_sizes, x.shape[1]), x.dtype)
+    divisors = divisors.astype(x.dtype)
 
     def step(source: Array, out: Array) -> None:
-        with np.errstate(invalid="ignore", over="ignore"):
-            for axis, slices in enumerate(cover.along, 1):
-                wide = *out.shape[: 1 + axis], *source.shape[1 + axis :]
-                target = out if axis == len(sizes) else np.empty(wide, x.dtype)
-                _add_slices(source.swapaxes(0, axis), target.swapaxes(0, axis), slices)
-                source = target
-            np.divide(out, by, out=out)
+        add(source, out)
+        np.divide(out, divisors, out=out)
 
     sweep_images(step, x.size, channels_last(x), out)
     return channels_first(out)
-
-
-def _add_slices(source: Array, out: Array, slices: Slices) -> None:
-    """Write the sum over slices (outputs, inputs) of the first axis to `out`."""
-    outputs, inputs = slices[0]
-    if (outputs.start, outputs.stop) == (0, out.shape[0]):
-        np.copyto(out, source[inputs])
-        slices = slices[1:]
-    else:
-        out.fill(0)
-    for outputs, inputs in slices:
-        np.add(out[outputs], source[inputs], out=out[outputs])
 
 
 def _divisors(
@@ -103,13 +110,18 @@ def _divisors(
         if not count_include_pad:
             start, stop = np.maximum(start, 0), np.minimum(stop, size)
         counts.append(stop - start)
-    areas = np.asarray(reduce(np.multiply.outer, counts))[..., None]
+    areas = _areas(counts)
     return areas if np.ptp(areas) else areas.reshape(-1)[0]
+
+
+def _areas(lengths: Sequence[Array]) -> Array:
+    """Multiply lengths along each axis: (*sizes, 1)."""
+    return np.asarray(reduce(np.multiply.outer, lengths))[..., None]
 
 
 def avg_pool_gradient(
     g: Array,
-    input_shape: tuple[int, ...],
+    input_shape: Shape,
     window: Window,
     count_include_pad: bool = True,
     divisor: int | None = None,
@@ -132,37 +144,120 @@ def avg_pool_gradient(
 
     Examples
     --------
-    >>> import numpy as np
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> avg_pool_gradient(np.full((1, 1, 1, 1), 8.0), (1, 1, 2, 2), window)[0, 0]
     array([[2., 2.],
            [2., 2.]])
     """
+    sizes, out_sizes = input_shape[2:], g.shape[2:]
+    cover = covering_outputs(window, sizes, out_sizes)
+    writes_all = cover.reach_all and cover.disjoint
+
+    def spread(axis: int, g: Array, out: Array) -> None:
+        g, out = g.swapaxes(0, axis), out.swapaxes(0, axis)
+        if not writes_all:
+            out.fill(0)
+        for outputs, inputs in cover.along[axis - 1]:
+            if cover.disjoint:
+                out[inputs] = g[outputs]
+            else:
+                np.add(out[inputs], g[outputs], out=out[inputs])
+
+    divisors = _divisors(window, sizes, out_sizes, count_include_pad, divisor)
+    return _shares(g, input_shape, spread, divisors)
+
+
+def _shares(
+    g: Array, input_shape: Shape, spread: Callable[[int, Array, Array], None], divisors: Array
+) -> Array:
+    """Divide gradients, and `spread` them along one axis after the other."""
     N, C, *sizes = input_shape
-    cover = covering(window, tuple(sizes), g.shape[2:])
-    by = _divisors(window, tuple(sizes), g.shape[2:], count_include_pad, divisor).astype(g.dtype)
     out = np.empty((N, *sizes, C), g.dtype)
+    divisors = divisors.astype(g.dtype)
 
     def step(g: Array, out: Array) -> None:
-        with np.errstate(invalid="ignore", over="ignore"):
-            share = g / by
-            for axis in range(len(sizes), 0, -1):
-                wide = *share.shape[:axis], *out.shape[axis:]
-                target = out if axis == 1 else np.empty(wide, g.dtype)
-                along = share.swapaxes(0, axis), target.swapaxes(0, axis)
-                _spread_slices(*along, cover.along[axis - 1], cover)
-                share = target
+        axis_by_axis(spread, g / divisors, out, range(len(sizes), 0, -1))
 
     sweep_images(step, out.size, channels_last(g), out)
     return channels_first(out)
 
 
-def _spread_slices(g: Array, out: Array, slices: Slices, cover: Covering) -> None:
-    """Put `g` at every slice of the first axis of `out`; add where windows overlap."""
-    if not (cover.reach_all and cover.disjoint):
+def regions(size: int, outputs: int) -> list[slice]:
+    """Return the regions of an axis.
+
+    Examples
+    --------
+    >>> regions(3, 2)
+    [slice(0, 2, None), slice(1, 3, None)]
+    """
+    return [slice(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs)]
+
+
+def _axes(sizes: Sizes, out_sizes: Sizes) -> tuple[list[list[slice]], Array]:
+    """Return the regions of each axis, and how many elements every one has: (*out sizes, 1)."""
+    axes = [regions(*axis) for axis in zip(sizes, out_sizes, strict=True)]
+    return axes, _areas([np.array([s.stop - s.start for s in along]) for along in axes])
+
+
+def adaptive_avg_pool(x: Array, output_size: Sizes) -> Array:
+    """Average the regions.
+
+    Parameters
+    ----------
+    x
+        Shape (N, C, *sizes).
+    output_size
+        Regions along each axis; ones average everything.
+
+    Returns
+    -------
+    array
+        Shape (N, C, *output_size), dtype of `x`, channels-last memory.
+
+    Examples
+    --------
+    >>> adaptive_avg_pool(np.arange(3.0).reshape(1, 1, 1, 3), (1, 2))
+    array([[[[0.5, 1.5]]]])
+    """
+    axes, areas = _axes(x.shape[2:], output_size)
+
+    def along(axis: int, source: Array, out: Array) -> None:
+        source, out = source.swapaxes(0, axis), out.swapaxes(0, axis)
+        for i, region in enumerate(axes[axis - 1]):
+            np.add.reduce(source[region], axis=0, out=out[i])
+
+    def add(source: Array, out: Array) -> None:
+        axis_by_axis(along, source, out, range(1, out.ndim - 1))
+
+    return _averages(x, output_size, add, areas)
+
+
+def adaptive_avg_pool_gradient(g: Array, input_shape: Shape) -> Array:
+    """Spread each output's gradient over what it averaged: `adaptive_avg_pool` transposed.
+
+    Parameters
+    ----------
+    g
+        Shape (N, C, *output size).
+    input_shape
+        (N, C, *sizes).
+
+    Returns
+    -------
+    array
+        Shape `input_shape`, dtype of `g`, channels-last memory.
+
+    Examples
+    --------
+    >>> adaptive_avg_pool_gradient(np.array([[[[4.0, 2.0]]]]), (1, 1, 1, 3))
+    array([[[[2., 3., 1.]]]])
+    """
+    axes, areas = _axes(input_shape[2:], g.shape[2:])
+
+    def spread(axis: int, g: Array, out: Array) -> None:
         out.fill(0)
-    for outputs, inputs in slices:
-        if cover.disjoint:
-            out[inputs] = g[outputs]
-        else:
-            np.add(out[inputs], g[outputs], out=out[inputs])
+        g, out = g.swapaxes(0, axis), out.swapaxes(0, axis)
+        for i, region in enumerate(axes[axis - 1]):
+            out[region] += g[i]
+
+    return _shares(g, input_shape, spread, areas)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.kernels.pool.avg_pool import regions
 from tinygrad_cnn.kernels.runtime.window import Sizes
+from tinygrad_cnn.types import Array
 
-__all__ = ["fractional_max_pool", "fractional_starts", "last_writers", "put_at", "take_at"]
-
-Array = npt.NDArray[Any]
+__all__ = [
+    "adaptive_max_pool",
+    "fractional_max_pool",
+    "fractional_starts",
+    "last_writers",
+    "put_at",
+    "take_at",
+]
 
 
 def _flat(x: Array) -> Array:
@@ -81,35 +88,79 @@ def fractional_starts(size: int, kernel: int, outputs: int, samples: Array) -> A
     return starts
 
 
-def fractional_max_pool(x: Array, kernel: Sizes, rows: Array, columns: Array) -> Array:
+def fractional_max_pool(x: Array, kernel: Sizes, starts: Sequence[Array]) -> Array:
     """Return where the maximum of each window stands: the first of equal ones, or the first NaN.
 
     Parameters
     ----------
     x
-        Shape (N, C, H, W).
+        Shape (N, C, *sizes).
     kernel
-        Height and width of a window.
-    rows, columns
-        Where windows begin: (N, C, OH) and (N, C, OW).
+        Sizes of a window.
+    starts
+        Where windows begin along each axis: (N, C, out size).
 
     Returns
     -------
     array
-        Positions ``row · W + column``, (N, C, OH, OW), int64.
+        Positions in the last axes, the last one fastest: (N, C, *out sizes), int64.
 
     Examples
     --------
     >>> x, starts = np.arange(9.0).reshape(1, 1, 3, 3), np.array([[[0, 1]]])
-    >>> fractional_max_pool(x, (2, 2), starts, starts)
+    >>> fractional_max_pool(x, (2, 2), [starts, starts])
     array([[[[4, 5],
              [7, 8]]]])
     """
-    W = x.shape[3]
-    rows = rows[..., None] + np.arange(kernel[0])
-    columns = columns[..., None] + np.arange(kernel[1])
-    # (N, C, OH, OW, KH, KW)
-    places = rows[:, :, :, None, :, None] * W + columns[:, :, None, :, None, :]
-    places = places.reshape(*places.shape[:4], math.prod(kernel))
-    first = np.argmax(take_at(x, places), axis=-1)[..., None]
+    return _largest(x, [s[..., None] + np.arange(k) for s, k in zip(starts, kernel, strict=True)])
+
+
+def adaptive_max_pool(x: Array, output_size: Sizes) -> Array:
+    """Return where the maximum of each region stands: the first one, or the first NaN.
+
+    Parameters
+    ----------
+    x
+        Shape (N, C, *sizes), none of them 0.
+    output_size
+        Regions along each axis, see `avg_pool`.
+
+    Returns
+    -------
+    array
+        Positions in the last axes, the last one fastest: (N, C, *output_size), int64.
+
+    Examples
+    --------
+    >>> adaptive_max_pool(np.array([[[3.0, 1.0, 2.0, 5.0]]]), (2,))
+    array([[[0, 3]]])
+    """
+    axes = []
+    for size, outputs in zip(x.shape[2:], output_size, strict=True):
+        cuts = regions(size, outputs)
+        longest = max(cut.stop - cut.start for cut in cuts)
+        # Where a region is shorter its last element comes twice.
+        axes.append(
+            np.array(
+                [[min(i, s.stop - 1) for i in range(s.start, s.start + longest)] for s in cuts]
+            )[None, None]
+        )
+    return _largest(x, axes)
+
+
+def _largest(x: Array, axes: Sequence[Array]) -> Array:
+    """Return the position of the largest element of windows, given the places along each axis.
+
+    These have shape (N, C, out size, elements of a window), or 1 for N and C.
+    """
+    dims = len(axes)
+    places: Any = 0  # (N, C, *out sizes, *elements)
+    for axis, along in enumerate(axes):
+        shape = [1] * (2 * dims)
+        shape[axis], shape[dims + axis] = along.shape[2:]
+        places = places * x.shape[2 + axis] + along.reshape(*along.shape[:2], *shape)
+    places = places.reshape(*places.shape[: 2 + dims], -1)
+    flat = places.reshape(*places.shape[:2], -1)
+    values = np.take_along_axis(_flat(x), flat, 2).reshape(*x.shape[:2], *places.shape[2:])
+    first = np.argmax(values, axis=-1)[..., None]
     return np.asarray(np.take_along_axis(places, first, -1)[..., 0])

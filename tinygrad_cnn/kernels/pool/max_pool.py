@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from types import EllipsisType
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tinygrad_cnn.kernels.pool.windows import Covering, Index, Tap, covering, sweep_images
-from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
-from tinygrad_cnn.kernels.runtime.plans import planned
+from tinygrad_cnn.kernels.pool.windows import (
+    Covering,
+    Index,
+    covering,
+    reduce_windows,
+    sweep_images,
+)
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
 from tinygrad_cnn.kernels.runtime.rows import Activation
-from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
+from tinygrad_cnn.kernels.runtime.window import Pair, Window
+from tinygrad_cnn.types import Array
 
 __all__ = ["max_pool", "max_pool_values", "pool_and_activate", "write_maxima"]
-
-Array = npt.NDArray[Any]
 
 
 def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, Array]:
@@ -49,153 +53,102 @@ def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, 
 
     Examples
     --------
-    >>> import numpy as np
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> out, argmax = max_pool(np.array([[[[1.0, 5.0], [5.0, 2.0]]]]), window)
     >>> print(out.item(), argmax.item())
     5.0 1
     """
-    out_sizes, cover, axes = _separable(window, x.shape[2:], ceil_mode)
-    shape = x.shape[0], *out_sizes, x.shape[1]
+    cover = covering(window, x.shape[2:], ceil_mode)
+    shape = x.shape[0], *cover.out_sizes, x.shape[1]
     out, argmax = np.empty(shape, x.dtype), np.empty(shape, cover.tap_dtype)
 
     def step(source: Array, out: Array, argmax: Array) -> None:
-        # The last axis first: at ties the first element then wins in every pass.
-        highest, number, unit = source, None, 1
-        for axis in reversed(range(len(axes))):
-            if axis == 0:
-                made = out, argmax
-            else:
-                wide = (*highest.shape[: 1 + axis], *out.shape[1 + axis :])
-                made = np.empty(wide, x.dtype), np.empty(wide, argmax.dtype)
-            _argmax_along(axes[axis], highest, *made, number, unit)
-            highest, number = made
-            unit *= window.kernel[axis]
+        if cover.side_by_side:
+            _pick_side_by_side(source, out, argmax, cover)
+        else:
+            _pick_axis_by_axis(source, out, argmax, cover)
         if out.size and math.isnan(np.minimum.reduce(out, axis=None)):
-            _choose_first_nan(cover.taps, source, argmax)
+            for number, outputs, inputs in reversed(cover.taps):  # the first NaN wins
+                argmax[outputs][np.isnan(source[inputs])] = number
 
     sweep_images(step, x.size, channels_last(x), out, argmax)
     return channels_first(out), channels_first(argmax)
 
 
-def _argmax_along(
-    running: _Running,
-    source: Array,
-    out: Array,
-    argmax: Array,
-    given: Array | None,
-    unit: int,
-) -> None:
-    """Write the maximum over the taps of one axis to `out`, and which one it is to `argmax`.
+def _pick_side_by_side(source: Array, out: Array, argmax: Array, cover: Covering) -> None:
+    """Write maxima and their numbers, of one copy that has the windows' elements apart."""
+    places = cover.by_place(source)
+    values = np.empty(places.shape, source.dtype)
+    copy_into(values, places)
+    number, parts = argmax.dtype.type, enumerate(values.reshape(len(cover.taps), *out.shape))
+    _pick_largest([(number(k), ..., value) for k, value in parts], out, argmax)
 
-    Tap k has the number ``k · unit``, plus what is `given` with the input. Later taps have larger
-    numbers, so integer arithmetic sets the winner: np.where and masked copies take ten times as
-    long on random masks.
+
+def _pick_axis_by_axis(source: Array, out: Array, argmax: Array, cover: Covering) -> None:
+    """Write maxima and their numbers along the last axis first: so the first of equals wins."""
+    values, numbers, unit = source, None, 1
+    for axis in range(source.ndim - 2, 0, -1):
+        before = (slice(None),) * axis
+        parts: list[_Part] = []
+        for k, (outputs, inputs) in enumerate(cover.along[axis - 1]):
+            number: Any = argmax.dtype.type(k * unit)
+            if numbers is not None:
+                number = numbers[*before, inputs] + number
+            parts.append((number, (*before, outputs), values[*before, inputs]))
+        shape = *values.shape[:axis], *out.shape[axis:]
+        values, numbers = (
+            (out, argmax) if axis == 1 else (np.empty(shape, a.dtype) for a in (out, argmax))
+        )
+        _pick_largest(parts, values, numbers)
+        unit *= len(parts)
+
+
+_Part = tuple[Any, Index | EllipsisType, Array]
+"""Of an element of all windows: its numbers, the outputs that have it, and their values."""
+
+
+def _pick_largest(parts: Sequence[_Part], out: Array, argmax: Array) -> None:
+    """Write the largest of each window's elements to `out`, and its number to `argmax`.
+
+    Later elements have larger numbers, so integer arithmetic sets the winner: np.where and masked
+    copies take ten times as long on random masks.
     """
-
-    def number(tap: int, inputs: Index) -> Any:
-        first = argmax.dtype.type(tap * unit)
-        return first if given is None else given[inputs] + first
-
-    if running.start is not None:
-        first, second = source[running.start[0]], source[running.start[1]]
-        np.maximum(first, second, out=out)
-        if given is None and argmax.dtype == np.uint8:
-            np.greater(second, first, out=argmax.view(np.bool_))
-        else:
-            greater = np.greater(second, first).view(np.uint8)
-            np.multiply(greater, number(1, running.start[1]), out=argmax)
-        if given is not None:
-            np.maximum(argmax, given[running.start[0]], out=argmax)
+    rest = parts
+    if len(parts) > 1 and parts[0][2].shape == parts[1][2].shape == out.shape:
+        (number, _, value), (later, _, other), *rest = parts
+        np.maximum(value, other, out=out)
+        greater = np.greater(other, value).view(np.uint8)
+        np.maximum(np.multiply(greater, later), number, out=argmax)
     else:
-        # A window of nothing but −∞ must name a tap inside the input: the first, so written last.
+        # A window of nothing but −∞ must name an element of the input: the first, so written last.
         out.fill(-np.inf)
         argmax.fill(0)
-        for tap, outputs, inputs in reversed(running.taps):
-            argmax[outputs] = number(tap, inputs)
-    for tap, outputs, inputs in running.taps:
-        value, best, winner = source[inputs], out[outputs], argmax[outputs]
+        for number, outputs, _ in reversed(parts):
+            argmax[outputs] = number
+    for number, outputs, value in rest:
+        best, winner = out[outputs], argmax[outputs]
         greater = np.greater(value, best).view(np.uint8)
         np.maximum(best, value, out=best)
-        np.maximum(winner, np.multiply(greater, number(tap, inputs)), out=winner)
-
-
-def _choose_first_nan(taps: tuple[Tap, ...], source: Array, argmax: Array) -> None:
-    for tap in reversed(taps):
-        view = argmax[tap.outputs]
-        view[np.isnan(source[tap.inputs])] = tap.number
+        np.maximum(winner, np.multiply(greater, number), out=winner)
 
 
 def max_pool_values(x: Array, window: Window, ceil_mode: bool = False) -> Array:
     """Take each window's maximum alone: half the time of `max_pool`, which has the formula.
 
-    The axes are compared one after the other: KH + KW taps instead of KH · KW.
-
     Examples
     --------
-    >>> import numpy as np
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> max_pool_values(np.arange(4.0).reshape(1, 1, 2, 2), window).item()
     3.0
     """
-    out_sizes, _, axes = _separable(window, x.shape[2:], ceil_mode)
-    out = np.empty((x.shape[0], *out_sizes, x.shape[1]), x.dtype)
+    cover = covering(window, x.shape[2:], ceil_mode)
+    out = np.empty((x.shape[0], *cover.out_sizes, x.shape[1]), x.dtype)
 
     def step(source: Array, out: Array) -> None:
-        highest = source
-        for axis, running in enumerate(axes):
-            is_last = axis == len(axes) - 1
-            wide = *out.shape[: 2 + axis], *source.shape[2 + axis :]
-            target = out if is_last else np.empty(wide, x.dtype)
-            _running_maximum(highest, target, running)
-            highest = target
+        reduce_windows(np.maximum, -np.inf, source, out, cover)
 
     sweep_images(step, x.size, channels_last(x), out)
     return channels_first(out)
-
-
-class _Running(NamedTuple):
-    """The taps of windows along one axis, as indices of the outputs and of the inputs.
-
-    `start` holds the inputs of the first two taps if every window has them, `taps` the rest: their
-    numbers, outputs and inputs.
-    """
-
-    start: tuple[Index, Index] | None
-    taps: tuple[tuple[int, Index, Index], ...]
-
-
-@planned
-def _separable(
-    window: Window, sizes: Sizes, ceil_mode: bool
-) -> tuple[Sizes, Covering, tuple[_Running, ...]]:
-    """Return the output's sizes, where windows meet the input, and their taps along each axis."""
-    out_sizes = window.out_size(sizes, ceil_mode)
-    cover = covering(window, sizes, out_sizes)
-    axes = []
-    for axis, (length, along) in enumerate(zip(out_sizes, cover.along, strict=True)):
-        before = (slice(None),) * (1 + axis)
-        taps = tuple(
-            (number, (*before, outputs), (*before, inputs))
-            for number, (outputs, inputs) in enumerate(along)
-        )
-        full = [outputs[-1] == slice(0, length) for _, outputs, _ in taps[:2]]
-        if full == [True, True]:
-            axes.append(_Running((taps[0][2], taps[1][2]), taps[2:]))
-        else:
-            axes.append(_Running(None, taps))
-    return out_sizes, cover, tuple(axes)
-
-
-def _running_maximum(source: Array, out: Array, running: _Running) -> None:
-    """Write the maximum over the taps to `out`."""
-    if running.start is not None:
-        first, second = running.start
-        np.maximum(source[first], source[second], out=out)
-    else:
-        out.fill(-np.inf)
-    for _, outputs, inputs in running.taps:
-        np.maximum(out[outputs], source[inputs], out=out[outputs])
 
 
 def pool_and_activate(

@@ -1,7 +1,7 @@
 """The windows of pooling: which slices of an input they touch.
 
-Tap k of every window at once is one strided view of the input, so a pool is a few vector
-operations a tap. A tap that falls into the padding is left out of its view, instead of padding the
+Element k of every window at once is one strided view of the input, so a pool is a few vector
+operations for each k. What falls into the padding is left out of its view, instead of padding the
 input. Arrays are (N, *sizes, C) here.
 """
 
@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
-from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
-from tinygrad_cnn.kernels.runtime.window import Sizes, Window
+from tinygrad_cnn.kernels.runtime.sweep import axis_by_axis, sweep
+from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
+from tinygrad_cnn.types import Array
 
-__all__ = ["Covering", "Index", "Tap", "covering", "sweep_images"]
+__all__ = [
+    "Covering",
+    "Index",
+    "Tap",
+    "covering",
+    "covering_outputs",
+    "reduce_windows",
+    "sweep_images",
+]
 
-Array = npt.NDArray[Any]
 Index = tuple[slice | int, ...]
 
 
@@ -43,15 +50,20 @@ class Covering:
         that lies inside the input, and the slice of the input.
     taps
         All elements of a window, the last axis fastest, as indices of (n, *sizes, C) arrays.
+    out_sizes
+        How many windows there are along each axis.
     disjoint
         Whether no two windows share an element of the input.
     reach_all
         Whether windows that are disjoint reach every element.
+    side_by_side
+        Whether they lie side by side, none over the edge; elements behind the last may be left.
     tap_dtype
-        The smallest unsigned integer that holds a tap's number.
+        The smallest unsigned integer that holds the number of a window's element.
     """
 
     def __init__(self, window: Window, sizes: Sizes, out_sizes: Sizes) -> None:
+        self.out_sizes = out_sizes
         axes = list(zip(*window, sizes, out_sizes, strict=True))
         self.along = tuple(tuple(_along(*axis)) for axis in axes)
         self.taps = tuple(
@@ -73,12 +85,24 @@ class Covering:
         self.reach_all = is_tight and all(
             n * stride - before >= size for _, stride, (before, _), _, size, n in axes
         )
+        self.side_by_side = is_tight and all(
+            before == 0 and n * kernel <= size for kernel, _, (before, _), _, size, n in axes
+        )
         few = window.taps <= 256
         self.tap_dtype = np.dtype(np.uint8) if few else np.min_scalar_type(window.taps - 1)
+        dims = len(axes)
+        self._inside = slice(None), *(slice(0, n * kernel) for kernel, *_, n in axes)
+        self._blocks = [length for kernel, *_, n in axes for length in (n, kernel)]
+        self._order = *range(2, 2 * dims + 1, 2), 0, *range(1, 2 * dims, 2), 2 * dims + 1
+
+    def by_place(self, x: Array) -> Array:
+        """View windows that lie side by side in (n, *sizes, C) as (*kernel, n, *out sizes, C)."""
+        blocks = x[self._inside].reshape(len(x), *self._blocks, x.shape[-1])
+        return blocks.transpose(self._order)
 
 
 def _along(
-    kernel: int, stride: int, padding: tuple[int, int], dilation: int, size: int, outputs: int
+    kernel: int, stride: int, padding: Pair, dilation: int, size: int, outputs: int
 ) -> list[tuple[slice, slice]]:
     slices = []
     for k in range(kernel):
@@ -91,26 +115,51 @@ def _along(
     return slices
 
 
-# Worked out once for each geometry: it took 8 of 33 µs that pooling (1, 8, 26, 26) takes.
 @planned
-def covering(window: Window, sizes: Sizes, out_sizes: Sizes) -> Covering:
+def covering(window: Window, sizes: Sizes, ceil_mode: bool = False) -> Covering:
+    """Return where windows meet an input of `sizes`, as many as `Window.out_size` says."""
+    return Covering(window, sizes, window.out_size(sizes, ceil_mode))
+
+
+@planned
+def covering_outputs(window: Window, sizes: Sizes, out_sizes: Sizes) -> Covering:
     """Return where the windows of `out_sizes` outputs meet an input of `sizes`."""
     return Covering(window, sizes, out_sizes)
+
+
+def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: Covering) -> None:
+    """Write to `out` what a ufunc of two operands makes of each window's elements.
+
+    One axis after the other: KH + KW elements a window instead of KH · KW.
+
+    Parameters
+    ----------
+    ufunc, empty
+        Such as ``np.add`` or ``np.maximum``; and what it makes of no elements.
+    x, out
+        (n, *sizes, C) and (n, *out sizes, C).
+    cover
+        Where windows meet.
+    """
+
+    def along(axis: int, source: Array, target: Array) -> None:
+        slices = cover.along[axis - 1]
+        source, target = source.swapaxes(0, axis), target.swapaxes(0, axis)
+        everything = slice(0, len(target))
+        if len(slices) > 1 and slices[0][0] == slices[1][0] == everything:
+            ufunc(source[slices[0][1]], source[slices[1][1]], out=target)
+            slices = slices[2:]
+        else:
+            target.fill(empty)
+        for outputs, inputs in slices:
+            ufunc(target[outputs], source[inputs], out=target[outputs])
+
+    axis_by_axis(along, x, out, range(1, x.ndim - 1))
 
 
 def sweep_images(
     step: Callable[..., None], size: int, *arrays: Array, block_size: int = tuning.POOL_BLOCK
 ) -> None:
     """Call `step` on blocks of images, threads side by side; `size` elements in all."""
-    if size <= tuning.POOL_GRAIN:
-        step(*arrays)
-        return
-    images = arrays[0].shape[0]
-    per_image = max(1, size // max(1, images))
-
-    def work(start: int, stop: int) -> None:
-        block = part_size(stop - start, block_size / per_image)
-        for i in range(start, stop, block):
-            step(*(array[i : min(i + block, stop)] for array in arrays))
-
-    parallel(work, images, grain=-(-tuning.POOL_GRAIN // per_image))
+    per_image = max(1, size // max(1, len(arrays[0])))
+    sweep(step, *arrays, most=block_size / per_image, grain=-(-tuning.POOL_GRAIN // per_image))

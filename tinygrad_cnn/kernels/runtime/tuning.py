@@ -75,7 +75,7 @@ the other; by 4 kernels of 3×3 22 and 29."""
 POOL_GRAIN = 1 << 15
 """Elements of the input worth a thread: about 50 µs of pooling."""
 
-POOL_BLOCK = 1 << 20
+POOL_BLOCK = 1 << 19
 """Elements a block: beyond, temporaries cost page faults; below, threads wait for the lock."""
 
 # ------------------------------------------------------------------------------- estimates

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_cnn.kernels.pool import adaptive as kernels
+from tinygrad_cnn.kernels.pool import avg_pool as kernels
+from tinygrad_cnn.kernels.pool.chosen import adaptive_max_pool
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.batching import takes_one_example
 from tinygrad_cnn.ops.conv.arguments import per_axis
@@ -95,7 +96,7 @@ class _AdaptiveMaxPool(ChosenMaximum):
 
     def find(self, x: Any) -> Array:
         """Return the position of each region's maximum."""
-        return kernels.adaptive_max_pool(x, self.output_size)
+        return adaptive_max_pool(x, self.output_size)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):

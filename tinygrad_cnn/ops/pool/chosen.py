@@ -255,7 +255,7 @@ class FractionalMaxPool2d(ChosenMaximum):
 
     def find(self, x: Any) -> Array:
         """Return the position of each window's maximum."""
-        return kernels.fractional_max_pool(x, self.kernel_size, self.rows, self.columns)
+        return kernels.fractional_max_pool(x, self.kernel_size, [self.rows, self.columns])
 
 
 @takes_one_example(ndim=4)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.kernels.pool.windows import covering
+from tinygrad_cnn.kernels.pool.windows import covering_outputs
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.batching import takes_one_example
@@ -37,7 +37,7 @@ class Unfold(_Patches):
         N, C, *_ = x.shape
         sizes = self.window.out_size(self.image_size)
         patches = np.zeros((N, C, self.window.taps, *sizes), x.dtype)
-        for number, (_, *outputs), (_, *inputs) in covering(
+        for number, (_, *outputs), (_, *inputs) in covering_outputs(
             self.window, self.image_size, sizes
         ).taps:
             patches[:, :, number, *outputs] = x[:, :, *inputs]
@@ -57,7 +57,7 @@ class Fold(_Patches):
         channels = y.shape[1] // self.window.taps
         patches = y.reshape(len(y), channels, self.window.taps, *sizes)
         x = np.zeros((len(y), channels, *self.image_size), y.dtype)
-        for number, (_, *outputs), (_, *inputs) in covering(
+        for number, (_, *outputs), (_, *inputs) in covering_outputs(
             self.window, self.image_size, sizes
         ).taps:
             x[:, :, *inputs] += patches[:, :, number, *outputs]
