@@ -60,6 +60,10 @@ MODELS = {
         lambda: Followed(lambda y: F.relu(F.max_pool2d(y, 2) + 0.5)),
         (5, 2, 12, 12),
     ),
+    "limits, and a pool between": (
+        lambda: Followed(lambda y: F.hardtanh(F.max_pool2d(F.relu6(y * 4.0) + y, 2), -0.5, 2.0)),
+        (5, 2, 12, 12),
+    ),
     "a ReLU that is read twice": (lambda: Followed(shared), (5, 2, 12, 12)),
 }
 

@@ -13,7 +13,6 @@ from tinygrad_cnn.anomaly import AnomalyError
 from tinygrad_cnn.base import TensorBase, edge_of
 from tinygrad_cnn.engine import BackwardPass, Edge
 from tinygrad_cnn.graph import GraphError, mode
-from tinygrad_cnn.kernels.norm.pending import PENDING_SIZE
 from tinygrad_cnn.modes import (
     detect_anomaly,
     enable_grad,
@@ -26,7 +25,7 @@ from tinygrad_cnn.modes import (
     set_grad_enabled,
 )
 from tinygrad_cnn.ops.arguments import listed
-from tinygrad_cnn.ownership import own
+from tinygrad_cnn.ownership import LARGE, own
 
 __all__ = [
     "backward",
@@ -196,5 +195,5 @@ def _starting_gradient(function: str, tensor: TensorBase, gradient: Any, as_tens
         raise GraphError(f"{function}: expects a gradient of shape {data.shape}, got {array.shape}")
     if gradient is not None:
         kept = as_tensor or tensor._node is None  # recorded, or a leaf's: the user's own may change
-        array = array.astype(data.dtype, copy=kept or array.size < PENDING_SIZE)
+        array = array.astype(data.dtype, copy=kept or array.size < LARGE)
     return tensor._wrap(array, None) if as_tensor else array

@@ -22,7 +22,7 @@ from tinygrad_cnn.kernels.pointwise.elementwise import PARALLEL_SIZE, apply
 from tinygrad_cnn.kernels.pool.lazy import LazyGradient
 from tinygrad_cnn.op import adapters
 from tinygrad_cnn.operands import widened
-from tinygrad_cnn.ownership import asks_users, held_elsewhere, own
+from tinygrad_cnn.ownership import LARGE, asks_users, held_elsewhere, own
 from tinygrad_cnn.rules import check_unchanged, fitted, not_saved, wrong_count
 from tinygrad_cnn.types import Array
 
@@ -79,7 +79,7 @@ class BackwardPass:
         if self.targets is not None:
             self._find_leading(order, self.targets)
         for tensor, g in starts:
-            if not self.create_graph and g.size >= PENDING_SIZE and asks_users(order, uses):
+            if not self.create_graph and g.size >= LARGE and asks_users(order, uses):
                 g = np.array(g)  # it may be the user's, and their code may write
             if edge_of(tensor) in self.grads:
                 self._add(edge_of(tensor), g)
@@ -143,7 +143,7 @@ class BackwardPass:
         try:
             op = node.op
             if (
-                (op._ordinary or (op._small and g.__class__ is _ndarray and g.size < PENDING_SIZE))
+                op._ordinary
                 and plain
                 and g.__class__ is _ndarray
                 and not (node.released or exposed or changes.latest > node.seq)

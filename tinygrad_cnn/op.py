@@ -133,7 +133,6 @@ class Op:
     # or one that waits to be computed.
     _traits: ClassVar[tuple[tuple[Plan, ...], bool, bool]] = ((), False, False)
     _ordinary: ClassVar[bool] = True  # whether the engine has nothing to do but call the rule
-    _small: ClassVar[bool] = False  # whether that is so of a gradient that is not worth to postpone
     _in_parts: ClassVar[bool] = False  # whether the engine can write to a gradient instead
 
     def __init_subclass__(cls) -> None:

@@ -15,6 +15,9 @@ from tinygrad_cnn.graph import Node
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.ops.elementwise import clone
 
+LARGE = 1 << 17
+"""Elements from which it is worth a look whether a copy may be saved."""
+
 
 def held_elsewhere(result: Any, results: tuple[Any, ...]) -> bool:
     """Whether anybody but the tuple of a rule's results may hold the memory of one of them.

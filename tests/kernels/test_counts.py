@@ -127,13 +127,16 @@ def products(monkeypatch):
     """Count the products that are asked for, a stack of them as one."""
     plans.clear()  # calls that were listed before are not counted
     calls = []
-    matmul = np.matmul
 
-    def counting(*arguments, **options):
-        calls.append(arguments[0].shape)
-        return matmul(*arguments, **options)
+    def counting(product):
+        def counted(*arguments, **options):
+            calls.append(arguments[0].shape)
+            return product(*arguments, **options)
 
-    monkeypatch.setattr(np, "matmul", counting)
+        return counted
+
+    for name in ("dot", "matmul"):
+        monkeypatch.setattr(np, name, counting(getattr(np, name)))
     yield calls
     plans.clear()
 

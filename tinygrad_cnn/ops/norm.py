@@ -14,7 +14,6 @@ from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.joining import First
 from tinygrad_cnn.kernels.norm import batch_norm as kernels
 from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
-from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands, shape_of
@@ -64,8 +63,8 @@ class BatchNorm(First, Op):
         constants = mean, self.inverse_std(var), weight, bias
         if after.pool is None:
             return kernels.normalize(x, *constants, after.write, addend), None
-        y = kernels.normalize(x, *constants)
-        return pool_and_activate(y, after.pool.window.kernel, after.write, recorded)
+        block = after.pool.window.kernel
+        return kernels.normalize_and_pool(x, *constants, block, after.write, recorded)
 
     def inverse_std(self, var: Any) -> Any:
         """Return ``1 / √(var + eps)``."""

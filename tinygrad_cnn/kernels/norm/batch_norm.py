@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
+from tinygrad_cnn.kernels.pool.windows import sweep_images
 from tinygrad_cnn.kernels.reduce.moments import FEW_ROWS, FOLDABLE_OFFSET
 from tinygrad_cnn.kernels.reduce.sums import (
     BLOCK_SIZE,
@@ -21,14 +23,17 @@ from tinygrad_cnn.kernels.reduce.sums import (
     map_chains,
     positions,
 )
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, repeated
 from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
+from tinygrad_cnn.kernels.runtime.window import Pair
 
 __all__ = [
     "Affine",
     "batch_norm_eval_gradient",
     "batch_norm_gradient",
     "normalize",
+    "normalize_and_pool",
     "scale_of",
 ]
 
@@ -136,6 +141,39 @@ def normalize(
 
     rows.sweep(step, matrix, out, *([] if addend is None else [positions(addend)]))
     return _from_positions(out, x.shape)
+
+
+def normalize_and_pool(
+    x: Array,
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None,
+    bias: Array | None,
+    block: Pair,
+    activation: Activation | None = None,
+    argmax: bool = False,
+) -> tuple[Array, Array | None]:
+    """Normalise images and do `pool_and_activate`, a few at a time, which stay in the cache.
+
+    Examples
+    --------
+    >>> x, one = np.arange(4.0).reshape(1, 1, 2, 2), np.ones(1)
+    >>> normalize_and_pool(x, one, one, -2 * one, None, (2, 2), argmax=True)
+    (array([[[[2.]]]]), array([[[[0]]]], dtype=uint8))
+    """
+    (N, C, *sizes), dtype = x.shape, np.min_scalar_type(block[0] * block[1] - 1)
+    shape = N, *(size // length for size, length in zip(sizes, block, strict=True)), C
+    out, chosen = np.empty(shape, x.dtype), np.empty(shape, dtype) if argmax else None
+
+    def step(x: Array, out: Array, chosen: Array | None = None) -> None:
+        y = normalize(channels_first(x), mean, inverse_std, weight, bias)
+        maxima, places = pool_and_activate(y, block, activation, argmax)
+        out[...] = channels_last(maxima)
+        if chosen is not None and places is not None:
+            chosen[...] = channels_last(places)
+
+    sweep_images(step, x.size, channels_last(x), out, *([] if chosen is None else [chosen]))
+    return channels_first(out), None if chosen is None else channels_first(chosen)
 
 
 class Affine:

@@ -89,8 +89,9 @@ def _averages(
     divisors = divisors.astype(x.dtype)
 
     def step(source: Array, out: Array) -> None:
-        add(source, out)
-        np.divide(out, divisors, out=out)
+        with np.errstate(invalid="ignore", over="ignore"):
+            add(source, out)
+            np.divide(out, divisors, out=out)
 
     sweep_images(step, x.size, channels_last(x), out)
     return channels_first(out)
@@ -176,7 +177,8 @@ def _shares(
     divisors = divisors.astype(g.dtype)
 
     def step(g: Array, out: Array) -> None:
-        axis_by_axis(spread, g / divisors, out, range(len(sizes), 0, -1))
+        with np.errstate(invalid="ignore", over="ignore"):
+            axis_by_axis(spread, g / divisors, out, range(len(sizes), 0, -1))
 
     sweep_images(step, out.size, channels_last(g), out)
     return channels_first(out)

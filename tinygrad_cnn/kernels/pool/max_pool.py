@@ -118,7 +118,9 @@ def _pick_largest(parts: Sequence[_Part], out: Array, argmax: Array) -> None:
         (number, _, value), (later, _, other), *rest = parts
         np.maximum(value, other, out=out)
         greater = np.greater(other, value).view(np.uint8)
-        np.maximum(np.multiply(greater, later), number, out=argmax)
+        np.multiply(greater, later, out=argmax)
+        if isinstance(number, np.ndarray):
+            np.maximum(argmax, number, out=argmax)
     else:
         # A window of nothing but −∞ must name an element of the input: the first, so written last.
         out.fill(-np.inf)
