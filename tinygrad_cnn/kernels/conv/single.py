@@ -63,7 +63,7 @@ class Single:
         """
         rows, weights = self.rows(x), self.matrix.spread(w)
         if self.is_unlimited and rows.ndim == 2:  # 1.3 µs less than `multiply`
-            out: Array = rows.dot(weights).reshape(self.geometry.out_shape)
+            out: Array = np.dot(rows, weights).reshape(self.geometry.out_shape)
         else:
             out = np.empty(self.geometry.out_shape, x.dtype)
             with nullcontext() if self.is_unlimited else single_threaded_blas():
