@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from tests.cases import together
 from tests.samples.base import ErrorSample, Sample
 
 SAMPLES: list[Sample] = []
@@ -15,3 +18,10 @@ for _path in sorted((Path(__file__).parent / "samples").glob("*.py")):
         _family = importlib.import_module(f"tests.samples.{_path.stem}")
         SAMPLES += _family.SAMPLES
         ERRORS += _family.ERRORS
+
+
+def per_op(samples: Iterable[Sample]) -> Any:
+    """Call a test with the `samples` of an operation, or of several that are recorded together."""
+    return together(
+        "samples", samples, lambda s: "+".join(op.__name__ for op in s.ops) or "compositions"
+    )

@@ -1,7 +1,6 @@
 """Every operation of the package has samples, and every sample is put through the same checks.
 
-A sample meets its checks in four tests, by subject: pytest and its workers need about a millisecond
-for a test, and most of the checks need less.
+Its checks stand in four tests, by subject.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ import pytest
 
 import tinygrad_cnn
 from tests import numeric
-from tests.op_samples import ERRORS, SAMPLES
+from tests.cases import each
+from tests.op_samples import ERRORS, SAMPLES, per_op
 from tests.samples.base import Array, ErrorSample, Sample
 from tinygrad_cnn import Tensor, grad, no_grad, tensor
 from tinygrad_cnn.graph import nodes_below
@@ -29,16 +29,12 @@ EVERY_ELEMENT = 16
 EVERY_ELEMENT_TWICE = 4
 
 
-def per(samples: list[Sample]) -> Any:
-    return pytest.mark.parametrize("sample", samples, ids=lambda s: s.id)
-
-
 def differentiable(sample: Sample) -> list[int]:
     return [i for i, array in enumerate(sample.inputs) if array.dtype.kind == "f"]
 
 
-per_sample = per(SAMPLES)
-per_differentiable = per([s for s in SAMPLES if differentiable(s)])
+all_samples = per_op(SAMPLES)
+differentiable_ones = per_op(s for s in SAMPLES if differentiable(s))
 
 
 # ------------------------------------------------------------------------------- the registry
@@ -140,7 +136,16 @@ def assert_close(got: Any, expected: Any, rtol: float = 1e-7, atol: float | None
     if atol is None:
         finite = np.abs(expected[np.isfinite(expected)])
         atol = rtol * max(1.0, finite.max(initial=0.0))
-    np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol)
+    if not is_near(got, expected, rtol, atol):
+        np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol)
+
+
+def is_near(got: Array, expected: Array, rtol: float, atol: float) -> bool:
+    """Whether all is well, told in a third of NumPy's time; it judges the rest: NaN, infinity."""
+    if got.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):
+        return bool((np.abs(got - expected) <= atol + rtol * np.abs(expected)).all())
 
 
 def assert_same_gradients(got: list[Any], expected: list[Any], rtol: float = 1e-10) -> None:
@@ -210,16 +215,19 @@ def check_only_views_share_memory_with_what_they_are_made_of(sample: Sample) -> 
         assert out.follows or out._data.flags.writeable or not out.size
 
 
-@per_sample
-def test_values(sample: Sample) -> None:
+@all_samples
+def test_values(samples: list[Sample]) -> None:
     """Of arrays and tensors, recorded or not, and what the graph keeps of them."""
-    check_forward_of_arrays(sample)
-    check_forward_of_tensors(sample)
-    check_no_grad_gives_the_same_without_a_graph(sample)
-    check_the_op_is_recorded(sample)
-    check_nodes_hold_no_floats_that_a_second_derivative_would_miss(sample)
-    check_settings_do_not_change_and_describe_works(sample)
-    check_only_views_share_memory_with_what_they_are_made_of(sample)
+    each(
+        samples,
+        check_forward_of_arrays,
+        check_forward_of_tensors,
+        check_no_grad_gives_the_same_without_a_graph,
+        check_the_op_is_recorded,
+        check_nodes_hold_no_floats_that_a_second_derivative_would_miss,
+        check_settings_do_not_change_and_describe_works,
+        check_only_views_share_memory_with_what_they_are_made_of,
+    )
 
 
 # ------------------------------------------------------------------------------- gradients
@@ -244,8 +252,7 @@ def check_gradient_against_numbers(sample: Sample) -> None:
     compare_with_numeric(loss, sample.inputs, found, EVERY_ELEMENT)
 
 
-@per_differentiable
-def test_second_order(sample: Sample) -> None:
+def check_second_order(sample: Sample) -> None:
     """Differentiate ⟨w, ∇⟨c, f(x)⟩⟩ by x and by the cotangent c."""
     if not has_gradient(sample):
         return
@@ -285,10 +292,15 @@ def test_second_order(sample: Sample) -> None:
     compare_with_numeric(numeric_first, points, found, EVERY_ELEMENT_TWICE)
 
 
+@differentiable_ones
+def test_second_order(samples: list[Sample]) -> None:
+    each(samples, check_second_order)
+
+
 def compare_with_numeric(
     f: Callable[..., Any], points: tuple[Array, ...], found: list[Any], every_element: int
 ) -> None:
-    """Element by element where the inputs are small; along random directions everywhere."""
+    """Element by element where the inputs are small; along random directions where one is not."""
     filled = [
         np.zeros(x.shape) if g is None and x.dtype.kind == "f" else g
         for x, g in zip(points, found, strict=True)
@@ -296,6 +308,8 @@ def compare_with_numeric(
     for index, g in enumerate(filled):
         if g is not None and g.size <= every_element:
             assert_close(g, numeric.gradient(f, points, index), 2e-7)
+    if all(g is None or g.size <= every_element for g in filled):
+        return
     rng = np.random.default_rng(13)
     for _ in range(2):
         # unit vectors: the step stays small whatever the number of elements
@@ -346,13 +360,16 @@ def check_a_cotangent_of_one_number_repeated(sample: Sample) -> None:
     assert_same_gradients(gradients(sample, sample.inputs, repeated), expected)
 
 
-@per_differentiable
-def test_gradient(sample: Sample) -> None:
+@differentiable_ones
+def test_gradient(samples: list[Sample]) -> None:
     """Against numbers, and the same whichever way it is asked for."""
-    check_gradient_against_numbers(sample)
-    check_create_graph_gives_the_same_gradient(sample)
-    check_one_input_at_a_time_gets_the_same_gradient(sample)
-    check_a_cotangent_of_one_number_repeated(sample)
+    each(
+        samples,
+        check_gradient_against_numbers,
+        check_create_graph_gives_the_same_gradient,
+        check_one_input_at_a_time_gets_the_same_gradient,
+        check_a_cotangent_of_one_number_repeated,
+    )
 
 
 # ------------------------------------------------------------------------------- layouts
@@ -446,13 +463,16 @@ def check_the_same_answer_twice(sample: Sample) -> None:
             np.testing.assert_array_equal(a, b)
 
 
-@per_sample
-def test_whatever_it_is_given(sample: Sample) -> None:
+@all_samples
+def test_whatever_it_is_given(samples: list[Sample]) -> None:
     """Layouts, dtypes, a second call; and what it was given stays as it was."""
-    check_layout_of_inputs_and_cotangent_does_not_matter(sample)
-    check_nothing_is_mutated(sample)
-    check_float32_stays_float32(sample)
-    check_the_same_answer_twice(sample)
+    each(
+        samples,
+        check_layout_of_inputs_and_cotangent_does_not_matter,
+        check_nothing_is_mutated,
+        check_float32_stays_float32,
+        check_the_same_answer_twice,
+    )
 
 
 # ------------------------------------------------------------------------------- errors

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 
+from tests.cases import each, together
 from tests.dispatch.samples import CALLS, TINY, Array, Call
 from tinygrad_cnn import Tensor, grad, no_grad, tensor
 from tinygrad_cnn.dispatch import RECORDED
 from tinygrad_cnn.dispatch.protocol import named
 
-per_call = pytest.mark.parametrize("sample", CALLS, ids=lambda s: s.id)
-per_value = pytest.mark.parametrize("sample", [*CALLS, *TINY], ids=lambda s: s.id)
+per_function = together("samples", CALLS, lambda s: s.name)
+per_function_and_tiny_ones = together("samples", [*CALLS, *TINY], lambda s: s.name)
 
 
 def leaves(sample: Call) -> list[Tensor]:
@@ -31,8 +31,7 @@ def parts(result: Any) -> Iterator[Any]:
         yield result
 
 
-@per_value
-def test_values_are_numpys(sample: Call) -> None:
+def check_values_are_numpys(sample: Call) -> None:
     expected = list(parts(sample.function(*[x.copy() for x in sample.inputs])))
     found = list(parts(sample.function(*leaves(sample))))
     assert len(found) == len(expected)
@@ -44,6 +43,11 @@ def test_values_are_numpys(sample: Call) -> None:
     with no_grad():
         for out in parts(sample.function(*inputs)):
             assert not getattr(out, "requires_grad", False) or any(out is x for x in inputs)
+
+
+@per_function_and_tiny_ones
+def test_values_are_numpys(samples: list[Call]) -> None:
+    each(samples, check_values_are_numpys)
 
 
 def weighted(result: Any) -> Any:
@@ -71,8 +75,7 @@ def by_differences(sample: Call, index: int, h: float = 1e-6) -> Array:
     return found
 
 
-@per_call
-def test_gradients_are_those_of_differences(sample: Call) -> None:
+def check_gradients_are_those_of_differences(sample: Call) -> None:
     inputs = leaves(sample)
     gradients = grad(weighted(sample.function(*inputs)), inputs)
     for index, gradient in builtins.enumerate(gradients):
@@ -80,6 +83,11 @@ def test_gradients_are_those_of_differences(sample: Call) -> None:
         np.testing.assert_allclose(
             gradient.numpy(), by_differences(sample, index), rtol=1e-6, atol=1e-7
         )
+
+
+@per_function
+def test_gradients_are_those_of_differences(samples: list[Call]) -> None:
+    each(samples, check_gradients_are_those_of_differences)
 
 
 def test_every_recorded_function_has_a_call() -> None:
