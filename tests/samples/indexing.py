@@ -325,7 +325,6 @@ ERRORS = [
     _error(embedding.embedding, ([4], _table), IndexError, "index 4 does not exist"),
     _error(embedding.embedding, ([0], _m[0]), ValueError, "weight expects shape"),
     _error(embedding.embedding, ([0], _table, 4), IndexError, "padding_idx 4 does not exist"),
-    _error(embedding.embedding, ([0], _table, None, 1.0), ValueError, "max_norm is not supported"),
     _error(embedding.embedding_bag, (_places, _table), ValueError, "expects indices of shape"),
     _error(embedding.embedding_bag, (_places, _table, [1]), ValueError, "offsets expects a rising"),
 ]
