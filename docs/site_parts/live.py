@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,7 +25,8 @@ def pages(folder: Path) -> None:
         model(train.images[:16, None].astype("float32") / 255), train.labels[:16]
     )
     graph(loss, model=model).html(folder / "graph.html")
-    with tempfile.TemporaryDirectory() as scratch:
-        run = Path(scratch) / "run"
+    target = folder.resolve() / "report.html"
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+        run = Path("runs/batchnorm")
         main(["train", "batchnorm", "--epochs", "1", "--out", str(run), "--no-check", "--quiet"])
-        shutil.copyfile(run / "report.html", folder / "report.html")
+        shutil.copyfile(run / "report.html", target)

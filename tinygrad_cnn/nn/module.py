@@ -135,8 +135,10 @@ class Module(Holding, Stateful):
         if hasattr(self, name):
             raise ValueError(f"{function}: {type(self).__name__} already has {name!r}")
         if value is not None and not isinstance(value, kind):
+            made = "tensor(…)" if kind is Tensor else f"{kind.__name__}(…)"
             raise TypeError(
-                f"{function}: expected a {kind.__name__} for {name!r}, got {type(value).__name__}"
+                f"{function}: expected a {kind.__name__} for {name!r}, "
+                f"got {type(value).__name__}; write {made}"
             )
         setattr(self, name, value)
 
