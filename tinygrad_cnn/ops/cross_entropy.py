@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import GraphError, mode
+from tinygrad_cnn.kernels.reduce.softmax import softmax_rows
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import Reduction, as_dtype_of, check_reduction, shape_of, values_of
 from tinygrad_cnn.ops.elementwise import div
@@ -43,18 +44,15 @@ class CrossEntropy(Op):
     def forward(self, logits: Any, target: Any, weight: Any) -> Any:
         M, C = logits.shape
         weight = None if weight is None else weight.astype(logits.dtype, copy=False)
-        log_p = logits - np.maximum.reduce(logits, axis=1, keepdims=True)
-        p = np.exp(log_p)
-        total = np.add.reduce(p, axis=1, keepdims=True)
-        log_p -= np.log(total)
-        p /= total
+        p, greatest, logarithm = softmax_rows(logits)
         kept = self._kept(target)
         t = self._class(target, kept)
         w = None if weight is None else weight[t]
-        loss = -log_p[np.arange(M), t]
+        loss = logarithm - (logits[np.arange(M), t] - greatest)
         if w is not None:
             loss = loss * w
         if self.label_smoothing:
+            log_p = logits - greatest[:, None] - logarithm[:, None]
             even = -(log_p if weight is None else log_p * weight).sum(axis=1) / C
             loss = (1 - self.label_smoothing) * loss + self.label_smoothing * even
         if kept is not None:
