@@ -55,7 +55,7 @@ def lgamma(x: Array) -> Array:
 
 # Bernoulli numbers B₂, B₄, …; DLMF 24.2.
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
-_FROM = 10  # where the asymptotic series has 16 digits
+_FROM = 7  # where the first term left out, of lgamma and digamma, is 1e-15
 _MANY = 256  # elements from which vectors are quicker
 
 
@@ -75,8 +75,19 @@ def _in_blocks(function: Callable[[Array], Array], x: Array) -> Array:
 _BLOCK = 1 << 12
 
 
-def _shifted(y: Array) -> tuple[Array, Array, Array]:
-    """Return y, or y + 10 where y < 10; and what is passed by: Π (y + k), its derivative."""
+def _shifted(y: Array) -> tuple[Array, Array]:
+    """Return y, or y + 7 where y < 7; and the product Π (y + k) of what is passed by, else 1."""
+    low = y < _FROM
+    z = np.where(low, y, 1.0)
+    product = z.copy()
+    for k in range(1, _FROM):
+        product *= z + k
+    product[~low] = 1.0
+    return np.where(low, y + _FROM, y), product
+
+
+def _passed(y: Array) -> Array:
+    """Return the sum Σ 1 / (y + k) of what `_shifted` passes by, else 0: one division in all."""
     low = y < _FROM
     z = np.where(low, y, 1.0)
     product, slope = z.copy(), np.ones_like(z)
@@ -85,8 +96,7 @@ def _shifted(y: Array) -> tuple[Array, Array, Array]:
         slope *= factor
         slope += product
         product *= factor
-    product[~low], slope[~low] = 1.0, 0.0
-    return np.where(low, y + _FROM, y), product, slope
+    return np.where(low, slope / product, 0.0)
 
 
 def _series(inverse: Array, divide: Callable[[int], int]) -> Array:
@@ -105,7 +115,7 @@ def _lgamma_series(x: Array) -> Array:
     Near 1 and 2, where the result is 0, it has an absolute error of 1e-14.
     """
     with np.errstate(all="ignore"):
-        y, product, _ = _shifted(np.where(x > 0, x, 1.0))
+        y, product = _shifted(np.where(x > 0, x, 1.0))
         tail = _series(1.0 / y, lambda n: n * (n - 1)) * y
         out = (y - 0.5) * np.log(y) - y + (0.5 * math.log(2 * math.pi)) + tail - np.log(product)
         out[np.isposinf(x)] = np.inf
@@ -129,10 +139,11 @@ def digamma(x: Array) -> Array:
 def _digamma_series(x: Array) -> Array:
     with np.errstate(all="ignore"):
         turned = x < 0
-        y, product, slope = _shifted(np.where(turned, 1.0 - x, x))
+        start = np.where(turned, 1.0 - x, x)
+        y = np.where(start < _FROM, start + _FROM, start)
         inverse = 1.0 / y
         tail = _series(inverse, lambda n: n)
-        found = np.log(y) - 0.5 * inverse - tail - slope / product
+        found = np.log(y) - 0.5 * inverse - tail - _passed(start)
         if not turned.any() and (x > 0).all():
             return np.where(np.isposinf(x), np.inf, found)
         # The tangent of the fraction: its period is 1, and πx would be rounded.
@@ -144,6 +155,7 @@ def _digamma_series(x: Array) -> Array:
 
 
 _DEEPEST = 10_000
+_FROM_DERIVATIVES = 10
 
 
 def polygamma(n: int, x: Array) -> Array:
@@ -161,8 +173,8 @@ def polygamma(n: int, x: Array) -> Array:
         raise ValueError(f"polygamma: expects inputs above {-_DEEPEST}, got {lowest:g}")
     total = np.zeros_like(y)
     with np.errstate(all="ignore"):
-        for _ in range(_FROM + n - math.floor(lowest)):
-            low = y < _FROM + n
+        for _ in range(_FROM_DERIVATIVES + n - math.floor(lowest)):
+            low = y < _FROM_DERIVATIVES + n
             total += np.where(low, y**-s, 0.0)
             y = np.where(low, y + 1.0, y)
         total += y ** (1.0 - s) / (s - 1.0) + 0.5 * y**-s
