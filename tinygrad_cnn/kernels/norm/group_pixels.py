@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.runtime.rows import ROW, apply_row
+from tinygrad_cnn.kernels.runtime.rows import apply_row
 from tinygrad_cnn.kernels.runtime.threads import parallel
 
 __all__ = ["are_far", "are_pixels", "normalise", "normalise_gradient"]
@@ -19,6 +19,9 @@ Array = npt.NDArray[Any]
 
 _LARGE = 1 << 15  # values of an image from which that pays
 _GRAIN = 1 << 16
+# Values of a row that leave room in the first cache. NumPy copies rows that are shorter than its
+# buffer to one: a pass over 200,000 values takes 31 µs with its usual one, 16 with this.
+_ROW = 1 << 11
 # From how many variances the square of a mean takes digits from the sum of squares.
 _FAR = 16.0
 
@@ -52,7 +55,7 @@ def _matrices(x: Array) -> Array:
 def _apply(ufunc: np.ufunc, pixels: Array, values: Array, out: Array) -> None:
     """Write ``ufunc(pixels, values)`` to `out`; values by group and channel, or by group."""
     groups, C = len(values), pixels.shape[1]
-    row = np.empty((max(1, ROW // C), groups, C // groups), pixels.dtype)
+    row = np.empty((max(1, -(-_ROW // C)), groups, C // groups), pixels.dtype)
     row[...] = values
     apply_row(ufunc, pixels, row.reshape(-1), out)
 
@@ -60,6 +63,7 @@ def _apply(ufunc: np.ufunc, pixels: Array, values: Array, out: Array) -> None:
 def _sweep(work: Any, x: Array) -> None:
     def some(start: int, stop: int) -> None:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            np.setbufsize(_ROW)  # until errstate ends
             scratch = np.empty(x.shape[1:], x.dtype)
             for i in range(start, stop):
                 work(i, scratch)
