@@ -267,7 +267,7 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
 
 def rules() -> None:
     """Bring what guides take from the source up to date: rules, pictures, names."""
-    from site_parts import flows, names
+    from site_parts import flows, names, notebooks
 
     for path in sorted(HERE.glob("*.md")):
         text = path.read_text(encoding="utf-8")
@@ -275,7 +275,7 @@ def rules() -> None:
             path.write_text(included(text), encoding="utf-8")
             print(f"{path.name}: brought up to date")
     (HERE / "pytorch_names.md").write_text(names.page(), encoding="utf-8")
-    for path in flows.draw(HERE / "pictures"):
+    for path in [*flows.draw(HERE / "pictures"), *notebooks.draw(HERE / "pictures")]:
         print(f"{path.name}: drawn")
 
 

@@ -16,10 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tinygrad_cnn
+import tinygrad_cnn.functional as F
 from tests.pyodide_runtime import distribution
+from tinygrad_cnn.verify import gradcheck
 
 DOCS = Path(__file__).parents[1] / "docs"
 GUIDES = sorted(DOCS.glob("*.md"))
@@ -98,6 +101,28 @@ def test_the_rules_of_the_guides_are_those_of_the_source(monkeypatch: pytest.Mon
         picture = (DOCS / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
         assert flows.stamp(name) in picture, f"{name}.svg: run `python docs/build.py rules`"
     assert {p.stem for p in GUIDES} == {name for group in build.guides().values() for name in group}
+
+
+@pytest.mark.slow
+def test_the_notebooks_mistakes_are_found_as_the_story_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    from site_parts import notebooks
+
+    for name, red, said in (
+        ("momentum", 4, ("mask is taken from the sign of the incoming", "only the last window")),
+        ("regression", 1, ("squared_error",)),
+        ("sigmoid", 1, ("flipped spatially",)),
+        ("softmax", 1, ("the whole gradient is 0, while the numeric one is not",)),
+    ):
+        report, picture = notebooks.checked(name)
+        assert all(words in str(report) for words in said), report
+        assert picture.count("<b>FAIL</b>") == red
+        drawn = (DOCS / "pictures" / f"notebook_{name}.svg").read_text(encoding="utf-8")
+        assert drawn.count(">FAIL<") == red
+    images = np.ones((1, 1, 4, 4), "float32")  # and afterwards all is as it was
+    gradcheck(lambda x: F.relu(F.conv2d(x, np.ones((1, 1, 3, 3)))), images)
 
 
 @pytest.fixture(scope="module")

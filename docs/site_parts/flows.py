@@ -70,12 +70,8 @@ def dot(name: str) -> str:
     """Return the picture of a page in Graphviz's language."""
     flow = FLOWS[name]
     text = graph(flow.made(), backward=True).dot()
-    text = re.sub(r", label=<<b>\w+</b>  <font[^>]*>[^<]*</font>>\]", "]", text, count=1)
-    text = text.replace("ranksep=0.3, nodesep=0.25", "ranksep=0.45, nodesep=0.5")
-    figures = r"<br/><font[^>]*>(?:[\d.]+ \w?i?B|(gradient|norm) not computed|[^<]*adds)</font>"
-    text = re.sub(figures, "", text)
-    text = re.sub(r" · [\d.]+ \w?i?B</font>", "</font>", text)
-    text = re.sub(r' tooltip="[^"]*",?', "", text)
+    text = without_figures(text).replace("ranksep=0.3, nodesep=0.25", "ranksep=0.45, nodesep=0.5")
+    text = re.sub(r", label=<<b>\w+</b>>\]", "]", text, count=1)
     text = re.sub(r"<b>\w+ backward</b>", "<b>its rule</b>", text)
     text = re.sub(r"(; g\d+)+\}", "}", text)  # gradients stand beside the inputs, above the rule
     small = 'fontsize=10, fontname="Arial"'
@@ -90,6 +86,14 @@ def dot(name: str) -> str:
         text = text.replace(f"  v{leaf_id} ->", f"  {row}\n  v{leaf_id} ->")
     kept = f'n1 -> r1 [style=dashed, color="#a9772f", label="keeps {flow.keeps}", {small}, '
     return re.sub(r"n1 -> r1 \[[^\]]*arrowhead=none", f"{kept}arrowhead=open", text)
+
+
+def without_figures(text: str) -> str:
+    """Return a picture's text without counts, sizes in memory and tooltips."""
+    figures = r"[\d.,]+ \w?i?B|(?:gradient|norm)[^<]*|[^<]*multiply-adds|\d+ operations? · [^<]*"
+    text = re.sub(rf"(?:<br/>| +)<font[^>]*>(?:{figures})</font>", "", text)
+    text = re.sub(r" · [\d.]+ \w?i?B</font>", "</font>", text)
+    return re.sub(r' tooltip="[^"]*",?', "", text)
 
 
 def stamp(name: str) -> str:
