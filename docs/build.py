@@ -106,7 +106,11 @@ def guide(path: Path, group: str, markdown: Any) -> Any:
     frame = r'<iframe src="live/\1.html" title="\1"></iframe>'
     text = re.sub(r"<!-- live: (\w+) -->", frame, text)
     text = re.sub(r"\]\((?!http)([\w/]*?)(\w+)\.md(#[\w-]+)?\)", r"](\2.html\3)", text)
-    page = Page(f"{path.stem}.html", "", "", group)
+    return filled(Page(f"{path.stem}.html", "", "", group), text, markdown)
+
+
+def filled(page: Any, text: str, markdown: Any) -> Any:
+    """Return a page with a text in it: headings have anchors, and the search finds their words."""
     tokens = markdown.parse(text)
     for i, token in enumerate(tokens):
         if token.type != "heading_open":
@@ -241,7 +245,8 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
     groups["Examples"] = [
         front.example(path, markdown) for path in sorted(HERE.parent.glob("examples/*.py"))
     ]
-    home = front.page(HERE.parent / "README.md", markdown)
+    readme = front.text(HERE.parent / "README.md")
+    home = filled(reference.Page("index.html", "", "", ""), readme, markdown)
     for page in reference.pages(markdown.render):
         groups.setdefault(page.group, []).append(page)
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,15 +11,12 @@ from typing import Any
 from site_parts.reference import Page
 
 
-def page(readme: Path, markdown: Any) -> Page:
-    """Return the front page."""
+def text(readme: Path) -> str:
+    """Return the README with links as the site has them."""
     text = readme.read_text(encoding="utf-8")
     text = re.sub(r"\]\(docs/(\w+)\.md(#[\w-]+)?\)", r"](\1.html\2)", text)
     text = re.sub(r"\[([^\]]*)\]\((?!http|\w+\.html|examples/pictures)[^)]*\)", r"\1", text)
-    text = text.replace("](examples/pictures/", "](pictures/")
-    made = Page("index.html", "tinygrad_cnn", markdown.render(text), "")
-    made.entries.append(("", "tinygrad_cnn", "Convolutional networks on NumPy, front page"))
-    return made
+    return text.replace("](examples/pictures/", "](pictures/")
 
 
 def example(path: Path, markdown: Any) -> Page:

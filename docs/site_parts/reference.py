@@ -285,7 +285,7 @@ def _prose(text: str, render: Render) -> str:
         text,
         flags=re.MULTILINE,
     )
-    return render(fenced)
+    return render(re.sub(r"::$", ":", fenced, flags=re.MULTILINE))
 
 
 def _index(made: list[Page]) -> Page:
