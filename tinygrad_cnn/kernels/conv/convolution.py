@@ -253,7 +253,7 @@ def _input_gradient(
         single = single_plan(geometry, False)
         if single is not None:
             return single.product(g, kernels[backwards]), []
-    phases = phases_of(window, sizes, undilated=False)
+    phases = phases_of(window, sizes)
     # With fewer taps than steps of a stride there are elements that no tap meets.
     make = aligned_empty if len(phases) == math.prod(window.stride) else np.zeros
     dx = make(shape, g.dtype)

@@ -5,6 +5,7 @@ Arrays are (N, *sizes, C) here, weights (*kernel, C // G, O).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -27,36 +28,40 @@ from tinygrad_cnn.kernels.runtime.window import Pair, Window
 __all__ = ["GroupGradient", "correlation", "correlations", "group_gradients", "quicker_phases"]
 
 Array = npt.NDArray[Any]
+WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGradient
 
 
 def correlations(x: Array, w: Array, window: Window, groups: int, epilogue: Epilogue) -> list[Job]:
     """Return the jobs that correlate `x` with `w` (*kernel, C // G, O), for an epilogue."""
     C, out_channels = x.shape[-1], epilogue.out.shape[-1]
-    if groups == 1:
-        return _by_phases(x, w, window, epilogue)
     if _is_depthwise(C, out_channels, groups):
-        geometry = _geometry(x, epilogue.out, window)
-        return [DepthwiseCorrelation(geometry, x, w[..., 0, :], epilogue)]
+        phases = phases_of(window, x.shape[1:-1], last_axis_only=True)
+        return _by_phases(phases, x, w[..., 0, :], epilogue, DepthwiseCorrelation)
     jobs: list[Job] = []
     for index in range(groups):
         c, o = _group(C, groups, index), _group(out_channels, groups, index)
-        jobs += _by_phases(x[..., c], w[..., o], window, epilogue.of_channels(o))
+        part = epilogue if groups == 1 else epilogue.of_channels(o)
+        phases = quicker_phases(_geometry(x[..., c], part.out, window), False)
+        jobs += _by_phases(phases, x[..., c], w[..., o], part, correlation)
     return jobs
 
 
-def _by_phases(x: Array, w: Array, window: Window, epilogue: Epilogue) -> list[Job]:
-    phases = quicker_phases(_geometry(x, epilogue.out, window), False)
-    if len(phases) == 1:
-        return [correlation(_geometry(x, epilogue.out, window), x, w, epilogue)]
-    jobs: list[Job] = []
+def _by_phases(
+    phases: tuple[Phase, ...],
+    x: Array,
+    w: Array,
+    epilogue: Epilogue,
+    make: Callable[[Geometry, Array, Array, Epilogue], Job],
+) -> list[Job]:
+    """Make a job of each phase; those of the same outputs add to what the first one wrote."""
+    jobs = []
     for outputs, together in groupby(phases, lambda phase: phase.outputs):
-        *others, last = together
-        for phase in (*others, last):
-            is_first = phase is (others[0] if others else last)
-            target = epilogue.of_outputs(outputs, not is_first, phase is last)
+        same = list(together)
+        for index, phase in enumerate(same):
+            target = epilogue.of_outputs(outputs, index > 0, phase is same[-1])
             source = x[:, *phase.inputs]
             geometry = _geometry(source, target.out, phase.window)
-            jobs.append(correlation(geometry, source, w[phase.taps], target))
+            jobs.append(make(geometry, source, w[phase.taps], target))
     return jobs
 
 
@@ -107,18 +112,17 @@ def _group(channels: int, groups: int, index: int) -> slice:
 class GroupGradient(NamedTuple):
     """The jobs that make the gradient of a group's weights, each with the taps that it is for."""
 
-    jobs: list[tuple[Phase, Any]]
     shape: tuple[int, ...]
+    jobs: list[tuple[tuple[slice, ...], WeightGradientJob]]
 
     def result(self) -> Array:
         """Return the gradient (*kernel, C // G, O // G), after the jobs."""
-        first: Array = self.jobs[0][1].result()
-        if len(self.jobs) == 1:
-            return first
-        total = np.zeros(self.shape, first.dtype)
-        total[self.jobs[0][0].taps] = first
-        for phase, job in self.jobs[1:]:
-            total[phase.taps] += job.result()
+        (_, first), *others = self.jobs
+        if not others:
+            return first.result()
+        total: Array = np.zeros(self.shape, first.x.dtype)
+        for taps, job in self.jobs:
+            total[taps] += job.result()
         return total
 
 
@@ -126,26 +130,35 @@ def group_gradients(x: Array, g: Array, window: Window, groups: int) -> list[Gro
     """Return the jobs that sum over positions, by groups; for depthwise ones all at once."""
     C, out_channels = x.shape[-1], g.shape[-1]
     if _is_depthwise(C, out_channels, groups):
-        job = DepthwiseWeightGradient(_geometry(x, g, window), x, g)
-        return [GroupGradient([(whole(window), job)], (*window.kernel, 1, C))]
+        phases = phases_of(window, x.shape[1:-1], last_axis_only=True)
+        shape = *window.kernel, 1, C
+        return [GroupGradient(shape, _sums_by_phases(phases, x, g, DepthwiseWeightGradient))]
     gradients = []
     for index in range(groups):
         part, other = x[..., _group(C, groups, index)], g[..., _group(out_channels, groups, index)]
         phases = quicker_phases(_geometry(part, other, window), True)
-        jobs = [
-            (
-                phase,
-                _weight_gradient(part[:, *phase.inputs], other[:, *phase.outputs], phase.window),
-            )
-            for phase in phases
-        ]
-        gradients.append(GroupGradient(jobs, (*window.kernel, part.shape[-1], other.shape[-1])))
+        shape = *window.kernel, part.shape[-1], other.shape[-1]
+        gradients.append(GroupGradient(shape, _sums_by_phases(phases, part, other, _sum)))
     return gradients
 
 
-def _weight_gradient(x: Array, g: Array, window: Window) -> WeightGradient | WinogradWeightGradient:
+def _sums_by_phases(
+    phases: tuple[Phase, ...],
+    x: Array,
+    g: Array,
+    make: Callable[[Geometry, Array, Array], WeightGradientJob],
+) -> list[tuple[tuple[slice, ...], WeightGradientJob]]:
+    """Make a job of each phase, with the taps whose gradients it is part of."""
+    jobs = []
+    for phase in phases:
+        source, over = x[:, *phase.inputs], g[:, *phase.outputs]
+        jobs.append((phase.taps, make(_geometry(source, over, phase.window), source, over)))
+    return jobs
+
+
+def _sum(geometry: Geometry, x: Array, g: Array) -> WeightGradientJob:
     """Return the job that sums windows of `x` times `g`, by the quicker method."""
-    plan = _plan(_geometry(x, g, window), True)
+    plan = _plan(geometry, True)
     if isinstance(plan, WinogradPlan):
         return WinogradWeightGradient(plan, x, g)
     return WeightGradient(plan, x, g)

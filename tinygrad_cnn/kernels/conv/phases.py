@@ -1,10 +1,10 @@
 """Phases: a convolution with strides or dilation as convolutions without, over parts of the arrays.
 
-Elements of the input that a stride apart lie meet the same elements of the kernel, and with a
-dilation outputs that it apart lie share no element of the input with those between. Each pair of
-such sets, of taps and of outputs, is a phase: a convolution of stride 1. A result is the sum of the
-phases of its outputs; an element of the input is met in one phase at most, so in the gradient by
-the input nothing is added; in that by the weights each tap has the sum of its phases.
+Elements of the input that lie a stride apart meet the same elements of the kernel; outputs that lie
+a dilation apart share no element of the input with those between. A set of outputs with a set of
+taps, and the elements of the input by which they meet, is a phase: a convolution of stride 1. A
+result is the sum of the phases of its outputs. An element of the input is in one phase at most, so
+in the gradient by the input nothing is added; each tap's gradient is the sum of its phases.
 """
 
 from __future__ import annotations
@@ -16,22 +16,11 @@ from typing import NamedTuple
 
 from tinygrad_cnn.kernels.conv.tiles import Geometry, Shape
 from tinygrad_cnn.kernels.runtime.plans import planned
-from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
+from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 
-__all__ = ["Along", "Phase", "along_axis", "phases_of", "whole"]
+__all__ = ["Phase", "phases_of", "whole"]
 
 Slices = tuple[slice, ...]
-
-
-class Along(NamedTuple):
-    """A phase along one axis."""
-
-    inputs: slice
-    outputs: slice
-    taps: slice
-    kernel: int
-    padding: Pair
-    dilation: int
 
 
 class Phase(NamedTuple):
@@ -69,26 +58,33 @@ def whole(window: Window) -> Phase:
 
 
 @planned
-def phases_of(window: Window, sizes: Sizes, undilated: bool) -> tuple[Phase, ...]:
-    """Return the phases over an input of this size: of stride 1 and, if wanted, without dilation.
+def phases_of(
+    window: Window, sizes: Sizes, undilated: bool = False, last_axis_only: bool = False
+) -> tuple[Phase, ...]:
+    """Return the phases over an input of this size, those of the same outputs in a row.
 
-    Those of the same outputs follow each other.
+    Of stride 1, or only along the last axis; and without dilation, if that is wanted.
     """
     axes = []
     for axis, out_size in enumerate(window.out_size(sizes)):
-        one = Window(*(values[axis : axis + 1] for values in window))  # type: ignore[arg-type]
-        axes.append(list(along_axis(one, sizes[axis], out_size, undilated)))
-    phases = []
-    for phase in itertools.product(*axes):
-        inputs, outputs, taps, kernel, padding, dilation = zip(*phase, strict=True)
-        stride = (1,) * len(sizes)
-        phases.append(Phase(inputs, outputs, taps, Window(kernel, stride, padding, dilation)))
-    phases.sort(key=lambda phase: [part.start for part in phase.outputs])
-    return tuple(phases)
+        alone = Window(*(values[axis : axis + 1] for values in window))  # type: ignore[arg-type]
+        if last_axis_only and axis < len(sizes) - 1:
+            axes.append([whole(alone)])
+        else:
+            axes.append(list(_along_axis(alone, sizes[axis], out_size, undilated)))
+    phases = [_joined(axes_of_one) for axes_of_one in itertools.product(*axes)]
+    return tuple(sorted(phases, key=lambda phase: [part.start or 0 for part in phase.outputs]))
 
 
-def along_axis(window: Window, size: int, out_size: int, undilated: bool) -> Iterator[Along]:
-    """Yield the phases along one axis, which `window` has alone.
+def _joined(axes: tuple[Phase, ...]) -> Phase:
+    """Return the phase that has these along its axes."""
+    inputs, outputs, taps, windows = zip(*axes, strict=True)
+    window = Window(*(sum(values, ()) for values in zip(*windows, strict=True)))
+    return Phase(sum(inputs, ()), sum(outputs, ()), sum(taps, ()), window)
+
+
+def _along_axis(window: Window, size: int, out_size: int, undilated: bool) -> Iterator[Phase]:
+    """Yield the phases of a convolution that has one axis.
 
     Tap k of output o meets element ``o · stride + k · dilation − before``. Of the taps every
     stride / gcd(stride, dilation)-th meets elements a stride apart, dilation / gcd elements of that
@@ -98,9 +94,8 @@ def along_axis(window: Window, size: int, out_size: int, undilated: bool) -> Ite
     common = gcd(stride, dilation)
     period, step = stride // common, dilation // common
     sets = step if undilated else 1
-    for first_tap, first_out in itertools.product(
-        range(min(kernel, period)), range(min(out_size, sets))
-    ):
+    firsts = itertools.product(range(min(kernel, period)), range(min(out_size, sets)))
+    for first_tap, first_out in firsts:
         taps, outputs = slice(first_tap, None, period), slice(first_out, None, sets)
         position = first_out * stride + first_tap * dilation - before
         shift, first = divmod(position, stride * sets)
@@ -109,4 +104,5 @@ def along_axis(window: Window, size: int, out_size: int, undilated: bool) -> Ite
             len(range(n)[part]) for n, part in ((size, inputs), (out_size, outputs), (kernel, taps))
         )
         after = made + (count - 1) * (step // sets) + shift - length
-        yield Along(inputs, outputs, taps, count, (-shift, after), step // sets)
+        part = Window((count,), (1,), ((-shift, after),), (step // sets,))
+        yield Phase((inputs,), (outputs,), (taps,), part)
