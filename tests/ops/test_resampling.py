@@ -124,6 +124,19 @@ def test_a_pixel_that_is_nan_stays_where_it_is():
     assert not np.isnan(np.delete(out, 4, axis=1)).any()
 
 
+@pytest.mark.parametrize("function", [resample, resample_gradient])
+@pytest.mark.parametrize("kind", ["linear", "cubic"])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_what_is_infinite_reaches_those_it_weighs_in_alone(function, kind, value):
+    """Products of several steps have weights of 0, too, which make NaN of what is infinite."""
+    axes = [Along(kind, n, 2 * n) for n in (12, 17)]
+    x = np.zeros((1, 9, 12, 17) if function is resample else (1, 9, 24, 34), np.float32)
+    x[0, 4, 6, 8] = 1.0
+    reached = function(x, axes) != 0
+    x[0, 4, 6, 8] = value
+    np.testing.assert_array_equal(~np.isfinite(function(x, axes)), reached)
+
+
 def test_infinite_pixels_raise_no_warning():
     """Weights of both signs make a NaN of an infinity, without a word of NumPy's."""
     x = np.zeros((1, 1, 5, 5))

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from tinygrad_cnn.kernels.resample.taps import Along, Row
 
-__all__ = ["Places", "Stroke", "strokes_of"]
+__all__ = ["Places", "Stroke", "paired", "strokes_of"]
 
 Run: TypeAlias = list[int]
 """Targets of one stroke, at equal distances."""
@@ -151,3 +151,44 @@ def _even(places: tuple[Places, ...]) -> bool:
     """Whether places have one step, and begin at equal distances, each after the one before."""
     apart = {(b.first - a.first, b.step - a.step, b.length - a.length) for a, b in pairwise(places)}
     return not apart or (len(apart) == 1 and max(apart)[0] > 0 and max(apart)[1:] == (0, 0))
+
+
+@lru_cache(maxsize=256)
+def paired(strokes: tuple[Stroke, ...]) -> tuple[Stroke, ...]:
+    """Join neighbouring steps of strokes whose sources overlap: both read them at once.
+
+    With weights of 0 for the others' sources, which make NaN of what is infinite.
+
+    Examples
+    --------
+    >>> _, within, _ = strokes_of(Along("linear", 6, 12), transposed=True)
+    >>> pair, *rest = paired((within,))
+    >>> pair.weights
+    ((0.25, 0.75, 0.75, 0.25, 0.0, 0.0), (0.0, 0.0, 0.25, 0.75, 0.75, 0.25))
+    """
+    return tuple(part for stroke in strokes for part in _paired(stroke))
+
+
+def _paired(stroke: Stroke) -> list[Stroke]:
+    targets, sources, weights, weight, is_even = stroke
+    length, taps = targets[0].length, len(sources)
+    if weight is not None or not is_even or taps < 3 or length < 4:
+        return [stroke]
+    first, step, _ = sources[0]
+    apart = sources[1].first - first
+    shift, rest = divmod(step, apart)  # by how many sources the next step is on
+    starts = [*(at for at, _, _ in targets), *(at + far for at, far, _ in targets)]
+    both = tuple(Places(at, 2 * targets[0].step, length // 2) for at in starts)
+    if rest or not 0 < shift < taps or not _even(both):
+        return [stroke]
+    places = range(first, first + (taps + shift) * apart, apart)
+    none = (0.0,) * shift
+    rows = (*((*row, *none) for row in weights), *((*none, *row) for row in weights))
+    pairs = tuple(Places(at, 2 * step, length // 2) for at in places)
+    found = [Stroke(both, pairs, rows, None, True)]
+    if length % 2:
+        ends = [
+            [Places(at + (length - 1) * far, far, 1) for at, far, _ in some] for some in stroke[:2]
+        ]
+        found.append(Stroke(tuple(ends[0]), tuple(ends[1]), weights, None, True))
+    return found

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.pool.windows import sweep_images
-from tinygrad_cnn.kernels.resample.strokes import Places, Stroke, strokes_of
+from tinygrad_cnn.kernels.resample.strokes import Places, Stroke, paired, strokes_of
 from tinygrad_cnn.kernels.resample.taps import Along
-from tinygrad_cnn.kernels.resample.weigh import weigh
+from tinygrad_cnn.kernels.resample.weigh import LONG, weigh
 from tinygrad_cnn.kernels.runtime.copies import c_ordered, channels_first, channels_last, copy_into
 
 __all__ = ["resample", "resample_gradient"]
@@ -71,12 +71,13 @@ def resample_gradient(g: Array, axes: Sequence[Along]) -> Array:
 
 
 class _Axis(NamedTuple):
-    """An axis that changes: which, its sizes and its strokes."""
+    """An axis that changes: which, its sizes and its strokes, alone and in pairs."""
 
     number: int
     size: int
     out_size: int
     strokes: tuple[Stroke, ...]
+    pairs: tuple[Stroke, ...]
 
     @property
     def turn(self) -> tuple[float, int]:
@@ -104,7 +105,8 @@ def _sweep(x: Array, alongs: Sequence[Along], transposed: bool) -> Array:
         if not along.is_same:
             size, out_size = along.size, along.out_size
             sizes = (out_size, size) if transposed else (size, out_size)
-            axes.append(_Axis(number, *sizes, strokes_of(along, transposed)))
+            strokes = strokes_of(along, transposed)
+            axes.append(_Axis(number, *sizes, strokes, paired(strokes)))
             shape[number] = axes[-1].out_size
     if not axes:
         return np.array(x)
@@ -120,14 +122,22 @@ def _sweep(x: Array, alongs: Sequence[Along], transposed: bool) -> Array:
 def _resample(axes: Sequence[_Axis], images: Array, out: Array) -> None:
     """Resample images axis by axis."""
     source = c_ordered(images)  # read several times: from channels-first memory 73 ms -> 30
-    for number, size, out_size, strokes in axes:
+    _one_after_the_other(axes, source, out, in_pairs=True)
+    if any(axis.pairs != axis.strokes for axis in axes):
+        few = min(source, out, key=np.size).reshape(-1)
+        if not np.isfinite(np.vdot(few, few)):  # what is infinite has spread to neighbours
+            _one_after_the_other(axes, source, out, in_pairs=False)
+
+
+def _one_after_the_other(axes: Sequence[_Axis], source: Array, out: Array, in_pairs: bool) -> None:
+    for number, size, out_size, strokes, pairs in axes:
         outer, inner = source.shape[:number], source.shape[number + 1 :]
         is_last = number == axes[-1].number
         target = out if is_last else np.empty((*outer, out_size, *inner), out.dtype)
         before, after = prod(outer), prod(inner)
         flat = source.reshape(before, size, after), target.reshape(before, out_size, after)
         with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
-            weigh(*flat, strokes)
+            weigh(*flat, pairs if in_pairs and after >= LONG else strokes)
         source = target
 
 
@@ -140,5 +150,6 @@ def _repeat(images: Array, out: Array) -> None:
     for size, out_size in zip(images.shape[:-1], out.shape[:-1], strict=True):
         shape += size, out_size // size
     apart = tuple(range(1, len(shape), 2))
-    pixels = np.broadcast_to(np.expand_dims(images, apart), (*shape, images.shape[-1]))
+    pixels = np.expand_dims(c_ordered(images), apart)
+    pixels = np.broadcast_to(pixels, (*shape, images.shape[-1]))
     copy_into(out.reshape(pixels.shape), pixels)
