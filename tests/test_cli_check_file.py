@@ -65,6 +65,13 @@ def squared(x):
 model = nn.Linear(5, 2)
 loss = F.tanh(tensor([0.5], requires_grad=True)).sum()
 number = 3
+
+class Half:
+    def forward(self, x):
+        return x
+
+def no(x):
+    raise KeyError("never")
 """
 
 
@@ -75,6 +82,7 @@ def command(
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(FILE)
     Path("neighbour.py").write_text("two = 2\n")
+    Path("imports.py").write_text("import nowhere_to_be_found\n")
     Path("broken.py").write_text("x = 1\n\nx.nothing\n")
 
     def run(*arguments: str) -> tuple[Any, str, str]:
@@ -140,10 +148,15 @@ def test_inputs_may_come_from_files(command: Command) -> None:
         (["mine.py:Linear(3)"], 2, "Linear(3) raised TypeError"),
         (["mine.py:Linear(two, 2)"], 2, "arguments in Linear(two, 2) must be numbers"),
         (["mine.py:1 +"], 2, "expected a name behind mine.py:"),
+        (["mine.py:Linear(3"], 2, "got 'Linear(3' ('(' was never closed)"),
+        (["mine.py:two"], 2, "two is of type int: expected a function, a class, a module"),
+        (["mine.py:Half"], 2, "Half has a forward pass and no backward: nothing to check"),
+        (["mine.py:no"], 2, "(no usual shapes fit: with 4x3 it raised KeyError: 'never'"),
         (["mine.py:model.nothing"], 2, "model of mine.py has no nothing"),
         (["mine.py:squared", "--input", "axb"], 2, "argument --input: expected a shape such as"),
         (["mine.py:squared", "--input", "4:10"], 2, "at least one differentiable input"),
         (["mine.py:squared", "--framework", "keras"], 2, "expected one of tinygrad, torch"),
+        (["imports.py:x"], 1, "imports.py:1 raised ModuleNotFoundError: No module named 'nowhere"),
         (["broken.py:x"], 1, "broken.py:3 raised AttributeError"),
     ],
 )

@@ -331,6 +331,16 @@ def test_keywords_of_a_rule_are_needs_and_aux() -> None:
                 return (g,)
 
 
+def test_needs_is_no_input_of_a_rule() -> None:
+    with pytest.raises(TypeError, match=r"^Odd\.backward: needs and aux are keywords, no inputs"):
+
+        class Odd(Op):
+            __slots__ = ()
+
+            def backward(self, g: Any, _out: Any, _x: Any, needs: Any) -> Any:  # noqa: ARG002  # refused
+                return (g,)
+
+
 def test_an_op_of_any_number_of_inputs_saves_none_of_them() -> None:
     with pytest.raises(TypeError, match=r"^Many\.saves: an op of any number of inputs saves none"):
 

@@ -27,6 +27,11 @@ def plan_saving(cls: type[Op]) -> None:
     variadic = any(p.kind is p.VAR_POSITIONAL for p in positional)
     keywords = frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
     names = tuple(p.name for p in positional)
+    if {"needs", "aux"} & {*names}:
+        raise TypeError(
+            f"{cls.__name__}.backward: needs and aux are keywords, no inputs; write "
+            "backward(self, g, out, x, *, needs)"
+        )
     if keywords - {"needs", "aux"}:
         raise TypeError(f"{cls.__name__}.backward: keywords may be needs and aux, got {keywords}")
     saves = cls.saves

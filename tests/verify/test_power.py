@@ -307,6 +307,36 @@ def test_a_rule_that_reads_what_saves_does_not_name_is_not_the_engines_fault() -
     assert "engine" not in {r.op for r in report.results}
 
 
+def test_equal_numbers_are_a_point_too() -> None:
+    """A quotient of zeros where all numbers are one, as those of a blank image."""
+
+    def forward(x: Any) -> Any:
+        return (x - x.mean()) * np.exp(-x.var())
+
+    def rule(g: Any, x: Any, safe: bool) -> Any:
+        centred, var = x - x.mean(), x.var()
+        inner = np.sum(g * centred) / (1.0 if safe else var) * (1.0 if safe else var)
+        return ((g - g.mean() - 2 * centred / x.size * inner) * np.exp(-var),)
+
+    def checked(safe: bool) -> Any:
+        return check_backward(
+            forward, lambda g, x: rule(g, x, safe), [_normal((6, 4))], raise_exception=False
+        )
+
+    assert checked(True)
+    assert "NaN or infinite where all elements are 0" in checked(False).text()
+
+
+def test_eigenvalues_that_coincide_are_no_fault() -> None:
+    """All elements are equal: along the one direction that moves them together nothing adds up."""
+    a = _normal((4, 4))
+    assert check_backward(
+        lambda x: np.linalg.eigvalsh((x + x.T) / 2),
+        lambda g, x: ((q := np.linalg.eigh((x + x.T) / 2)[1]) * g @ q.T,),
+        [a + a.T],
+    )
+
+
 def test_what_is_detached_from_a_part_that_is_not_in_the_graph_itself() -> None:
     x = Tensor(_normal(4), requires_grad=True)
     h = F.tanh(x)

@@ -231,6 +231,8 @@ def report_text(report: Report, colours: bool = False) -> str:
         cells[0] = _coloured(cells[0], row[0], colours)
         lines.append(f"  {'  '.join(cells)}".rstrip())
     wrong = [result for result in report.results if not result.ok]
+    if not report and not wrong:  # nothing was compared: each says why
+        wrong = list(report.results)
     for result in wrong:
         head, _, rest = result.text().partition("\n")
         verdict = result.verdict.value
@@ -239,6 +241,7 @@ def report_text(report: Report, colours: bool = False) -> str:
     if wrong:
         lines.append("")
     lines += [f"note: {note}" for note in report.notes]
+    lines += report.advice()
     counted = ", ".join(f"{n} {name}" for name, n in report.counts.items() if n)
     verdict = report.verdict.value
     lines.append(

@@ -40,6 +40,8 @@ def check_file(arguments: argparse.Namespace) -> tuple[Report, dict[str, Any]]:
         own = ", ".join(public_names(names, path.stem)) or "nothing that can be called"
         raise UsageError(f"expected {path}:NAME; it defines {own}")
     subject = find(names, name, path)
+    if arguments.framework is not None:
+        _import(arguments.framework)
     framework = arguments.framework or framework_of(subject, ())
     subject = _made(subject, framework, name)
     inputs = list(arguments.input or ())
@@ -66,18 +68,41 @@ def check_file(arguments: argparse.Namespace) -> tuple[Report, dict[str, Any]]:
     return report, about
 
 
-def _made(subject: Any, framework: str, name: str) -> Any:
-    """Make an object of a class that is to be checked as one."""
-    from tinygrad_cnn.nn import Module
-    from tinygrad_cnn.op import Op
-    from tinygrad_cnn.verify.adapters.layer_checks import is_layer
+def _import(framework: str) -> None:
+    """Import the framework that was asked for, if it is another's."""
+    import importlib
 
+    if framework in ("torch", "jax", "autograd"):
+        try:
+            importlib.import_module(framework)
+        except ImportError as error:
+            raise UsageError(
+                f"argument --framework: {framework} cannot be imported: {error}"
+            ) from None
+
+
+def _made(subject: Any, framework: str, name: str) -> Any:
+    """Make an object of a class that is to be checked as one; refuse what nothing can check."""
+    from tinygrad_cnn.nn import Module
+    from tinygrad_cnn.op import Op, TensorBase
+    from tinygrad_cnn.verify.adapters.layer_checks import is_layer
+    from tinygrad_cnn.verify.adapters.methods import FORWARD, method_of
+
+    kind = subject if isinstance(subject, type) else type(subject)
+    layer = issubclass(kind, (Module, Op)) or is_layer(subject)
+    foreign = framework == "torch"  # its modules and autograd.Functions have no backward
+    if not (layer or foreign) and method_of(kind, set(FORWARD) - {"__call__"}):
+        raise UsageError(f"{name} has a forward pass and no backward: nothing to check")
     if not isinstance(subject, type):
-        return subject
-    ours = issubclass(subject, (Module, Op))
-    if framework == "torch" and not hasattr(subject, "parameters"):
+        if layer or callable(subject) or isinstance(subject, (TensorBase, tuple)):
+            return subject
+        raise UsageError(
+            f"{name} is of type {kind.__name__}: expected a function, a class, a module, an "
+            "operation, or a recorded tensor"
+        )
+    if foreign and not hasattr(subject, "parameters"):
         return subject  # an autograd.Function
-    if not (ours or framework == "torch" or is_layer(subject)):
+    if not (layer or foreign):
         return subject
     try:
         return subject()

@@ -87,17 +87,20 @@ def guess(
     """
     import numpy as np
 
+    first = ""
     for inputs in _candidates(names, shapes):
         rng = np.random.default_rng(seed)
         try:
             with np.errstate(all="ignore"):
                 call(*[make(one, rng) for one in inputs])
-        except Exception:  # of somebody else's function: these are not its shapes
+        except Exception as error:  # of somebody else's function: these are not its shapes
+            tried = ", ".join(map(str, inputs))
+            first = first or f"with {tried} it raised {type(error).__name__}: {error}"
             continue
         return inputs
     raise UsageError(
         f"say what it takes: --input with a shape for each of {', '.join(names) or 'its inputs'} "
-        "(no usual shapes fit)"
+        f"(no usual shapes fit: {first})"
     )
 
 

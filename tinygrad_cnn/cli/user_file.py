@@ -39,7 +39,12 @@ def load_file(path: Path) -> dict[str, Any]:
         except (Exception, SystemExit) as error:
             line = _line_in(path, error)
             where = f"{path}:{line}" if line else str(path)
-            raise RunError(f"{where} raised {type(error).__name__}: {error}") from error
+            text = f"{where} raised {type(error).__name__}: {error}"
+            if isinstance(error, ModuleNotFoundError):
+                text += (
+                    "; it is not installed where tinygrad-cnn is, nor does it lie beside the file"
+                )
+            raise RunError(text) from error
     return vars(module)
 
 
@@ -96,8 +101,8 @@ def find(names: dict[str, Any], text: str, path: Path) -> Any:
             return pair
     try:
         tree = ast.parse(text, mode="eval").body
-    except SyntaxError:
-        raise UsageError(f"expected a name behind {path}:, got {text!r}") from None
+    except SyntaxError as error:
+        raise UsageError(f"expected a name behind {path}:, got {text!r} ({error.msg})") from None
     return _value(tree, names, path)
 
 

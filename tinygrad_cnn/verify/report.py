@@ -281,11 +281,15 @@ class Report:
             shown += [r for r in self.results if r.verdict is Verdict.UNSEEN]
         lines += [result.text() for result in shown]
         lines += [f"note: {note}" for note in self.notes]
+        return "\n".join([*lines, *self.advice()])
+
+    def advice(self) -> list[str]:
+        """Return a line of what to do next for each hint, and where to read what it means."""
         codes = dict.fromkeys(hint.code for result in self.failures for hint in result.hints)
-        lines += [f"next, {code}: {HINTS[code].next}" for code in codes if code in HINTS]
+        lines = [f"next, {code}: {HINTS[code].next}" for code in codes if code in HINTS]
         if not self:
             lines.append(f"what it means: {PAGE}#{anchor(self.verdict.value)}")
-        return "\n".join(lines)
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON; numbers that are not finite become text.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "ba
 RATES = frozenset(("lr", "learning_rate", "eta", "alpha", "step_size", "learn_rate", "lrate"))
 
 
-def method_of(thing: Any, names: Sequence[str]) -> str | None:
+def method_of(thing: Any, names: Iterable[str]) -> str | None:
     """Return the first of these methods that an object, or a class, defines."""
     kind = thing if isinstance(thing, type) else type(thing)
     return next((name for name in names if callable(getattr(kind, name, None))), None)

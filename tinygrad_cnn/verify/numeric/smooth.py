@@ -58,8 +58,8 @@ def _others(prober: Prober, miss: Miss, rng: np.random.Generator) -> Iterator[Ca
     if groups is not None:
         d = miss.direction.reshape(-1)
         mean = np.bincount(groups, d) / np.bincount(groups)
-        if np.allclose(mean[groups], d, rtol=1e-6, atol=1e-9):
-            count = len(mean)
+        count = len(mean)  # of one alone, all multiples add up
+        if count > 1 and np.allclose(mean[groups], d, rtol=1e-6, atol=1e-9):
             yield lambda: random_direction(rng, (count,))[groups].reshape(shape)
 
 

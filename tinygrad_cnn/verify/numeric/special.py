@@ -46,12 +46,22 @@ def _large(x: Array, _size: float) -> Array:
     return _LARGE * x
 
 
+def _blank(x: Array, _size: float) -> Array:
+    return np.zeros(x.shape)
+
+
+def _constant(x: Array, size: float) -> Array:
+    return np.full(x.shape, size)
+
+
 _POINTS: dict[str, Callable[[Array, float], Array]] = {
     "where elements are 0 or equal": _coarse,
     "where elements are equal": _tied,
     "where all elements are positive": _positive,
     "where all elements are negative": _negative,
     "where elements are large": _large,
+    "where all elements are 0": _blank,
+    "where all elements are equal": _constant,
 }
 
 
