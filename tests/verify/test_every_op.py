@@ -8,6 +8,7 @@ faults that only some kinds of operations can have, and the hints that explain t
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -19,9 +20,10 @@ from tests.verify.faults import Call, broken
 from tinygrad_cnn import tensor
 from tinygrad_cnn.graph import nodes_below
 from tinygrad_cnn.op import Op
-from tinygrad_cnn.verify import Verdict
+from tinygrad_cnn.verify import Verdict, walk
 from tinygrad_cnn.verify.core import Options
 from tinygrad_cnn.verify.recorded import check_recorded
+from tinygrad_cnn.verify.walk import Selection
 
 
 def smallest_samples() -> dict[type[Op], Sample]:
@@ -67,7 +69,10 @@ def test_a_wrong_rule_is_found(op: type[Op]) -> None:
     loss = F.sum(y * tensor(weights))
     node = [node for node in nodes_below(y) if type(node.op) is op][-1]
     node.op = broken(node.op, off)
-    # All elements are wrong, so few are enough; what is said of it is for `test_faults`.
-    results = check_recorded("every op", loss, Options(max_elements=2, explained=False))
+    # All elements are wrong, so few are enough; what is said of it, and of the operations around
+    # it, is for `test_faults`.
+    few, it = Options(max_elements=2, explained=False), Selection(only=node.op.name)
+    with mock.patch.object(walk, "_blames_engine", return_value=False):  # a check of its own
+        results = check_recorded("every op", loss, few, selection=it)
     failed = {r.seq for r in results if r.verdict is Verdict.FAIL and r.seq is not None}
     assert failed == {node.seq}

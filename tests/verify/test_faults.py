@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable, Set
 from itertools import cycle
 from typing import Any
 
@@ -18,22 +20,32 @@ RANDOM, DIGITS = Setting(False, np.float64, 1), Setting(True, np.float32, 3)
 RANDOM32, DIGITS64 = Setting(False, np.float32, 2), Setting(True, np.float64, 4)
 # Every pair meets random numbers and digits, one of the two in float32; the second are slow tests.
 ORDERS = ((RANDOM, DIGITS), (DIGITS64, RANDOM32), (DIGITS, RANDOM), (RANDOM32, DIGITS64))
-TRIED = list(zip(PAIRS, cycle(ORDERS), strict=False))
 
 
-def without_the_like(pairs: list[Pair]) -> set[Pair]:
-    """One of each kind of fault, of each hint and of each family; the rest is slow.
-
-    A wrong rule in each of the operations is what `test_every_op` tries.
-    """
-    last = pairs[::-1]  # the first of each stays: the smaller operations come first
-    of_kind = {re.sub(r" (of input|along axis) .*", "", pair.fault.name): pair for pair in last}
-    of_hints = {pair.fault.hints: pair for pair in last}
-    of_family = {pair.site.family: pair for pair in last}
-    return {*of_kind.values(), *of_hints.values(), *of_family.values()}
+def kind_of(pair: Pair) -> str:
+    """The fault's name without the place that it is put in."""
+    return re.sub(r" (of input|along axis) .*", "", pair.fault.name)
 
 
-QUICK = without_the_like(PAIRS)
+def one_of_each(key: Callable[[Pair], Any]) -> dict[Any, Pair]:
+    """The first, which is of the smaller operations."""
+    return {key(pair): pair for pair in PAIRS[::-1]}
+
+
+# One of each kind that is put into several operations, of each hint and of each family. A wrong
+# rule in each of the operations is what `test_every_op` tries.
+KINDS = Counter(map(kind_of, PAIRS))
+QUICK = {
+    *(pair for kind, pair in one_of_each(kind_of).items() if KINDS[kind] > 1),
+    *one_of_each(lambda pair: pair.fault.hints).values(),
+    *one_of_each(lambda pair: pair.site.family).values(),
+}
+# One of each kind in each family, and of each operation. `examples/fault_table.py` tries all.
+CHOSEN = {
+    *QUICK,
+    *one_of_each(lambda pair: (pair.site.family, kind_of(pair))).values(),
+    *one_of_each(lambda pair: pair.site.op).values(),
+}
 
 FAMILIES = {
     *("elementwise", "piecewise", "activation", "reduce", "extreme", "softmax", "shape", "join"),
@@ -67,15 +79,18 @@ def assert_found(pair: Pair, outcome: Outcome) -> None:
     assert set(outcome.codes) <= {*pair.fault.hints, *ALSO_TRUE}, outcome.report.text()
 
 
-def per_pair(slow: set[Pair], every: int = 1) -> Any:
-    marks = [[pytest.mark.slow] if pair in slow else [] for pair in PAIRS]
-    tried = list(zip(TRIED, PAIRS, marks, strict=True))[::every]
+def per_pair(pairs: Set[Pair], slow: Set[Pair]) -> Any:
     return pytest.mark.parametrize(
-        ("pair", "settings"), [pytest.param(*t, id=pair.id, marks=m) for t, pair, m in tried]
+        ("pair", "settings"),
+        [
+            pytest.param(pair, settings, id=pair.id, marks=[pytest.mark.slow] * (pair in slow))
+            for settings, pair in zip(cycle(ORDERS), PAIRS, strict=False)
+            if pair in pairs
+        ],
     )
 
 
-@per_pair(slow=set(PAIRS) - QUICK)
+@per_pair(CHOSEN, slow=CHOSEN - QUICK)
 def test_a_fault_is_found_in_its_operation_and_explained(
     pair: Pair, settings: tuple[Setting, ...]
 ) -> None:
@@ -85,7 +100,7 @@ def test_a_fault_is_found_in_its_operation_and_explained(
     assert_found(pair, wrong)
 
 
-@per_pair(slow=set(PAIRS), every=6)  # examples/fault_table.py tries all
+@per_pair(QUICK, slow=QUICK)
 def test_and_in_its_other_setting(pair: Pair, settings: tuple[Setting, ...]) -> None:
     outcome = try_pair(pair, settings[1])
     if outcome.differs:
