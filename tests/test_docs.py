@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import json
+import os
 import pkgutil
 import re
 import shutil
@@ -76,7 +77,7 @@ def build(*arguments: str) -> str:
     """What `docs/build.py` prints; it must succeed."""
     done = subprocess.run(
         [sys.executable, "-W", "error", str(DOCS / "build.py"), *arguments],
-        env={"PYTHONPATH": str(DOCS.parent)},
+        env=os.environ | {"PYTHONPATH": str(DOCS.parent)},
         capture_output=True,
         text=True,
         check=False,
