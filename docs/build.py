@@ -209,8 +209,8 @@ class Links(HTMLParser):
                 self.links.append(value)
 
 
-def broken(folder: Path) -> list[str]:
-    """Return the links and anchors that lead nowhere, and whatever would be fetched."""
+def broken(folder: Path, found: list[list[str]]) -> list[str]:
+    """Return the links and anchors that lead nowhere, those of the search too."""
     read = {
         p: Links(p.read_text(encoding="utf-8"))
         for p in folder.rglob("*.html")
@@ -227,6 +227,10 @@ def broken(folder: Path) -> list[str]:
                 wrong.append(f"{page.relative_to(folder)}: {link}: no such file")
             elif anchor and target in read and anchor not in read[target].anchors:
                 wrong.append(f"{page.relative_to(folder)}: {link}: no such anchor")
+    for link, name, _ in found:
+        path, _, anchor = link.partition("#")
+        if anchor and anchor not in read[folder / path].anchors:
+            wrong.append(f"search for {name}: {link}: no such anchor")
     return wrong
 
 
@@ -267,7 +271,7 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
         (folder / name).write_bytes((HERE / "site_parts" / name).read_bytes())
     front.pictures(folder, HERE.parent)
     live.pages(folder / "live")
-    return broken(folder.resolve())
+    return broken(folder.resolve(), index)
 
 
 def rules() -> None:

