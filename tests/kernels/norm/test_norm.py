@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels.norm import batch_norm as norm
 from tinygrad_cnn.kernels.norm.batch_norm import (
     batch_norm_eval_gradient,
     batch_norm_gradient,
@@ -11,9 +10,9 @@ from tinygrad_cnn.kernels.norm.batch_norm import (
 )
 from tinygrad_cnn.kernels.norm.layer_norm import layer_norm, layer_norm_gradient
 from tinygrad_cnn.kernels.reduce import moments
-from tinygrad_cnn.kernels.reduce import sums as reduce
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.kernels.reduce.sums import chain_products
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 EPS = 1e-5
@@ -57,8 +56,8 @@ def gradient_by_chain_rule(g, x, mean, inverse_std, weight):
 def test_batch_norm_agrees_with_float64(
     monkeypatch, shape, channels_last, threads, offset, dtype, digits
 ):
-    monkeypatch.setattr(norm, "_GRAIN_ROWS", 1)
-    monkeypatch.setattr(reduce, "_GRAIN", 1)
+    monkeypatch.setattr(tuning, "NORM_GRAIN", 1)
+    monkeypatch.setattr(tuning, "SUM_GRAIN", 1)
     rng = np.random.default_rng(0)
     C, ndim = shape[1], len(shape)
     x = in_layout((rng.standard_normal(shape) + offset).astype(dtype), channels_last)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels.reduce import sums as reduce
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 
@@ -36,7 +37,7 @@ def test_sum_over_any_axes_in_any_layout(shape, order, axes):
 @given(st.integers(0, 5000), st.integers(1, 40), st.integers(0, 2**32))
 def test_column_sums_are_exact_for_small_integers(rows, columns, seed):
     matrix = np.random.default_rng(seed).integers(-3, 4, (rows, columns)).astype(np.float32)
-    np.testing.assert_array_equal(reduce.column_sum(matrix), matrix.astype(int).sum(axis=0))
+    np.testing.assert_array_equal(channel_sum(matrix), matrix.astype(int).sum(axis=0))
 
 
 def test_a_million_rows_keep_their_digits():
@@ -47,7 +48,7 @@ def test_a_million_rows_keep_their_digits():
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
-    monkeypatch.setattr(reduce, "_GRAIN", 1)
+    monkeypatch.setattr(tuning, "SUM_GRAIN", 1)
     x = np.random.default_rng(0).standard_normal((64, 24, 24, 32)).astype(np.float32)
     x = x.transpose(0, 3, 1, 2)
     before, results = get_num_threads(), []

@@ -7,75 +7,24 @@ vector operation. Work goes in blocks that stay in the cache from the first pass
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
-from tinygrad_cnn.kernels.pool.windows import sweep_images
-from tinygrad_cnn.kernels.reduce.moments import FEW_ROWS, FOLDABLE_OFFSET
-from tinygrad_cnn.kernels.reduce.sums import (
-    BLOCK_SIZE,
-    chain_products,
-    chain_sums,
-    map_chains,
-    positions,
-)
-from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
-from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, repeated
-from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
+from tinygrad_cnn.kernels.reduce.sums import chain_products, chain_sums, map_chains, positions
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, apply_row, repeated
+from tinygrad_cnn.kernels.runtime.sweep import sweep
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array, Shape
 
 __all__ = [
-    "Affine",
     "batch_norm_eval_gradient",
     "batch_norm_gradient",
     "normalize",
     "normalize_and_pool",
-    "scale_of",
 ]
-
-Array = npt.NDArray[Any]
-
-# Rows worth a thread: 256 K values, some 60 to 120 µs of two to four passes.
-_GRAIN_ROWS = 32
-
-
-class _Rows:
-    """Matrices (P, C) of one shape, swept block by block as rows of many positions.
-
-    `per_channel` repeats a factor (C,) along such a row; `sweep` runs a step over blocks of
-    rows, threads side by side.
-    """
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        count, channels = shape
-        self.repeat = min(max(1, count), -(-ROW // max(1, channels)))
-        self.whole = count // self.repeat * self.repeat
-        self.width = self.repeat * channels
-        self.dtype = dtype
-
-    def per_channel(self, values: Array) -> Array:
-        return repeated(values, self.repeat, self.dtype)
-
-    def sweep(self, step: Callable[..., None], *matrices: Array) -> None:
-        """Call ``step(width, *blocks)``, each block (rows, width), until all is covered."""
-        wide = [m[: self.whole].reshape(-1, self.width) for m in matrices]  # (P/repeat, repeat·C)
-        most = BLOCK_SIZE / max(1, self.width)
-
-        def work(start: int, stop: int) -> None:
-            rows = part_size(stop - start, most)
-            with np.errstate(invalid="ignore", over="ignore"):
-                for i in range(start, stop, rows):
-                    step(self.width, *(m[i : min(i + rows, stop)] for m in wide))
-
-        parallel(work, wide[0].shape[0], grain=_GRAIN_ROWS)
-        if self.whole < matrices[0].shape[0]:
-            rest = [m[self.whole :].reshape(1, -1) for m in matrices]  # (1, rest·C)
-            with np.errstate(invalid="ignore", over="ignore"):
-                step(rest[0].size, *rest)
 
 
 def normalize(
@@ -111,35 +60,22 @@ def normalize(
 
     Examples
     --------
-    >>> import numpy as np
     >>> normalize(np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0]), bias=np.ones(1))
     array([[0.],
            [2.]])
     """
     matrix = positions(x)
-    if len(matrix) <= FEW_ROWS:
-        with np.errstate(invalid="ignore", over="ignore"):
-            out = matrix - mean
-            out *= scale_of(inverse_std, weight).astype(x.dtype)
-            if bias is not None:
-                out += bias.astype(x.dtype, copy=False)
-            if addend is not None:
-                out += positions(addend)
-            if activation is not None:
-                activation(out, out)
-        return _from_positions(out, x.shape)
     out = np.empty_like(matrix)
-    rows = _Rows(matrix.shape, matrix.dtype)
-    affine = Affine(mean, inverse_std, weight, bias, rows.repeat, matrix.dtype)
+    affine = _Affine(mean, inverse_std, weight, bias, matrix)
 
-    def step(width: int, source: Array, target: Array, other: Array | None = None) -> None:
-        affine(source, target, width)
+    def step(source: Array, target: Array, other: Array | None = None) -> None:
+        affine(target, source)
         if other is not None:
             np.add(target, other, out=target)
         if activation is not None:
             activation(target, target)
 
-    rows.sweep(step, matrix, out, *([] if addend is None else [positions(addend)]))
+    _sweep(step, matrix, out, *([] if addend is None else [positions(addend)]))
     return _from_positions(out, x.shape)
 
 
@@ -153,7 +89,9 @@ def normalize_and_pool(
     activation: Activation | None = None,
     argmax: bool = False,
 ) -> tuple[Array, Array | None]:
-    """Normalise images and do `pool_and_activate`, a few at a time, which stay in the cache.
+    """Normalise images (N, C, H, W), and do `pool_and_activate`.
+
+    With `argmax` the pool's copy of a few images is normalised, so that it never leaves the cache.
 
     Examples
     --------
@@ -161,25 +99,23 @@ def normalize_and_pool(
     >>> normalize_and_pool(x, one, one, -2 * one, None, (2, 2), argmax=True)
     (array([[[[2.]]]]), array([[[[0]]]], dtype=uint8))
     """
-    (N, C, *sizes), dtype = x.shape, np.min_scalar_type(block[0] * block[1] - 1)
-    shape = N, *(size // length for size, length in zip(sizes, block, strict=True)), C
-    out, chosen = np.empty(shape, x.dtype), np.empty(shape, dtype) if argmax else None
-
-    def step(x: Array, out: Array, chosen: Array | None = None) -> None:
-        y = normalize(channels_first(x), mean, inverse_std, weight, bias)
-        maxima, places = pool_and_activate(y, block, activation, argmax)
-        out[...] = channels_last(maxima)
-        if chosen is not None and places is not None:
-            chosen[...] = channels_last(places)
-
-    sweep_images(step, x.size, channels_last(x), out, *([] if chosen is None else [chosen]))
-    return channels_first(out), None if chosen is None else channels_first(chosen)
+    if not argmax:
+        y = normalize(x, mean, inverse_std, weight, bias)
+        return pool_and_activate(y, block, activation, argmax)
+    affine = _Affine(mean, inverse_std, weight, bias, positions(x))
+    return pool_and_activate(x, block, activation, argmax, affine)
 
 
-class Affine:
-    """``(x − mean) · inverse_std · weight + bias`` along rows of `repeat` positions.
+def _sweep(step: Any, *matrices: Array) -> None:
+    """Run a step over blocks of positions."""
+    channels = max(1, matrices[0].shape[1])
+    sweep(step, *matrices, most=tuning.BLOCK / channels, grain=-(-tuning.NORM_GRAIN // channels))
 
-    The factors, of shape (C,), are repeated once: (repeat·C,).
+
+class _Affine:
+    """``(x − mean) · inverse_std · weight + bias``, for arrays (…, C) in C order.
+
+    The factors, of shape (C,), are repeated along a row, but for few positions.
     """
 
     def __init__(
@@ -188,29 +124,34 @@ class Affine:
         inverse_std: Array,
         weight: Array | None,
         bias: Array | None,
-        repeat: int,
-        dtype: np.dtype[Any],
+        matrix: Array,
     ) -> None:
-        scale = scale_of(inverse_std, weight)
-        self.mean: Array | None = None
-        shift = bias
-        if _foldable(mean, inverse_std):
+        scale, shift = _scale_of(inverse_std, weight), bias
+        is_foldable = _is_foldable(mean, inverse_std)
+        if is_foldable:
             shift = -mean * scale if bias is None else bias - mean * scale
-        else:
-            self.mean = repeated(mean, repeat, dtype)
-        self.scale = repeated(scale, repeat, dtype)
-        self.shift = None if shift is None else repeated(shift, repeat, dtype)
+        self.mean = None if is_foldable else _along_a_row(mean, matrix)
+        self.scale = _along_a_row(scale, matrix)
+        self.shift = None if shift is None else _along_a_row(shift, matrix)
 
-    def __call__(self, source: Array, target: Array, width: int | None = None) -> None:
-        """Write to `target` what becomes of `source`: (rows, width) both, the whole by default."""
+    def __call__(self, out: Array, x: Array) -> None:
+        """Write to `out`, which may be `x`, what becomes of it."""
         if self.mean is not None:
-            source = np.subtract(source, self.mean[:width], out=target)
-        np.multiply(source, self.scale[:width], out=target)
+            apply_row(np.subtract, x, self.mean, out)
+            x = out
+        apply_row(np.multiply, x, self.scale, out)
         if self.shift is not None:
-            np.add(target, self.shift[:width], out=target)
+            apply_row(np.add, out, self.shift, out)
 
 
-def scale_of(inverse_std: Array, weight: Array | None) -> Array:
+def _along_a_row(values: Array, matrix: Array) -> Array:
+    """Repeat values (C,) along a row for `apply_row`, but for few positions of a matrix (P, C)."""
+    count, channels = matrix.shape
+    repeat = 1 if count <= tuning.FEW_ROWS else min(count, -(-ROW // max(1, channels)))
+    return repeated(values, repeat, matrix.dtype)
+
+
+def _scale_of(inverse_std: Array, weight: Array | None) -> Array:
     """Return ``inverse_std · weight``, (C,), in float64.
 
     The factors are few, and their rounding would reach every element.
@@ -219,12 +160,13 @@ def scale_of(inverse_std: Array, weight: Array | None) -> Array:
     return wide if weight is None else wide * weight
 
 
-def _foldable(mean: Array, inverse_std: Array) -> bool:
+def _is_foldable(mean: Array, inverse_std: Array) -> bool:
+    """Whether ``(x − mean) · s`` may be computed as ``x · s − mean · s``."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return bool(np.all(np.abs(mean * inverse_std) <= FOLDABLE_OFFSET))
+        return bool((np.abs(mean * inverse_std) <= tuning.FOLDABLE_OFFSET).all())
 
 
-def _from_positions(matrix: Array, shape: tuple[int, ...]) -> Array:
+def _from_positions(matrix: Array, shape: Shape) -> Array:
     """Hand a (positions, C) matrix out as (N, C, …), a view."""
     if len(shape) == 2:
         return matrix
@@ -258,63 +200,31 @@ def batch_norm_gradient(
 
     Examples
     --------
-    >>> import numpy as np
     >>> x, one = np.array([[-1.0], [1.0]]), np.ones(1)
     >>> batch_norm_gradient(np.array([[1.0], [1.0]]), x, 0 * one, one)[0]
     array([[0.],
            [0.]])
     """
-    matrix = positions(x)
-    if len(matrix) <= FEW_ROWS:
-        return _few_rows_gradient(positions(g), matrix, x.shape, mean, inverse_std, weight)
-    count = max(1, matrix.shape[0])
-    fold = _foldable(mean, inverse_std)
-    grads = positions(g)
-    total, product = _gradient_sums(grads, matrix, mean, fold)
-    out = np.empty_like(matrix)
-    scale = scale_of(inverse_std, weight)
-    slope = product * inverse_std.astype(np.float64) ** 2 / count
-    shift = total / count - (slope * mean if fold else 0)
-    rows = _Rows(matrix.shape, matrix.dtype)
-    row_mean, row_scale, row_slope, row_shift = map(rows.per_channel, (mean, scale, slope, shift))
-
-    def step(width: int, block_g: Array, source: Array, target: Array) -> None:
-        if not fold:
-            source = np.subtract(source, row_mean[:width], out=target)
-        np.multiply(source, row_slope[:width], out=target)
-        np.add(target, row_shift[:width], out=target)
-        np.subtract(block_g, target, out=target)
-        np.multiply(target, row_scale[:width], out=target)
-
-    rows.sweep(step, grads, matrix, out)
-    gweight = (product * inverse_std).astype(x.dtype)
-    return _from_positions(out, x.shape), gweight, total.astype(x.dtype)
-
-
-def _few_rows_gradient(
-    grads: Array,
-    matrix: Array,
-    shape: tuple[int, ...],
-    mean: Array,
-    inverse_std: Array,
-    weight: Array | None,
-) -> tuple[Array, Array, Array]:
-    """Do `batch_norm_gradient` in whole operations, which has the formula."""
+    matrix, grads = positions(x), positions(g)
     count = max(1, len(matrix))
-    with np.errstate(invalid="ignore", over="ignore"):
-        normal = matrix - mean
-        normal *= inverse_std
-        total = np.add.reduce(grads, axis=0)
-        gweight = np.einsum("ij,ij->j", grads, normal)
-        normal *= gweight / count
-        np.subtract(grads, normal, out=normal)
-        normal -= total / count
-        normal *= scale_of(inverse_std, weight).astype(matrix.dtype)
-    return _from_positions(normal, shape), gweight, total
+    total, gweight = _gradient_sums(grads, matrix, mean, inverse_std)
+    # What is taken off: mean(g) + x̂ · mean(g · x̂).
+    taken = _Affine(mean, inverse_std, gweight / count, total / count, matrix)
+    scale = _along_a_row(_scale_of(inverse_std, weight), matrix)
+    out = np.empty_like(matrix)
+
+    def step(block_g: Array, source: Array, target: Array) -> None:
+        taken(target, source)
+        np.subtract(block_g, target, out=target)
+        apply_row(np.multiply, target, scale, target)
+
+    _sweep(step, grads, matrix, out)
+    return _from_positions(out, x.shape), gweight.astype(x.dtype), total.astype(x.dtype)
 
 
-def _gradient_sums(g: Array, matrix: Array, mean: Array, fold: bool) -> tuple[Array, Array]:
-    """Return the sums of ``g`` and ``g · (x − mean)``, (C,) in float64."""
+def _gradient_sums(g: Array, matrix: Array, mean: Array, inverse_std: Array) -> tuple[Array, Array]:
+    """Return the sums of ``g`` and ``g · x̂``, (C,) in float64, of matrices (P, C)."""
+    fold = _is_foldable(mean, inverse_std)
 
     def formula(out: Array, stack_g: Array, stack_x: Array) -> None:
         channels = out.shape[2]
@@ -328,7 +238,7 @@ def _gradient_sums(g: Array, matrix: Array, mean: Array, fold: bool) -> tuple[Ar
         total, product = map_chains(formula, 2, g, matrix).sum(axis=1)
         if fold:
             product -= total * mean
-    return total, product
+        return total, product * inverse_std
 
 
 def batch_norm_eval_gradient(
@@ -341,13 +251,11 @@ def batch_norm_eval_gradient(
 
     Examples
     --------
-    >>> import numpy as np
     >>> one = np.ones(1)
     >>> batch_norm_eval_gradient(np.array([[1.0]]), np.array([[5.0]]), 3 * one, 2 * one)
     (array([[2.]]), array([4.]), array([1.]))
     """
-    fold = _foldable(mean, inverse_std)
-    total, product = _gradient_sums(positions(g), positions(x), mean, fold)
-    scale = scale_of(inverse_std, weight)
-    gx = normalize(g, np.zeros_like(mean), scale.astype(x.dtype))
-    return gx, (product * inverse_std).astype(x.dtype), total.astype(x.dtype)
+    total, gweight = _gradient_sums(positions(g), positions(x), mean, inverse_std)
+    scale = _scale_of(inverse_std, weight).astype(x.dtype)
+    gx = normalize(g, np.zeros_like(mean), scale)
+    return gx, gweight.astype(x.dtype), total.astype(x.dtype)

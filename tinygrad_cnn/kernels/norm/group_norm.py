@@ -14,7 +14,7 @@ from tinygrad_cnn.kernels.norm.group_pixels import (
     normalise,
     normalise_gradient,
 )
-from tinygrad_cnn.kernels.reduce.sums import BLOCK_SIZE
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import parallel
 
 __all__ = ["group_norm", "group_norm_gradient"]
@@ -179,7 +179,7 @@ class _Rows:
         if not arrays[0].size:
             return
         parts = [array.reshape(self.count, self.channels, self.positions) for array in arrays]
-        block = max(1, BLOCK_SIZE // self.size)
+        block = max(1, tuning.BLOCK // self.size)
 
         def work(start: int, stop: int) -> None:
             with np.errstate(invalid="ignore", over="ignore", divide="ignore"):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tinygrad_cnn.kernels.reduce.sums import BLOCK_SIZE, sum_over
-from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.kernels.reduce.sums import sum_over
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.sweep import sweep
+from tinygrad_cnn.types import Array
 
 __all__ = ["layer_norm", "layer_norm_gradient"]
-
-Array = npt.NDArray[Any]
 
 
 def layer_norm(
@@ -47,7 +45,6 @@ def layer_norm(
 
     Examples
     --------
-    >>> import numpy as np
     >>> layer_norm(np.array([[1.0, 3.0]]), 1, eps=0.0)[0]
     array([[-1.,  1.]])
     """
@@ -73,20 +70,11 @@ def layer_norm(
 
 
 def _sweep_leading(step: Callable[..., None], ndim_normalized: int, *arrays: Array) -> None:
-    """Call `step` on blocks along the first axis; on everything if that axis is normalised."""
-    x = arrays[0]
-    if x.ndim == ndim_normalized:
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            step(*arrays)
-        return
-    block = max(1, BLOCK_SIZE * x.shape[0] // max(1, x.size))
-
-    def work(start: int, stop: int) -> None:
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            for i in range(start, stop, block):
-                step(*(array[i : min(i + block, stop)] for array in arrays))
-
-    parallel(work, x.shape[0], grain=max(1, block // 8))
+    """Call `step` on blocks along the first axis; on one block if that axis is normalised."""
+    if arrays[0].ndim == ndim_normalized:
+        arrays = tuple([array[None] for array in arrays])
+    each = max(1, arrays[0][:1].size)
+    sweep(step, *arrays, most=tuning.BLOCK / each, grain=-(-tuning.BLOCK // 8 // each))
 
 
 def layer_norm_gradient(
@@ -121,7 +109,6 @@ def layer_norm_gradient(
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.array([[1.0, 3.0]])
     >>> _, mean, inverse_std = layer_norm(x, 1)
     >>> layer_norm_gradient(np.array([[1.0, 1.0]]), x, 1, mean, inverse_std)[2]

@@ -28,7 +28,9 @@ from tinygrad_cnn.types import Array
 __all__ = ["max_pool", "max_pool_values", "pool_and_activate", "write_maxima"]
 
 
-def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, Array]:
+def max_pool(
+    x: Array, window: Window, ceil_mode: bool = False, prepare: Activation | None = None
+) -> tuple[Array, Array]:
     """Take each window's maximum, and which of its elements that is.
 
     ``out[n, c, i] = max_k x[n, c, i · stride + k · dilation − before]``, i and k along each axis.
@@ -44,6 +46,8 @@ def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, 
         How windows lie over the input.
     ceil_mode
         Count windows that hang over the end; see `Window.out_size`.
+    prepare
+        Done to the input before, where windows lie side by side, in a copy of few images.
 
     Returns
     -------
@@ -64,29 +68,37 @@ def max_pool(x: Array, window: Window, ceil_mode: bool = False) -> tuple[Array, 
 
     def step(source: Array, out: Array, argmax: Array) -> None:
         if cover.side_by_side:
-            _pick_side_by_side(source, out, argmax, cover)
+            parts = _side_by_side(source, cover, prepare)
+            _pick_largest(parts, out, argmax)
         else:
+            parts = [(number, outputs, source[inputs]) for number, outputs, inputs in cover.taps]
             _pick_axis_by_axis(source, out, argmax, cover)
         if out.size and math.isnan(np.minimum.reduce(out, axis=None)):
-            for number, outputs, inputs in reversed(cover.taps):  # the first NaN wins
-                argmax[outputs][np.isnan(source[inputs])] = number
+            for number, outputs, value in reversed(parts):  # the first NaN wins
+                argmax[outputs][np.isnan(value)] = number
 
     sweep_images(step, x.size, channels_last(x), out, argmax)
     return channels_first(out), channels_first(argmax)
 
 
-def _pick_side_by_side(source: Array, out: Array, argmax: Array, cover: Covering) -> None:
-    """Write maxima and their numbers, of one copy that has the windows' elements apart."""
+def _side_by_side(
+    source: Array, cover: Covering, prepare: Activation | None
+) -> list[tuple[Any, EllipsisType | Index, Array]]:
+    """Return the numbers and values of the elements of windows side by side, of one copy."""
     places = cover.by_place(source)
     values = np.empty(places.shape, source.dtype)
     copy_into(values, places)
-    number, parts = argmax.dtype.type, enumerate(values.reshape(len(cover.taps), *out.shape))
-    _pick_largest([(number(k), ..., value) for k, value in parts], out, argmax)
+    if prepare is not None:
+        prepare(values, values)
+    dims, number = source.ndim - 2, cover.tap_dtype.type
+    flat = values.reshape(len(cover.taps), *values.shape[dims:])
+    return [(number(k), ..., value) for k, value in enumerate(flat)]
 
 
 def _pick_axis_by_axis(source: Array, out: Array, argmax: Array, cover: Covering) -> None:
     """Write maxima and their numbers along the last axis first: so the first of equals wins."""
-    values, numbers, unit = source, None, 1
+    values, unit = source, 1
+    numbers: Array | None = None
     for axis in range(source.ndim - 2, 0, -1):
         before = (slice(None),) * axis
         parts: list[_Part] = []
@@ -154,14 +166,21 @@ def max_pool_values(x: Array, window: Window, ceil_mode: bool = False) -> Array:
 
 
 def pool_and_activate(
-    y: Array, block: Pair, activation: Activation | None, argmax: bool
+    y: Array,
+    block: Pair,
+    activation: Activation | None,
+    argmax: bool,
+    prepare: Activation | None = None,
 ) -> tuple[Array, Array | None]:
     """Return the maximum of each block of pixels, activated if wanted, and which pixel it is.
 
-    Which it is, is said of `y`, before the activation; None if it is not wanted.
+    Which it is, is said of `y`, before the activation; None if it is not wanted. See `max_pool` for
+    what is prepared.
     """
     window = Window(block, block, ((0, 0), (0, 0)), (1, 1))
-    out, chosen = max_pool(y, window) if argmax else (max_pool_values(y, window), None)
+    out, chosen = (
+        max_pool(y, window, prepare=prepare) if argmax else (max_pool_values(y, window), None)
+    )
     if activation is not None:
         activation(channels_last(out), channels_last(out))
     return out, chosen

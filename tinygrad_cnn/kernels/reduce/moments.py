@@ -7,30 +7,15 @@ chains are merged at the end.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.reduce.sums import chain_products, chain_sums, map_chains, positions
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.rows import repeated
+from tinygrad_cnn.types import Array
 
-__all__ = ["FEW_ROWS", "FOLDABLE_OFFSET", "batch_statistics"]
-
-Array = npt.NDArray[Any]
-
-# Up to this mean / standard deviation, (x − mean)·s may be computed as x·s − mean·s: the
-# rounding of the two terms grows by no more than this factor.
-FOLDABLE_OFFSET = 8.0
-# Up to this mean² / variance, squares are summed as they are. At 32 the variance of (8192, 64) is
-# off by 4e-6 at most, of (131072, 16) by 6e-7; at 256 by 4e-5.
-_MOST_OFFSET = 32.0
-# Positions from which a pivot is estimated.
-_SAMPLE = 32
-# Up to here plain operations on the whole matrix are quicker than repeating factors along rows:
-# (125, 20) takes 41 µs for statistics in blocks and 9 without, 17 and 5 to normalise, 58 and 21
-# for the gradient.
-FEW_ROWS = 256
+__all__ = ["batch_statistics"]
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
@@ -53,7 +38,6 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
 
     Examples
     --------
-    >>> import numpy as np
     >>> mean, var = batch_statistics(np.array([[1.0, 10.0], [3.0, 10.0]]))
     >>> print(mean, var)
     [ 2. 10.] [1. 0.]
@@ -61,7 +45,7 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     matrix = positions(x)
     count = len(matrix)
     assert count > 0, "statistics of an empty batch"
-    if count <= FEW_ROWS:
+    if count <= tuning.FEW_ROWS:
         return _few_rows_statistics(matrix)
     with np.errstate(invalid="ignore", over="ignore"):
         pivot = _pivot(matrix)
@@ -76,7 +60,7 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
 
 def _is_precise(deviations: Array, raw: Array) -> Array:
     """Whether sums of squares less the means' part have enough digits left."""
-    return np.asarray(deviations * (1 + _MOST_OFFSET) >= raw)
+    return np.asarray(deviations * (1 + tuning.MOST_OFFSET) >= raw)
 
 
 def _few_rows_statistics(matrix: Array) -> tuple[Array, Array]:
@@ -95,8 +79,8 @@ def _pivot(matrix: Array) -> Array | None:
     Sums of ``x − pivot`` and of its square keep the digits that those of `x` lose where the mean
     is large beside the deviation.
     """
-    mean, var = _few_rows_statistics(matrix[:: max(1, len(matrix) // _SAMPLE)])
-    return None if np.all(mean**2 <= _MOST_OFFSET / 2 * var) else mean
+    mean, var = _few_rows_statistics(matrix[:: max(1, len(matrix) // tuning.PIVOT_SAMPLE)])
+    return None if np.all(mean**2 <= tuning.MOST_OFFSET / 2 * var) else mean
 
 
 def _less(stack: Array, pivot: Array | None) -> Array:

@@ -21,6 +21,55 @@ JOB_GRAIN = 100_000.0
 
 At 30 µs a step of the momentum network, batch 32, took 2.3 ms, from 60 on 1.3."""
 
+# ------------------------------------------------------------------------------- sums, blocks
+
+BLOCK = 1 << 18
+"""Elements a block of work in several passes: 1 MB of float32, the second-level cache."""
+
+CHAIN = 256
+"""Most additions of float32 in one chain, which then goes on in float64."""
+
+CHAIN_WIDTH = 1 << 10
+"""Values side by side in a row of a chain: long enough for vector instructions, short enough to
+stay in the first-level cache."""
+
+FEWEST_CHAINS, ONE_CHAIN = 4, 1 << 16
+"""Chains at least, so that threads can share them out, of more than so many values."""
+
+FEW_CHAIN_ROWS = 8
+"""Rows left over that are too few for a call of their own."""
+
+CHAINS_A_CALL = 4
+"""About 1 M values: the moments of (128, 16, 32, 32) take two threads 0.37 ms, and 0.61 with one
+chain a call, for each call waits for the interpreter's lock."""
+
+SUM_GRAIN = 1 << 18
+"""Values of a sum worth a thread.
+
+In a training step, where another thread has just written them, two million take two threads half
+as long as one: ResNet-20, batch 128, a step 362 ms -> 338. Less than half a million takes less time
+than a thread to wake: `batchnorm`, batch 128, 2 %."""
+
+WIDE_SUM = 1 << 13
+"""Values below which np.sum takes less than the 15 µs of overhead of chains."""
+
+FEW_ROWS = 256
+"""Positions up to which plain operations on a whole matrix are quicker than rows and chains.
+
+(125, 20), for statistics in chains 41 µs and in whole operations 9, for the gradient 58 and 21."""
+
+FOLDABLE_OFFSET = 8.0
+"""Mean / deviation up to which (x − mean)·s is computed as x·s − mean·s: the rounding of the two
+terms grows by no more than this factor."""
+
+MOST_OFFSET = 32.0
+"""Mean² / variance up to which squares are summed as they are.
+
+At 32 the variance of (8192, 64) is off by 4e-6 at most, of (131072, 16) by 6e-7; at 256 by 4e-5."""
+
+PIVOT_SAMPLE = 32
+"""Positions from which a pivot is estimated."""
+
 # ------------------------------------------------------------------------------- convolution
 
 TILE_BYTES = 1 << 21
@@ -98,3 +147,6 @@ PACK_WEIGHT, ADD_CACHED, ADD_FROM_MEMORY = 0.4, 0.2, 1.0
 
 WINOGRAD_START = 20_000.0
 """Winograd: to begin."""
+
+NORM_GRAIN = 1 << 18
+"""Values of a normalisation worth a thread: some 60 to 120 µs of two to four passes."""
