@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from tinygrad_cnn.kernels.resample.taps import Along, Row
 
-__all__ = ["Places", "Stroke", "paired", "strokes_of"]
+__all__ = ["Places", "Stroke", "pairs_of", "strokes_of"]
 
 Run: TypeAlias = list[int]
 """Targets of one stroke, at equal distances."""
@@ -154,19 +154,17 @@ def _even(places: tuple[Places, ...]) -> bool:
 
 
 @lru_cache(maxsize=256)
-def paired(strokes: tuple[Stroke, ...]) -> tuple[Stroke, ...]:
-    """Join neighbouring steps of strokes whose sources overlap: both read them at once.
+def pairs_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
+    """Return the strokes, neighbouring steps joined whose sources overlap: both read them at once.
 
-    With weights of 0 for the others' sources, which make NaN of what is infinite.
+    With weights of 0 for the other's sources, which make NaN of what is infinite.
 
     Examples
     --------
-    >>> _, within, _ = strokes_of(Along("linear", 6, 12), transposed=True)
-    >>> pair, *rest = paired((within,))
-    >>> pair.weights
+    >>> pairs_of(Along("linear", 6, 12), transposed=True)[1].weights
     ((0.25, 0.75, 0.75, 0.25, 0.0, 0.0), (0.0, 0.0, 0.25, 0.75, 0.75, 0.25))
     """
-    return tuple(part for stroke in strokes for part in _paired(stroke))
+    return tuple(part for stroke in strokes_of(along, transposed) for part in _paired(stroke))
 
 
 def _paired(stroke: Stroke) -> list[Stroke]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.pool.windows import sweep_images
-from tinygrad_cnn.kernels.resample.strokes import Places, Stroke, paired, strokes_of
+from tinygrad_cnn.kernels.resample.strokes import Places, Stroke, pairs_of, strokes_of
 from tinygrad_cnn.kernels.resample.taps import Along
 from tinygrad_cnn.kernels.resample.weigh import LONG, weigh
 from tinygrad_cnn.kernels.runtime.copies import c_ordered, channels_first, channels_last, copy_into
@@ -105,8 +105,8 @@ def _sweep(x: Array, alongs: Sequence[Along], transposed: bool) -> Array:
         if not along.is_same:
             size, out_size = along.size, along.out_size
             sizes = (out_size, size) if transposed else (size, out_size)
-            strokes = strokes_of(along, transposed)
-            axes.append(_Axis(number, *sizes, strokes, paired(strokes)))
+            strokes = strokes_of(along, transposed), pairs_of(along, transposed)
+            axes.append(_Axis(number, *sizes, *strokes))
             shape[number] = axes[-1].out_size
     if not axes:
         return np.array(x)
