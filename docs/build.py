@@ -239,7 +239,7 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
 
     With an unpacked Pyodide distribution, the code of some guides runs in the reader's browser.
     """
-    from site_parts import front, live, reference, runtime
+    from site_parts import commands, front, live, reference, runtime
 
     markdown = renderer()
     groups: dict[str, list[Any]] = {
@@ -251,7 +251,7 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
     ]
     readme = front.text(HERE.parent / "README.md")
     home = filled(reference.Page("index.html", "", "", ""), readme, markdown)
-    for page in reference.pages(markdown.render):
+    for page in [*reference.pages(markdown.render), commands.page()]:
         groups.setdefault(page.group, []).append(page)
     folder.mkdir(parents=True, exist_ok=True)
     if pyodide is not None:

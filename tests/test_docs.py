@@ -9,6 +9,7 @@ import json
 import os
 import pkgutil
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,24 @@ def test_the_code_of_a_guide_runs(
             exec(compile("\n" * line + found[1], str(path), "exec"), names)
         if found[2] is not None:
             assert like(printed.getvalue(), found[2]), printed.getvalue()
+
+
+COMMAND = re.compile(r"^tinygrad-cnn .*", re.MULTILINE)
+
+
+def test_the_commands_of_the_guides_parse() -> None:
+    """Commands with a place for something of one's own (…) are not looked at."""
+    from tinygrad_cnn.cli.main import _parser
+
+    tried = 0
+    for path in (*GUIDES, DOCS.parent / "README.md"):
+        for block in re.findall(r"^```sh\n(.*?)^```$", path.read_text("utf-8"), re.DOTALL | re.M):
+            for command in COMMAND.findall(block):
+                words = shlex.split(command, comments=True)[1:]
+                if "…" not in command:
+                    tried += 1
+                    assert _parser().parse_args(words).command == words[0]
+    assert tried > 15
 
 
 def like(printed: str, recorded: str) -> bool:
