@@ -85,7 +85,8 @@ def renderer() -> Any:
     def code(text: str, language: str, _attributes: str) -> str:
         name = languages.get(language, language)
         inner = highlight(text, get_lexer_by_name(name), HtmlFormatter(nowrap=True))
-        kind = f' class="{language}"' if language in ("output", "python") else ""
+        kinds = [language] * (language in ("output", "python")) + ["long"] * (text.count("\n") > 50)
+        kind = f' class="{" ".join(kinds)}"' if kinds else ""
         return f"<pre{kind}><code>{inner}</code></pre>"
 
     return MarkdownIt("commonmark", {"html": True, "highlight": code}).enable("table")
