@@ -19,6 +19,10 @@ for _path in sorted((Path(__file__).parent / "samples").glob("*.py")):
         SAMPLES += _family.SAMPLES
         ERRORS += _family.ERRORS
 
+# One of each operation, and what is left.
+FIRST = list({sample.ops: sample for sample in reversed(SAMPLES)}.values())
+OTHERS = [sample for sample in SAMPLES if sample not in set(FIRST)]
+
 
 def per_op(samples: Iterable[Sample]) -> Any:
     """Call a test with the `samples` of an operation, or of several that are recorded together."""

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,9 @@ def number(pattern: str, text: str) -> float:
 
 
 def test_every_example_is_tested() -> None:
-    tested = set(re.findall(r'run\("(\w+)"', Path(__file__).read_text(encoding="utf-8")))
+    tested = set(
+        re.findall(r'(?:run\("|examples import )(\w+)', Path(__file__).read_text(encoding="utf-8"))
+    )
     assert tested == {path.stem for path in EXAMPLES}
 
 
@@ -70,9 +73,18 @@ def test_museum(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_one_page(tmp_path: Path) -> None:
-    printed = run("one_page", tmp_path)
-    assert number("epoch 6: .*accuracy#%", printed) > 95
+def test_one_page_learns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a fifth of the digits."""
+    from examples import one_page
+
+    train, test = data.digits()
+    few = replace(train, images=train.images[:1000], labels=train.labels[:1000])
+    monkeypatch.setattr(one_page.data, "digits", lambda: (few, test))
+    one_page.main()
+    printed = capsys.readouterr().out
+    assert number("epoch 6: .*accuracy#%", printed) > 85
     assert len((ROOT / "examples" / "one_page.py").read_text("utf-8").splitlines()) <= 150
 
 

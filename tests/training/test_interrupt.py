@@ -171,7 +171,7 @@ def test_killed_before_there_was_a_run(whole, data_folder, tmp_path, capsys):
 def test_a_sample_of_the_kills_at_every_write():
     """The whole: python tests/training/kill_everywhere.py."""
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/training/kill_everywhere.py", "--no-report", "--every=199"],
+        [sys.executable, ROOT / "tests/training/kill_everywhere.py", "--no-report", "--every=397"],
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn.functional as F
-from tests.op_samples import SAMPLES
+from tests.cases import each
+from tests.op_samples import FIRST, OTHERS, SAMPLES, per_op
 from tests.samples.base import Sample
 from tinygrad_cnn import Tensor, nn, no_grad
 from tinygrad_cnn.autograd import record_source
@@ -55,17 +56,7 @@ def quiet(func: Any, inputs: Any, **settings: Any) -> Report:
 NOT_THE_DERIVATIVE = ("Log-gaussian,_least_variance",)
 
 
-FIRST = {sample.ops: sample for sample in reversed(SAMPLES)}  # of each op; the rest is slow
-
-
-@pytest.mark.parametrize(
-    "sample",
-    [
-        pytest.param(s, id=s.id, marks=[] if FIRST[s.ops] is s else [pytest.mark.slow])
-        for s in SAMPLES
-    ],
-)
-def test_every_sample_of_the_registry(sample: Sample) -> None:
+def check_sample(sample: Sample) -> None:
     """Right rules pass, at ties and kinks too; what has no number is never called right."""
     floats = [x for x in sample.inputs if x.dtype.kind == "f"]
     if not floats:
@@ -75,7 +66,7 @@ def test_every_sample_of_the_registry(sample: Sample) -> None:
     try:
         report = quiet(sample.function, sample.inputs)
     except GraphError:
-        pytest.skip("nothing is recorded")
+        return  # nothing is recorded
     out = np.asarray(sample.function(*sample.inputs))
     if sample.id in NOT_THE_DERIVATIVE:
         assert report.failures
@@ -90,6 +81,17 @@ def test_every_sample_of_the_registry(sample: Sample) -> None:
         assert report or "NaN or infini" in report.text()  # a mask of −∞ is decided
     else:
         assert report or report.verdict is Verdict.UNSEEN, report.text()
+
+
+@per_op(FIRST)
+def test_a_sample_of_every_operation(samples: list[Sample]) -> None:
+    each(samples, check_sample)
+
+
+@pytest.mark.slow
+@per_op(OTHERS[::2])  # the other half is recorded in `test_samples`
+def test_every_other_sample(samples: list[Sample]) -> None:
+    each(samples, check_sample)
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 
 import tinygrad_cnn.functional as F
-from tests.op_samples import SAMPLES
+from tests.cases import each
+from tests.op_samples import FIRST, OTHERS, per_op
 from tests.samples.base import Sample
 from tests.verify.faults import pixels
 from tinygrad_cnn import manual_seed, nn, tensor
 from tinygrad_cnn.models import MnistExample, ResidualBlock
 from tinygrad_cnn.verify import Report, Verdict, check_graph
 
-DIFFERENTIABLE = [s for s in SAMPLES if any(a.dtype.kind == "f" for a in s.inputs)]
+# The other half is checked as functions, in float64, by `test_checks`.
+RECORDED = [s for s in FIRST + OTHERS[1::2] if any(a.dtype.kind == "f" for a in s.inputs)]
 # In the two dtypes by turns: where results are rounded to float32, the check takes other steps.
-IN_TURNS = list(zip(DIFFERENTIABLE, cycle((np.float64, np.float32)), strict=False))
+DTYPES = dict(zip(RECORDED, cycle((np.float64, np.float32)), strict=False))
 
 
 def is_silent(report: Report, sample: Sample, out: Any) -> bool:
@@ -33,20 +35,22 @@ def is_silent(report: Report, sample: Sample, out: Any) -> bool:
     return report.verdict is not Verdict.FAIL
 
 
-@pytest.mark.slow  # each is checked as a function too, in float64, by `test_checks`
-@pytest.mark.parametrize(
-    ("sample", "dtype"), [pytest.param(s, dtype, id=s.id) for s, dtype in IN_TURNS]
-)
-def test_recorded(sample: Sample, dtype: Any) -> None:
+def check_recorded(sample: Sample) -> None:
     inputs = [
-        tensor(a.astype(dtype), requires_grad=True) if a.dtype.kind == "f" else a
+        tensor(a.astype(DTYPES[sample]), requires_grad=True) if a.dtype.kind == "f" else a
         for a in sample.inputs
     ]
     out = sample.function(*inputs)
     if not out.requires_grad:
-        pytest.skip("indices: nothing is recorded")
+        return  # indices: nothing is recorded
     report = check_graph(out)
     assert is_silent(report, sample, out.numpy()), report.text()
+
+
+@pytest.mark.slow
+@per_op(RECORDED)
+def test_recorded(samples: list[Sample]) -> None:
+    each(samples, check_recorded)
 
 
 def stage() -> nn.Module:
