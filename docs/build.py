@@ -38,10 +38,13 @@ GUIDES = {
     "Derive the rule": [
         "rules_elementwise",
         "rules_reductions",
+        "rules_products",
         "rules_convolution",
         "rules_pooling",
+        "rules_resampling",
         "rules_normalisation",
         "rules_losses",
+        "rules_ordering",
         "rules_shapes",
     ],
 }

@@ -38,6 +38,17 @@ FLOWS = {
         lambda: leaf("a", 3, 4) * leaf("b", 3, 4), {"a": "g · b", "b": "g · a"}, "a, b"
     ),
     "rules_reductions": Flow(lambda: F.softmax(leaf("x", 3, 4), 1), {"x": "y · (g − Σ g·y)"}, "y"),
+    "rules_products": Flow(
+        lambda: leaf("A", 3, 4) @ leaf("B", 4, 5), {"A": "G · Bᵀ", "B": "Aᵀ · G"}, "A, B"
+    ),
+    "rules_resampling": Flow(
+        lambda: F.interpolate(leaf("x", 1, 2, 4, 4), scale_factor=2.0, mode="bilinear"),
+        {"x": "Wᵀ · g"},
+        "nothing",
+    ),
+    "rules_ordering": Flow(
+        lambda: F.sort(leaf("x", 5)).values, {"x": "g, to where it came from"}, "the places"
+    ),
     "rules_convolution": Flow(
         lambda: F.conv2d(leaf("x", 2, 3, 8, 8), leaf("w", 4, 3, 3, 3), leaf("b", 4)),
         {"x": "transposed(g, w)", "w": "weight(x, g)", "b": "Σ g"},
@@ -76,7 +87,7 @@ def dot(name: str) -> str:
     text = re.sub(r"(; g\d+)+\}", "}", text)  # gradients stand beside the inputs, above the rule
     small = 'fontsize=10, fontname="Arial"'
     for leaf_id, called in re.findall(r" g(\d+) \[.*?<b>∂(\w+)</b>", text):
-        label = f'label=" {flow.gradients[called]} ", {small}'
+        label = f'label="\u00a0\u00a0\u00a0{flow.gradients[called]} ", {small}'
         text = re.sub(
             rf"r(\d+) -> g{leaf_id} \[(.*?), weight=4\];",
             rf"g{leaf_id} -> r\1 [\2, dir=back, {label}];",
