@@ -11,7 +11,7 @@ Arguments may have any strides. Results of shape (N, C, *sizes) lie in memory as
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,10 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.conv.correlation import PositionSum
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job, run_jobs
-from tinygrad_cnn.kernels.conv.methods import correlation, correlations, group_gradients
+from tinygrad_cnn.kernels.conv.methods import correlations, group_gradients
 from tinygrad_cnn.kernels.conv.phases import phases_of, whole
 from tinygrad_cnn.kernels.conv.single import Single, single_plan
-from tinygrad_cnn.kernels.conv.tiles import Geometry, Shape
+from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Shape
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
 from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.kernels.runtime import tuning
@@ -37,14 +37,6 @@ __all__ = ["convolve", "convolve_and_pool", "gradients", "input_gradient", "weig
 Array = npt.NDArray[Any]
 
 
-class _Plan(NamedTuple):
-    geometry: Geometry
-    """With the outputs that blocks cover."""
-    out_shape: Shape
-    """Of the result, in which each block is one number."""
-    single: Single | None
-
-
 @planned
 def _plan(
     shape: Shape,
@@ -53,16 +45,19 @@ def _plan(
     weight_shape: Shape,
     window: Window,
     groups: int,
-    block: Pair = (1, 1),
-) -> _Plan:
-    """Plan a convolution of (N, *sizes, C) with weights (O, C // groups, *kernel)."""
+    block: Pair,
+) -> tuple[Shape, Single | None]:
+    """Return the result's shape, and how it is computed at once if it is.
+
+    For (N, *sizes, C) with weights (O, C // groups, *kernel); each block becomes one number.
+    """
     size = covered = window.out_size(shape[1:-1])
-    if block != (1, 1):
+    if block != ONE:
         size = tuple(length // part for length, part in zip(size, block, strict=True))
         covered = tuple(length * part for length, part in zip(size, block, strict=True))
     geometry = Geometry(shape, contiguous, dtype, (shape[0], *covered, weight_shape[0]), window)
     single = single_plan(geometry, False, block) if groups == 1 else None
-    return _Plan(geometry, (shape[0], *size, weight_shape[0]), single)
+    return (shape[0], *size, weight_shape[0]), single
 
 
 _TO_KERNELS = [(*range(2, ndim), 1, 0) for ndim in range(6)]
@@ -121,15 +116,32 @@ def convolve(
         other = None if addend is None else addend[:, :, None]
         wide = x[:, :, None], w[:, :, None], bias, window.with_leading_axis()
         return convolve(*wide, groups, activation, other)[:, :, 0]
+    return _convolve(x, w, bias, window, groups, activation, addend, ONE)
+
+
+def _convolve(
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    window: Window,
+    groups: int,
+    activation: Activation | None,
+    addend: Array | None,
+    block: Pair,
+) -> Array:
+    """Do `convolve`, or `convolve_and_pool`, of two axes or more."""
     images, kernels = channels_last(x), _kernels(w)
     memory = images.flags.c_contiguous, x.dtype
-    _, out_shape, single = _plan(images.shape, *memory, w.shape, window, groups)
+    out_shape, single = _plan(images.shape, *memory, w.shape, window, groups, block)
+    if single is not None and block != ONE and len(w) < tuning.FEW_CHANNELS:
+        y = convolve(x, w, bias, window)
+        return pool_and_activate(y, block, activation, False)[0]
     other = None if addend is None else channels_last(addend)
     if single is not None:
         return channels_first(single.product(images, kernels, bias, activation, other))
     out = aligned_empty(out_shape, x.dtype)
     if out.size:
-        epilogue = Epilogue(out, bias, activation, other)
+        epilogue = Epilogue(out, bias, activation, other, block)
         run_jobs(correlations(images, kernels, window, groups, epilogue), len(x))
     return channels_first(out)
 
@@ -175,18 +187,7 @@ def convolve_and_pool(
     if groups != 1 or not 2 <= block[0] * block[1] <= 256:
         y = convolve(x, w, bias, window, groups)
         return pool_and_activate(y, block, activation, False)[0]
-    images, kernels = channels_last(x), _kernels(w)
-    memory = images.flags.c_contiguous, x.dtype
-    geometry, out_shape, single = _plan(images.shape, *memory, w.shape, window, groups, block)
-    if single is not None and len(w) < tuning.FEW_CHANNELS:
-        return pool_and_activate(convolve(x, w, bias, window), block, activation, False)[0]
-    if single is not None:
-        return channels_first(single.product(images, kernels, bias, activation))
-    out = aligned_empty(out_shape, x.dtype)
-    if out.size:
-        epilogue = Epilogue(out, bias, activation, block=block)
-        run_jobs([correlation(geometry, images, kernels, epilogue)], len(x))
-    return channels_first(out)
+    return _convolve(x, w, bias, window, groups, activation, None, block)
 
 
 def input_gradient(

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
-from tinygrad_cnn.kernels.conv.jobs import Job, sum_in_order
+from tinygrad_cnn.kernels.conv.jobs import Job, SumJob
 from tinygrad_cnn.kernels.conv.tiles import Geometry, Tile, TileInput, Tiling
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
@@ -67,10 +67,9 @@ class DepthwiseCorrelation(Job):
     """Windows of `x` times `w` (*kernel, C), with what the epilogue does, into its `out`."""
 
     def __init__(self, geometry: Geometry, x: Array, w: Array, epilogue: Epilogue) -> None:
+        multiplications = math.prod(geometry.out_shape) * geometry.window.taps
+        super().__init__(geometry.out_shape[1], 0.14 * multiplications)
         self.plan, self.x, self.epilogue = _plan(geometry), x, epilogue
-        self.rows = geometry.out_shape[1]
-        self.multiplications = 0  # by BLAS
-        self.cost = 0.14 * math.prod(geometry.out_shape) * geometry.window.taps
         self.weights = _lines(np.repeat(w[..., None, :], geometry.out_shape[-2], axis=-2))
 
     def run(self, images: Pair, rows: Pair) -> None:
@@ -83,29 +82,26 @@ class DepthwiseCorrelation(Job):
             outputs.finish(made, tile)
 
 
-class DepthwiseWeightGradient(Job):
+class DepthwiseWeightGradient(SumJob):
     """The sum over positions of windows of `x` times `g` (N, *out sizes, C)."""
 
     def __init__(self, geometry: Geometry, x: Array, g: Array) -> None:
+        super().__init__(g.shape[1], 0.17 * g.size * geometry.window.taps)
         self.plan, self.x, self.g = _plan(geometry), x, g
-        self.kernel, self.rows = geometry.window.kernel, g.shape[1]
-        self.multiplications = 0  # by BLAS
-        self.cost = 0.17 * g.size * geometry.window.taps
-        self.parts: dict[tuple[Pair, Pair], Array] = {}
+        self.kernel = geometry.window.kernel
 
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Sum over these images, these output rows."""
+    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
+        """Yield the sum over these images, these output rows: (*kernel, line)."""
         outer, every = self.plan.outer, (slice(None),) * len(self.plan.outer)
         total = np.zeros((*self.kernel, self.g.shape[-2] * self.g.shape[-1]), self.g.dtype)
         for tile, windows in self.plan.tiles(self.x, images, rows):
             lines = _lines(self.g[tile])
             for tap in np.ndindex(*self.kernel):
                 total[tap] += np.einsum(f"{outer}z,{outer}z->z", windows[every + tap], lines)
-        self.parts[images, rows] = total
+        yield total
 
     def result(self) -> Array:
-        """Sum the threads' parts in the order of their ranges. Returns (*kernel, 1, C)."""
-        total = sum_in_order(self.parts)
-        by_column = total.reshape(*self.kernel, -1, self.g.shape[-1])
+        """Return the sum (*kernel, 1, C)."""
+        by_column = self.total().reshape(*self.kernel, -1, self.g.shape[-1])
         gradient: Array = by_column.sum(axis=-2)[..., None, :]
         return gradient

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinygrad_cnn.kernels.conv.tiles import Shape, Tile
+from tinygrad_cnn.kernels.conv.tiles import ONE, Shape, Tile
 from tinygrad_cnn.kernels.pool.max_pool import write_maxima
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, apply_row, repeated
@@ -17,8 +17,6 @@ from tinygrad_cnn.kernels.runtime.window import Pair
 __all__ = ["Epilogue", "Finish", "add_and_activate", "along_a_row"]
 
 Array = npt.NDArray[Any]
-
-ONE = 1, 1
 
 
 class Epilogue:
@@ -50,6 +48,11 @@ class Epilogue:
         self.out, self.activation, self.addend = out, activation, addend
         self._bias, self.bias = bias, None if bias is None else along_a_row(bias, out.shape)
         self.block, self.adds = block, adds
+        N, rows, *sizes, out_channels = out.shape
+        self.shape = out.shape
+        """Of the results, before blocks become one number each."""
+        if block != ONE:
+            self.shape = N, rows * block[0], sizes[0] * block[1], out_channels
 
     def of_channels(self, channels: slice) -> Epilogue:
         """Return that of some channels."""

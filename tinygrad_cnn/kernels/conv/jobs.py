@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tinygrad_cnn.kernels.runtime.threads import (
 )
 from tinygrad_cnn.kernels.runtime.window import Pair
 
-__all__ = ["Job", "is_for_one_thread", "run_jobs", "sum_in_order"]
+__all__ = ["Job", "SumJob", "is_for_one_thread", "run_jobs"]
 
 Array = npt.NDArray[Any]
 
@@ -26,13 +27,43 @@ class Job:
     `cost` is an estimate in ns, `multiplications` counts those that BLAS will do.
     """
 
-    cost: float
-    multiplications: int
-    rows: int
+    def __init__(self, rows: int, cost: float, multiplications: int = 0) -> None:
+        self.rows, self.cost, self.multiplications = rows, cost, multiplications
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
         raise NotImplementedError
+
+
+class SumJob(Job):
+    """A sum over positions, part by part: bits do not depend on which thread is done first."""
+
+    def __init__(self, rows: int, cost: float, multiplications: int = 0) -> None:
+        super().__init__(rows, cost, multiplications)
+        self._parts: dict[tuple[Pair, Pair], Array] = {}
+
+    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
+        """Yield what adds up to the sum over these images, these output rows; first a new array."""
+        raise NotImplementedError
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Sum over these images, these output rows."""
+        some = self.sums(images, rows)
+        total = next(some)
+        for one in some:
+            total += one
+        self._parts[images, rows] = total
+
+    def total(self) -> Array:
+        """Add up the threads' parts in the order of their ranges."""
+        first, *others = (self._parts[key] for key in sorted(self._parts))
+        for part in others:
+            first += part
+        return first
+
+    def result(self) -> Array:
+        """Return the sum, after all has been run."""
+        return self.total()
 
 
 def is_for_one_thread(cost: float) -> bool:
@@ -67,11 +98,3 @@ def _run(jobs: list[Job], images: Pair, rows: Pair | None = None) -> None:
 def _grain(length: int, cost: float) -> int:
     """Return how many of `length` items that take `cost` ns are worth waking a thread for."""
     return 1 + int(tuning.JOB_GRAIN * length / cost)
-
-
-def sum_in_order(parts: dict[tuple[Pair, Pair], Array]) -> Array:
-    """Add up the parts of threads in the order of their ranges, so that bits do not vary."""
-    first, *others = (parts[key] for key in sorted(parts))
-    for part in others:
-        first += part
-    return first

@@ -17,15 +17,15 @@ from tinygrad_cnn.kernels.conv.depthwise import DepthwiseCorrelation, DepthwiseW
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job
 from tinygrad_cnn.kernels.conv.phases import Phase, phases_of, whole
-from tinygrad_cnn.kernels.conv.tiles import Geometry
-from tinygrad_cnn.kernels.conv.windows import ONE, MatrixPlan, matrix_plan
+from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Shape
+from tinygrad_cnn.kernels.conv.windows import MatrixPlan, matrix_plan
 from tinygrad_cnn.kernels.conv.winograd import WinogradPlan, quicker_plan
 from tinygrad_cnn.kernels.conv.winograd_conv import WinogradCorrelation, WinogradWeightGradient
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
 
-__all__ = ["GroupGradient", "correlation", "correlations", "group_gradients", "quicker_phases"]
+__all__ = ["GroupGradient", "correlations", "group_gradients", "quicker_phases"]
 
 Array = npt.NDArray[Any]
 WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGradient
@@ -41,8 +41,10 @@ def correlations(x: Array, w: Array, window: Window, groups: int, epilogue: Epil
     for index in range(groups):
         c, o = _group(C, groups, index), _group(out_channels, groups, index)
         part = epilogue if groups == 1 else epilogue.of_channels(o)
-        phases = quicker_phases(_geometry(x[..., c], part.out, window), False)
-        jobs += _by_phases(phases, x[..., c], w[..., o], part, correlation)
+        phases = (whole(window),)
+        if part.block == ONE:
+            phases = quicker_phases(_geometry(x[..., c], part.shape, window), False)
+        jobs += _by_phases(phases, x[..., c], w[..., o], part, _correlation)
     return jobs
 
 
@@ -60,12 +62,12 @@ def _by_phases(
         for index, phase in enumerate(same):
             target = epilogue.of_outputs(outputs, index > 0, phase is same[-1])
             source = x[:, *phase.inputs]
-            geometry = _geometry(source, target.out, phase.window)
+            geometry = _geometry(source, target.shape, phase.window)
             jobs.append(make(geometry, source, w[phase.taps], target))
     return jobs
 
 
-def correlation(geometry: Geometry, x: Array, w: Array, epilogue: Epilogue) -> Job:
+def _correlation(geometry: Geometry, x: Array, w: Array, epilogue: Epilogue) -> Job:
     """Return the job that correlates `x` with `w` (*kernel, C, O), by the quicker method."""
     plan = _plan(geometry, False, epilogue.block)
     if isinstance(plan, WinogradPlan):
@@ -96,8 +98,8 @@ def quicker_phases(geometry: Geometry, sums: bool) -> tuple[Phase, ...]:
     return phases if cost < tuning.PHASES_GAIN * _plan(geometry, sums).cost else alone
 
 
-def _geometry(x: Array, out: Array, window: Window) -> Geometry:
-    return Geometry(x.shape, x.flags.c_contiguous, x.dtype, out.shape, window)
+def _geometry(x: Array, out_shape: Shape, window: Window) -> Geometry:
+    return Geometry(x.shape, x.flags.c_contiguous, x.dtype, out_shape, window)
 
 
 def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:
@@ -136,7 +138,7 @@ def group_gradients(x: Array, g: Array, window: Window, groups: int) -> list[Gro
     gradients = []
     for index in range(groups):
         part, other = x[..., _group(C, groups, index)], g[..., _group(out_channels, groups, index)]
-        phases = quicker_phases(_geometry(part, other, window), True)
+        phases = quicker_phases(_geometry(part, other.shape, window), True)
         shape = *window.kernel, part.shape[-1], other.shape[-1]
         gradients.append(GroupGradient(shape, _sums_by_phases(phases, part, other, _sum)))
     return gradients
@@ -152,7 +154,7 @@ def _sums_by_phases(
     jobs = []
     for phase in phases:
         source, over = x[:, *phase.inputs], g[:, *phase.outputs]
-        jobs.append((phase.taps, make(_geometry(source, over, phase.window), source, over)))
+        jobs.append((phase.taps, make(_geometry(source, over.shape, phase.window), source, over)))
     return jobs
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.epilogue import add_and_activate, along_a_row
 from tinygrad_cnn.kernels.conv.jobs import is_for_one_thread
-from tinygrad_cnn.kernels.conv.tiles import Geometry, TileInput
-from tinygrad_cnn.kernels.conv.windows import ONE, MatrixPlan, matrix_plan
+from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, TileInput
+from tinygrad_cnn.kernels.conv.windows import MatrixPlan, matrix_plan
 from tinygrad_cnn.kernels.pool.max_pool import write_maxima
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned

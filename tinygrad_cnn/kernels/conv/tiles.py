@@ -18,6 +18,7 @@ from tinygrad_cnn.kernels.runtime.threads import part_size
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
 
 __all__ = [
+    "ONE",
     "Blocks",
     "Geometry",
     "Place",
@@ -31,6 +32,8 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
+ONE = 1, 1
+"""A block of one output."""
 Tile = tuple[slice, slice]
 """Images, and rows of their outputs."""
 

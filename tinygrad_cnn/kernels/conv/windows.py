@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.products import multiply_rows, product_cost, sum_of_products
 from tinygrad_cnn.kernels.conv.tiles import (
+    ONE,
     Blocks,
     Geometry,
     Tile,
@@ -44,8 +45,6 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
-
-ONE = 1, 1
 
 
 class WindowMatrix:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
-from tinygrad_cnn.kernels.conv.jobs import Job, sum_in_order
+from tinygrad_cnn.kernels.conv.jobs import Job, SumJob
 from tinygrad_cnn.kernels.conv.winograd import WinogradPlan
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.threads import matmul
@@ -165,9 +165,8 @@ class WinogradCorrelation(Job):
     """Windows of `x` times `w` (KH, KW, C, O), with what the epilogue does, into its `out`."""
 
     def __init__(self, plan: WinogradPlan, x: Array, w: Array, epilogue: Epilogue) -> None:
+        super().__init__(epilogue.out.shape[1], plan.cost, plan.multiplications)
         self.plan, self.x, self.epilogue = plan, x, epilogue
-        self.rows = plan.geometry.out_shape[1] // epilogue.block[0]
-        self.cost, self.multiplications = plan.cost, plan.multiplications
         taps = np.ascontiguousarray(w).reshape(len(w), -1)
         self.weights = aligned_empty((plan.points, 1, plan.depth, w.shape[3]), x.dtype)
         matmul(plan.transforms.weights, taps, out=self.weights.reshape(plan.points, -1))
@@ -200,25 +199,21 @@ def _tiles(images: Pair, most: int) -> Iterator[tuple[slice, slice]]:
         yield slice(i, j), slice(0, j - i)
 
 
-class WinogradWeightGradient(Job):
+class WinogradWeightGradient(SumJob):
     """The sum over positions of windows of `x` times `g` (N, OH, OW, O)."""
 
     def __init__(self, plan: WinogradPlan, x: Array, g: Array) -> None:
-        self.plan, self.x, self.g, self.rows = plan, x, g, g.shape[1]
-        self.cost, self.multiplications = plan.cost, plan.multiplications
-        self.parts: dict[tuple[Pair, Pair], Array] = {}
+        super().__init__(g.shape[1], plan.cost, plan.multiplications)
+        self.plan, self.x, self.g = plan, x, g
 
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Sum over these images, these output rows."""
-        total, more = None, None
-        for products in self._products(images, rows):
-            if total is None:
-                total = np.add.reduce(products, 1)  # (n, O, KW·C)
-            else:
-                more = np.add.reduce(products, 1, out=more)
-                total += more
-        if total is not None:
-            self.parts[images, rows] = total
+    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
+        """Yield the sums (n, O, KW·C) of one tile after another."""
+        products = self._products(images, rows)
+        yield np.add.reduce(next(products), 1)
+        more = None
+        for product in products:
+            more = np.add.reduce(product, 1, out=more)
+            yield more
 
     def _products(self, images: Pair, rows: Pair) -> Iterator[Array]:
         """Yield the products (n, phases, O, KW·C) of one tile after another."""
@@ -243,8 +238,8 @@ class WinogradWeightGradient(Job):
                 yield np.matmul(factors, windows, out=made)
 
     def result(self) -> Array:
-        """Sum the threads' parts in the order of their ranges. Returns (KH, KW, C, O)."""
-        total = sum_in_order(self.parts).reshape(self.plan.points, -1)  # (n, O·KW·C)
+        """Return the sum (KH, KW, C, O)."""
+        total = self.total().reshape(self.plan.points, -1)  # (n, O·KW·C)
         taps = matmul(self.plan.transforms.weights.T, total)
         KH, KW = self.plan.geometry.window.kernel
         taps = taps.reshape(KH, self.g.shape[3], KW, self.x.shape[3])
