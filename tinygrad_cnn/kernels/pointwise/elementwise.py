@@ -7,26 +7,21 @@ one long vector; the result has the same memory order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tinygrad_cnn.kernels.runtime.copies import GRAIN, contiguous
-from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.copies import contiguous
+from tinygrad_cnn.kernels.runtime.sweep import sweep
+from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.types import Array
 
-__all__ = ["PARALLEL_SIZE", "apply", "constant", "embed", "map_blocks"]
+__all__ = ["PARALLEL_SIZE", "apply", "constant", "embed", "in_blocks", "map_blocks"]
 
-Array = npt.NDArray[Any]
-
-# One addition of 256 K float32 takes 30 µs, as long as waking a thread; from two of these on,
-# threads pay.
-_UFUNC_GRAIN = 1 << 18
-PARALLEL_SIZE = 2 * _UFUNC_GRAIN
-# Elements a block: 256 KB of float32 for formulas of several steps (a quarter of that took a third
-# longer with erf's many).
-_BLOCK = 1 << 16
+PARALLEL_SIZE = 2 * tuning.UFUNC_GRAIN
+"""Elements from which a single ufunc is shared out."""
 
 
 @lru_cache(maxsize=1024)
@@ -92,7 +87,6 @@ def apply(ufunc: np.ufunc, *arrays: Any, out: Array | None = None) -> Any:
 
     Examples
     --------
-    >>> import numpy as np
     >>> apply(np.add, np.ones(3), 1.0)
     array([2., 2., 2.])
     """
@@ -129,7 +123,7 @@ def _apply_in_parallel(ufunc: np.ufunc, arrays: tuple[Any, ...], out: Array | No
             ufunc(*cut, out=target[start:stop])
 
     length = target.shape[0]
-    parallel(work, length, grain=-(-_UFUNC_GRAIN * length // target.size))
+    parallel(work, length, grain=-(-tuning.UFUNC_GRAIN * length // target.size))
     return result
 
 
@@ -148,9 +142,12 @@ def _partly_overlap(out: Array, a: Any) -> bool:
 
 
 def map_blocks(
-    formula: Callable[..., None], x: Array, *others: Array, block: int = _BLOCK, grain: int = GRAIN
+    formula: Callable[..., None],
+    *arrays: Array,
+    block: int = tuning.FORMULA_BLOCK,
+    grain: int = tuning.GRAIN,
 ) -> Array:
-    """Call ``formula(out, x, *others)`` on blocks of flat memory, threads side by side.
+    """Call ``formula(out, *arrays)`` on blocks of flat memory, threads side by side.
 
     No floating-point warnings come out: what formulas do at ±∞ and NaN is on purpose.
 
@@ -158,10 +155,9 @@ def map_blocks(
     ----------
     formula
         Writes to its first argument; all arguments are vectors of one length.
-    x
-        Any shape; the result has its dtype, and its memory order.
-    others
-        Arrays of the shape of `x`; copied if their memory order differs.
+    arrays
+        Of one shape. The result has the last one's dtype and memory order; others are copied if
+        theirs differs.
     block
         Most elements a call.
     grain
@@ -170,46 +166,44 @@ def map_blocks(
     Returns
     -------
     array
-        Shape of `x`.
+        Shape of the arrays.
 
     Examples
     --------
-    >>> import numpy as np
     >>> map_blocks(lambda out, x: np.multiply(x, x, out=out), np.arange(3.0))
     array([0., 1., 4.])
     """
+    *others, x = arrays
     order = memory_order(x)
     if order is None:
         x = x.copy(order="K")
         order = memory_order(x)
         assert order is not None, "a copy has no gaps"
     out = np.empty(x.size, x.dtype)
-    flat = [out, x.transpose(order).reshape(-1)] + [
-        contiguous(a.transpose(order)).reshape(-1) for a in others
-    ]
-    with np.errstate(all="ignore"):
-        if x.size <= min(block, grain):
-            formula(*flat)
-        else:
-            parallel(_in_blocks(formula, flat, block), x.size, grain=grain)
+    flat = [contiguous(a.transpose(order)).reshape(-1) for a in others]
+    sweep(formula, out, *flat, x.transpose(order).reshape(-1), most=block, grain=grain)
     if x.flags.c_contiguous:
         return out.reshape(x.shape)
     return out.reshape([x.shape[axis] for axis in order]).transpose(_inverse(order))
 
 
-def _in_blocks(
-    formula: Callable[..., None], arrays: list[Array], block: int
-) -> Callable[[int, int], None]:
-    """Return a function that calls the formula on blocks of a range, in whichever thread."""
+def in_blocks(formula: Callable[..., None]) -> Callable[..., Array]:
+    """Return a function of whole arrays that calls a formula in blocks; see `map_blocks`.
 
-    def work(start: int, stop: int) -> None:
-        size = part_size(stop - start, block)
-        with np.errstate(all="ignore"):
-            for i in range(start, stop, size):
-                j = min(i + size, stop)
-                formula(*(a[i:j] for a in arrays))
+    Examples
+    --------
+    >>> @in_blocks
+    ... def square(out, x):
+    ...     np.multiply(x, x, out=out)
+    >>> square(np.arange(3.0))
+    array([0., 1., 4.])
+    """
 
-    return work
+    @wraps(formula)
+    def whole(*arrays: Array) -> Array:
+        return map_blocks(formula, *arrays)
+
+    return whole
 
 
 # Shortcuts of ResNet-20, (128, 16, 16, 16) among 32 channels and in every second pixel of 32 × 32:
@@ -230,7 +224,6 @@ def embed(inner: Array, shape: tuple[int, ...], key: Any, value: float = 0) -> A
 
     Examples
     --------
-    >>> import numpy as np
     >>> embed(np.ones((1, 2)), (1, 5), (slice(None), slice(1, None, 2)))
     array([[0., 1., 0., 1., 0.]])
     """
@@ -246,7 +239,7 @@ def embed(inner: Array, shape: tuple[int, ...], key: Any, value: float = 0) -> A
         part[...] = value
         part[:, *rest] = inner[start:stop]
 
-    parallel(work, shape[0], grain=-(-GRAIN * shape[0] // out.size))
+    parallel(work, shape[0], grain=-(-tuning.GRAIN * shape[0] // out.size))
     return out
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+
+from tinygrad_cnn.types import Array
 
 __all__ = ["erf_into"]
-
-Array = npt.NDArray[Any]
 
 # W. J. Cody, "Rational Chebyshev Approximations for the Error Function", Mathematics of
 # Computation 23 (1969), 631-637; digits as in the SPECFUN library. Highest power first.
@@ -68,7 +65,6 @@ def erf_into(out: Array, x: Array) -> None:
 
     Examples
     --------
-    >>> import numpy as np
     >>> out = np.empty(3)
     >>> erf_into(out, np.array([-np.inf, 0.0, 0.5]))
     >>> out.round(6)

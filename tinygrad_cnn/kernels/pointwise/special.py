@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.sweep import sweep
+from tinygrad_cnn.types import Array
 
 __all__ = ["digamma", "erfc", "erfinv", "lgamma", "polygamma"]
-
-Array = npt.NDArray[Any]
 
 
 def _one_by_one(function: Callable[[float], float], x: Array) -> Array:
@@ -48,7 +46,7 @@ def lgamma(x: Array) -> Array:
     >>> lgamma(np.array([1.0, 5.0, 0.0])).round(4)
     array([0.    , 3.1781,    inf])
     """
-    if x.dtype != np.float32 or x.size < _MANY:
+    if x.dtype != np.float32 or x.size < tuning.MANY_VALUES:
         return _one_by_one(_lgamma, x)
     return _in_blocks(_lgamma_series, x)
 
@@ -56,23 +54,17 @@ def lgamma(x: Array) -> Array:
 # Bernoulli numbers B₂, B₄, …; DLMF 24.2.
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 _FROM = 7  # where the first term left out, of lgamma and digamma, is 1e-15
-_MANY = 256  # elements from which vectors are quicker
 
 
 def _in_blocks(function: Callable[[Array], Array], x: Array) -> Array:
     """Apply a function of float64 vectors, a part at a time that stays in the cache, by threads."""
-    flat, out = x.reshape(-1), np.empty(x.size, x.dtype)
+    out = np.empty(x.size, x.dtype)
 
-    def work(start: int, stop: int) -> None:
-        for i in range(start, stop, _BLOCK):
-            part = slice(i, min(i + _BLOCK, stop))
-            out[part] = function(flat[part].astype(np.float64))
+    def step(part: Array, source: Array) -> None:
+        part[...] = function(source.astype(np.float64))
 
-    parallel(work, x.size, grain=_BLOCK)
+    sweep(step, out, x.reshape(-1), most=tuning.SPECIAL_BLOCK, grain=tuning.SPECIAL_BLOCK)
     return out.reshape(x.shape)
-
-
-_BLOCK = 1 << 12
 
 
 def _shifted(y: Array) -> tuple[Array, Array]:

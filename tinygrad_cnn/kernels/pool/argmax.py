@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad_cnn.kernels.pointwise.activation import masked
 from tinygrad_cnn.kernels.pool.windows import covering_outputs, sweep_images
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["flat_indices", "put_argmax", "take_argmax"]
-
-_WIDEST = 8  # bytes of the widest integers
 
 
 def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
@@ -94,37 +93,18 @@ def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> A
         g = np.ascontiguousarray(g)  # behind a fully connected layer its channels are first
         if fill:
             out.fill(0)
-        bits, out_bits = _bits(g), _bits(out)
         if cover.side_by_side:  # all of a window's elements in one call
-            parts = _picked(bits, chosen == numbers)
-            copy_into(cover.by_place(out_bits), parts)
+            copy_into(cover.by_place(out), masked(g, chosen == numbers))
             return
         for tap in cover.taps:
-            part = _picked(bits[tap.outputs], chosen[tap.outputs] == tap.number)
+            part = masked(g[tap.outputs], chosen[tap.outputs] == tap.number)
             if cover.disjoint:
-                out_bits[tap.inputs] = part
+                out[tap.inputs] = part
             else:
-                np.add(out[tap.inputs], part.view(out.dtype), out=out[tap.inputs])
+                np.add(out[tap.inputs], part, out=out[tap.inputs])
 
     sweep_images(step, out.size, channels_last(g), channels_last(argmax), out)
     return channels_first(out)
-
-
-def _bits(x: Array) -> Array:
-    """View numbers as integers of their size; long doubles, for which there are none, stay."""
-    return x if x.itemsize > _WIDEST else x.view(np.dtype(f"i{x.itemsize}"))
-
-
-def _picked(bits: Array, mask: Array) -> Array:
-    """Return the numbers where the mask holds, and 0 elsewhere, whatever stands there.
-
-    As integers times 0 or 1: an infinite gradient leaves zeros elsewhere, not NaNs.
-    """
-    if bits.itemsize > _WIDEST:
-        return np.where(mask, bits, bits.dtype.type(0))
-    picked: Array = mask.astype(bits.dtype)  # apart: a ufunc casts 8192 values at a time
-    picked *= bits
-    return picked
 
 
 def flat_indices(argmax: Array, input_sizes: Sizes, window: Window) -> Array:

@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.types import Array, Shape
 
 __all__ = [
     "block_type",
@@ -21,11 +22,6 @@ __all__ = [
     "copy_into",
 ]
 
-Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
-
-# Elements worth a thread in formulas of several steps, and in copies to another order.
-GRAIN = 1 << 16
 # Channels up to which one at a time is quicker.
 _FEW = 6
 # Positions from which that is so, and blocks from which it is worth 3 µs to look for them.
@@ -184,12 +180,12 @@ def contiguous(x: Array) -> Array:
 
     A ReLU's gradient from channels-first memory, (64, 64, 12, 12): 0.87 ms -> 0.61.
     """
-    if x.size <= GRAIN or x.flags.c_contiguous:
+    if x.size <= tuning.GRAIN or x.flags.c_contiguous:
         return c_ordered(x)
     copy = np.empty(x.shape, x.dtype)
 
     def work(start: int, stop: int) -> None:
         copy_into(copy[start:stop], x[start:stop])
 
-    parallel(work, len(x), grain=-(-GRAIN * len(x) // x.size))
+    parallel(work, len(x), grain=-(-tuning.GRAIN * len(x) // x.size))
     return copy

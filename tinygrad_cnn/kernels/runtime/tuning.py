@@ -21,6 +21,26 @@ JOB_GRAIN = 100_000.0
 
 At 30 µs a step of the momentum network, batch 32, took 2.3 ms, from 60 on 1.3."""
 
+# ------------------------------------------------------------------------------- elementwise
+
+GRAIN = 1 << 16
+"""Elements worth a thread in formulas of several steps, and in copies to another order."""
+
+UFUNC_GRAIN = 1 << 18
+"""Elements of one addition of float32 that take 30 µs, as long as waking a thread."""
+
+FORMULA_BLOCK = 1 << 16
+"""Elements a block of a formula of several steps: with a quarter erf's many took a third longer."""
+
+ONE_STEP_BLOCK = 1 << 20
+"""Elements a block of a single step, where only a mask has to stay in the cache."""
+
+FEW_VALUES = 1 << 11
+"""Elements up to which one plain call is quicker than laying out memory."""
+
+SPECIAL_BLOCK, MANY_VALUES = 1 << 12, 256
+"""Elements a block of the gamma function's logarithm; and from which vectors are quicker."""
+
 # ------------------------------------------------------------------------------- sums, blocks
 
 BLOCK = 1 << 18
@@ -69,6 +89,9 @@ At 32 the variance of (8192, 64) is off by 4e-6 at most, of (131072, 16) by 6e-7
 
 PIVOT_SAMPLE = 32
 """Positions from which a pivot is estimated."""
+
+NORM_GRAIN = 1 << 18
+"""Values of a normalisation worth a thread: some 60 to 120 µs of two to four passes."""
 
 # ------------------------------------------------------------------------------- convolution
 
@@ -147,6 +170,3 @@ PACK_WEIGHT, ADD_CACHED, ADD_FROM_MEMORY = 0.4, 0.2, 1.0
 
 WINOGRAD_START = 20_000.0
 """Winograd: to begin."""
-
-NORM_GRAIN = 1 << 18
-"""Values of a normalisation worth a thread: some 60 to 120 µs of two to four passes."""
