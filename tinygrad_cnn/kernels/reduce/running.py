@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+
+from tinygrad_cnn.types import Array
 
 __all__ = ["running_sums"]
 
-Array = npt.NDArray[Any]
 
 _WIDE = 64  # values behind each place of an axis from which they are added as one
 

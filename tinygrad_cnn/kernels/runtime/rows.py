@@ -13,11 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from tinygrad_cnn.types import Array
 
 __all__ = ["ROW", "Activation", "apply_row", "rectify", "repeated", "zeros"]
 
-Array = npt.NDArray[Any]
 Activation = Callable[[Array, Array], None]
 """``activation(out, x)`` writes to `out`, which may be `x`, what becomes of each element of `x`."""
 
@@ -61,7 +61,6 @@ def apply_row(ufunc: np.ufunc, x: Array, row: Array, out: Array) -> None:
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.zeros((2, 3))
     >>> apply_row(np.add, x, np.array([1.0, 2.0, 3.0]), out=x)
     >>> x
@@ -92,7 +91,6 @@ def rectify(out: Array, x: Array) -> None:
 
     Examples
     --------
-    >>> import numpy as np
     >>> x = np.array([[-1.0, 2.0]])
     >>> rectify(x, x)
     >>> x

@@ -18,9 +18,9 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.types import Array
 
 __all__ = [
     "get_num_threads",
@@ -31,7 +31,6 @@ __all__ = [
     "single_threaded_blas",
 ]
 
-Array = npt.NDArray[Any]
 Work = Callable[[int, int], None]
 Task = Callable[[], object]
 # Functions that ask for and set the number of a BLAS library's threads.
@@ -249,7 +248,6 @@ def parallel(work: Work, length: int, *, grain: int = 1) -> None:
 
     Examples
     --------
-    >>> import numpy as np
     >>> x, y = np.arange(6.0), np.empty(6)
     >>> parallel(lambda start, stop: np.exp(x[start:stop], out=y[start:stop]), 6)
     >>> bool(np.all(y == np.exp(x)))
@@ -389,7 +387,6 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
 
     Examples
     --------
-    >>> import numpy as np
     >>> matmul(np.ones((2, 3)), np.ones((3, 4)))[0]
     array([3., 3., 3., 3.])
     """
