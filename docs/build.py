@@ -261,7 +261,8 @@ def site(folder: Path, pyodide: Path | None = None) -> list[str]:
     if pyodide is not None:
         runtime.pack(pyodide, HERE.parent, folder / "run")
         for page in (p for members in groups.values() for p in members):
-            page.runs = page.path.removesuffix(".html") in runtime.PAGES
+            has_code = '<pre class="python' in page.body
+            page.runs = has_code and Path(page.path).stem not in runtime.NEED_THREADS
     everything = [home, *(page for members in groups.values() for page in members)]
     index = []
     for page in everything:

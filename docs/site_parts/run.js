@@ -87,6 +87,7 @@
     const recorded = pre.nextElementSibling?.matches("pre.output") ? pre.nextElementSibling : null;
     bar.className = "run"; out.className = "output live"; out.hidden = true; said.setAttribute("role", "status");
     button.textContent = "Run"; button.title = "Run this block, and those above it that have not run";
+    if (number === 1) said.textContent = "Runs in this page. Change the code as you like; Ctrl+Enter runs it too.";
     bar.append(button, said);
     pre.after(bar, out, shown);
     button.onclick = () => (current === this ? stop("Stopped. What the blocks computed is gone; Run begins again.") : runTo(this));

@@ -17,17 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-PAGES = (
-    "start",
-    "numpy",
-    "pictures",
-    "training_step",
-    "verify",
-    "verify_other_code",
-    "write_layers",
-    "write_operation",
-    "writing",
-)
+NEED_THREADS = ("data", "reproducible")  # loaders with workers; WebAssembly has none
 CORE = ("pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 DEPENDENCIES = ("graphviz", "platformdirs", "threadpoolctl", "tqdm")
 
