@@ -66,7 +66,7 @@
     const found = scored.filter(([, e]) => !seen.has(e[0]) && seen.add(e[0])).slice(0, 20); // doors name the same again
     list.replaceChildren(...found.map(([, e]) => {
       const item = document.createElement("li"), link = document.createElement("a"), more = document.createElement("small");
-      link.href = base + e[0]; link.textContent = e[1].replace(/^tinygrad_cnn\./, ""); const top = INDEX.find((o) => o[0].split("#")[0] === e[0].split("#")[0]), where = e[0].startsWith("api/") || top === e ? "" : `${top[1].split(":")[0]} · `;
+      link.href = base + e[0]; link.textContent = e[1].replace(/^tinygrad_cnn\./, ""); const top = INDEX.find((o) => o[0].split("#")[0] === e[0].split("#")[0]), where = e[0].startsWith("api/") || top === e ? "" : `${top[1].replace("Derive the rule: ", "").split(":")[0]} · `;
       more.textContent = where + around(e[2] || (INDEX.find((o) => o[0] === e[0] && o[2]) ?? e)[2], words); link.append(more); item.append(link);
       return item;
     }));
