@@ -265,6 +265,8 @@ def docstring(thing: Any, render: Render) -> str:
     made = [_prose(parts[0], render)]
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
         made.append(f"<h4>{title}</h4>")
+        at = re.search(r"^>>> ", body, flags=re.MULTILINE)  # an example after the section
+        body, example = (body[: at.start()], body[at.start() :]) if at else (body, "")
         terms = re.findall(r"^(\S.*)\n((?:(?:[ ]{4}.*)?\n?)+)", body, flags=re.MULTILINE)
         if title in ("Parameters", "Raises", "Attributes", "Warns") and terms:
             made.append("<dl>")
@@ -274,6 +276,7 @@ def docstring(thing: Any, render: Render) -> str:
             made.append("</dl>")
         else:
             made.append(_prose(inspect.cleandoc(body), render))
+        made.append(_prose(example, render))
     return "".join(made)
 
 
