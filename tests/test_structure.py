@@ -60,6 +60,15 @@ FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 # all, nothing in `kernels`.
 ROOMS = ("runtime", "pointwise", "reduce", "pool", "resample", "conv", "norm")
 
+# Numbers in `kernels` that no measurement found: of mathematics, of C headers, and of shapes.
+FOUND_BY_NOBODY = {
+    "pointwise/erf.py": None,  # all of them
+    "pointwise/special.py": None,
+    "conv/winograd.py": {"_POINTS"},
+    "conv/tiles.py": {"ONE"},
+    "runtime/memory.py": {"_TRIM_THRESHOLD", "_MMAP_THRESHOLD", "_LINE"},
+}
+
 # `data` stands apart: it knows arrays, generators and tensors, no layers.
 ALONE = {"data": {"atomic", "npz", "ops", "random", "tensor", "types"}}
 
@@ -217,6 +226,41 @@ def test_rooms_of_kernels_stand_on_each_other() -> None:
                     assert other in ROOMS, f"{room}/{path.name} imports {name}"
                     height = ROOMS.index(other)
                     assert height <= ROOMS.index(room), f"{room}/{path.name} imports {name}"
+
+
+def numbers_of(path: Path) -> Iterator[str]:
+    """Names in capitals that a module gives to numbers."""
+    for node in tree_of(path).body:
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        names = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+        inner = list(ast.walk(node.value))
+        is_plain = not any(isinstance(n, (ast.Name, ast.Attribute)) for n in inner)
+        if is_plain and any(type(getattr(n, "value", "")) in (int, float) for n in inner):
+            yield from (name for name in names if name.isupper())
+
+
+def test_what_was_found_by_measuring_is_in_one_file() -> None:
+    """With what it was measured on; whoever has another machine looks there."""
+
+    def wrong(path: Path) -> Iterator[str]:
+        place = path.relative_to(ROOT / "kernels").as_posix()
+        exempt = FOUND_BY_NOBODY.get(place, set())
+        if place != "runtime/tuning.py" and exempt is not None:
+            for name in numbers_of(path):
+                if name not in exempt:
+                    yield f"kernels/{place}: {name} belongs into runtime/tuning.py"
+
+    none(said for path in sorted((ROOT / "kernels").rglob("*.py")) for said in wrong(path))
+    tuning = ROOT / "kernels" / "runtime" / "tuning.py"
+    body = tree_of(tuning).body
+    none(
+        f"tuning.py: {ast.unparse(node)} has no docstring"
+        for node, following in zip(body, [*body[1:], None], strict=True)
+        if isinstance(node, ast.Assign) and not isinstance(following, ast.Expr)
+    )
+    assert {"BLOCK", "CHAIN"} <= set(numbers_of(tuning))
 
 
 def test_imports_are_absolute() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_cnn.kernels.reduce import softmax
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 
@@ -14,8 +15,8 @@ from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_thread
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_it_equals_the_formula(monkeypatch, rows, columns, threads, offset):
-    monkeypatch.setattr(softmax, "_BLOCK", 100)
-    monkeypatch.setattr(softmax, "_GRAIN", 100)
+    monkeypatch.setattr(tuning, "SOFTMAX_BLOCK", 100)
+    monkeypatch.setattr(tuning, "SOFTMAX_GRAIN", 100)
     before = get_num_threads()
     set_num_threads(threads)
     try:

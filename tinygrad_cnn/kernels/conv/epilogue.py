@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.conv.tiles import ONE, Shape, Tile
 from tinygrad_cnn.kernels.pool.max_pool import write_maxima
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, apply_row, repeated
+from tinygrad_cnn.kernels.runtime.rows import Activation, apply_row, repeated
 from tinygrad_cnn.kernels.runtime.window import Pair
 
 __all__ = ["Epilogue", "Finish", "add_and_activate", "along_a_row"]
@@ -163,4 +163,4 @@ def along_a_row(bias: Array, out_shape: Shape) -> Array:
     positions = math.prod(out_shape[:-1])
     if positions <= tuning.FEW_POSITIONS or bias.size == 1:
         return bias
-    return repeated(bias, min(positions, -(-ROW // bias.size)), bias.dtype)
+    return repeated(bias, min(positions, -(-tuning.ROW // bias.size)), bias.dtype)

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
 from tinygrad_cnn.kernels.reduce.sums import chain_products, chain_sums, map_chains, positions
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.rows import ROW, Activation, apply_row, repeated
+from tinygrad_cnn.kernels.runtime.rows import Activation, apply_row, repeated
 from tinygrad_cnn.kernels.runtime.sweep import sweep
 from tinygrad_cnn.kernels.runtime.window import Pair
 from tinygrad_cnn.types import Array, Shape
@@ -147,7 +147,7 @@ class _Affine:
 def _along_a_row(values: Array, matrix: Array) -> Array:
     """Repeat values (C,) along a row for `apply_row`, but for few positions of a matrix (P, C)."""
     count, channels = matrix.shape
-    repeat = 1 if count <= tuning.FEW_ROWS else min(count, -(-ROW // max(1, channels)))
+    repeat = 1 if count <= tuning.FEW_ROWS else min(count, -(-tuning.ROW // max(1, channels)))
     return repeated(values, repeat, matrix.dtype)
 
 

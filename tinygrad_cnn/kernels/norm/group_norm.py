@@ -21,10 +21,6 @@ __all__ = ["group_norm", "group_norm_gradient"]
 
 Array = npt.NDArray[Any]
 
-# NumPy writes a factor that is the same along a row out for as many rows as its buffer holds, to
-# join them: rows of 3136 values take half the time where it holds one. Shorter ones gain by it.
-_LONG = 512
-
 
 def group_norm(
     x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
@@ -183,7 +179,7 @@ class _Rows:
 
         def work(start: int, stop: int) -> None:
             with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-                if _LONG <= self.positions <= np.getbufsize():
+                if tuning.LONG_GROUP_ROW <= self.positions <= np.getbufsize():
                     np.setbufsize(-(-self.positions // 16) * 16)
                 for i in range(start, stop, block):
                     part = slice(i, min(i + block, stop))

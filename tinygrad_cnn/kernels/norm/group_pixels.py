@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.rows import apply_row
 from tinygrad_cnn.kernels.runtime.threads import parallel
 
@@ -17,21 +18,13 @@ __all__ = ["are_far", "are_pixels", "normalise", "normalise_gradient"]
 
 Array = npt.NDArray[Any]
 
-_LARGE = 1 << 15  # values of an image from which that pays
-_GRAIN = 1 << 16
-# Values of a row that leave room in the first cache. NumPy copies rows that are shorter than its
-# buffer to one: a pass over 200,000 values takes 31 µs with its usual one, 16 with this.
-_ROW = 1 << 11
-# From how many variances the square of a mean takes digits from the sum of squares.
-_FAR = 16.0
-
 
 def are_pixels(x: Array) -> bool:
     """Whether the pixels of (N, C, …) lie together in memory, and images are large."""
     return bool(
         x.ndim > 2
         and x.shape[1] > 1
-        and x[:1].size >= _LARGE
+        and x[:1].size >= tuning.LARGE_IMAGE
         and np.moveaxis(x, 1, -1).flags.c_contiguous
     )
 
@@ -44,7 +37,7 @@ def are_far(mean: Array, var: Array) -> bool:
     >>> are_far(np.array([0.1, 9.0]), np.array([1.0, 1.0]))
     True
     """
-    return not (mean * mean <= _FAR * var).all()
+    return not (mean * mean <= tuning.FAR_MEAN * var).all()
 
 
 def _matrices(x: Array) -> Array:
@@ -55,7 +48,7 @@ def _matrices(x: Array) -> Array:
 def _apply(ufunc: np.ufunc, pixels: Array, values: Array, out: Array) -> None:
     """Write ``ufunc(pixels, values)`` to `out`; values by group and channel, or by group."""
     groups, C = len(values), pixels.shape[1]
-    row = np.empty((max(1, -(-_ROW // C)), groups, C // groups), pixels.dtype)
+    row = np.empty((max(1, -(-tuning.BUFFERED_ROW // C)), groups, C // groups), pixels.dtype)
     row[...] = values
     apply_row(ufunc, pixels, row.reshape(-1), out)
 
@@ -63,12 +56,12 @@ def _apply(ufunc: np.ufunc, pixels: Array, values: Array, out: Array) -> None:
 def _sweep(work: Any, x: Array) -> None:
     def some(start: int, stop: int) -> None:
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            np.setbufsize(_ROW)  # until errstate ends
+            np.setbufsize(tuning.BUFFERED_ROW)  # until errstate ends
             scratch = np.empty(x.shape[1:], x.dtype)
             for i in range(start, stop):
                 work(i, scratch)
 
-    parallel(some, len(x), grain=max(1, _GRAIN // x[0].size))
+    parallel(some, len(x), grain=max(1, tuning.GRAIN // x[0].size))
 
 
 def normalise(

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
+
 __all__ = ["add_along", "add_rows", "take_along"]
 
 Array = npt.NDArray[Any]
-
-# Values from which a row is added as one.
-_WIDE = 32
 
 
 def add_along(out: Array, axis: int, indices: Array, values: Array) -> None:
@@ -85,7 +84,7 @@ def add_rows(values: Array, index: Array, rows: int) -> Array:
     out = np.zeros((rows, width), values.dtype)
     if not values.size:
         return out
-    if width >= _WIDE and values.dtype != np.float16:
+    if width >= tuning.WIDE_ROWS and values.dtype != np.float16:
         for first, others in _rounds(index):
             out[first] += values[others]
         return out

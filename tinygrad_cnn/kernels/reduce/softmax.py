@@ -7,16 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
 
 __all__ = ["softmax_rows"]
 
 Array = npt.NDArray[Any]
-
-# Up to so many columns a row is too short for NumPy's loops, which then run along the columns.
-_FEW_COLUMNS = 32
-# Elements from which that is worth a copy, elements a block, and elements worth a thread.
-_MANY, _BLOCK, _GRAIN = 1 << 11, 1 << 15, 1 << 15
 
 
 def softmax_rows(x: Array) -> tuple[Array, Array, Array]:
@@ -42,19 +38,19 @@ def softmax_rows(x: Array) -> tuple[Array, Array, Array]:
     (array([[0.5, 0.5]]), array([1000.]), array([0.69314718]))
     """
     M, C = x.shape
-    if C > _FEW_COLUMNS or x.size < _MANY:
+    if C > tuning.FEW_CLASSES or x.size < tuning.FEW_VALUES:
         return _by_rows(x)
     p, greatest, logarithm = np.empty((M, C), x.dtype), np.empty(M, x.dtype), np.empty(M, x.dtype)
     settings = np.geterr()  # a thread has settings of its own
 
     def work(start: int, stop: int) -> None:
-        rows = part_size(stop - start, _BLOCK / C)
+        rows = part_size(stop - start, tuning.SOFTMAX_BLOCK / C)
         with np.errstate(**settings):
             for i in range(start, stop, rows):
                 part = slice(i, min(i + rows, stop))
                 _by_columns(x[part], p[part], greatest[part], logarithm[part])
 
-    parallel(work, M, grain=-(-_GRAIN // C))
+    parallel(work, M, grain=-(-tuning.SOFTMAX_GRAIN // C))
     return p, greatest, logarithm
 
 

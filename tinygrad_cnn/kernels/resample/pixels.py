@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import parallel
 
 __all__ = ["match_pixels", "sample_pixels", "spread_pixels"]
 
 Array = npt.NDArray[Any]
-
-# Samples worth a thread.
-_GRAIN = 1 << 15
 
 
 def sample_pixels(x: Array, weights: Array, places: Array) -> Array:
@@ -135,4 +133,4 @@ def _each(image: Callable[[int, Array], None], y: Array, places: Array) -> None:
             for n in range(start, stop):
                 image(n, scratch)
 
-    parallel(work, N, grain=max(1, _GRAIN * N // max(1, C * places.size)))
+    parallel(work, N, grain=max(1, tuning.SAMPLES_GRAIN * N // max(1, C * places.size)))

@@ -13,15 +13,12 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from tinygrad_cnn.kernels.resample.taps import Along, Row
+from tinygrad_cnn.kernels.runtime import tuning
 
 __all__ = ["Places", "Stroke", "pairs_of", "strokes_of"]
 
 Run: TypeAlias = list[int]
 """Targets of one stroke, at equal distances."""
-
-_PERIODS = range(
-    1, 9
-)  # distances of targets that are tried: an image is seldom made 9 times larger
 
 
 class Places(NamedTuple):
@@ -84,7 +81,7 @@ def strokes_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
                 columns[i].append((output, weight))
         rows = tuple(map(tuple, columns))
     rows = tuple(tuple(sorted(row)) for row in rows)
-    runs = min((_runs(rows, period) for period in _PERIODS), key=len)
+    runs = min((_runs(rows, period) for period in range(1, tuning.STROKE_PERIODS + 1)), key=len)
     return tuple(_joined(_stroke(run, rows) for run in runs))
 
 

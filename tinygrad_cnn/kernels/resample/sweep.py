@@ -13,15 +13,13 @@ import numpy.typing as npt
 from tinygrad_cnn.kernels.pool.windows import sweep_images
 from tinygrad_cnn.kernels.resample.strokes import Places, Stroke, pairs_of, strokes_of
 from tinygrad_cnn.kernels.resample.taps import Along
-from tinygrad_cnn.kernels.resample.weigh import LONG, weigh
+from tinygrad_cnn.kernels.resample.weigh import weigh
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import c_ordered, channels_first, channels_last, copy_into
 
 __all__ = ["resample", "resample_gradient"]
 
 Array = npt.NDArray[Any]
-
-# Channels from which pixels lie together: NumPy's innermost loop is as long as these are many.
-_MANY = 8
 
 
 def resample(x: Array, axes: Sequence[Along]) -> Array:
@@ -98,7 +96,7 @@ class _Axis(NamedTuple):
 
 
 def _sweep(x: Array, alongs: Sequence[Along], transposed: bool) -> Array:
-    last = x.shape[1] >= _MANY or (x.ndim > 2 and x.strides[1] == x.itemsize)
+    last = x.shape[1] >= tuning.MANY_CHANNELS or (x.ndim > 2 and x.strides[1] == x.itemsize)
     images = channels_last(x) if last else x
     shape, axes = list(images.shape), []
     for number, along in enumerate(alongs, 1 if last else 2):
@@ -137,7 +135,7 @@ def _one_after_the_other(axes: Sequence[_Axis], source: Array, out: Array, in_pa
         before, after = prod(outer), prod(inner)
         flat = source.reshape(before, size, after), target.reshape(before, out_size, after)
         with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
-            weigh(*flat, pairs if in_pairs and after >= LONG else strokes)
+            weigh(*flat, pairs if in_pairs and after >= tuning.LONG_WEIGHED else strokes)
         source = target
 
 

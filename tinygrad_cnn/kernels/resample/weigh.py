@@ -9,14 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.resample.strokes import Places, Stroke
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import copy_into
 
-__all__ = ["LONG", "weigh"]
+__all__ = ["weigh"]
 
 Array = npt.NDArray[Any]
-
-LONG = 8
-"""Values side by side from which BLAS is worth a call."""
 
 
 # A product for each position reads and writes once what takes several sweeps term by term: doubled,
@@ -44,7 +42,7 @@ def weigh(x: Array, out: Array, strokes: Sequence[Stroke]) -> None:
     for stroke in strokes:
         if stroke.weight is not None:
             _alike(x, out, stroke)
-        elif stroke.is_even and x.shape[2] >= LONG:
+        elif stroke.is_even and x.shape[2] >= tuning.LONG_WEIGHED:
             weights = np.array(stroke.weights, x.dtype)
             np.matmul(weights, _windows(x, stroke.sources), out=_windows(out, stroke.targets))
         else:

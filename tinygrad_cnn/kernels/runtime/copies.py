@@ -22,16 +22,6 @@ __all__ = [
     "copy_into",
 ]
 
-# Channels up to which one at a time is quicker.
-_FEW = 6
-# Positions from which that is so, and blocks from which it is worth 3 µs to look for them.
-_MANY = 1 << 10
-
-
-# Bytes apart at which values share a line of the first cache; pixels that fit there, with a gap.
-_CONFLICT = 1 << 11
-_PIXELS, _LINE = 256, 16
-
 
 # The axes of (N, C, *sizes) in the order (N, *sizes, C), and back.
 _TO_LAST = [(0, *range(2, ndim), 1) for ndim in range(8)]
@@ -66,8 +56,7 @@ def broadcast_view(x: Array, shape: Shape) -> Array:
 
 
 # NumPy starts a loop for each run of values that lie together in both memories; a block is one
-# value, moved by memmove. One thread: pixels of 16 channels to pooling windows, (128, 16, 28, 28),
-# 0.71 ms -> 0.38; of 4 channels 2.2 -> 0.22; a convolution's windows of 64 values 87 µs -> 59.
+# value, moved by memmove.
 @lru_cache(maxsize=1024)
 def block_type(size: int) -> np.dtype[Any]:
     """Return a dtype for blocks of `size` bytes, which can be copied and nothing else.
@@ -98,8 +87,7 @@ def blocks_within(shape: Shape, itemsize: int, strides: Shape, others: Shape) ->
     return axes, size
 
 
-# NumPy's innermost loop is along the target's last axis, here 3 or 4 values. To channels last, one
-# thread: (32, 4, 16, 16) 81 µs -> 22; (256, 3, 16, 16) 350 -> 96; with 8 channels no difference.
+# NumPy's innermost loop is along the target's last axis, which may have 3 or 4 values.
 def copy_into(target: Array, source: Array) -> None:
     """Copy `source` to `target`, both of shape (…, C) and one dtype, in the quickest order.
 
@@ -112,14 +100,14 @@ def copy_into(target: Array, source: Array) -> None:
            [1., 1., 1.]])
     """
     channels = target.shape[-1]
-    if channels > 1 and target.size >= _MANY * channels:
+    if channels > 1 and target.size >= tuning.MANY_COPIED * channels:
         if source.strides[-1] == source.itemsize:
             target, source = _as_blocks(target, source)
-        elif channels <= _FEW:
+        elif channels <= tuning.FEW_COPIED:
             for channel in range(channels):
                 target[..., channel] = source[..., channel]
             return
-        elif source.strides[-1] % _CONFLICT == 0 and _are_planes(target, source):
+        elif source.strides[-1] % tuning.CONFLICT == 0 and _are_planes(target, source):
             images = zip(target, source, strict=True) if source.ndim == 4 else [(target, source)]
             for pixels, planes in images:
                 _through_buffer(pixels.reshape(-1, channels), planes.reshape(-1, channels).T)
@@ -139,21 +127,21 @@ def _through_buffer(pixels: Array, planes: Array) -> None:
     """Copy planes (C, P) to pixels (P, C), a few pixels at a time.
 
     Channels that lie a multiple of a page apart fall into the same few lines of the first cache:
-    each pixel would throw out what the next one needs. (64, 128, 128): 2.9 ms -> 0.5.
+    each pixel would throw out what the next one needs.
     """
     C, P = planes.shape
-    buffer = np.empty((C, _PIXELS + _LINE), planes.dtype)
-    for start in range(0, P, _PIXELS):
-        some = planes[:, start : start + _PIXELS]
+    buffer = np.empty((C, tuning.BUFFER_PIXELS + tuning.BUFFER_GAP), planes.dtype)
+    for start in range(0, P, tuning.BUFFER_PIXELS):
+        some = planes[:, start : start + tuning.BUFFER_PIXELS]
         part = buffer[:, : some.shape[1]]
         part[...] = some
-        pixels[start : start + _PIXELS] = part.T
+        pixels[start : start + tuning.BUFFER_PIXELS] = part.T
 
 
 def _as_blocks(target: Array, source: Array) -> tuple[Array, Array]:
     """View as blocks what lies together in both arrays; the arrays themselves if those are few."""
     axes, size = blocks_within(source.shape, source.itemsize, source.strides, target.strides)
-    if axes == source.ndim or source.nbytes < _MANY * size or source.dtype.hasobject:
+    if axes == source.ndim or source.nbytes < tuning.MANY_COPIED * size or source.dtype.hasobject:
         return target, source
     outer, block = source.shape[:axes], block_type(size)
     blocks = target.reshape(*outer, -1).view(block), source.reshape(*outer, -1).view(block)

@@ -14,18 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime import tuning
+
 __all__ = ["aligned_empty", "keep_freed_memory"]
 
 _ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_KEEP_MEMORY"
 
 # From glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-# Older versions of glibc refuse more than 32 MB for the second.
-_LARGEST_KEPT = (1 << 30, 1 << 25)
 
 
-# One thread, ms a step: MNIST example, batch 64, 59 -> 46; ResNet-20, 128, 430 -> 360; batchnorm,
-# 1000, 186 -> 155. Page faults in these steps: 4000, 23000 and 8000 before, 0 after.
 def keep_freed_memory() -> bool:
     """Ask glibc to keep up to 1 GB of freed memory for later arrays; return whether it does.
 
@@ -44,16 +42,13 @@ def keep_freed_memory() -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    library.mallopt(_TRIM_THRESHOLD, _LARGEST_KEPT[0])
-    return any(library.mallopt(_MMAP_THRESHOLD, size) for size in _LARGEST_KEPT)
+    library.mallopt(_TRIM_THRESHOLD, tuning.LARGEST_KEPT[0])
+    return any(library.mallopt(_MMAP_THRESHOLD, size) for size in tuning.LARGEST_KEPT)
 
 
 _LINE = 64  # bytes of a cache line, and of an AVX-512 register
-_SMALL = 1 << 15  # up to so many bytes it is not worth the 2 µs
 
 
-# (48, 288) @ (288, 64), one core: 131 GFLOP/s where the right factor begins 16 bytes into a cache
-# line, as malloc's arrays may, 167 at its start: BLAS reads it in whole lines.
 def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Make an array like `numpy.empty` that begins at a cache line, unless it is small.
 
@@ -66,7 +61,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[A
     size = dtype.itemsize
     for length in shape:
         size *= length
-    if size <= _SMALL:
+    if size <= tuning.SMALL_ARRAY:
         return np.empty(shape, dtype)
     room = np.empty(size + _LINE, np.uint8)
     return np.ndarray(shape, dtype, room, -room.ctypes.data % _LINE)

@@ -1,9 +1,8 @@
 """Rows: an operand that is repeated along the memory of another.
 
-NumPy's loop over a broadcast operand is as short as the operand. From `ROW` values on it costs
-nothing, so per-channel numbers are repeated that far; and numbers become rows, for np.maximum with
-a number takes 2.4 to 5 times as long. One thread, (4, 32, 32, 16): a bias along rows of 512 values
-19 µs -> 10, the ReLU 53 -> 10.
+NumPy's loop over a broadcast operand is as short as the operand. From `tuning.ROW` values on it
+costs nothing, so per-channel numbers are repeated that far; and numbers become rows, for np.maximum
+with a number takes 2.4 to 5 times as long.
 """
 
 from __future__ import annotations
@@ -14,26 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.types import Array
 
-__all__ = ["ROW", "Activation", "apply_row", "rectify", "repeated", "zeros"]
+__all__ = ["Activation", "apply_row", "rectify", "repeated", "zeros"]
 
 Activation = Callable[[Array, Array], None]
 """``activation(out, x)`` writes to `out`, which may be `x`, what becomes of each element of `x`."""
-
-ROW = 1 << 13
-# Up to here one plain call is quicker than laying out memory.
-_SMALL = 1 << 11
-# Values that take a piece, and how many it has.
-_SHORT, _PIECE = 32, 256
 
 
 def repeated(values: Array, repeat: int, dtype: np.dtype[Any]) -> Array:
     """Repeat values (C,) along a row: (repeat·C,)."""
     size = values.size
-    if 0 < size < _SHORT and repeat * size > 2 * _PIECE:
+    if 0 < size < tuning.SHORT_ROW and repeat * size > 2 * tuning.ROW_PIECE:
         # A piece first, then the row from it: 2048 times 4 values 25 µs -> 10.
-        some = -(-_PIECE // size)
+        some = -(-tuning.ROW_PIECE // size)
         piece = repeated(values, some, dtype)
         return repeated(piece, -(-repeat // some), dtype)[: repeat * size]
     row = np.empty((repeat, size), dtype)
@@ -67,7 +61,7 @@ def apply_row(ufunc: np.ufunc, x: Array, row: Array, out: Array) -> None:
     array([[1., 2., 3.],
            [1., 2., 3.]])
     """
-    if x.size <= _SMALL and row.size == x.shape[-1]:
+    if x.size <= tuning.FEW_VALUES and row.size == x.shape[-1]:
         ufunc(x, row, out=out)
         return
     if not (x.flags.c_contiguous and out.flags.c_contiguous):
@@ -96,8 +90,8 @@ def rectify(out: Array, x: Array) -> None:
     >>> x
     array([[0., 2.]])
     """
-    row = zeros(x.dtype)[: 2 * ROW]  # which stay in the first cache
-    if x.size <= _SMALL or (x.shape[-1] > row.size and not x.flags.c_contiguous):
+    row = zeros(x.dtype)[: 2 * tuning.ROW]  # which stay in the first cache
+    if x.size <= tuning.FEW_VALUES or (x.shape[-1] > row.size and not x.flags.c_contiguous):
         np.maximum(x, 0, out=out)
     else:
         apply_row(np.maximum, x, row, out)

@@ -21,6 +21,48 @@ JOB_GRAIN = 100_000.0
 
 At 30 µs a step of the momentum network, batch 32, took 2.3 ms, from 60 on 1.3."""
 
+# ------------------------------------------------------------------------------- memory, rows
+
+LARGEST_KEPT = 1 << 30, 1 << 25
+"""Bytes of freed memory that glibc is asked to keep; older versions refuse more than the second.
+
+One thread, ms a step: MNIST example, batch 64, 59 -> 46; ResNet-20, 128, 430 -> 360; batchnorm,
+1000, 186 -> 155. Page faults in these steps: 4000, 23000 and 8000 before, 0 after."""
+
+SMALL_ARRAY = 1 << 15
+"""Bytes up to which it is not worth 2 µs to let an array begin at a cache line.
+
+(48, 288) @ (288, 64), one core: 131 GFLOP/s where the right factor begins 16 bytes into a line,
+as malloc's arrays may, 167 at its start: BLAS reads it in whole lines."""
+
+FEW_COPIED = 6
+"""Channels up to which a copy to channels last goes one at a time.
+
+One thread: (32, 4, 16, 16) 81 µs -> 22; (256, 3, 16, 16) 350 -> 96; with 8 channels no
+difference."""
+
+MANY_COPIED = 1 << 10
+"""Positions from which that is so, and blocks from which it is worth 3 µs to look for them.
+
+One thread, pixels of 16 channels to pooling windows, (128, 16, 28, 28), 0.71 ms -> 0.38 by
+blocks; of 4 channels 2.2 -> 0.22; a convolution's windows of 64 values 87 µs -> 59."""
+
+CONFLICT = 1 << 11
+"""Bytes apart at which values share a line of the first cache."""
+
+BUFFER_PIXELS, BUFFER_GAP = 256, 16
+"""Pixels that fit into the first cache, and a gap between channels, where they would share a line.
+
+(64, 128, 128) to channels last: 2.9 ms -> 0.5."""
+
+ROW = 1 << 13
+"""Values of a row from which NumPy's loop over a broadcast operand costs nothing.
+
+One thread, (4, 32, 32, 16): a bias along rows of 512 values 19 µs -> 10, the ReLU 53 -> 10."""
+
+SHORT_ROW, ROW_PIECE = 32, 256
+"""Values that are repeated along a piece first, and how many it has: 2048 times 4, 25 µs -> 10."""
+
 # ------------------------------------------------------------------------------- elementwise
 
 GRAIN = 1 << 16
@@ -67,16 +109,16 @@ SUM_GRAIN = 1 << 18
 """Values of a sum worth a thread.
 
 In a training step, where another thread has just written them, two million take two threads half
-as long as one: ResNet-20, batch 128, a step 362 ms -> 338. Less than half a million takes less time
-than a thread to wake: `batchnorm`, batch 128, 2 %."""
+as long as one: ResNet-20, batch 128, a step 362 ms -> 338. Less than half a million takes less
+time than a thread to wake: `batchnorm`, batch 128, 2 %."""
 
 WIDE_SUM = 1 << 13
 """Values below which np.sum takes less than the 15 µs of overhead of chains."""
 
 FEW_ROWS = 256
-"""Positions up to which plain operations on a whole matrix are quicker than rows and chains.
+"""Positions up to which statistics are plain operations on a matrix, and factors stay short.
 
-(125, 20), for statistics in chains 41 µs and in whole operations 9, for the gradient 58 and 21."""
+(125, 20): statistics in chains 41 µs, of the whole matrix 9."""
 
 FOLDABLE_OFFSET = 8.0
 """Mean / deviation up to which (x − mean)·s is computed as x·s − mean·s: the rounding of the two
@@ -93,6 +135,35 @@ PIVOT_SAMPLE = 32
 NORM_GRAIN = 1 << 18
 """Values of a normalisation worth a thread: some 60 to 120 µs of two to four passes."""
 
+LONG_GROUP_ROW = 512
+"""Values of a row from which group norm asks for a buffer of one row.
+
+NumPy writes a factor that is the same along a row out for as many rows as its buffer holds, to
+join them: rows of 3136 values take half the time where it holds one. Shorter ones gain by it."""
+
+LARGE_IMAGE, BUFFERED_ROW = 1 << 15, 1 << 11
+"""Values of an image from which group norm goes pixel by pixel, and of a row that leave room in the
+first cache.
+
+NumPy copies rows that are shorter than its buffer to one: a pass over 200,000 values takes 31 µs
+with its usual one, 16 with this."""
+
+FAR_MEAN = 16.0
+"""From how many variances the square of a mean takes digits from the sum of squares."""
+
+WIDE_PLACES, WIDE_ROWS = 64, 32
+"""Values behind each place from which running sums, and sums at places, add them as one.
+
+Running sums of (1000, 512) along axis 0, 4.6 ms -> 0.5."""
+
+FEW_CLASSES = 32
+"""Columns up to which softmax runs along the columns: rows are too short for NumPy's loops.
+
+(32768, 10), one thread: 2.5 ms -> 0.7."""
+
+SOFTMAX_BLOCK, SOFTMAX_GRAIN = 1 << 15, 1 << 15
+"""Elements a block of that, and elements worth a thread."""
+
 # ------------------------------------------------------------------------------- convolution
 
 TILE_BYTES = 1 << 21
@@ -100,15 +171,14 @@ TILE_BYTES = 1 << 21
 
 Threads wait for the interpreter's lock between tiles: (128, 16, 32, 32) → 16, 3×3, two threads,
 takes 9.7 ms in tiles of 256 KB and 5.0 in tiles of 2 MB. Products in tiles of 4 MB: the MNIST
-example's inference 10.9 ms -> 10.2, ResNet-20's 94 -> 91; weight gradients too: its step
-376 ms -> 386.
-"""
+example's inference 10.9 ms -> 10.2, ResNet-20's 94 -> 91; weight gradients too: its step 376 ms
+-> 386."""
 
 DEPTHWISE_TILE_BYTES = 1 << 21
 """Padded input, products and results of a tile of a depthwise convolution.
 
-One core with 1 MB of second-level cache, tiles of 0.25, 0.5, 1, 2 and 4 MB: (64, 64, 28, 28), 3×3,
-7.3, 5.7, 5.5, 5.3 and 5.4 ms; (32, 96, 32, 32), stride 2, 4.7, 3.1, 2.7, 2.8 and 2.4."""
+One core with 1 MB of second-level cache, tiles of 0.25, 0.5, 1, 2 and 4 MB: (64, 64, 28, 28),
+3×3, 7.3, 5.7, 5.5, 5.3 and 5.4 ms; (32, 96, 32, 32), stride 2, 4.7, 3.1, 2.7, 2.8 and 2.4."""
 
 WINOGRAD_TILE_BYTES = 3 << 19
 """Transformed rows and products of a tile together.
@@ -118,9 +188,9 @@ A step of ResNet-20, batch 128, in tiles of 1, 1.5, 2 and 4 MB: 550, 554, 539 an
 PHASES_GAIN = 0.93
 """Estimated cost, of the convolution's, from which it is done in phases without stride or dilation.
 
-One core, forward, ms, whole and in phases (estimates' ratio): (64, 32, 28, 28) → 64, 5×5, stride 2,
-13.4 and 11.5 (0.89); dilated 3×3 20.6 and 16.0 (0.78); (64, 32, 28, 28) → 64, 3×3, stride 2, 5.2
-and 6.4 (1.05). Gradients of weights: 15.5 and 13.2, 21.6 and 17.7, 6.2 and 7.2."""
+One core, forward, ms, whole and in phases (estimates' ratio): (64, 32, 28, 28) → 64, 5×5, stride
+2, 13.4 and 11.5 (0.89); dilated 3×3 20.6 and 16.0 (0.78); (64, 32, 28, 28) → 64, 3×3, stride 2,
+5.2 and 6.4 (1.05). Gradients of weights: 15.5 and 13.2, 21.6 and 17.7, 6.2 and 7.2."""
 
 UNPACKED = 1_000_000
 """Multiplications up to which OpenBLAS reads the factors of a product where they lie."""
@@ -139,8 +209,8 @@ NARROW = 16
 FEW_CHANNELS = 3
 """Output channels below which a small convolution is not pooled tile by tile: loops would be short.
 
-One image of 32×32 by one kernel of 5×5, with a ReLU and a pool of 2×2: 26 µs at once, 22 one after
-the other; by 4 kernels of 3×3 22 and 29."""
+One image of 32×32 by one kernel of 5×5, with a ReLU and a pool of 2×2: 26 µs at once, 22 one
+after the other; by 4 kernels of 3×3 22 and 29."""
 
 # ------------------------------------------------------------------------------- pools
 
@@ -149,6 +219,20 @@ POOL_GRAIN = 1 << 15
 
 POOL_BLOCK = 1 << 19
 """Elements a block: beyond, temporaries cost page faults; below, threads wait for the lock."""
+
+# ------------------------------------------------------------------------------- resampling
+
+MANY_CHANNELS = 8
+"""Channels from which pixels lie together: NumPy's innermost loop is as long as these are many."""
+
+LONG_WEIGHED = 8
+"""Values side by side from which BLAS is worth a call."""
+
+SAMPLES_GRAIN = 1 << 15
+"""Samples at places worth a thread."""
+
+STROKE_PERIODS = 8
+"""Largest distance of targets that is tried: an image is seldom made 9 times larger."""
 
 # ------------------------------------------------------------------------------- estimates
 
