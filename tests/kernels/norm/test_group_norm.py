@@ -23,7 +23,7 @@ def laid_out(x, last):
 
 
 @pytest.mark.parametrize("affine", [True, False])
-@pytest.mark.parametrize("offset", [0.0, 300.0])
+@pytest.mark.parametrize("offset", [0.0, 3.9, 300.0])
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize(("shape", "groups"), SHAPES)
 def test_agrees_with_float64(shape, groups, last, offset, affine):
