@@ -5,11 +5,12 @@
     python examples/benchmark.py --threads 1 --clock cpu  # a fair comparison on a busy machine
 
 Every framework runs in a process of its own, with the same threads; they take turns, after
-warm-up, and the figures are medians. All start from the same weights and images, and the benchmark
-stops if their first losses differ. `ratio` is this project's time to PyTorch's in the better of its
-two memory formats ("torch cl" is channels-last): below 1 this project is faster; "ours imperative"
-is the same network written as functions one after the other, "ours captured" inference through
-`tinygrad_cnn.capture`. `of which sgemm` is the share of what this
+warm-up, and the figures are medians. Peers allocate memory as they do for their users: without this
+project's request to the C library to keep what is freed. All start from the same weights and
+images, and the benchmark stops if their first losses differ. `ratio` is this project's time to
+PyTorch's in the better of its two memory formats ("torch cl" is channels-last): below 1 this
+project is faster; "ours imperative" is the same network written as functions one after the other,
+"ours captured" inference through `tinygrad_cnn.capture`. `of which sgemm` is the share of what this
 machine's BLAS reaches on large square matrices, `memory` the peak beyond what was in use before the
 first step, with its ratio to PyTorch's.
 """

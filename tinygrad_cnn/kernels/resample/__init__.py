@@ -1,5 +1,6 @@
-"""Resampling: each output a weighted sum of a few inputs along an axis.
+"""Resampling: each output a weighted sum of a few inputs.
 
-Begin with `taps`: which inputs, and their weights. `strokes` finds what repeats along
-the axis, `weigh` does that with an array, `sweep` with all axes of images, forward or back.
+Along an axis, begin with `taps`: which inputs, and their weights. `strokes` finds what repeats
+there, `weigh` does that with an array, `sweep` with all axes of images, forward or back. `pixels`
+samples at any places.
 """
