@@ -10,16 +10,15 @@ import base64
 import gzip
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
 NEED_THREADS = ("data", "reproducible")  # loaders with workers; WebAssembly has none
 CORE = ("pyodide.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
-DEPENDENCIES = ("graphviz", "platformdirs", "threadpoolctl", "tqdm")
 
 
 class NoRuntimeError(ValueError):
@@ -33,7 +32,6 @@ def pack(distribution: Path, root: Path, target: Path) -> None:
     this package and of its pure dependencies are made by pip.
     """
     files = runtime(distribution)
-    shutil.rmtree(target, ignore_errors=True)  # of another version
     with tempfile.TemporaryDirectory() as scratch:
         wheels = _wheels(root, Path(scratch))
         for path in [*files, *wheels, Path(__file__).with_name("worker.js")]:
@@ -77,9 +75,11 @@ def _packages(distribution: Path, lock: dict[str, Any]) -> list[Path]:
 
 def _wheels(root: Path, scratch: Path) -> list[Path]:
     """Return the wheels of this package and of its dependencies but NumPy."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pure = [needed for needed in project["dependencies"] if not needed.startswith("numpy")]
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(scratch)]
     command += ["--disable-pip-version-check", str(root)]
-    done = subprocess.run([*command, *DEPENDENCIES], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *pure], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NoRuntimeError(f"--pyodide: pip made no wheels:\n{done.stderr[-2000:]}")
     return sorted(scratch.glob("*.whl"))
