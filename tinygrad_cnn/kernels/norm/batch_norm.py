@@ -66,6 +66,16 @@ def normalize(
     """
     matrix = positions(x)
     out = np.empty_like(matrix)
+    if matrix.size <= tuning.FEW_VALUES:
+        np.subtract(matrix, mean, out=out)
+        out *= _scale_of(inverse_std, weight).astype(out.dtype)
+        if bias is not None:
+            out += bias
+        if addend is not None:
+            out += positions(addend)
+        if activation is not None:
+            activation(out, out)
+        return _from_positions(out, x.shape)
     affine = _Affine(mean, inverse_std, weight, bias, matrix)
 
     def step(source: Array, target: Array, other: Array | None = None) -> None:

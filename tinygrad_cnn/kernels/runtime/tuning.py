@@ -120,6 +120,11 @@ FEW_ROWS = 256
 
 (125, 20): statistics in chains 41 µs, of the whole matrix 9."""
 
+FEW_VALUES = 1 << 12
+"""Values up to which normalising is plain operations on all of them: no rows, no folding.
+
+(1, 20) 12 µs -> 4, (1, 16, 14, 14) 24 -> 15."""
+
 FOLDABLE_OFFSET = 8.0
 """Mean / deviation up to which (x − mean)·s is computed as x·s − mean·s: the rounding of the two
 terms grows by no more than this factor."""
