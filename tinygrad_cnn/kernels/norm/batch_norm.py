@@ -67,12 +67,13 @@ def normalize(
     matrix = positions(x)
     out = np.empty_like(matrix)
     if matrix.size <= tuning.FEW_VALUES:
-        np.subtract(matrix, mean, out=out)
-        out *= _scale_of(inverse_std, weight).astype(out.dtype)
-        if bias is not None:
-            out += bias
-        if addend is not None:
-            out += positions(addend)
+        with np.errstate(all="ignore"):  # NaN stays in its channel, without a warning
+            np.subtract(matrix, mean, out=out)
+            out *= _scale_of(inverse_std, weight).astype(out.dtype)
+            if bias is not None:
+                out += bias
+            if addend is not None:
+                out += positions(addend)
         if activation is not None:
             activation(out, out)
         return _from_positions(out, x.shape)
@@ -109,7 +110,7 @@ def normalize_and_pool(
     >>> normalize_and_pool(x, one, one, -2 * one, None, (2, 2), argmax=True)
     (array([[[[2.]]]]), array([[[[0]]]], dtype=uint8))
     """
-    if not argmax:
+    if not argmax or x.size <= tuning.FEW_VALUES:
         y = normalize(x, mean, inverse_std, weight, bias)
         return pool_and_activate(y, block, activation, argmax)
     affine = _Affine(mean, inverse_std, weight, bias, positions(x))
