@@ -95,7 +95,6 @@ CHANNELS_LAST = (0, 3, 1, 2)
     ],
 )
 def test_embed_is_zeros_and_an_assignment(length, key):
-    """Also over threads: 64 images of 16 K values are worth two."""
     shape = length, 8, 40, 51
     expected = np.full(shape, 7.0, np.float32)
     inner = np.random.default_rng(0).random(expected[key].shape, dtype=np.float32)
@@ -106,23 +105,6 @@ def test_embed_is_zeros_and_an_assignment(length, key):
         out = ew.embed(inner, shape, key, 7.0)
         assert np.array_equal(out, expected)
         assert out.transpose(0, 2, 3, 1).flags.c_contiguous
-
-
-def test_embed_splits_images_over_threads(monkeypatch):
-    cuts = []
-
-    def both(work, length, grain):
-        assert grain > 0
-        for start, stop in ((0, length // 2), (length // 2, length)):
-            cuts.append((start, stop))
-            work(start, stop)
-
-    monkeypatch.setattr(ew, "parallel", both)
-    inner = np.ones((64, 4, 64, 64), np.float32)
-    out = ew.embed(inner, (64, 8, 64, 64), (slice(None), slice(2, 6)))
-    assert cuts == [(0, 32), (32, 64)]
-    assert out.sum() == inner.size
-    assert out[:, 2:6].min() == 1
 
 
 NUMBERS = [0.0, -0.0, 1.5, -1.5, 0.1, 1e-50, -1e-50, 1e-40, np.pi, np.nan, np.inf, -np.inf, 1e300]

@@ -15,13 +15,13 @@ import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_cnn.kernels.runtime import threads, tuning
+from tinygrad_cnn.kernels.runtime import blas, tuning
+from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.threads import (
     get_num_threads,
     matmul,
     parallel,
     set_num_threads,
-    single_threaded_blas,
 )
 
 
@@ -198,7 +198,7 @@ def test_an_interrupt_anywhere_leaves_blas_as_it_was():
 
         def trace(frame: Any, event: str, _: Any, at: int = at) -> Any:
             nonlocal lines, raised
-            if frame.f_code.co_filename == threads.__file__ and event in ("call", "line"):
+            if frame.f_code.co_filename == blas.__file__ and event in ("call", "line"):
                 lines += 1
                 if lines == at:
                     raised += 1
@@ -219,7 +219,7 @@ def test_an_interrupt_anywhere_leaves_blas_as_it_was():
         finally:
             # A tracer raises also where no signal can: behind the body, before the lock is let go.
             # Workers of all later tests would wait for it.
-            threads._blas.start_afresh()
+            blas._blas.start_afresh()
     assert raised > 10
     other = threading.Thread(target=lambda: single_threaded_blas().__enter__(), daemon=True)
     other.start()
@@ -259,10 +259,9 @@ print(x.min(), x.max(), len(set(chunks)), len(chunks), threading.active_count())
 def test_a_worker_that_dies_before_it_is_ready_is_an_error():
     code = """
 from tinygrad_cnn.kernels.runtime import threads
-class Dying(threads._Blas):
-    def limit_this_thread(self):
-        raise OSError("no such library")
-threads._blas = Dying()
+def dying():
+    raise OSError("no such library")
+threads.limit_this_thread = dying
 threads.set_num_threads(2)
 try:
     threads.parallel(lambda a, b: None, 10)

@@ -9,11 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.threads import (
-    get_num_threads,
-    parallel,
-    single_threaded_blas,
-)
+from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
+from tinygrad_cnn.kernels.runtime.threads import get_num_threads, parallel
 from tinygrad_cnn.kernels.runtime.window import Pair
 
 __all__ = ["Job", "SumJob", "is_for_one_thread", "run_jobs"]

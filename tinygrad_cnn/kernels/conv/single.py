@@ -18,9 +18,9 @@ from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, TileInput
 from tinygrad_cnn.kernels.conv.windows import MatrixPlan, matrix_plan
 from tinygrad_cnn.kernels.pool.max_pool import write_maxima
 from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.rows import Activation
-from tinygrad_cnn.kernels.runtime.threads import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.window import Pair
 
 __all__ = ["Single", "single_plan"]

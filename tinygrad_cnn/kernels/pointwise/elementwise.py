@@ -16,7 +16,7 @@ from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import contiguous
 from tinygrad_cnn.kernels.runtime.sweep import sweep
 from tinygrad_cnn.kernels.runtime.threads import parallel
-from tinygrad_cnn.types import Array
+from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["PARALLEL_SIZE", "apply", "constant", "embed", "in_blocks", "map_blocks"]
 
@@ -206,10 +206,8 @@ def in_blocks(formula: Callable[..., None]) -> Callable[..., Array]:
     return whole
 
 
-# Shortcuts of ResNet-20, (128, 16, 16, 16) among 32 channels and in every second pixel of 32 × 32:
-# one thread 0.51 and 0.68 ms, two 0.41 and 0.53.
-def embed(inner: Array, shape: tuple[int, ...], key: Any, value: float = 0) -> Array:
-    """Return an array that is `inner` at ``[key]`` and `value` elsewhere, images side by side.
+def embed(inner: Array, shape: Shape, key: Any, value: float = 0) -> Array:
+    """Return an array that is `inner` at ``[key]`` and `value` elsewhere.
 
     Parameters
     ----------
@@ -228,23 +226,6 @@ def embed(inner: Array, shape: tuple[int, ...], key: Any, value: float = 0) -> A
     array([[0., 1., 0., 1., 0.]])
     """
     out = np.empty_like(inner, shape=shape)
-    if out.size < PARALLEL_SIZE or not _takes_all(key, inner, shape):
-        out[...] = value
-        out[key] = inner
-        return out
-    rest = key[1:]
-
-    def work(start: int, stop: int) -> None:
-        part = out[start:stop]
-        part[...] = value
-        part[:, *rest] = inner[start:stop]
-
-    parallel(work, shape[0], grain=-(-tuning.GRAIN * shape[0] // out.size))
+    out[...] = value
+    out[key] = inner
     return out
-
-
-def _takes_all(key: Any, inner: Array, shape: tuple[int, ...]) -> bool:
-    """Whether a key leaves the first axis as it is."""
-    if not isinstance(key, tuple) or not key or not inner.ndim or len(inner) != shape[0]:
-        return False
-    return key[0] in (slice(None), slice(0, shape[0]))

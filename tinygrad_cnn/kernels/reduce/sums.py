@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.copies import contiguous
-from tinygrad_cnn.kernels.runtime.threads import parallel, single_threaded_blas
+from tinygrad_cnn.kernels.runtime.threads import parallel
 from tinygrad_cnn.types import Array
 
 __all__ = ["chain_products", "chain_sums", "map_chains", "positions", "sum_over"]

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from math import ceil
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.blas import limit_this_thread, single_threaded_blas
 from tinygrad_cnn.types import Array
 
 __all__ = [
@@ -28,14 +27,10 @@ __all__ = [
     "parallel",
     "part_size",
     "set_num_threads",
-    "single_threaded_blas",
 ]
 
 Work = Callable[[int, int], None]
 Task = Callable[[], object]
-# Functions that ask for and set the number of a BLAS library's threads.
-Ask = Callable[[], int | None]
-Set = Callable[[int], object]
 
 _ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_NUM_THREADS"
 
@@ -57,126 +52,10 @@ class _State:
         self.local = threading.local()
 
 
-class _Blas:
-    """How many threads BLAS uses: as many as it likes, or one while anybody is inside.
-
-    `threadpoolctl.ThreadpoolController.limit` takes 8 µs an entry; asking and setting through a
-    controller kept for good takes 2 µs.
-    """
-
-    def __init__(self) -> None:
-        self._libraries: list[tuple[Ask, Set]] | None = None
-        self._limited: list[tuple[Set, int]] = []
-        self.start_afresh()
-
-    def hold_still(self) -> None:
-        """Let nobody set a library's threads while the process forks: it holds a lock meanwhile."""
-        self._lock.acquire()
-
-    def go_on(self) -> None:
-        """Go on after a fork, in the process that did it."""
-        self._lock.release()
-
-    def start_afresh(self) -> None:
-        """Be as if nobody had entered; in the child of a fork the other threads are gone."""
-        self._lock = threading.RLock()  # a stay may end by itself in the midst of another's
-        self._inside: dict[int, weakref.ref[_Stay]] = {}
-        self._lift()
-
-    def _load(self) -> list[tuple[Ask, Set]]:
-        """Return what asks for the number of each library's threads, and what sets it."""
-        if self._libraries is None:
-            # Imported here, since `import tinygrad_cnn` has to be quick; it ships no types.
-            import threadpoolctl
-
-            controllers = threadpoolctl.ThreadpoolController().lib_controllers
-            blas = [each for each in controllers if each.user_api == "blas"]
-            self._libraries = [_functions(each) for each in blas]
-        return self._libraries
-
-    def enter(self, stay: _Stay) -> None:
-        """Let one in; the first sets the limit."""
-        libraries = self._libraries or self._load()
-        with self._lock:
-            self._inside[id(stay)] = weakref.ref(stay, self._end)
-            if not self._limited:
-                for get_threads, set_threads in libraries:
-                    threads = get_threads()
-                    if threads is not None and threads > 1:
-                        self._limited.append((set_threads, threads))
-                        set_threads(1)
-
-    def leave(self, stay: _Stay) -> None:
-        """Let one out; the last lifts the limit."""
-        with self._lock:
-            if len(self._inside) == 1:
-                self._lift()
-            # Last, so that a stay whose end is interrupted before this ends with its object.
-            self._inside.pop(id(stay), None)
-
-    def _end(self, _: object) -> None:
-        """End the stays that an interrupt kept from ending: nothing holds them any more."""
-        with self._lock:
-            if not any(stay() for stay in self._inside.values()):
-                self._lift()
-                self._inside.clear()
-
-    def _lift(self) -> None:
-        while self._limited:
-            set_threads, threads = self._limited[-1]
-            set_threads(threads)
-            self._limited.pop()  # after it: an interrupt in between leaves it to be done again
-
-    def limit_this_thread(self) -> None:
-        """Limit a new worker for good: BLAS built on OpenMP keeps its number by the thread."""
-        for _, set_threads in self._load():
-            set_threads(1)
-
-
-class _Stay:
-    """One stay within the limit. It ends with the `with` block, or else with this object.
-
-    Ctrl-C raises between any two lines, also in the first one of `__exit__`, after which nobody
-    calls that again. But the object dies with the block's frame, and that ends its stay.
-    """
-
-    __slots__ = ("__weakref__",)
-
-    def __enter__(self) -> None:
-        _blas.enter(self)
-
-    def __exit__(self, *_: object) -> None:
-        _blas.leave(self)
-
-
-def single_threaded_blas() -> _Stay:
-    """Return a context within which BLAS uses one thread; nests, and many threads may be inside."""
-    return _Stay()
-
-
-def _functions(library: Any) -> tuple[Ask, Set]:
-    """Return what asks for, and what sets, the number of a library's threads, whoever calls.
-
-    With threadpoolctl 3.8 the first thread that sets OpenBLAS's number keeps that right while it
-    lives, and others are ignored. Here one thread may limit BLAS and another, the last to leave,
-    lift that: so OpenBLAS's own functions are called, which takes half the time besides.
-    """
-    symbol = getattr(library, "_get_symbol", None)
-    if library.internal_api == "openblas" and library.threading_layer != "openmp" and symbol:
-        ask, set_ = symbol("openblas_get_num_threads"), symbol("openblas_set_num_threads")
-        if ask is not None and set_ is not None:
-            return ask, set_
-    return library.get_num_threads, library.set_num_threads
-
-
 _state = _State()
-_blas = _Blas()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_state.start_afresh)
-    os.register_at_fork(
-        before=_blas.hold_still, after_in_parent=_blas.go_on, after_in_child=_blas.start_afresh
-    )
 
 
 def get_num_threads() -> int:
@@ -346,7 +225,7 @@ def _start_workers(wanted: int) -> bool:
 
 def _serve(ready: SimpleQueue[BaseException | None]) -> None:
     try:
-        _blas.limit_this_thread()
+        limit_this_thread()
         tasks = _state.tasks
         _state.local.busy = True
     except BaseException as error:
