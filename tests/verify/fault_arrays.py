@@ -162,7 +162,7 @@ POINTWISE = [
     ),
     _site(
         *("pointwise", "lerp", combining.Lerp, F.lerp, (A, weight(4, 5), weight(4, 5))),
-        written("ends exchanged", lambda r, c: c.g * c.inputs[2]),
+        written("ends exchanged", lambda r, c: c.g * c.inputs[2], "operand"),
         *(sign(2), half(1), element(2)),
     ),
     _site(
@@ -212,7 +212,7 @@ ORDERING = [
     ),
     _site(
         *("ordering", "cummax", scan.Cummax, lambda x: F.cummax(x, 1).values, (weight(4, 5),)),
-        written("left where it is", lambda r, c: c.g),
+        written("left where it is", lambda r, c: c.g, "misplaced"),
         *(half(), element()),
     ),
     _site(

@@ -389,7 +389,7 @@ LOSS = [
     _site(
         *("loss", "cross entropy", cross_entropy.CrossEntropy, F.cross_entropy),
         (normal(6, 5), _CLASSES),
-        written("one-hot missing", _one_hot_missing),
+        written("one-hot missing", _one_hot_missing, "term missing"),
         *(times(6, "batch"), over(5, "classes"), sign(), element()),
         *(zero(), nonlinear(), single(), permille(), first_inputs(), mutates_input()),
     ),
@@ -403,7 +403,7 @@ LOSS = [
         *("loss", "smoothed cross entropy", cross_entropy.CrossEntropy),
         partial(F.cross_entropy, label_smoothing=0.2),
         (normal(6, 5), _CLASSES),
-        written("smoothing forgotten", lambda r, c: _unsmoothed(c)),
+        written("smoothing forgotten", lambda r, c: _unsmoothed(c), "term missing"),
         *(times(6, "batch"), element()),
     ),
     _site(

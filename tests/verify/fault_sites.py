@@ -124,7 +124,7 @@ PIECEWISE = [
     _site(
         *("piecewise", "maximum", piecewise.Maximum, F.maximum, (A, B)),
         *(mask_missing(), mask_missing(1), zero(1), nonlinear()),
-        written("the smaller one gets it", _winner),
+        written("the smaller one gets it", _winner, "operand"),
         Fault("both get it", lambda call: [call.g, call.g], ("mask missing", "ties")),
     ),
     _site(
@@ -142,7 +142,7 @@ PIECEWISE = [
         F.where,
         (fixed(np.arange(20).reshape(4, 5) % 3 > 0), A, B),
         mask_missing(1),
-        written("mask not inverted", lambda r, c: np.where(c.inputs[0], c.g, 0.0), i=2),
+        written("mask not inverted", lambda r, c: np.where(c.inputs[0], c.g, 0.0), "operand", i=2),
         *(double(2), noise(1)),
     ),
 ]
@@ -367,7 +367,7 @@ def _column_major(r: Array, call: Call) -> Array:
 SHAPE = [
     _site(
         *("shape", "reshape", shape.Reshape, lambda x: F.reshape(x, 6, 4), (normal(4, 6),)),
-        written("column by column", _column_major),
+        written("column by column", _column_major, "permuted"),
         *(sign(), zero(), single()),
     ),
     _site(
@@ -408,7 +408,7 @@ def _exchanged(call: Call) -> list[Any]:
 JOIN = [
     _site(
         *("join", "concatenate", join.Concatenate, lambda a, b: F.cat([a, b], 1), (A, B)),
-        Fault("parts exchanged", _exchanged),
+        Fault("parts exchanged", _exchanged, ("operand",)),
         *(zero(1), sign(), shifted(1), mutates_cotangent(), single(1)),
     ),
     _site(

@@ -88,6 +88,11 @@ HINTS = {
         "correlation for convolution; parts exchanged",
         "flip the filter, or do not",
     ),
+    "misplaced": Entry(
+        "the right numbers at the wrong elements",
+        "index arithmetic: a stride, a padding or an offset left out",
+        "try one window on paper: which elements does it read?",
+    ),
     "reversed": Entry(
         "it runs the other way", "a running sum not turned round", "flip, sum, flip back"
     ),

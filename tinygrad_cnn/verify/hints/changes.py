@@ -17,12 +17,21 @@ import numpy.typing as npt
 from tinygrad_cnn.verify.hints.evidence import Change, Evidence, unchanged
 from tinygrad_cnn.verify.hints.jacobian import jacobian_hints, weight_hints
 from tinygrad_cnn.verify.hints.masks import mask_hints
-from tinygrad_cnn.verify.hints.operands import operand_hints
-from tinygrad_cnn.verify.hints.ratios import ratio_hints, straight_through, term_hints
+from tinygrad_cnn.verify.hints.operands import exchanged_hints, operand_hints
+from tinygrad_cnn.verify.hints.ratios import (
+    constant_term_hints,
+    ratio_hints,
+    slope_hints,
+    straight_through,
+    term_hints,
+)
+from tinygrad_cnn.verify.hints.rows import row_hints
 from tinygrad_cnn.verify.hints.sums import sum_hints
 from tinygrad_cnn.verify.report import Hint
 
 Array = npt.NDArray[Any]
+
+_FAR = 3  # elements that a gradient may be shifted by
 
 
 def find_hints(evidence: Evidence) -> list[Hint]:
@@ -278,12 +287,38 @@ def _input_changes(shape: tuple[int, ...]) -> Iterator[tuple[str, str, Change]]:
                 yield "shifted", text, _then(one, two)
 
 
+def _inside(evidence: Evidence) -> list[Hint]:
+    """Try the right gradient moved by some elements, whatever has become of its border."""
+    x, right = evidence.x, evidence.right
+    if right is None:
+        return []
+    axes = [axis for axis in range(x.ndim) if x.shape[axis] > 2 * _FAR][-2:]
+    for steps in itertools.product(range(-_FAR, _FAR + 1), repeat=len(axes)):
+        if not any(steps):
+            continue
+        here, there = [slice(None)] * x.ndim, [slice(None)] * x.ndim
+        for axis, step in zip(axes, steps, strict=True):
+            here[axis] = slice(max(-step, 0), x.shape[axis] - max(step, 0))
+            there[axis] = slice(max(step, 0), x.shape[axis] - max(-step, 0))
+        pairs = [(a[tuple(here)], r[tuple(there)]) for a, r in zip(evidence.a, right, strict=True)]
+        if all(
+            2 * a.size > x.size and a.any() and np.allclose(a, r, 1e-5, 1e-6 * np.max(np.abs(r)))
+            for a, r in pairs
+        ):
+            moved = ", ".join(
+                f"{s:+d} along axis {axis}" for s, axis in zip(steps, axes, strict=True) if s
+            )
+            text = f"but for its border it is shifted: what is right for one element {moved}"
+            return [Hint("shifted", f"{text} is given: padding cut off at one side?")]
+    return []
+
+
 def _then(one: Change, two: Change) -> Change:
     return lambda a: two(one(a))
 
 
 _FAMILIES = (
     *(straight_through, _factor, _of_cotangent, _of_input, mask_hints, sum_hints),
-    *(jacobian_hints, term_hints, _permutations, _activation, operand_hints, ratio_hints),
-    weight_hints,
+    *(jacobian_hints, term_hints, _permutations, _activation, exchanged_hints, operand_hints),
+    *(ratio_hints, constant_term_hints, slope_hints, weight_hints, row_hints, _inside),
 )

@@ -30,6 +30,7 @@ _AGREES = 2e-6  # relative; numeric derivatives are good to 1e-8
 _MOST_MEASURED = 256
 _MOST_WHOLE = 600
 _MOST_ENTRIES = 400_000
+_MOST_ROWS = 400
 
 
 def unchanged(a: Array) -> Array:
@@ -168,20 +169,64 @@ class Evidence:
         numeric = self._numeric(np.arange(self.x.size))
         return [numeric[k].reshape(self.x.shape) for k in range(len(self.g))]
 
+    def right_of(self, index: int) -> list[Array] | None:
+        """Return the right gradients of another input, measured; None for large ones."""
+        x = self.point.inputs[index]
+        if x.size > _MOST_WHOLE:
+            return None
+        prober = Prober(self.point, index, self.prober.tolerance, Counts())
+        prober.h = self.smooth_step
+        numeric = element_table(prober, np.arange(x.size)).numeric
+        return [numeric[k].reshape(x.shape) for k in range(len(self.g))]
+
+    @cached_property
+    def columns(self) -> tuple[Array, Array] | None:
+        """Flat indices of elements, and the derivative of each result (a row, flat) by them.
+
+        Of large inputs a sample; None where there are too many results.
+        """
+        n, m = self.x.size, self.out.size
+        flat = np.arange(n)
+        if n > _MOST_WHOLE:
+            flat = np.sort(self.rng.choice(n, _MOST_MEASURED, replace=False))
+        if len(flat) * m > _MOST_ENTRIES:
+            return None
+        J = np.empty((m, len(flat)))
+        h = self.smooth_step
+        moved = np.array(self.x, order="C")
+        line = moved.reshape(-1)
+        for column, place in enumerate(flat):
+            x = line[place]
+            line[place] = x + h
+            J[:, column] = self.prober.at(moved.copy()).reshape(-1)
+            line[place] = x - h
+            J[:, column] -= self.prober.at(moved.copy()).reshape(-1)
+            line[place] = x
+        J /= 2 * h
+        size = np.max(np.abs(J), initial=0.0)
+        return (flat, np.where(np.abs(J) < 1e-8 * size, 0.0, J)) if np.isfinite(size) else None
+
     @cached_property
     def jacobian(self) -> Array | None:
         """The derivative of each result (a row, flat) by each element; None for large ones."""
-        n, m = self.x.size, self.out.size
-        if n > _MOST_MEASURED or n * m > _MOST_ENTRIES:
+        if self.x.size > _MOST_WHOLE or self.columns is None:
             return None
-        J = np.empty((m, n))
-        direction = np.zeros(self.x.shape)
-        for column in range(n):
-            direction.reshape(-1)[column] = 1.0
-            J[:, column] = self.prober.measure(direction, self.smooth_step).value.reshape(-1)
-            direction.reshape(-1)[column] = 0.0
-        size = np.max(np.abs(J), initial=0.0)
-        return np.where(np.abs(J) < 1e-8 * size, 0.0, J) if np.isfinite(size) else None
+        return self.columns[1]
+
+    @cached_property
+    def rows(self) -> Array | None:
+        """What the rule makes of each result alone (a row each); None for many, or if not a sum."""
+        m = self.out.size
+        if not 1 < m <= _MOST_ROWS or self.x.size > _MOST_WHOLE:
+            return None
+        A = np.empty((m, self.x.size))
+        one = np.zeros(self.out.shape)
+        for row in range(m):
+            one.reshape(-1)[row] = 1.0
+            A[row] = self.point.gradient(one)[self.index].reshape(-1)
+            one.reshape(-1)[row] = 0.0
+        sums = [(g.reshape(-1) @ A).reshape(self.x.shape) for g in self.g]
+        return A if np.isfinite(A).all() and self.is_given(sums) else None
 
     def is_given(self, candidates: Sequence[Array]) -> bool:
         """Whether these, one for each cotangent, are the wrong gradients that the rule gives."""
@@ -189,6 +234,37 @@ class Evidence:
             c.shape == a.shape and norm(c - a) <= 1e-5 * norm(a)
             for c, a in zip(candidates, self.a, strict=True)
         )
+
+    def is_given_at(self, flat: Array, candidates: Sequence[Array]) -> bool:
+        """Whether these are the wrong gradients at some elements, by their flat indices."""
+        given = [a.reshape(-1)[flat] for a in self.a]
+        return any(a.any() for a in given) and all(
+            norm(c - a) <= 1e-5 * norm(a) for c, a in zip(candidates, given, strict=True)
+        )
+
+    def right_elsewhere(
+        self, size: float, kept: Array | None = None
+    ) -> tuple[list[Array], list[Array]] | None:
+        """Return wrong and right gradients with this input moved; None for large ones.
+
+        Elements that are ``kept`` stay where they are.
+        """
+        inputs = self.point.copies()
+        x = self.x
+        scale = float(np.std(x)) or 1.0
+        step = size * scale * self.rng.standard_normal(x.shape)
+        inputs[self.index] = np.asarray(x + step if kept is None else np.where(kept, x, x + step))
+        try:
+            point = Point(self.point.subject, inputs, self.rng, self.g)
+        except RuleError:
+            return None
+        if x.size > _MOST_WHOLE or point.out.shape != self.out.shape:
+            return None
+        prober = Prober(point, self.index, self.prober.tolerance, Counts())
+        prober.h = self.smooth_step
+        numeric = element_table(prober, np.arange(x.size)).numeric
+        right = [numeric[k].reshape(x.shape) for k in range(len(self.g))]
+        return [a[self.index] for a in point.analytic], right
 
     def sample(self) -> tuple[Array, Array]:
         """Return flat indices of elements, and the right gradients there: a row a cotangent."""

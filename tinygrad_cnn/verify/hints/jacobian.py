@@ -17,25 +17,25 @@ _MOST_VALUES = 8
 
 def jacobian_hints(evidence: Evidence) -> list[Hint]:
     """Say so if only the diagonal is there, or only the last result that reads an element."""
-    J = evidence.jacobian
-    if J is None:
+    if evidence.columns is None:
         return []
-    return _diagonal(evidence, J) or _overlap(evidence, J)
+    flat, J = evidence.columns
+    return _diagonal(evidence, flat, J) or _overlap(evidence, flat, J)
 
 
-def _diagonal(evidence: Evidence, J: Array) -> list[Hint]:
+def _diagonal(evidence: Evidence, flat: Array, J: Array) -> list[Hint]:
     if evidence.x.shape != evidence.out.shape or evidence.x.size < 2:
         return []
-    diagonal = np.diag(J).reshape(evidence.x.shape)
-    if np.array_equal(J, np.diag(np.diag(J))):
+    diagonal = J[flat, np.arange(len(flat))]
+    if np.count_nonzero(J) == np.count_nonzero(diagonal):
         return []
-    if evidence.is_given([g * diagonal for g in evidence.g]):
+    if evidence.is_given_at(flat, [g.reshape(-1)[flat] * diagonal for g in evidence.g]):
         text = "only the Jacobian's diagonal is there: what one element does to the others is lost"
         return [Hint("diagonal", text)]
     return []
 
 
-def _overlap(evidence: Evidence, J: Array) -> list[Hint]:
+def _overlap(evidence: Evidence, flat: Array, J: Array) -> list[Hint]:
     """Keep for each element only one of the places at which it is read."""
     reads = J != 0
     if not (reads.sum(axis=0) > 1).any():
@@ -46,8 +46,7 @@ def _overlap(evidence: Evidence, J: Array) -> list[Hint]:
             kept = reads & (order == order.max(axis=0))
             if (kept == reads).all():
                 continue
-            found = [(g.reshape(-1) @ (J * kept)).reshape(evidence.x.shape) for g in evidence.g]
-            if evidence.is_given(found):
+            if evidence.is_given_at(flat, [g.reshape(-1) @ (J * kept) for g in evidence.g]):
                 text = (
                     f"only the {word} result that reads an element counts: = for += where windows "
                     "overlap or indices repeat?"

@@ -12,6 +12,7 @@ from tinygrad_cnn.verify.numeric.slopes import dot, norm, slopes_along
 from tinygrad_cnn.verify.report import Hint
 from tinygrad_cnn.verify.subjects.subject import RuleError
 
+_FEW = 8  # indices of an axis, as of groups
 _LARGEST = 200_000  # elements: each candidate is measured
 
 
@@ -24,6 +25,20 @@ def operand_hints(evidence: Evidence) -> list[Hint]:
         inputs[position] = array
         if _explains(evidence, inputs):
             return [Hint("operand", f"it is the gradient for another operand: {text}")]
+    return []
+
+
+def exchanged_hints(evidence: Evidence) -> list[Hint]:
+    """Say so if it is the right gradient of another input of the same shape."""
+    point = evidence.point
+    for other in point.subject.wanted:
+        if other == evidence.index or point.inputs[other].shape != evidence.x.shape:
+            continue
+        right = evidence.right_of(other)
+        if right is not None and evidence.is_given(right):
+            names = point.subject.names
+            text = f"it is the gradient of {names[other]}: are two gradients exchanged?"
+            return [Hint("operand", text)]
     return []
 
 
@@ -68,6 +83,12 @@ def _candidates(evidence: Evidence) -> Iterator[tuple[int, Array, str]]:
         for text, changed in _layouts(array):
             if not np.array_equal(changed, array):
                 yield position, changed, f"{name} {text}"
+        for axis, count in enumerate(array.shape):
+            if position != own and 1 < count <= _FEW:
+                for place in (0, count - 1):
+                    one = np.repeat(array.take([place], axis), count, axis)
+                    where = f"index {place} of axis {axis} of {name} in place of each"
+                    yield position, one, where
         for other, values in arrays.items():
             if other != position and values.shape == array.shape:
                 yield position, values.astype(np.float64), f"{names[other]} in place of {name}"

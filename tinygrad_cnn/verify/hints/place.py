@@ -169,7 +169,7 @@ def _where(prober: Prober, found: _Found) -> str:
     telling = found.telling
     shape, looked, wrong = prober.base.shape, found.looked, found.wrong
     where = describe(shape, prober.base, looked, wrong)
-    if where == "scattered" or where.startswith(("only at", "only where")):
+    if where == "scattered" or where.startswith(("only at", "only where")) or " to " in where:
         among = describe(shape, prober.base, looked[telling], wrong[telling])
         if among == "every element":
             return "every element whose gradient is not 0"

@@ -55,22 +55,42 @@ def term_hints(evidence: Evidence) -> list[Hint]:
     return []
 
 
+def constant_term_hints(evidence: Evidence) -> list[Hint]:
+    """Say so if what lacks is the incoming gradient times what this input has no share in."""
+    if evidence.right is None or len(evidence.g) < 2:
+        return []
+    elsewhere = evidence.right_elsewhere(0.02)
+    if elsewhere is None or not _differ(evidence.right, elsewhere[1]):
+        return []  # of a linear function nothing depends on it
+    factors = []
+    for wrong, right in ((evidence.a, evidence.right), elsewhere):
+        for g, a, r in zip(evidence.g, wrong, right, strict=True):
+            if g.size != 1 and g.shape != a.shape:
+                return []
+            missing = r - a
+            if norm(missing) <= 1e-6 * norm(r):
+                return []
+            factors.append(missing / (g.reshape(()) if g.size == 1 else g))
+    one = factors[0]
+    if any(norm(f - one) > 1e-5 * norm(one) for f in factors):
+        return []
+    values, counts = np.unique(np.round(one, 6) + 0.0, return_counts=True)
+    parts = [f"{v:.4g} at {c}" for v, c in zip(values, counts, strict=True)]
+    what = f" ({', '.join(parts)} of {one.size} elements)" if len(values) <= _MOST_VALUES else ""
+    text = f"a term is missing that does not depend on this input{what}: a target, a constant?"
+    return [Hint("term missing", text)]
+
+
+def _differ(here: list[Array], there: list[Array]) -> bool:
+    return all(norm(a - b) > 1e-4 * norm(a) for a, b in zip(here, there, strict=True))
+
+
 def ratio_hints(evidence: Evidence) -> list[Hint]:
-    """Say so if each element is off by a factor of its own, whatever the incoming gradient."""
-    right = evidence.right
-    if right is None or len(right) < 2 or evidence.x.size < 2:  # one cotangent tells too little
+    """Say so if each element is off by one of a few factors, or by a power of an array's."""
+    found = _ratios(evidence)
+    if found is None:
         return []
-    with np.errstate(all="ignore"):
-        ratios = [a / r for a, r in zip(evidence.a, right, strict=True)]
-    size = max(float(np.max(np.abs(r), initial=0.0)) for r in right)
-    known = np.all([np.abs(r) > 1e-5 * size for r in right], axis=0)
-    idle = np.all([(r == 0) | (np.abs(r) <= 1e-9 * size) for r in right], axis=0)
-    wrong_idle = np.any([np.abs(a) > 1e-6 * size for a in evidence.a], axis=0) & idle
-    if np.count_nonzero(known) < 2 or wrong_idle.any():
-        return []
-    one, two = (ratio[known] for ratio in ratios)
-    if not np.allclose(one, two, rtol=1e-5, atol=1e-7):
-        return []
+    known, one = found
     for name, array in _named(evidence):
         for text, factor in _powers(name, array):
             with np.errstate(all="ignore"):
@@ -86,19 +106,60 @@ def ratio_hints(evidence: Evidence) -> list[Hint]:
             for v in values
         ]
         return [Hint("ratios", f"it is {', '.join(parts)} of {len(one)} elements")]
-    if evidence.x.shape == evidence.out.shape and _is_elementwise(evidence):
-        low, high = float(one.min()), float(one.max())
-        text = (
-            f"the slope is wrong: each element is off by a factor of its own ({low:.3g} to "
-            f"{high:.3g}), whatever the incoming gradient"
-        )
-        return [Hint("slope", text)]
     return []
 
 
+def _ratios(evidence: Evidence) -> tuple[Array, Array] | None:
+    """Return where a factor is known, and the factors there; None where g changes them."""
+    right = evidence.right
+    if right is None or len(right) < 2 or evidence.x.size < 2:  # one cotangent tells too little
+        return None
+    with np.errstate(all="ignore"):
+        ratios = [a / r for a, r in zip(evidence.a, right, strict=True)]
+    size = max(float(np.max(np.abs(r), initial=0.0)) for r in right)
+    known = np.all([np.abs(r) > 1e-5 * size for r in right], axis=0)
+    idle = np.all([(r == 0) | (np.abs(r) <= 1e-9 * size) for r in right], axis=0)
+    wrong_idle = np.any([np.abs(a) > 1e-6 * size for a in evidence.a], axis=0) & idle
+    if np.count_nonzero(known) < 2 or wrong_idle.any():
+        return None
+    one, two = (ratio[known] for ratio in ratios)
+    return (known, one) if np.allclose(one, two, rtol=1e-5, atol=1e-7) else None
+
+
+def slope_hints(evidence: Evidence) -> list[Hint]:
+    """Say so if each element, of a function of its own, is off by a factor of its own."""
+    found = _ratios(evidence)
+    if found is None or not _is_elementwise(evidence):
+        return []
+    low, high = float(found[1].min()), float(found[1].max())
+    text = (
+        f"the slope is wrong: each element is off by a factor of its own ({low:.3g} to "
+        f"{high:.3g}), whatever the incoming gradient"
+    )
+    return [Hint("slope", text)]
+
+
 def _is_elementwise(evidence: Evidence) -> bool:
+    """Whether each element has a function of its own: a result, or a term of the one result."""
+    if evidence.out.size == 1:
+        return _is_sum_of_terms(evidence)
     J = evidence.jacobian
-    return J is not None and np.array_equal(J, np.diag(np.diag(J)))
+    same = evidence.x.shape == evidence.out.shape
+    return same and J is not None and np.array_equal(J, np.diag(np.diag(J)))
+
+
+def _is_sum_of_terms(evidence: Evidence) -> bool:
+    """Whether moving some elements leaves the derivatives by the others as they are."""
+    right, kept = evidence.right, np.zeros(evidence.x.size, bool)
+    kept[::2] = True
+    kept = kept.reshape(evidence.x.shape)
+    elsewhere = None if right is None else evidence.right_elsewhere(0.3, kept)
+    if right is None or elsewhere is None:
+        return False
+    return all(
+        norm((one - two)[kept]) <= 1e-6 * norm(one)
+        for one, two in zip(right, elsewhere[1], strict=True)
+    )
 
 
 def _named(evidence: Evidence) -> Iterator[tuple[str, Array]]:

@@ -24,7 +24,7 @@ _EPS = (1e-5, 0.0, 1e-3, 1e-6, 1e-8, 1e-12)  # what is added to variances
 
 def sum_hints(evidence: Evidence) -> list[Hint]:
     """Return the explanations by sums that hold."""
-    for family in (_broadcast_sum, _normalisation, _inner_sum):
+    for family in (_broadcast_sum, _sum_too_many, _normalisation, _projection, _inner_sum):
         found = family(evidence)
         if found:
             return found
@@ -48,6 +48,51 @@ def _broadcast_sum(evidence: Evidence) -> list[Hint]:
         left = [n for axis, n in enumerate(out.shape) if axis not in axes]
         if math.prod(left) == x.size and _is_sum(evidence, ones, axes):
             return [Hint("wrong axis", f"summed over the wrong axes: {list(axes)} of the result")]
+    return []
+
+
+def _sum_too_many(evidence: Evidence) -> list[Hint]:
+    """Try the right gradient, summed or averaged over axes of the input and spread again."""
+    right = evidence.right
+    if right is None or evidence.x.size < 2:
+        return []
+    for axes in _subsets(evidence.x.ndim):
+        if math.prod(evidence.x.shape[axis] for axis in axes) < 2:
+            continue
+        for word, scale in (("summed", 1.0), ("averaged", 1 / _count(evidence.x.shape, axes))):
+            found = [
+                np.broadcast_to(scale * r.sum(axis=axes, keepdims=True), r.shape) for r in right
+            ]
+            if evidence.is_given(found):
+                text = f"{word} over axes {list(axes)} of the input too, which are kept"
+                return [Hint("wrong axis", text)]
+    return []
+
+
+def _count(shape: Axes, axes: Axes) -> int:
+    return math.prod(shape[axis] for axis in axes)
+
+
+def _projection(evidence: Evidence) -> list[Hint]:
+    """Look for a multiple of x too much in each group, where the right gradient has none.
+
+    So has that of x / |x|: along x itself nothing changes.
+    """
+    x, right = evidence.x, evidence.right
+    if right is None or x.shape != evidence.out.shape:
+        return []
+    off = [a - r for a, r in zip(evidence.a, right, strict=True)]
+    for axes in _subsets(x.ndim):
+        squares = np.square(x).sum(axis=axes, keepdims=True)
+        if _count(x.shape, axes) < 3 or not squares.all():
+            continue
+        along = [(r * x).sum(axis=axes) for r in right]
+        if any(norm(p) > 1e-3 * norm(r) * norm(x) for p, r in zip(along, right, strict=True)):
+            continue
+        parts = [x * (o * x).sum(axis=axes, keepdims=True) / squares for o in off]
+        if all(norm(o - p) <= 1e-5 * norm(o) for o, p in zip(off, parts, strict=True)):
+            text = f"the term x·Σ(…) over axes {list(axes)}: x / |x| does not change along x"
+            return [Hint("sum missing", f"{text}; it is missing or wrongly scaled")]
     return []
 
 

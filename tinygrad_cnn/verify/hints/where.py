@@ -38,6 +38,14 @@ def describe(shape: tuple[int, ...], x: Array, looked: Array, wrong: Array) -> s
             names.append(f"{_axis_name(shape, axis)} {values[0]}")
     if names:
         return f"{'only' if wrong[same].all() else 'only in'} {', '.join(names)}"
+    for axis in range(len(shape)):
+        for among, word in ((wrong, "only"), (~wrong, "everywhere but in")):
+            values = np.unique(places[among, axis])
+            low, high = values[0], values[-1]
+            inside = (places[:, axis] >= low) & (places[:, axis] <= high)
+            if np.array_equal(inside, among) and len(values) == high - low + 1:
+                until = f" to {high}" if high > low else ""
+                return f"{word} {_axis_name(shape, axis)} {low}{until}"
     return _by_value(x.reshape(-1)[looked], wrong)
 
 
