@@ -20,7 +20,7 @@ from tinygrad_cnn.kernels.conv.correlation import PositionSum
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job, run_jobs
 from tinygrad_cnn.kernels.conv.methods import correlations, group_gradients
-from tinygrad_cnn.kernels.conv.phases import phases_of, whole
+from tinygrad_cnn.kernels.conv.phases import phases_of, transposed
 from tinygrad_cnn.kernels.conv.single import Single, single_plan
 from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Shape
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
@@ -249,7 +249,7 @@ def _input_gradient(
     backwards = (slice(None, None, -1),) * len(window.kernel)
     sizes, out_sizes = shape[1:-1], g.shape[1:-1]
     if groups == 1 and math.prod(window.stride) == 1:
-        over_g = whole(window).transposed(sizes, out_sizes)
+        over_g = transposed(window, sizes, out_sizes)
         geometry = Geometry(g.shape, g.flags.c_contiguous, g.dtype, shape, over_g)
         single = single_plan(geometry, False)
         if single is not None:
@@ -262,7 +262,7 @@ def _input_gradient(
     for phase in phases:
         target = dx[:, *phase.inputs]
         if target.size:
-            over_g = phase.transposed(target.shape[1:-1], out_sizes)
+            over_g = transposed(phase.window, target.shape[1:-1], out_sizes)
             taps = kernels[phase.taps][backwards]
             jobs += correlations(g, taps, over_g, groups, Epilogue(target))
     return dx, jobs

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from math import gcd
 from typing import NamedTuple
 
-from tinygrad_cnn.kernels.conv.tiles import Geometry, Shape
+from tinygrad_cnn.kernels.conv.tiles import Geometry
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 
-__all__ = ["Phase", "phases_of", "whole"]
+__all__ = ["Phase", "phases_of", "transposed", "whole"]
 
 Slices = tuple[slice, ...]
 
@@ -42,13 +42,15 @@ class Phase(NamedTuple):
             shape, of.contiguous and shape == of.shape, of.dtype, out_shape, self.window
         )
 
-    def transposed(self, input_sizes: Shape, out_sizes: Shape) -> Window:
-        """Return how the taps, last one first, lie over outputs to make the gradient by inputs."""
-        padding = []
-        for axis, (before, _) in enumerate(self.window.padding):
-            reach = self.window.extent(axis) - 1
-            padding.append((reach - before, input_sizes[axis] + before - out_sizes[axis]))
-        return self.window._replace(padding=tuple(padding))
+
+@planned
+def transposed(window: Window, sizes: Sizes, out_sizes: Sizes) -> Window:
+    """Return how the taps, last one first, lie over outputs for the gradient by the inputs."""
+    padding = []
+    for axis, (before, _) in enumerate(window.padding):
+        reach = window.extent(axis) - 1
+        padding.append((reach - before, sizes[axis] + before - out_sizes[axis]))
+    return window._replace(padding=tuple(padding))
 
 
 def whole(window: Window) -> Phase:
