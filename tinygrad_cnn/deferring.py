@@ -1,13 +1,13 @@
-"""Results that are computed later: at once with what was applied to them in the meantime.
+"""Lazy results: a convolution or a normalisation is computed together with what follows it.
 
 A convolution followed by a ReLU and a max-pool writes and reads its large result three times if
-each is computed by itself. So a convolution or a normalisation of tensors gives a tensor without
-data, which holds a `Computation`. An operation that may be computed with it (it has a `join`)
-makes a longer one; everything else reads the data, and so computes what has gathered. Whoever
-writes to memory says so before (`inplace.before_writing`), and everything is computed.
+each operation runs alone. So a convolution or a normalisation of tensors gives a tensor without
+data, which holds a `Computation`. An operation that can be fused with it (it has a `join`) makes a
+longer computation; everything else reads the data, and so computes what has gathered. Whoever
+writes to memory calls `inplace.before_writing` first, which computes what would read it.
 
-Nothing but the time of computing is deferred. Arguments are checked and nodes recorded when an
-operation is called; a result that somebody still holds is computed by itself.
+Only the time of computing is deferred: arguments are checked and nodes recorded when an operation
+is called, and a result that somebody still holds is computed alone.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ def is_large(shape: Shape) -> bool:
 
 
 class After(NamedTuple):
-    """What is computed with an operation, in the order in which kernels do it."""
+    """An epilogue: what kernels do to an operation's result in the cache, in this order."""
 
     pool: Any = None
     """A max-pool of windows that lie side by side."""
     adds: bool = False
-    """Whether a tensor of the result's shape and dtype is added."""
+    """Whether a tensor of the result's shape and dtype is added to it."""
     activation: Any = None
-    """An operation on each element by itself."""
+    """An elementwise operation."""
 
     @property
     def write(self) -> Any:
-        """What writes the activation of a tile, or None."""
+        """The function that writes the activation of a tile, or None."""
         return None if self.activation is None else self.activation.write
 
 
@@ -58,25 +58,27 @@ _OFTEN = 63  # so many results, plus one, are made before it is worth a look whi
 
 
 class Computation:
-    """A result to be computed, with all that led to it since the operation that came first.
+    """A lazy result: the operations that lead to it, from the first that was deferred.
 
     Attributes
     ----------
     op
         The operation whose result this is.
     first, arrays, aux
-        The operation that came first, what it is computed from, and its aux as far as it is known.
+        The operation that was deferred first, its operands and its aux.
     after, addend
-        What is computed with it, the last of which is `op`, and what it adds.
+        The epilogue, whose last operation is `op`; and the operand that it adds.
     shape, dtype
         Of the result.
-    before, others, place
-        The computation that `op` was applied to, its other operands (arrays), and at which place
-        among them the result of `before` stands.
+    before, others, position
+        The computation that `op` was applied to, the other operands of `op` (arrays), and the
+        position of the result of `before` among all operands.
+    continued
+        Whether a longer computation has taken this one over.
     node
         That of `op`, or None where nothing is recorded; what the rule reads is filled in later.
     tensor
-        The tensor that it was made for, weakly.
+        A weak reference to the tensor that it was made for.
     array
         The result, once it is computed.
     """
@@ -88,6 +90,7 @@ class Computation:
         "arrays",
         "aux",
         "before",
+        "continued",
         "dtype",
         "first",
         "key",
@@ -95,9 +98,8 @@ class Computation:
         "node",
         "op",
         "others",
-        "place",
+        "position",
         "shape",
-        "taken",
         "tensor",
     )
 
@@ -125,8 +127,8 @@ class Computation:
         self.after = after
         self.addend = self.before = self.array = None
         self.others = ()
-        self.place = 0
-        self.taken = False
+        self.position = 0
+        self.continued = False
         self.lock = RLock()
         self.key = key = next(_keys)
         if not key & _OFTEN:
@@ -140,19 +142,19 @@ class Computation:
         after: After,
         shape: Shape,
         others: tuple[Any, ...] = (),
-        place: int = 0,
+        position: int = 0,
         arrays: tuple[Any, ...] | None = None,
     ) -> Computation:
-        """Return the computation of an operation on this result, which it takes over.
+        """Return the computation of this result and an operation on it.
 
-        `arrays`, if others than this one's, make the result of both.
+        `arrays` replace the first operation's operands, if it computes both from others.
         """
         held = self.arrays if arrays is None else arrays
         longer = Computation(op, held, shape, self.dtype, self.aux, after)
         longer.first, longer.before = self.first, self
-        longer.others, longer.place = others, place
+        longer.others, longer.position = others, position
         longer.addend = others[0] if after.adds and not self.after.adds else self.addend
-        self.taken = True
+        self.continued = True
         return longer
 
     @property
@@ -210,7 +212,7 @@ class Computation:
     def _by_itself(self, x: Array) -> Array:
         """Apply the last operation to the result of those before."""
         op, node = self.op, self.node
-        inputs = [*self.others[: self.place], x, *self.others[self.place :]]
+        inputs = [*self.others[: self.position], x, *self.others[self.position :]]
         out, aux = op._forward(inputs, node) if op._traits[1] else (op.forward(*inputs), None)
         if node is not None:
             node.aux = aux
@@ -219,10 +221,10 @@ class Computation:
         return out  # type: ignore[no-any-return]
 
     def _fill_in(self, last: Node, out: Array, chosen: Array | None) -> None:
-        """Give the nodes of all that was computed at once what their rules read.
+        """Give the nodes of all operations that were computed together what their rules read.
 
-        The pool is computed before the ReLU even where it was called after it: so the ReLU has
-        fewer elements to look at, and the results are the same.
+        The pool is computed before the ReLU even where it was called after it: the results are the
+        same, and the ReLU has fewer elements to look at.
         """
         pool, _, activation = self.after
         link: Computation | None = self

@@ -1,7 +1,7 @@
-"""Operations that are computed together: what comes first, what may follow, and how it does.
+"""Fusion: which operations may be deferred, and which are computed together with them.
 
-An operation inherits `First` if its result may wait, as a `deferring.Computation`, and has a `join`
-if it may be computed with the operation before it.
+An operation inherits `First` if its result may be lazy, a `deferring.Computation`, and has a `join`
+if it can be fused with the operation before it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class First:
-    """What an operation inherits that postpones its result: others may be computed with it."""
+    """What an operation inherits whose result may be lazy, so that others are fused with it."""
 
     __slots__ = ()
 
     def postpone(self, arrays: list[Any], recording: bool, foreign: bool) -> tuple[Any, Any]:
-        """Return a computation and the aux as far as it is known, or None twice: compute now.
+        """Return a computation and the aux; or None twice, and the result is computed now.
 
         `recording` says whether a node will be recorded, `foreign` whether an array comes from
         outside.
@@ -38,27 +38,27 @@ class First:
         addend: Array | None,
         recorded: bool,
     ) -> tuple[Array, Array | None]:
-        """Return the result with all that comes after it, and what a max-pool among it chose.
+        """Return the result with its epilogue, and the argmax of a max-pool in that.
 
-        What was chosen is not wanted unless it is `recorded`.
+        The argmax is wanted only if the operation is `recorded`.
         """
         raise NotImplementedError
 
     def rescaled(self, _arrays: tuple[Any, ...], _scale: Array, _shift: Array) -> Any:
-        """Return arrays that give ``result · scale + shift`` instead, both (C,), or None."""
+        """Return operands that give ``result · scale + shift`` instead, both (C,); or None."""
         return None
 
 
 class ElementByElement:
-    """What an activation inherits that may be computed with the operation before it.
+    """What an activation inherits that can be fused with the operation before it.
 
-    Where it is recorded its rule must read nothing but the result: ``saves = ("out",)``.
+    Its rule must read nothing but the result where it is recorded: ``saves = ("out",)``.
     """
 
     __slots__ = ()
 
     def join(self, computation: Computation) -> tuple[After, Shape] | None:
-        """Return what is computed with the operation before it, then, or None."""
+        """Return the epilogue and the shape of both together, or None."""
         pool, adds, activation = computation.after
         unread = self.saves == ("out",)  # type: ignore[attr-defined]  # an operation has them
         if activation is not None or (computation.node is not None and not unread):
@@ -66,35 +66,37 @@ class ElementByElement:
         return After(pool, adds, self), computation.shape
 
     def write(self, out: Array, x: Array) -> None:
-        """Write to `out`, which may be `x`, what becomes of `x`: a tile in the cache."""
+        """Write the activation of `x`, a tile in the cache, to `out`, which may be `x`."""
         raise NotImplementedError
 
 
-def join(op: Op, x: Any, other: Any = None, place: int = 0) -> Any:
-    """Apply an operation to a result that is not computed yet, so that both are computed at once.
+def join(op: Op, x: Any, other: Any = None, position: int = 0) -> Any:
+    """Apply an operation to a lazy result, so that both are computed together.
 
-    Returns None where that may not be: then the result is computed by itself.
+    Returns None where they cannot be fused: then the result is computed first.
 
     Parameters
     ----------
     op
-        Says in its `join` whether it can be computed with what `x` waits for.
+        Says in its `join` whether it can be fused with what leads to `x`.
     x
         A tensor that is `deferred`.
     other
         The tensor that is added, if one is; of x's shape and dtype.
-    place
+    position
         Which operand `x` is.
     """
     before = x._computation
     now = mode.__dict__
-    found = None if before is None or before.taken or now["watch"] is not None else op.join(before)
+    found = (
+        None if before is None or before.continued or now["watch"] is not None else op.join(before)
+    )
     if found is None:
         return None
     after, shape = found
     recording = now["recording"]
     edges: list[Any] = [before.node]
-    wanted, others = 1 << place, ()
+    wanted, others = 1 << position, ()
     if other is not None:
         edge = None
         if other._requires_grad:
@@ -102,9 +104,9 @@ def join(op: Op, x: Any, other: Any = None, place: int = 0) -> Any:
                 return None
             edge = other._node or other
             wanted = 3
-        edges.insert(1 - place, edge)
+        edges.insert(1 - position, edge)
         others = private((other._data,), foreign=False)
-    longer = before.followed_by(op, after, shape, others, place)
+    longer = before.followed_by(op, after, shape, others, position)
     node = None
     if before.node is not None and recording:
         inputs = [other._data if edge is None else edge for edge in edges]
@@ -114,7 +116,7 @@ def join(op: Op, x: Any, other: Any = None, place: int = 0) -> Any:
 
 
 def joining(op: Op) -> Callable[[Any], Any]:
-    """Return what applies an operation of one operand, also to a result not computed yet."""
+    """Return the function of a unary operation, which joins lazy results."""
     if op.join is None:
         return op
 

@@ -128,7 +128,7 @@ class BatchNormEval(Op):
 
         It differs by rounding only. Nothing is recorded.
         """
-        if awaited.taken or awaited.node is not None or awaited.after is not NOTHING:
+        if awaited.continued or awaited.node is not None or awaited.after is not NOTHING:
             return None
         recording, dtype = mode.recording, awaited.dtype
         for t in constants:

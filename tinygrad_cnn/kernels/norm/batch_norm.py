@@ -77,7 +77,7 @@ def normalize(
         if activation is not None:
             activation(out, out)
         return _from_positions(out, x.shape)
-    affine = _Affine(mean, inverse_std, weight, bias, matrix)
+    affine = _Affine(mean, inverse_std, weight, bias, len(matrix), x.dtype)
 
     def step(source: Array, target: Array, other: Array | None = None) -> None:
         affine(target, source)
@@ -113,7 +113,7 @@ def normalize_and_pool(
     if not argmax or x.size <= tuning.FEW_VALUES:
         y = normalize(x, mean, inverse_std, weight, bias)
         return pool_and_activate(y, block, activation, argmax)
-    affine = _Affine(mean, inverse_std, weight, bias, positions(x))
+    affine = _Affine(mean, inverse_std, weight, bias, x.size // x.shape[1], x.dtype)
     return pool_and_activate(x, block, activation, argmax, affine)
 
 
@@ -126,7 +126,7 @@ def _sweep(step: Any, *matrices: Array) -> None:
 class _Affine:
     """``(x − mean) · inverse_std · weight + bias``, for arrays (…, C) in C order.
 
-    The factors, of shape (C,), are repeated along a row, but for few positions.
+    The factors have shape (C,); `count` says for how many positions they are.
     """
 
     def __init__(
@@ -135,15 +135,16 @@ class _Affine:
         inverse_std: Array,
         weight: Array | None,
         bias: Array | None,
-        matrix: Array,
+        count: int,
+        dtype: np.dtype[Any],
     ) -> None:
         scale, shift = _scale_of(inverse_std, weight), bias
         is_foldable = _is_foldable(mean, inverse_std)
         if is_foldable:
             shift = -mean * scale if bias is None else bias - mean * scale
-        self.mean = None if is_foldable else _along_a_row(mean, matrix)
-        self.scale = _along_a_row(scale, matrix)
-        self.shift = None if shift is None else _along_a_row(shift, matrix)
+        self.mean = None if is_foldable else _along_a_row(mean, count, dtype)
+        self.scale = _along_a_row(scale, count, dtype)
+        self.shift = None if shift is None else _along_a_row(shift, count, dtype)
 
     def __call__(self, out: Array, x: Array) -> None:
         """Write to `out`, which may be `x`, what becomes of it."""
@@ -155,11 +156,10 @@ class _Affine:
             apply_row(np.add, out, self.shift, out)
 
 
-def _along_a_row(values: Array, matrix: Array) -> Array:
-    """Repeat values (C,) along a row for `apply_row`, but for few positions of a matrix (P, C)."""
-    count, channels = matrix.shape
-    repeat = 1 if count <= tuning.FEW_ROWS else min(count, -(-tuning.ROW // max(1, channels)))
-    return repeated(values, repeat, matrix.dtype)
+def _along_a_row(values: Array, count: int, dtype: np.dtype[Any]) -> Array:
+    """Repeat values (C,) along a row for `apply_row`, unless there are few positions."""
+    few = count <= tuning.FEW_ROWS
+    return repeated(values, 1 if few else min(count, -(-tuning.ROW // values.size)), dtype)
 
 
 def _scale_of(inverse_std: Array, weight: Array | None) -> Array:
@@ -220,8 +220,8 @@ def batch_norm_gradient(
     count = max(1, len(matrix))
     total, gweight = _gradient_sums(grads, matrix, mean, inverse_std)
     # What is taken off: mean(g) + x̂ · mean(g · x̂).
-    taken = _Affine(mean, inverse_std, gweight / count, total / count, matrix)
-    scale = _along_a_row(_scale_of(inverse_std, weight), matrix)
+    taken = _Affine(mean, inverse_std, gweight / count, total / count, count, x.dtype)
+    scale = _along_a_row(_scale_of(inverse_std, weight), count, x.dtype)
     out = np.empty_like(matrix)
 
     def step(block_g: Array, source: Array, target: Array) -> None:

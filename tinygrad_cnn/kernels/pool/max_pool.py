@@ -47,7 +47,7 @@ def max_pool(
     ceil_mode
         Count windows that hang over the end; see `Window.out_size`.
     prepare
-        Done to the input before, where windows lie side by side, in a copy of few images.
+        Applied to the input first, a few images at a time; or None. Windows lie side by side then.
 
     Returns
     -------
@@ -81,10 +81,12 @@ def max_pool(
     return channels_first(out), channels_first(argmax)
 
 
-def _side_by_side(
-    source: Array, cover: Covering, prepare: Activation | None
-) -> list[tuple[Any, EllipsisType | Index, Array]]:
-    """Return the numbers and values of the elements of windows side by side, of one copy."""
+_Part = tuple[Any, Index | EllipsisType, Array]
+"""One element of all windows: its number, the outputs that have it, and its values for these."""
+
+
+def _side_by_side(source: Array, cover: Covering, prepare: Activation | None) -> list[_Part]:
+    """Return the elements of windows that lie side by side, in a copy that is read as it lies."""
     places = cover.by_place(source)
     values = np.empty(places.shape, source.dtype)
     copy_into(values, places)
@@ -96,7 +98,10 @@ def _side_by_side(
 
 
 def _pick_axis_by_axis(source: Array, out: Array, argmax: Array, cover: Covering) -> None:
-    """Write maxima and their numbers along the last axis first: so the first of equals wins."""
+    """Write maxima and their numbers, along the last axis first, so that the first of equals wins.
+
+    Along the other axes numbers are arrays: where along the axes before the maximum was.
+    """
     values, unit = source, 1
     numbers: Array | None = None
     for axis in range(source.ndim - 2, 0, -1):
@@ -113,10 +118,6 @@ def _pick_axis_by_axis(source: Array, out: Array, argmax: Array, cover: Covering
         )
         _pick_largest(parts, values, numbers)
         unit *= len(parts)
-
-
-_Part = tuple[Any, Index | EllipsisType, Array]
-"""Of an element of all windows: its numbers, the outputs that have it, and their values."""
 
 
 def _pick_largest(parts: Sequence[_Part], out: Array, argmax: Array) -> None:
@@ -174,8 +175,8 @@ def pool_and_activate(
 ) -> tuple[Array, Array | None]:
     """Return the maximum of each block of pixels, activated if wanted, and which pixel it is.
 
-    Which it is, is said of `y`, before the activation; None if it is not wanted. See `max_pool` for
-    what is prepared.
+    The pixel is found before the activation; None if it is not wanted. For `prepare`, which needs
+    `argmax`, see `max_pool`.
     """
     window = Window(block, block, ((0, 0), (0, 0)), (1, 1))
     out, chosen = (
