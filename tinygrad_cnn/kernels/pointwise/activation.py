@@ -138,7 +138,7 @@ def masked(x: Array, kept: Array, out: Array | None = None) -> Array:
         return out
     bits = np.dtype(f"i{x.itemsize}")
     if out is None:
-        out = np.empty(kept.shape, x.dtype)
+        out = np.empty_like(kept, x.dtype)  # in the memory order of the mask
     factors = out.view(bits)
     np.copyto(factors, kept)  # cast apart: a ufunc casts 8192 values at a time
     np.multiply(x.view(bits), factors, out=factors)
