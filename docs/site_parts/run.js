@@ -79,7 +79,7 @@
     this.number = number;
     this.ran = false;
     this.code = pre.querySelector("code");
-    this.code.contentEditable = "plaintext-only";
+    try { this.code.contentEditable = "plaintext-only"; } catch { this.code.contentEditable = "true"; } // older browsers
     this.code.spellcheck = false;
     this.code.oninput = () => { for (const b of blocks) if (b.number >= number) b.ran = false; };
     const bar = document.createElement("div"), button = document.createElement("button"), said = document.createElement("span");
