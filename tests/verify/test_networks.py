@@ -30,9 +30,7 @@ def loss_of(name: str, module: Any, images: Any, labels: Any, by_images: bool) -
     return NETWORKS[name].loss(module(Tensor(images, requires_grad=by_images)), target)
 
 
-@pytest.mark.parametrize(
-    "seed", [1, pytest.param(0, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("seed", [1, pytest.param(0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_false_alarm_on_digits(name: str, training: bool, seed: int) -> None:
