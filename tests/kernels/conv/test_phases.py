@@ -92,6 +92,8 @@ SQUARE = (64, 28, 28, 32), (64, 28, 28, 64)
         (3, 2, 1, False, 1),
         (1, 2, 1, True, 1),
         (3, 1, 1, False, 1),
+        (3, 1, 7, False, 1),
+        (14, 14, 1, True, 1),
     ],
 )
 def test_they_are_used_where_they_pay(kernel, stride, dilation, sums, count):

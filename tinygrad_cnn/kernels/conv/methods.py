@@ -5,6 +5,7 @@ Arrays are (N, *sizes, C) here, weights (*kernel, C // G, O).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -87,10 +88,11 @@ def quicker_phases(geometry: Geometry, sums: bool) -> tuple[Phase, ...]:
     applies, and windows are copied in larger blocks; but results are added up, and there are more
     tiles.
     """
-    alone = (whole(geometry.window),)
-    if max(geometry.window.stride) == 1 == max(geometry.window.dilation):
+    window = geometry.window
+    alone = (whole(window),)
+    if not 1 < math.prod(window.stride) * math.prod(window.dilation) <= tuning.MOST_PHASES:
         return alone
-    phases = phases_of(geometry.window, geometry.shape[1:-1], undilated=True)
+    phases = phases_of(window, geometry.shape[1:-1], undilated=True)
     parts = [phase.geometry(geometry) for phase in phases]
     if not all(all(part.shape) for part in parts):
         return alone

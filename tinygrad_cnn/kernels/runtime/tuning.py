@@ -197,6 +197,9 @@ One core, forward, ms, whole and in phases (estimates' ratio): (64, 32, 28, 28) 
 2, 13.4 and 11.5 (0.89); dilated 3×3 20.6 and 16.0 (0.78); (64, 32, 28, 28) → 64, 3×3, stride 2,
 5.2 and 6.4 (1.05). Gradients of weights: 15.5 and 13.2, 21.6 and 17.7, 6.2 and 7.2."""
 
+MOST_PHASES = 36
+"""Phases above which none are looked for: they are small, and to plan each takes 0.1 ms."""
+
 UNPACKED = 1_000_000
 """Multiplications up to which OpenBLAS reads the factors of a product where they lie."""
 
