@@ -238,6 +238,7 @@ def test_norms_do_not_overflow(dtype: Any) -> None:
         *("linalg.svdvals", "linalg.matrix_norm", "linalg.vector_norm", "linalg.norm"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Using torch.cross without")
 def test_pytorchs_own_samples(name: str) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("expecttest")
