@@ -247,7 +247,7 @@ def test_code_runs_in_the_browser(site: Path, browser: Any, pyodide: Path | str)
     page = browser.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    for name, last in (("start", 3), ("verify", 2)):
+    for name, last in (("start", 1), ("verify", 2)):
         page.goto((site / f"{name}.html").as_uri())
         page.locator(".run button").nth(last).click()
         page.wait_for_function(
@@ -262,10 +262,13 @@ def test_code_runs_in_the_browser(site: Path, browser: Any, pyodide: Path | str)
             "[e.innerText, e.previousElementSibling.previousElementSibling.innerText])"
         ):
             assert like(printed, recorded), printed
-        assert page.locator("main iframe").count() == (name == "start"), "the page of the graph"
     assert page.locator(".run").count() == 3
 
     code = page.locator("pre.python code")
+    code.nth(0).fill("open('page.html', 'w').write('<p>a page</p>')")
+    page.locator(".run button").nth(0).click()
+    frame = page.wait_for_selector("main iframe").content_frame()
+    assert frame.wait_for_selector("p").inner_text() == "a page", "what is written is shown"
     code.nth(0).fill("print('so far')\nundefined + 1")  # what is wrong is shown, with its line
     page.locator(".run button").nth(0).click()
     wrong = page.wait_for_selector(".wrong").inner_text()
@@ -276,11 +279,6 @@ def test_code_runs_in_the_browser(site: Path, browser: Any, pyodide: Path | str)
     page.wait_for_function("document.querySelector('.run span').innerText.startsWith('Running')")
     page.locator(".run button").nth(0).click()
     assert page.locator(".run span").nth(0).inner_text().startswith("Stopped")
-    code.nth(0).fill("print(6 * 7)")
-    page.locator(".run button").nth(0).click()
-    page.wait_for_function(
-        "document.querySelector('pre.live').innerText.trim() === '42'", timeout=60_000
-    )
     page.close()
     assert all(url.startswith(("file:", "blob:")) for url in asked)
 
