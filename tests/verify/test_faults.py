@@ -117,7 +117,7 @@ def test_the_right_operation_raises_no_alarm(site: Site) -> None:
     assert false_alarms(site, DIGITS) == []
 
 
-@pytest.mark.slow  # random numbers are what `test_samples` and `test_checks` have
+@pytest.mark.slow  # random numbers are what `test_samples` has
 @pytest.mark.parametrize(
     ("site", "setting"),
     [

@@ -10,14 +10,73 @@ import pytest
 
 import tinygrad_cnn.functional as F
 from tests.cases import each
-from tests.op_samples import FIRST, OTHERS, per_op
+from tests.op_samples import FIRST, OTHERS, SAMPLES, per_op
 from tests.samples.base import Sample
 from tests.verify.faults import pixels
 from tinygrad_cnn import manual_seed, nn, tensor
+from tinygrad_cnn.graph import GraphError
 from tinygrad_cnn.models import MnistExample, ResidualBlock
-from tinygrad_cnn.verify import Report, Verdict, check_graph
+from tinygrad_cnn.verify import Report, Verdict, check_graph, gradcheck, gradgradcheck
 
-# The other half is checked as functions, in float64, by `test_checks`.
+# ------------------------------------------------------------------------------- as functions
+
+# As in PyTorch, the least variance is put in place unrecorded: the gradient is not the derivative.
+NOT_THE_DERIVATIVE = ("Log-gaussian,_least_variance",)
+
+
+def check_as_function(sample: Sample) -> None:
+    """Right rules pass, at ties and kinks too; what has no number is never called right."""
+    floats = [x for x in sample.inputs if x.dtype.kind == "f"]
+    if not floats:
+        with pytest.raises(ValueError, match="expects at least one differentiable input"):
+            gradcheck(sample.function, sample.inputs, raise_exception=False)
+        return
+    try:
+        report = gradcheck(sample.function, sample.inputs, raise_exception=False)
+    except GraphError:
+        return  # nothing is recorded
+    out = np.asarray(sample.function(*sample.inputs))
+    if sample.id in NOT_THE_DERIVATIVE:
+        assert report.failures
+        return
+    assert not report.failures, report.text()
+    if not any(x.size for x in floats) or not out.size or out.dtype.kind != "f":
+        assert report.verdict is Verdict.SKIPPED
+    elif np.isnan(out).any() or any(np.isnan(x).any() for x in floats):
+        assert report.verdict is Verdict.INCONCLUSIVE
+        assert "NaN or infini" in report.text()
+    elif np.isinf(out).any() or any(np.isinf(x).any() for x in floats):
+        assert report or "NaN or infini" in report.text()  # a mask of −∞ is decided
+    else:
+        assert report or report.verdict is Verdict.UNSEEN, report.text()
+
+
+@per_op(FIRST)
+def test_a_sample_of_every_operation(samples: list[Sample]) -> None:
+    each(samples, check_as_function)
+
+
+@pytest.mark.slow
+@per_op(OTHERS[::2])  # the other half is recorded below
+def test_every_other_sample(samples: list[Sample]) -> None:
+    each(samples, check_as_function)
+
+
+@pytest.mark.parametrize(
+    "sample", [s for s in SAMPLES if s.smooth and s.inputs[0].size < 40][::30], ids=lambda s: s.id
+)
+def test_second_derivatives_of_samples(sample: Sample) -> None:
+    if not any(x.dtype.kind == "f" and x.size for x in sample.inputs):
+        pytest.skip("no gradient")
+    if not np.isfinite(sample.function(*sample.inputs)).all():
+        pytest.skip("not finite")
+    report = gradgradcheck(sample.function, sample.inputs, raise_exception=False)
+    assert not report.failures, report.text()
+
+
+# ------------------------------------------------------------------------------- recorded
+
+# The other half is checked as functions, in float64.
 RECORDED = [s for s in FIRST + OTHERS[1::2] if any(a.dtype.kind == "f" for a in s.inputs)]
 # In the two dtypes by turns: where results are rounded to float32, the check takes other steps.
 DTYPES = dict(zip(RECORDED, cycle((np.float64, np.float32)), strict=False))
@@ -51,6 +110,9 @@ def check_recorded(sample: Sample) -> None:
 @per_op(RECORDED)
 def test_recorded(samples: list[Sample]) -> None:
     each(samples, check_recorded)
+
+
+# ------------------------------------------------------------------------------- networks
 
 
 def stage() -> nn.Module:
