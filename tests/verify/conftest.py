@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tinygrad_cnn import manual_seed
 from tinygrad_cnn.op import registry
 
 
@@ -16,3 +17,9 @@ def _leave_the_registry_alone() -> Iterator[None]:
     yield
     registry.clear()
     registry.update(known)
+
+
+@pytest.fixture
+def seeded() -> None:
+    """Random numbers that are always the same."""
+    manual_seed(1)
