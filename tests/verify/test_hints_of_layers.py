@@ -50,6 +50,29 @@ def groups(x: Any, w: Any) -> Any:
     return np.einsum("ngi,gio->ngo", x, w)
 
 
+def two_layers(x: Any, w: Any, v: Any) -> Any:
+    return np.tanh(x @ w) @ v
+
+
+def two_layers_with_relu(x: Any, w: Any, v: Any) -> Any:
+    return np.maximum(x @ w, 0) @ v
+
+
+def group_norm(x: Any) -> Any:
+    groups = x.reshape(len(x), 2, -1)
+    centred = groups - groups.mean(2, keepdims=True)
+    return (centred / np.sqrt(groups.var(2, keepdims=True) + 1e-5)).reshape(x.shape)
+
+
+def group_norm_rule(g: Any, x: Any) -> Any:
+    """The sums are divided by the pixels, where it is by the pixels of all channels of a group."""
+    groups, hat = (a.reshape(len(x), 2, -1) for a in (x, group_norm(x)))
+    d, pixels = g.reshape(groups.shape), x.shape[2]
+    mean, share = d.sum(2, keepdims=True) / pixels, (d * hat).sum(2, keepdims=True) / pixels
+    std = np.sqrt(groups.var(2, keepdims=True) + 1e-5)
+    return (((d - mean - hat * share) / std).reshape(x.shape),)
+
+
 MISTAKES: dict[str, tuple[Callable[..., Any], Rule, list[Any], dict[str, str]]] = {
     "gradients in the wrong order": (
         lambda a, b: np.concatenate([a, b], 1),
@@ -95,6 +118,32 @@ MISTAKES: dict[str, tuple[Callable[..., Any], Rule, list[Any], dict[str, str]]] 
         lambda g, x: (g.reshape(2, 3, 3, 2, 2).sum((3, 4)),),
         [normal(2, 3, 3)],
         {"x": "the incoming gradient is read in another order"},
+    ),
+    "the hidden layer's derivative left out": (
+        two_layers,
+        lambda g, x, w, v: (
+            g @ v.T @ w.T,
+            x.T @ (g @ v.T * (1 - np.tanh(x @ w) ** 2)),
+            np.tanh(x @ w).T @ g,
+        ),
+        [normal(5, 4), normal(4, 3), normal(3, 2)],
+        {"x": "behind the product with w each element is off by a factor of its own"},
+    ),
+    "the hidden layer's mask left out": (
+        two_layers_with_relu,
+        lambda g, x, w, v: (
+            g @ v.T @ w.T,
+            x.T @ (g @ v.T * (x @ w > 0)),
+            np.maximum(x @ w, 0).T @ g,
+        ),
+        [normal(5, 4), normal(4, 3), normal(3, 2)],
+        {"x": "behind the product with w the gradient passes where it must not"},
+    ),
+    "a group norm divided by the pixels": (
+        group_norm,
+        group_norm_rule,
+        [normal(2, 4, 9)],
+        {"x": "the mean term of a normalisation over 2 groups of channels"},
     ),
     "one gate's block of a product": (
         lambda x, w: np.tanh(x @ w),

@@ -18,6 +18,7 @@ from tinygrad_cnn.verify.hints.evidence import Change, Evidence, unchanged
 from tinygrad_cnn.verify.hints.jacobian import jacobian_hints, weight_hints
 from tinygrad_cnn.verify.hints.masks import mask_hints
 from tinygrad_cnn.verify.hints.operands import exchanged_hints, operand_hints
+from tinygrad_cnn.verify.hints.products import product_hints
 from tinygrad_cnn.verify.hints.ratios import (
     constant_term_hints,
     ratio_hints,
@@ -152,17 +153,18 @@ def _activation(evidence: Evidence) -> list[Hint]:
     y = evidence.out
     with np.errstate(all="ignore"):
         for text, slope in (
-            ("y · (1 − y), of a sigmoid,", y * (1 - y)),
-            ("1 − y², of tanh,", 1 - y * y),
-            ("y, of exp,", y),
-            ("1 / (2 y), of a square root,", 0.5 / y),
+            ("y · (1 − y) (the derivative of a sigmoid)", y * (1 - y)),
+            ("1 − y² (that of tanh)", 1 - y * y),
+            ("y (that of exp)", y),
+            ("1 / (2 y) (that of a square root)", 0.5 / y),
         ):
             if not np.isfinite(slope).all() or not slope.all() or np.ptp(slope) == 0:
                 continue
             if evidence.explains(cotangent=lambda g, s=slope: g / s):  # type: ignore[misc]
-                return [Hint("slope", f"the derivative {text} is left out; y is the result")]
+                return [Hint("slope", f"the factor {text} is left out; y is the result")]
             if evidence.explains(cotangent=lambda g, s=slope: g * s):  # type: ignore[misc]
-                return [Hint("slope", f"the derivative {text} counts twice; y is the result")]
+                text = f"it has the factor {text} too much: it counts twice, or a division lacks"
+                return [Hint("slope", f"{text}; y is the result")]
     return []
 
 
@@ -321,4 +323,5 @@ _FAMILIES = (
     *(straight_through, _factor, _of_cotangent, _of_input, mask_hints, sum_hints),
     *(jacobian_hints, term_hints, _permutations, _activation, exchanged_hints, operand_hints),
     *(ratio_hints, constant_term_hints, slope_hints, weight_hints, row_hints, _inside),
+    product_hints,
 )

@@ -50,7 +50,8 @@ def term_hints(evidence: Evidence) -> list[Hint]:
         ):
             factor = "" if abs(k - 1) < 1e-5 else "−" if abs(k + 1) < 1e-5 else f"{k:.4g}·"
             term = f"{factor}g" if name == "1" else f"{factor}g·{name}"
-            lost = " (the share of a shortcut, or of another use of the input)" * (name == "1")
+            shortcut = name == "1" and abs(abs(k) - 1) < 1e-5
+            lost = " (the share of a shortcut, or of another use of the input)" * shortcut
             return [Hint("term missing", f"the term {term} is missing{lost}")]
     return []
 

@@ -148,40 +148,59 @@ def _normalisation(evidence: Evidence) -> list[Hint]:
 
 def _terms_of_normalisation(evidence: Evidence) -> list[Hint]:
     """Look at what is too much: in each group a constant, a multiple of x − mean, or both."""
-    x, right = evidence.x, evidence.right
-    if right is None or x.shape != evidence.out.shape:
+    right = evidence.right
+    if right is None or evidence.x.shape != evidence.out.shape:
         return []
     off = [a - r for a, r in zip(evidence.a, right, strict=True)]
-    for axes in _subsets(x.ndim):
-        if math.prod(x.shape[axis] for axis in axes) < 4:
-            continue
-        c = x - x.mean(axis=axes, keepdims=True)
-        squares = np.square(c).sum(axis=axes, keepdims=True)
-        if not squares.all():
-            continue
-        # The right gradient of a normalisation has no part along either.
-        if any(
-            norm(r.mean(axis=axes, keepdims=True)) * math.sqrt(r.size) > 1e-4 * norm(r) * r.size
-            or norm((r * c).sum(axis=axes)) > 1e-2 * norm(r) * norm(c)
-            for r in right
-        ):
-            continue
-        level = [o.mean(axis=axes, keepdims=True) for o in off]
-        slope = [(o * c).sum(axis=axes, keepdims=True) / squares for o in off]
-        rest = [
-            norm(o - m - c * q) <= 1e-5 * norm(o) for o, m, q in zip(off, level, slope, strict=True)
-        ]
-        if all(rest):
-            hints = []
-            for code, name, parts in (
-                ("mean term", "mean", level),
-                ("variance term", "variance", [c * q for q in slope]),
-            ):
-                if any(norm(p + 0 * x) > 1e-4 * norm(o) for p, o in zip(parts, off, strict=True)):
-                    text = f"the {name} term of a normalisation over axes {list(axes)} is missing"
-                    hints.append(Hint(code, f"{text} or wrongly scaled"))
-            return hints
+    for axes in _subsets(evidence.x.ndim):
+        parts = _parts_along(evidence.x, right, off, axes)
+        if parts is not None:
+            return _terms_hints(off, *parts, f"axes {list(axes)}")
+    shape = evidence.x.shape
+    for count in range(2, shape[1] if len(shape) > 2 else 0):
+        if shape[1] % count == 0:
+            x, *rest = (a.reshape(shape[0], count, -1) for a in (evidence.x, *right, *off))
+            parts = _parts_along(x, rest[: len(right)], rest[len(right) :], (2,))
+            if parts is not None:
+                return _terms_hints(rest[len(right) :], *parts, f"{count} groups of channels")
     return []
+
+
+def _parts_along(
+    x: Array, right: list[Array], off: list[Array], axes: Axes
+) -> tuple[list[Array], list[Array]] | None:
+    """Split what is too much into constants and multiples of x − mean; None if there is more."""
+    if math.prod(x.shape[axis] for axis in axes) < 4:
+        return None
+    c = x - x.mean(axis=axes, keepdims=True)
+    squares = np.square(c).sum(axis=axes, keepdims=True)
+    if not squares.all():
+        return None
+    # The right gradient of a normalisation has no part along either.
+    if any(
+        norm(r.mean(axis=axes, keepdims=True)) * math.sqrt(r.size) > 1e-4 * norm(r) * r.size
+        or norm((r * c).sum(axis=axes)) > 1e-2 * norm(r) * norm(c)
+        for r in right
+    ):
+        return None
+    level = [o.mean(axis=axes, keepdims=True) for o in off]
+    slope = [c * (o * c).sum(axis=axes, keepdims=True) / squares for o in off]
+    rest = [norm(o - m - q) <= 1e-5 * norm(o) for o, m, q in zip(off, level, slope, strict=True)]
+    return (level, slope) if all(rest) else None
+
+
+def _terms_hints(
+    off: list[Array], level: list[Array], slope: list[Array], where: str
+) -> list[Hint]:
+    hints = []
+    for code, name, parts in (
+        ("mean term", "mean", level),
+        ("variance term", "variance", slope),
+    ):
+        if any(norm(p + 0 * o) > 1e-4 * norm(o) for p, o in zip(parts, off, strict=True)):
+            text = f"the {name} term of a normalisation over {where} is missing"
+            hints.append(Hint(code, f"{text} or wrongly scaled"))
+    return hints
 
 
 def _inner_sum(evidence: Evidence) -> list[Hint]:
