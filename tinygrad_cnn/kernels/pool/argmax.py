@@ -56,7 +56,9 @@ def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
     return channels_first(out)
 
 
-def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> Array:
+def put_argmax(
+    g: Array, argmax: Array, input_shape: Shape, window: Window, pooled: Array | None = None
+) -> Array:
     """Put each window's value back where its maximum stands; where windows overlap, add.
 
     The gradient of max-pooling, and the transpose of `take_argmax`, which has the formula.
@@ -69,6 +71,8 @@ def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> A
         (N, C, *sizes).
     window
         As for `max_pool`.
+    pooled
+        Result of a ReLU behind the pool: where it is not positive 0 is put. None without one.
 
     Returns
     -------
@@ -89,8 +93,9 @@ def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> A
     fill = not (cover.disjoint and cover.reach_all)
     numbers = np.arange(window.taps, dtype=argmax.dtype).reshape(*window.kernel, *(1,) * g.ndim)
 
-    def step(g: Array, chosen: Array, out: Array) -> None:
-        g = np.ascontiguousarray(g)  # behind a fully connected layer its channels are first
+    def step(g: Array, chosen: Array, out: Array, *pooled: Array) -> None:
+        # Read once: behind a fully connected layer its channels are first.
+        g = masked(g, pooled[0] > 0) if pooled else np.ascontiguousarray(g)
         if fill:
             out.fill(0)
         if cover.side_by_side:  # all of a window's elements in one call
@@ -103,7 +108,8 @@ def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> A
             else:
                 np.add(out[tap.inputs], part, out=out[tap.inputs])
 
-    sweep_images(step, out.size, channels_last(g), channels_last(argmax), out)
+    relu = [] if pooled is None else [channels_last(pooled)]
+    sweep_images(step, out.size, channels_last(g), channels_last(argmax), out, *relu)
     return channels_first(out)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_cnn.kernels.pointwise.activation import relu_gradient
 from tinygrad_cnn.kernels.pool.argmax import put_argmax
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.types import Array, Shape
@@ -58,5 +57,4 @@ class LazyGradient:
 
     def before_relu(self) -> Array:
         """Return the gradient of the ReLU's input instead."""
-        g = relu_gradient(self._g, self._pooled)
-        return put_argmax(g, self._argmax, self.shape, self._window)
+        return put_argmax(self._g, self._argmax, self.shape, self._window, self._pooled)

@@ -8,7 +8,7 @@ input. Arrays are (N, *sizes, C) here.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,9 @@ class Covering:
     along
         For each axis and each element of a window along it: the slice of the outputs for which
         that lies inside the input, and the slice of the input.
+    walks
+        For each axis: the first two elements' inputs, if every output has them, else None; and the
+        outputs and inputs of the other elements. These are indices of (n, *sizes, C) arrays.
     taps
         All elements of a window, the last axis fastest, as indices of (n, *sizes, C) arrays.
     out_sizes
@@ -91,6 +94,10 @@ class Covering:
         few = window.taps <= 256
         self.tap_dtype = np.dtype(np.uint8) if few else np.min_scalar_type(window.taps - 1)
         dims = len(axes)
+        self.walks = tuple(
+            _walk(axis, slices, length)
+            for axis, (slices, length) in enumerate(zip(self.along, out_sizes, strict=True), 1)
+        )
         self._inside = slice(None), *(slice(0, n * kernel) for kernel, *_, n in axes)
         self._blocks = [length for kernel, *_, n in axes for length in (n, kernel)]
         self._order = *range(2, 2 * dims + 1, 2), 0, *range(1, 2 * dims, 2), 2 * dims + 1
@@ -113,6 +120,18 @@ def _along(
         end = start + max(0, (stop - first - 1) * stride + 1)
         slices.append((slice(first, stop), slice(start, end if stop > first else start, stride)))
     return slices
+
+
+_Walk = tuple[tuple[Index, Index] | None, tuple[tuple[Index, Index], ...]]
+
+
+def _walk(axis: int, slices: Sequence[tuple[slice, slice]], length: int) -> _Walk:
+    """Return the indices of the elements along an axis; see `Covering.walks`."""
+    before = (slice(None),) * axis
+    meets = tuple(((*before, outputs), (*before, inputs)) for outputs, inputs in slices)
+    if [outputs for outputs, _ in slices[:2]] == [slice(0, length)] * 2:
+        return (meets[0][1], meets[1][1]), meets[2:]
+    return None, meets
 
 
 @planned
@@ -143,15 +162,12 @@ def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: C
     """
 
     def along(axis: int, source: Array, target: Array) -> None:
-        slices = cover.along[axis - 1]
-        source, target = source.swapaxes(0, axis), target.swapaxes(0, axis)
-        everything = slice(0, len(target))
-        if len(slices) > 1 and slices[0][0] == slices[1][0] == everything:
-            ufunc(source[slices[0][1]], source[slices[1][1]], out=target)
-            slices = slices[2:]
-        else:
+        first, others = cover.walks[axis - 1]
+        if first is None:
             target.fill(empty)
-        for outputs, inputs in slices:
+        else:
+            ufunc(source[first[0]], source[first[1]], out=target)
+        for outputs, inputs in others:
             ufunc(target[outputs], source[inputs], out=target[outputs])
 
     axis_by_axis(along, x, out, range(1, x.ndim - 1))

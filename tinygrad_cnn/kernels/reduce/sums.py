@@ -19,8 +19,9 @@ import numpy as np
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.copies import contiguous
+from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.threads import parallel
-from tinygrad_cnn.types import Array
+from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["chain_products", "chain_sums", "map_chains", "positions", "sum_over"]
 
@@ -41,6 +42,9 @@ def _stacks(matrix: Array) -> list[Array]:
     count, channels = matrix.shape
     if count <= tuning.CHAIN:
         return [matrix[None]]
+    shape = _one_chain(count, channels) if matrix.size <= tuning.ONE_CHAIN else None
+    if shape is not None:
+        return [matrix.reshape(shape)]
     repeat = max(1, tuning.CHAIN_WIDTH // max(1, channels))
     rows = count // repeat
     fewest = 1 if matrix.size <= tuning.ONE_CHAIN else tuning.FEWEST_CHAINS
@@ -55,6 +59,15 @@ def _stacks(matrix: Array) -> list[Array]:
     ]
     rest = matrix[rows * repeat :]
     return [*stacks, rest[None]] if len(rest) else stacks
+
+
+@planned
+def _one_chain(count: int, channels: int) -> Shape | None:
+    """Return a shape (1, length, repeat·C) of a small (P, C) matrix that leaves nothing over."""
+    widest = tuning.CHAIN_WIDTH // max(1, channels)
+    repeats = (r for r in range(widest, widest // 2, -1) if count % r == 0)
+    repeat = next(repeats, None)
+    return None if repeat is None else (1, count // repeat, repeat * channels)
 
 
 def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> Array:
@@ -81,6 +94,11 @@ def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> 
     for stacks in zip(*map(_stacks, matrices), strict=True):
         chain = stacks[0][0]
         part = np.empty((results, len(stacks[0]), matrices[0].shape[1]))
+        parts.append(part)
+        if matrices[0].size <= tuning.ONE_CHAIN:  # for one thread
+            with np.errstate(invalid="ignore", over="ignore"):
+                formula(part, *stacks)
+            continue
 
         def work(
             start: int, stop: int, stacks: tuple[Array, ...] = stacks, out: Array = part
@@ -92,7 +110,6 @@ def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> 
 
         with nullcontext() if chain.size <= tuning.BLAS_ALONE else single_threaded_blas():
             parallel(work, len(part[0]), grain=-(-tuning.SUM_GRAIN // max(1, chain.size)))
-        parts.append(part)
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
