@@ -42,11 +42,14 @@ class Graded:
         The same in words.
     error
         Why the file could not be run; "" if it could.
+    rest
+        Exercises that were not come to.
     """
 
     exercises: list[dict[str, Any]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     error: str = ""
+    rest: list[str] = field(default_factory=list)
 
     @property
     def points(self) -> int:
@@ -62,13 +65,15 @@ class Graded:
         """Return a line for each exercise, what is wrong below, and the sum."""
         from tinygrad_cnn.verify.grading.grades import total_line
 
-        return "\n".join([*self.lines, total_line(self.points, self.of)])
+        rest = [f"not graded: {', '.join(self.rest)}"] if self.rest else []
+        return "\n".join([*self.lines, *rest, total_line(self.points, self.of)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         if self.error:
             return {"error": self.error}
-        return {"points": self.points, "of": self.of, "exercises": self.exercises}
+        found = {"points": self.points, "of": self.of, "exercises": self.exercises}
+        return {**found, "not_graded": self.rest} if self.rest else found
 
 
 def grade_apart(
@@ -78,9 +83,9 @@ def grade_apart(
 
     Each exercise may take so many seconds, and so may running the file.
     """
-    rest = list(specs)
+    graded.rest = rest = list(specs)
     while rest and not graded.error:
-        for message in _said_by_child(path, rest, level, seed, max_seconds):
+        for message in _said_by_child(path, tuple(rest), level, seed, max_seconds):
             if "why" in message and not message["ran"]:
                 graded.error = f"{path}: running it {message['why']}"
                 return

@@ -223,6 +223,17 @@ def test_what_never_ends_costs_its_exercise_alone(
     assert [exercise["points"] for exercise in found] == [0, 0, 2]
 
 
+def test_one_process_grades_all_exercises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = FILE + "with open('runs', 'a') as file:\n    file.write('*')\n"
+    Path("a.py").write_text(text)
+    assert cli.main(["grade", "a.py", "--spec", "mse,linear,batchnorm"]) == 0
+    assert "10 of 10" in capsys.readouterr().out
+    assert Path("runs").read_text() == "*"
+
+
 @pytest.mark.slow
 def test_a_file_that_never_ends_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -265,4 +276,6 @@ def test_what_was_graded_is_kept_after_ctrl_c(tmp_path: Path) -> None:
     assert "mse" in out
     found = json.loads((tmp_path / "g.json").read_text())
     assert found["not_graded"] == ["c.py"]
+    assert [v.get("not_graded") for v in found["files"].values()] == [None, ["sigmoid"]]
+    assert "not graded: sigmoid" in out
     assert [v["points"] for v in found["files"].values()] == [2, 2]
