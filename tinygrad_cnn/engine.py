@@ -254,7 +254,8 @@ class BackwardPass:
         if op._outside:
             self._compute_lazy()
         if out.__class__ is not Unkept:
-            g = _computed(g)
+            if g.__class__ is LazyGradient:
+                g = g.array()
         elif g.__class__ is not LazyGradient or out.pooled is None:
             g, out = _computed(g), out.value()
         if self.create_graph:

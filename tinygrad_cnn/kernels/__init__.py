@@ -13,13 +13,15 @@ G       groups of a convolution
 
 Rooms, from the ground up; each imports from itself and from those before it:
 
-- ``runtime`` threads, memory, copies
+- ``runtime`` sweeps, threads, memory, copies, tuning
 - ``pointwise`` elementwise functions and activations
-- ``reduce`` sums and moments
+- ``reduce`` sums, moments, softmax, sums at places
 - ``pool`` max and average pooling
 - ``resample`` borders and interpolation
 - ``conv`` convolutions and their gradients
 - ``norm`` batch, layer and group normalisation
+
+Times in comments are, where no machine is named, of the one that `runtime.tuning` describes.
 """
 
 from tinygrad_cnn.kernels.runtime.memory import keep_freed_memory

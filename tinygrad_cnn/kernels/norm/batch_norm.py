@@ -120,7 +120,9 @@ def normalize_and_pool(
 def _sweep(step: Any, *matrices: Array) -> None:
     """Run a step over blocks of positions."""
     channels = max(1, matrices[0].shape[1])
-    sweep(step, *matrices, most=tuning.BLOCK / channels, grain=-(-tuning.NORM_GRAIN // channels))
+    sweep(
+        step, *matrices, most=tuning.NORM_BLOCK / channels, grain=-(-tuning.NORM_GRAIN // channels)
+    )
 
 
 class _Affine:
