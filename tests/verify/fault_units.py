@@ -114,8 +114,8 @@ def _groups(mean: bool, variance: bool) -> Any:
 
 
 _TERMS = [
-    written("mean term missing", _groups(False, True)),
-    written("variance term missing", _groups(True, False)),
+    written("mean term missing", _groups(False, True), "mean term"),
+    written("variance term missing", _groups(True, False), "variance term"),
 ]
 
 NORM = [
