@@ -327,6 +327,14 @@ def test_equal_numbers_are_a_point_too() -> None:
     assert "NaN or infinite where all elements are 0" in checked(False).text()
 
 
+def test_a_result_that_overflows_in_its_own_dtype_is_no_fault_of_the_rule() -> None:
+    x = Tensor(np.full((2, 200), 2.0, np.float32), requires_grad=True)
+    with np.errstate(over="ignore"):
+        report = check_graph(F.prod(x, 1)[0])
+    assert not report.failures, report.text()
+    assert "in float32 the result overflows: 2e+60 is beyond" in report.text()
+
+
 def test_eigenvalues_that_coincide_are_no_fault() -> None:
     """All elements are equal: along the one direction that moves them together nothing adds up."""
     a = _normal((4, 4))

@@ -43,6 +43,12 @@ def _check_own(
     point: Point, results: list[InputReport], recorded: Pull | None, rng: np.random.Generator
 ) -> None:
     dtype = point.subject.dtype or np.dtype(np.float64)
+    size = float(np.max(np.abs(point.out), initial=0.0, where=np.isfinite(point.out)))
+    if size > np.finfo(dtype).max:
+        for result in results:
+            text = f"in {dtype} the result overflows: {size:.1g} is beyond its largest number"
+            result.say(Verdict.INCONCLUSIVE, "finite", text)
+        return
     g = point.cotangents[0].astype(dtype)
     rounded = _rounded(point.subject)
     kept = None if recorded is None else called(recorded, g)
