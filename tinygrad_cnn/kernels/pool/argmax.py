@@ -91,7 +91,6 @@ def put_argmax(
     out = np.empty((N, *sizes, C), g.dtype)
     cover = covering_outputs(window, tuple(sizes), argmax.shape[2:])
     fill = not (cover.disjoint and cover.reach_all)
-    numbers = np.arange(window.taps, dtype=argmax.dtype).reshape(*window.kernel, *(1,) * g.ndim)
 
     def step(g: Array, chosen: Array, out: Array, *pooled: Array) -> None:
         # Read once: behind a fully connected layer its channels are first.
@@ -99,7 +98,7 @@ def put_argmax(
         if fill:
             out.fill(0)
         if cover.side_by_side:  # all of a window's elements in one call
-            copy_into(cover.by_place(out), masked(g, chosen == numbers))
+            copy_into(cover.by_place(out), masked(g, chosen == cover.numbers_by_place))
             return
         for tap in cover.taps:
             part = masked(g[tap.outputs], chosen[tap.outputs] == tap.number)

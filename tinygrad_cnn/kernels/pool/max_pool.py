@@ -64,7 +64,7 @@ def max_pool(
     """
     cover = covering(window, x.shape[2:], ceil_mode)
     shape = x.shape[0], *cover.out_sizes, x.shape[1]
-    out, argmax = np.empty(shape, x.dtype), np.empty(shape, cover.tap_dtype)
+    out, argmax = np.empty(shape, x.dtype), np.empty(shape, cover.numbers.dtype)
 
     def step(source: Array, out: Array, argmax: Array) -> None:
         if cover.side_by_side:
@@ -92,9 +92,8 @@ def _side_by_side(source: Array, cover: Covering, prepare: Activation | None) ->
     copy_into(values, places)
     if prepare is not None:
         prepare(values, values)
-    dims, number = source.ndim - 2, cover.tap_dtype.type
-    flat = values.reshape(len(cover.taps), *values.shape[dims:])
-    return [(number(k), ..., value) for k, value in enumerate(flat)]
+    flat = values.reshape(len(cover.taps), *values.shape[source.ndim - 2 :])
+    return [(number, ..., value) for number, value in zip(cover.numbers, flat, strict=True)]
 
 
 def _pick_axis_by_axis(source: Array, out: Array, argmax: Array, cover: Covering) -> None:

@@ -61,8 +61,9 @@ class Covering:
         Whether windows that are disjoint reach every element.
     side_by_side
         Whether they lie side by side, none over the edge; elements behind the last may be left.
-    tap_dtype
-        The smallest unsigned integer that holds the number of a window's element.
+    numbers, numbers_by_place
+        Of the elements, in the smallest unsigned integers that hold them: a vector, and as
+        `by_place` lies.
     """
 
     def __init__(self, window: Window, sizes: Sizes, out_sizes: Sizes) -> None:
@@ -91,9 +92,9 @@ class Covering:
         self.side_by_side = is_tight and all(
             before == 0 and n * kernel <= size for kernel, _, (before, _), _, size, n in axes
         )
-        few = window.taps <= 256
-        self.tap_dtype = np.dtype(np.uint8) if few else np.min_scalar_type(window.taps - 1)
         dims = len(axes)
+        self.numbers = np.arange(window.taps, dtype=np.min_scalar_type(window.taps - 1))
+        self.numbers_by_place = self.numbers.reshape(*window.kernel, *(1,) * (dims + 2))
         self.walks = tuple(
             _walk(axis, slices, length)
             for axis, (slices, length) in enumerate(zip(self.along, out_sizes, strict=True), 1)
