@@ -144,8 +144,8 @@ def _partly_overlap(out: Array, a: Any) -> bool:
 def map_blocks(
     formula: Callable[..., None],
     *arrays: Array,
-    block: int = tuning.FORMULA_BLOCK,
-    grain: int = tuning.GRAIN,
+    block: int | None = None,
+    grain: int | None = None,
 ) -> Array:
     """Call ``formula(out, *arrays)`` on blocks of flat memory, threads side by side.
 
@@ -181,7 +181,9 @@ def map_blocks(
         assert order is not None, "a copy has no gaps"
     out = np.empty(x.size, x.dtype)
     flat = [contiguous(a.transpose(order)).reshape(-1) for a in others]
-    sweep(formula, out, *flat, x.transpose(order).reshape(-1), most=block, grain=grain)
+    flat.append(x.transpose(order).reshape(-1))
+    most, grain = block or tuning.FORMULA_BLOCK, grain or tuning.GRAIN
+    sweep(formula, out, *flat, most=most, grain=grain)
     if x.flags.c_contiguous:
         return out.reshape(x.shape)
     return out.reshape([x.shape[axis] for axis in order]).transpose(_inverse(order))

@@ -175,14 +175,15 @@ def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: C
 
 
 def sweep_images(
-    step: Callable[..., None], size: int, *arrays: Array, block_size: int = tuning.POOL_BLOCK
+    step: Callable[..., None], size: int, *arrays: Array, block_size: int | None = None
 ) -> None:
-    """Call `step` on blocks of images, threads side by side; `size` elements in all.
+    """Call `step` on blocks of images of `block_size` elements, threads side by side.
 
-    A few go without what threads take, but then warnings may come out.
+    There are `size` elements in all. Few take no threads, but floating-point warnings come out.
     """
     if size <= tuning.POOL_GRAIN:
         step(*arrays)
         return
     per_image = max(1, size // max(1, len(arrays[0])))
-    sweep(step, *arrays, most=block_size / per_image, grain=-(-tuning.POOL_GRAIN // per_image))
+    most = (block_size or tuning.POOL_BLOCK) / per_image
+    sweep(step, *arrays, most=most, grain=-(-tuning.POOL_GRAIN // per_image))
