@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.verify import behaviour
 from tinygrad_cnn.verify.calls import check_calls
 from tinygrad_cnn.verify.hints.place import explain, worst_of
@@ -75,7 +76,8 @@ def check_subject(subject: Subject, options: Options) -> list[InputReport]:
             result.say(Verdict.SKIPPED, "note", "the input has no elements")
     if not live:
         return results
-    with np.errstate(all="ignore"):
+    # Products here are small and many: BLAS's threads would wait for each other between them.
+    with np.errstate(all="ignore"), single_threaded_blas():
         while live:
             try:
                 _check(subject, live, options, rng)
