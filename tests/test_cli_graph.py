@@ -114,6 +114,7 @@ def test_the_page_shows_values_and_gradients(command, tmp_path):
     assert "conv2d backward" in text
 
 
+@pytest.mark.slow
 def test_a_trained_network(command, tmp_path, capsys):
     threads = get_num_threads()
     data = tmp_path / "data"

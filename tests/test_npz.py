@@ -128,7 +128,7 @@ def test_what_is_no_file(tmp_path):
         read_npz(tmp_path / "absent.npz")
 
 
-@pytest.mark.parametrize("files", [50, pytest.param(600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("files", [20, pytest.param(600, marks=pytest.mark.slow)])
 def test_a_sample_of_hostile_files(files):
     """The whole, of a hundred thousand files: python tests/training/hostile_files.py."""
     pytest.importorskip("PIL")

@@ -126,6 +126,7 @@ def test_gradients_of_each_step_were_kept(trained):
     assert all(sum(row.sum() for row in log.counts[name]) > 0 for name in names)
 
 
+@pytest.mark.slow
 def test_making_it_changes_nothing(trained):
     run = read_run(trained)
     before = get_rng_state(), {n: a.numpy().tobytes() for n, a in run.model.state_dict().items()}
