@@ -208,6 +208,7 @@ class Tanh:
 """
 
 
+@pytest.mark.slow  # two seconds of waiting
 def test_what_never_ends_costs_its_exercise_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
