@@ -107,10 +107,12 @@ def boxes(shown):
 
 def transform(shown):
     """Return the x, the y and the scale of the drawing, when it has come to rest."""
-    world, text = shown.locator(".world"), None
+    world, text, still = shown.locator(".world"), None, 0
     shown.wait_for_timeout(200)
-    while text != (text := world.get_attribute("transform")):
-        shown.wait_for_timeout(150)
+    while still < 3:  # on a busy machine a frame may take longer than a look
+        before, text = text, world.get_attribute("transform")
+        still = still + 1 if text == before else 0
+        shown.wait_for_timeout(100)
     return [float(n) for n in re.findall(r"-?[\d.]+(?:e-?\d+)?", text)]
 
 
