@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.messages import TensorMessage
+from tinygrad_cnn.types import Array
 
 __all__ = [
     "DTYPES",
@@ -27,7 +27,6 @@ __all__ = [
     "write_tensor",
 ]
 
-Array = npt.NDArray[Any]
 
 TYPES = (
     *("undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool"),

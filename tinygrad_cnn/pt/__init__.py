@@ -26,7 +26,8 @@ import numpy as np
 
 from tinygrad_cnn.npz import require_file
 from tinygrad_cnn.pt.forms import read_archive, read_stream
-from tinygrad_cnn.pt.machine import Array, Refused, Wrap
+from tinygrad_cnn.pt.machine import Refused, Wrap
+from tinygrad_cnn.types import Array
 
 __all__ = ["find_state_dict", "read_pt", "read_pt_file"]
 

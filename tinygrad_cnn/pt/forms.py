@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tinygrad_cnn.pt.machine import Array, Machine, Refused, Storage, Wrap, as_storage, itemsize
+from tinygrad_cnn.pt.machine import Machine, Refused, Storage, Wrap, as_storage, itemsize
+from tinygrad_cnn.types import Array
 
 __all__ = ["read_archive", "read_stream"]
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from tinygrad_cnn.types import Array
 
 __all__ = ["Machine", "Refused", "Storage", "Wrap", "as_storage", "itemsize"]
 
-Array = npt.NDArray[Any]
 Wrap = Callable[[Array, bool], Any]
 
 _LONGEST_NUMBER = 64  # bytes of an integer

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from tinygrad_cnn.pt.machine import Array
+from tinygrad_cnn.types import Array
 
 __all__ = ["Leaf", "write_pt"]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.verify.adapters.methods import same_draws
@@ -17,8 +16,6 @@ from tinygrad_cnn.verify.report import InputReport, Report, Verdict
 from tinygrad_cnn.verify.subjects.arrays import ArraysSubject
 from tinygrad_cnn.verify.subjects.inputs import constants, overlapping
 from tinygrad_cnn.verify.subjects.subject import Subject, in_float64
-
-Array = npt.NDArray[Any]
 
 
 def check_backward(

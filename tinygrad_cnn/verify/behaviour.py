@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.probe import Prober
 from tinygrad_cnn.verify.numeric.slopes import EPS, dot, norm
 from tinygrad_cnn.verify.report import Hint, InputReport, Verdict
 from tinygrad_cnn.verify.subjects.subject import RuleError, Subject
-
-Array = npt.NDArray[Any]
 
 _EXACT = 1e-11  # relative; float64 rules reach 1e-14, one with float32 inside 1e-7
 _LOST = 1e-14  # of the largest gradient: what cancels to less is rounding alone

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.behaviour import same
 from tinygrad_cnn.verify.numeric.point import Point
-from tinygrad_cnn.verify.numeric.slopes import EPS, Array, norm
+from tinygrad_cnn.verify.numeric.slopes import EPS, norm
 from tinygrad_cnn.verify.report import InputReport, Verdict
 from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
 

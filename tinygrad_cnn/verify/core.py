@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify import behaviour
 from tinygrad_cnn.verify.calls import check_calls
 from tinygrad_cnn.verify.hints.place import explain, worst_of
@@ -32,8 +31,6 @@ from tinygrad_cnn.verify.numeric.smooth import beside, misses_where_smooth
 from tinygrad_cnn.verify.numeric.special import special_points, wrong_at
 from tinygrad_cnn.verify.report import Counts, InputReport, Report, Verdict
 from tinygrad_cnn.verify.subjects.subject import RuleError, Subject
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.autograd import grad
 from tinygrad_cnn.detaching import Origin
@@ -19,6 +18,7 @@ from tinygrad_cnn.graph import Node
 from tinygrad_cnn.inplace import name_of
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.core import UNSEEN, Options
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction, tied_direction
 from tinygrad_cnn.verify.numeric.point import Point
@@ -29,7 +29,6 @@ from tinygrad_cnn.verify.subjects.line import LineSubject
 from tinygrad_cnn.verify.subjects.replay import Replay
 from tinygrad_cnn.verify.subjects.subject import Pull, Subject
 
-Array = npt.NDArray[Any]
 Forward = Callable[[Mapping[TensorBase, Array]], Array]
 
 _SAME = 1e-9  # relative; sums in another order differ by 1e-15

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad, grad, record_source
 from tinygrad_cnn.graph import GraphError, nodes_below
@@ -23,8 +22,6 @@ from tinygrad_cnn.verify.subjects.replay import Replay
 from tinygrad_cnn.verify.subjects.subject import RuleError, in_float64
 from tinygrad_cnn.verify.subjects.tensors import FunctionSubject, is_cast, leaf, wrap
 from tinygrad_cnn.verify.walk import check_nodes
-
-Array = npt.NDArray[Any]
 
 
 def gradcheck(

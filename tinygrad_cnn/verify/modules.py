@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad, record_source
 from tinygrad_cnn.graph import nodes_below
@@ -15,6 +14,7 @@ from tinygrad_cnn.nn import Module
 from tinygrad_cnn.nn.restoring import left_alone
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.core import Options
 from tinygrad_cnn.verify.numeric.elements import generator
 from tinygrad_cnn.verify.numeric.probe import Tolerance
@@ -25,8 +25,6 @@ from tinygrad_cnn.verify.subjects.subject import in_float64
 from tinygrad_cnn.verify.subjects.tensors import leaf, wrap
 from tinygrad_cnn.verify.unreached import unreached
 from tinygrad_cnn.verify.walk import Selection
-
-Array = npt.NDArray[Any]
 
 
 def check_module(

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.calls import called, is_exact
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.light import check_lightly
 from tinygrad_cnn.verify.numeric.along import Line
 from tinygrad_cnn.verify.numeric.point import elements_of
-from tinygrad_cnn.verify.numeric.slopes import Array, norm
+from tinygrad_cnn.verify.numeric.slopes import norm
 from tinygrad_cnn.verify.report import InputReport, Verdict
 from tinygrad_cnn.verify.subjects.tensors import OpSubject
 

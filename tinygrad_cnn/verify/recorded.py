@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.graph import GraphError, nodes_below
 from tinygrad_cnn.nn import Module
 from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.core import Options
 from tinygrad_cnn.verify.endtoend import check_end_to_end
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction
@@ -21,7 +21,6 @@ from tinygrad_cnn.verify.subjects.replay import Replay, check_kept
 from tinygrad_cnn.verify.unreached import unreached
 from tinygrad_cnn.verify.walk import Selection, check_nodes
 
-Array = npt.NDArray[Any]
 Forward = Callable[[Mapping[TensorBase, Array]], Array]
 
 

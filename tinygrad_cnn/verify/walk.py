@@ -10,10 +10,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.op import TensorBase
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.light import check_lightly
 from tinygrad_cnn.verify.numeric.elements import generator, random_direction
@@ -22,8 +22,6 @@ from tinygrad_cnn.verify.report import Hint, InputReport, Verdict
 from tinygrad_cnn.verify.subjects.replay import Replay
 from tinygrad_cnn.verify.subjects.subject import in_float64
 from tinygrad_cnn.verify.subjects.tensors import DirectSubject, OpSubject
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

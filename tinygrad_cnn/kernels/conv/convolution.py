@@ -14,7 +14,6 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.correlation import PositionSum
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
@@ -31,10 +30,9 @@ from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
+from tinygrad_cnn.types import Array
 
 __all__ = ["convolve", "convolve_and_pool", "gradients", "input_gradient", "weight_gradient"]
-
-Array = npt.NDArray[Any]
 
 
 @planned

@@ -6,19 +6,15 @@ Arrays are (N, *sizes, C) here, weights (*kernel, C, O).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job, SumJob
 from tinygrad_cnn.kernels.conv.windows import Gatherer, MatrixPlan
 from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array
 
 __all__ = ["Correlation", "PositionSum", "WeightGradient"]
-
-Array = npt.NDArray[Any]
 
 
 class Correlation(Job):

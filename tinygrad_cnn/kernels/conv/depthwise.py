@@ -11,10 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from string import ascii_lowercase
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job, SumJob
@@ -22,10 +20,9 @@ from tinygrad_cnn.kernels.conv.tiles import Geometry, Tile, TileInput, Tiling
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array
 
 __all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]
-
-Array = npt.NDArray[Any]
 
 
 class DepthwisePlan:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.tiles import ONE, Shape, Tile
 from tinygrad_cnn.kernels.pool.max_pool import write_maxima
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.rows import Activation, apply_row, repeated
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array
 
 __all__ = ["Epilogue", "Finish", "add_and_activate", "along_a_row"]
-
-Array = npt.NDArray[Any]
 
 
 class Epilogue:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, parallel
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array
 
 __all__ = ["Job", "SumJob", "is_for_one_thread", "run_jobs"]
-
-Array = npt.NDArray[Any]
 
 
 class Job:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.correlation import Correlation, WeightGradient
 from tinygrad_cnn.kernels.conv.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
@@ -25,10 +24,10 @@ from tinygrad_cnn.kernels.conv.winograd_conv import WinogradCorrelation, Winogra
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
+from tinygrad_cnn.types import Array
 
 __all__ = ["GroupGradient", "correlations", "group_gradients", "quicker_phases"]
 
-Array = npt.NDArray[Any]
 WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGradient
 
 

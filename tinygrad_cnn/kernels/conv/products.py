@@ -8,17 +8,13 @@ multiplications. One core, float32, GFLOP/s (float64 gains up to twice), whole a
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
+from tinygrad_cnn.types import Array
 
 __all__ = ["multiply_rows", "product_cost", "sum_of_products", "unpacked_parts"]
-
-Array = npt.NDArray[Any]
 
 
 def product_cost(depth: int, columns: int) -> float:

@@ -7,10 +7,8 @@ here it is done once for each geometry: (1, 1, 28, 28) by (8, 1, 3, 3) 11.8 µs 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.epilogue import add_and_activate, along_a_row
 from tinygrad_cnn.kernels.conv.jobs import is_for_one_thread
@@ -22,10 +20,9 @@ from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array
 
 __all__ = ["Single", "single_plan"]
-
-Array = npt.NDArray[Any]
 
 
 class Single:

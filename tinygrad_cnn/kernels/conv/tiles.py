@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime.copies import block_type, blocks_within, copy_into
 from tinygrad_cnn.kernels.runtime.threads import part_size
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
+from tinygrad_cnn.types import Array
 
 __all__ = [
     "ONE",
@@ -30,7 +30,6 @@ __all__ = [
     "as_blocks",
 ]
 
-Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 ONE = 1, 1
 """A block of one output."""

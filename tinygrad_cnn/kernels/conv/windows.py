@@ -9,10 +9,8 @@ weights (*kernel, C, O).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.products import multiply_rows, product_cost, sum_of_products
 from tinygrad_cnn.kernels.conv.tiles import (
@@ -30,6 +28,7 @@ from tinygrad_cnn.kernels.runtime.copies import c_ordered
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array
 
 __all__ = [
     "BandMatrix",
@@ -43,8 +42,6 @@ __all__ = [
     "matrix_plan",
     "possible_matrices",
 ]
-
-Array = npt.NDArray[Any]
 
 
 class WindowMatrix:

@@ -26,7 +26,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.products import product_cost, unpacked_parts
 from tinygrad_cnn.kernels.conv.tiles import Geometry
@@ -35,10 +34,10 @@ from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.threads import part_size
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array
 
 __all__ = ["Transforms", "WinogradPlan", "quicker_plan", "transforms"]
 
-Array = npt.NDArray[Any]
 
 # And infinity, the sixth: where a polynomial's leading coefficient is its value.
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)

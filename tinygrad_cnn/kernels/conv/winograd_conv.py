@@ -7,10 +7,9 @@ The jobs stand in for those of `correlation`; `winograd` explains the method. Ar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Job, SumJob
@@ -18,10 +17,9 @@ from tinygrad_cnn.kernels.conv.winograd import WinogradPlan
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.threads import matmul
 from tinygrad_cnn.kernels.runtime.window import Pair
+from tinygrad_cnn.types import Array
 
 __all__ = ["PointRows", "WinogradCorrelation", "WinogradWeightGradient"]
-
-Array = npt.NDArray[Any]
 
 
 class PointRows:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.norm.group_pixels import (
     are_far,
@@ -16,10 +14,9 @@ from tinygrad_cnn.kernels.norm.group_pixels import (
 )
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.types import Array
 
 __all__ = ["group_norm", "group_norm_gradient"]
-
-Array = npt.NDArray[Any]
 
 
 def group_norm(

@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.rows import apply_row
 from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.types import Array
 
 __all__ = ["are_far", "are_pixels", "normalise", "normalise_gradient"]
-
-Array = npt.NDArray[Any]
 
 
 def are_pixels(x: Array) -> bool:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.types import Array
 
 __all__ = ["add_along", "add_rows", "take_along"]
-
-Array = npt.NDArray[Any]
 
 
 def add_along(out: Array, axis: int, indices: Array, values: Array) -> None:

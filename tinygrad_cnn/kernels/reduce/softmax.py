@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import parallel, part_size
+from tinygrad_cnn.types import Array
 
 __all__ = ["softmax_rows"]
-
-Array = npt.NDArray[Any]
 
 
 def softmax_rows(x: Array) -> tuple[Array, Array, Array]:

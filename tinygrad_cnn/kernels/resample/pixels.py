@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.types import Array
 
 __all__ = ["match_pixels", "sample_pixels", "spread_pixels"]
-
-Array = npt.NDArray[Any]
 
 
 def sample_pixels(x: Array, weights: Array, places: Array) -> Array:

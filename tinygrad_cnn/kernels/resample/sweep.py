@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.pool.windows import sweep_images
 from tinygrad_cnn.kernels.resample.strokes import Places, Stroke, pairs_of, strokes_of
@@ -16,10 +15,9 @@ from tinygrad_cnn.kernels.resample.taps import Along
 from tinygrad_cnn.kernels.resample.weigh import weigh
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import c_ordered, channels_first, channels_last, copy_into
+from tinygrad_cnn.types import Array
 
 __all__ = ["resample", "resample_gradient"]
-
-Array = npt.NDArray[Any]
 
 
 def resample(x: Array, axes: Sequence[Along]) -> Array:

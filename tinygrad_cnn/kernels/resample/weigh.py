@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.resample.strokes import Places, Stroke
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import copy_into
+from tinygrad_cnn.types import Array
 
 __all__ = ["weigh"]
-
-Array = npt.NDArray[Any]
 
 
 # A product for each position reads and writes once what takes several sweeps term by term: doubled,

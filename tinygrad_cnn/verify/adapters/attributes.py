@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from tinygrad_cnn.types import Array
+
 Way = tuple[Any, ...]
 """Names of attributes (text that is one) and keys of containers (anything in a tuple of one)."""
 

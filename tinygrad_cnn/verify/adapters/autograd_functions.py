@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.adapters.methods import same_draws
 from tinygrad_cnn.verify.adapters.pairs import argument_names
 from tinygrad_cnn.verify.core import Options, check_subject
 from tinygrad_cnn.verify.numeric.probe import Tolerance
 from tinygrad_cnn.verify.report import Report
 from tinygrad_cnn.verify.subjects.inputs import constants, overlapping
-from tinygrad_cnn.verify.subjects.subject import Array, Pull, Subject, in_float64
+from tinygrad_cnn.verify.subjects.subject import Pull, Subject, in_float64
 
 
 def framework() -> Any:

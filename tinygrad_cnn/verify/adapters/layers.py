@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.adapters.attributes import (
     Way,
     arrays_in,
@@ -20,8 +20,6 @@ from tinygrad_cnn.verify.adapters.attributes import (
 )
 from tinygrad_cnn.verify.adapters.methods import RATES, parameters_of, required, said_by, same_draws
 from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
-
-Array = npt.NDArray[Any]
 
 
 class LayerSubject(Subject):

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.adapters.attributes import is_gradient_of
 from tinygrad_cnn.verify.adapters.methods import same_draws
-from tinygrad_cnn.verify.subjects.subject import Array, Pull, RuleError, Subject
+from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
 
 Gradients = Callable[..., Any]
 

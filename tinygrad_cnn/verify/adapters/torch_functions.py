@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.adapters.methods import same_draws
 from tinygrad_cnn.verify.adapters.pairs import argument_names
-from tinygrad_cnn.verify.subjects.subject import Array, Pull, RuleError, Subject, side_by_side
+from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject, side_by_side
 
 
 def framework() -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.adapters.torch_checks import points_of
 from tinygrad_cnn.verify.adapters.torch_functions import (
     TorchSubject,
@@ -27,7 +28,7 @@ from tinygrad_cnn.verify.numeric.elements import generator
 from tinygrad_cnn.verify.numeric.probe import Tolerance
 from tinygrad_cnn.verify.report import InputReport, Report, Verdict
 from tinygrad_cnn.verify.subjects.inputs import overlapping
-from tinygrad_cnn.verify.subjects.subject import Array, RuleError
+from tinygrad_cnn.verify.subjects.subject import RuleError
 from tinygrad_cnn.verify.walk import Selection
 
 _TOGETHER = "all inputs were moved at once, along one direction"

@@ -9,11 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.hints.evidence import Change, Evidence, unchanged
 from tinygrad_cnn.verify.hints.jacobian import jacobian_hints, weight_hints
 from tinygrad_cnn.verify.hints.masks import mask_hints
@@ -29,8 +28,6 @@ from tinygrad_cnn.verify.hints.ratios import (
 from tinygrad_cnn.verify.hints.rows import row_hints
 from tinygrad_cnn.verify.hints.sums import sum_hints
 from tinygrad_cnn.verify.report import Hint
-
-Array = npt.NDArray[Any]
 
 _FAR = 3  # elements that a gradient may be shifted by
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.elements import random_direction
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.probe import Prober, Tolerance
@@ -23,7 +22,6 @@ from tinygrad_cnn.verify.numeric.slopes import dot, norm
 from tinygrad_cnn.verify.report import Counts
 from tinygrad_cnn.verify.subjects.subject import RuleError
 
-Array = npt.NDArray[Any]
 Change = Callable[[Array], Array]
 
 _AGREES = 2e-6  # relative; numeric derivatives are good to 1e-8

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.hints.evidence import Evidence
 from tinygrad_cnn.verify.report import Hint
-
-Array = npt.NDArray[Any]
-
 
 _MISSING = Hint("mask missing", "a mask is missing: the gradient passes where it must not")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.verify.hints.evidence import Array, Evidence
+from tinygrad_cnn.types import Array
+from tinygrad_cnn.verify.hints.evidence import Evidence
 from tinygrad_cnn.verify.numeric.slopes import dot, norm, slopes_along
 from tinygrad_cnn.verify.report import Hint
 from tinygrad_cnn.verify.subjects.subject import RuleError

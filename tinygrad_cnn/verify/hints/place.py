@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.hints.changes import find_hints
 from tinygrad_cnn.verify.hints.evidence import Evidence
 from tinygrad_cnn.verify.hints.ties import tie_hint
@@ -21,8 +20,6 @@ from tinygrad_cnn.verify.numeric.probe import Prober
 from tinygrad_cnn.verify.numeric.single import element_table
 from tinygrad_cnn.verify.numeric.slopes import norm
 from tinygrad_cnn.verify.report import Hint, InputReport, Verdict, Wrong
-
-Array = npt.NDArray[Any]
 
 _EVERY = 600  # inputs up to this size are looked at element by element
 _SAMPLE = 96

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinygrad_cnn.verify.hints.evidence import Array, Evidence
+from tinygrad_cnn.types import Array
+from tinygrad_cnn.verify.hints.evidence import Evidence
 from tinygrad_cnn.verify.numeric.slopes import norm
 from tinygrad_cnn.verify.report import Hint
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.hints.evidence import Evidence
 from tinygrad_cnn.verify.numeric.slopes import norm
 from tinygrad_cnn.verify.report import Hint
 
-Array = npt.NDArray[Any]
 _MODEST = 30.0  # beyond exp of that, everything else is lost in rounding
 
 Axes = tuple[int, ...]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.verify.numeric.probe import Prober
 from tinygrad_cnn.verify.numeric.slopes import dot
 from tinygrad_cnn.verify.report import Hint
-
-Array = npt.NDArray[Any]
 
 _LOOKED_AT = 24
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_cnn.verify.hints.evidence import Array
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.elements import border_and_corner
 
 

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.elements import random_direction
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.probe import Prober, Tolerance
 from tinygrad_cnn.verify.numeric.slopes import FIRST_STEP, dot, norm
 from tinygrad_cnn.verify.report import Counts
 from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
-
-Array = npt.NDArray[Any]
 
 _UNEVEN = 1e-2  # shares are made equal up to this ratio: beyond, rounding would hide the others
 

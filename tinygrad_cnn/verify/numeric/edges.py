@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.probe import Prober
-from tinygrad_cnn.verify.numeric.slopes import Array
 
 _MOST = 8  # elements looked at
 _FINER = 1024.0  # a step to the next finer one

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from tinygrad_cnn.types import Array
 
 # Any number will do; it tells this package's seeds from everybody's.
 _OWN = 0x9E3779B9

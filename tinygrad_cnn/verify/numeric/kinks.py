@@ -6,15 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinygrad_cnn.verify.numeric.slopes import (
-    FLOOR,
-    Array,
-    Miss,
-    Slopes,
-    dot,
-    norm,
-    weigh,
-)
+from tinygrad_cnn.types import Array
+from tinygrad_cnn.verify.numeric.slopes import FLOOR, Miss, Slopes, dot, norm, weigh
 
 if TYPE_CHECKING:
     from tinygrad_cnn.verify.numeric.probe import Prober

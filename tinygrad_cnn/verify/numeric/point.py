@@ -7,14 +7,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.elements import random_direction
 from tinygrad_cnn.verify.numeric.slopes import EPS, EPS16, EPS32, laid_out
 from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
-
-Array = npt.NDArray[Any]
-
 
 _HEAVY = 60_000  # elements of results and differentiated inputs
 

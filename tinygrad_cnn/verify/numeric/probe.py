@@ -12,11 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.kinks import at_choice, between, settled
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.slopes import (
@@ -37,8 +36,6 @@ from tinygrad_cnn.verify.numeric.slopes import (
 )
 from tinygrad_cnn.verify.report import Counts
 from tinygrad_cnn.verify.subjects.subject import RuleError
-
-Array = npt.NDArray[Any]
 
 _SLIGHT = 1e-7  # of the gradient: what nobody would call wrong
 

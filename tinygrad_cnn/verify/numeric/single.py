@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tinygrad_cnn.verify.numeric.slopes import EPS, Array
+from tinygrad_cnn.types import Array
+from tinygrad_cnn.verify.numeric.slopes import EPS
 
 if TYPE_CHECKING:
     from tinygrad_cnn.verify.numeric.probe import Prober

@@ -15,12 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from tinygrad_cnn.types import Array
 
 EPS = float(np.finfo(np.float64).eps)
 SHRINK = 32.0  # a step to the next finer one

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.elements import random_direction, ties_of
 from tinygrad_cnn.verify.numeric.point import Point, shifted
 from tinygrad_cnn.verify.numeric.probe import Prober
-from tinygrad_cnn.verify.numeric.slopes import EPS, Array, Miss, dot, weigh
+from tinygrad_cnn.verify.numeric.slopes import EPS, Miss, dot, weigh
 from tinygrad_cnn.verify.subjects.subject import RuleError
 
 _MOST_MISSES = 6

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.along import along_one
 from tinygrad_cnn.verify.numeric.elements import random_direction, tied_direction
 from tinygrad_cnn.verify.numeric.point import Point
 from tinygrad_cnn.verify.numeric.probe import Prober, Tolerance
-from tinygrad_cnn.verify.numeric.slopes import Array
 from tinygrad_cnn.verify.numeric.smooth import misses_where_smooth
 from tinygrad_cnn.verify.report import Counts
 from tinygrad_cnn.verify.subjects.joint import JointSubject

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.verify.subjects.subject import Array, Pull, Subject
+from tinygrad_cnn.types import Array
+from tinygrad_cnn.verify.subjects.subject import Pull, Subject
 
 
 class JointSubject(Subject):

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.slopes import dot
-from tinygrad_cnn.verify.subjects.subject import Array, Pull, Subject
+from tinygrad_cnn.verify.subjects.subject import Pull, Subject
 
 Key = TypeVar("Key")
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.autograd import enable_grad
 from tinygrad_cnn.detaching import Origin, origin_of
@@ -15,10 +14,9 @@ from tinygrad_cnn.graph import GraphError, Node
 from tinygrad_cnn.inplace import was_changed
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.tensor import Tensor
+from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.subjects.subject import in_float64
 from tinygrad_cnn.verify.subjects.tensors import leaf, replayed, wrap
-
-Array = npt.NDArray[Any]
 
 
 def check_kept(function: str, nodes: Sequence[Node]) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from tinygrad_cnn.types import Array
+
 Pull = Callable[[Array], list[Any]]
 """Takes the gradient of the result, returns one gradient an input (None for zeros)."""
 

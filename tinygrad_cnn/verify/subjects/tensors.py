@@ -14,7 +14,8 @@ from tinygrad_cnn.engine import BackwardPass
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.tensor import Tensor
-from tinygrad_cnn.verify.subjects.subject import Array, Pull, RuleError, Subject, side_by_side
+from tinygrad_cnn.types import Array
+from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject, side_by_side
 
 # Decompositions have no derivative where values coincide or vanish, as those of round numbers do.
 _DEGENERATE = ("svd", "qr", "eigh")
