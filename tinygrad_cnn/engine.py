@@ -113,9 +113,8 @@ class BackwardPass:
             mode.finishing = None
             raise
         finally:
-            mode.recording = recording
-            mode.scope, mode.watch = scope, self.watch
-            mode.note()
+            mode.recording, mode.scope = recording, scope
+            mode.set("watch", self.watch)
         if self.targets is None and mode.finishing is not None:
             waiting, mode.finishing = mode.finishing, None
             for finish in waiting:

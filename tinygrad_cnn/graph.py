@@ -66,9 +66,11 @@ class Mode(threading.local):
         self.finishing = None
         self.settings = []
 
-    def note(self) -> None:
-        """Work `noted` out again: whoever sets `source` or `watch` calls this."""
-        self.noted = self.source or self.watch is not None
+    def set(self, attribute: str, value: Any) -> None:
+        """Set an attribute, and work `noted` out again, which follows from two of them."""
+        now = self.__dict__
+        now[attribute] = value
+        now["noted"] = now["source"] or now["watch"] is not None
 
 
 mode = Mode()

@@ -51,9 +51,7 @@ class SetMode:
         now = _mode.__dict__
         attribute = self._attribute
         now["settings"].append((self, attribute, now[attribute]))
-        now[attribute] = self._value
-        if attribute != "recording":
-            _mode.note()
+        _mode.set(attribute, self._value)
 
     def __exit__(self, *_: object) -> None:
         settings = _mode.settings
@@ -71,9 +69,7 @@ class SetMode:
             if other == attribute:  # entered later and still in force: that one goes back instead
                 settings[later] = setter, attribute, before
                 return
-        _mode.__dict__[attribute] = before
-        if attribute != "recording":
-            _mode.note()
+        _mode.set(attribute, before)
 
     def __call__(self, function: _F) -> _F:
         """Decorate a function, a generator function or a coroutine function."""
@@ -283,15 +279,14 @@ class set_detect_anomaly(detect_anomaly):  # noqa: N801  # PyTorch's name
         self._sources._value = mode
         now = _mode.__dict__
         self._called: Any = threading.get_ident(), now["watch"], now["source"]
-        now["watch"], now["source"] = self._value, mode
-        _mode.note()
+        _mode.set("watch", self._value)
+        _mode.set("source", mode)
 
     def __enter__(self) -> None:
         called, self._called = self._called, None  # the call itself was not meant to last
         if called is not None and called[0] == threading.get_ident():
-            now = _mode.__dict__
-            now["watch"], now["source"] = called[1:]
-            _mode.note()
+            _mode.set("watch", called[1])
+            _mode.set("source", called[2])
         super().__enter__()
 
 
