@@ -260,7 +260,13 @@ def test_what_was_found_by_measuring_is_in_one_file() -> None:
         for node, following in zip(body, [*body[1:], None], strict=True)
         if isinstance(node, ast.Assign) and not isinstance(following, ast.Expr)
     )
-    assert {"BLOCK", "CHAIN"} <= set(numbers_of(tuning))
+    names = list(numbers_of(tuning))
+    assert {"BLOCK", "CHAIN"} <= set(names)
+    none(
+        f"tuning.py: {name} is set twice, and the later holds for all"
+        for name in {*names}
+        if names.count(name) > 1
+    )
 
 
 def test_imports_are_absolute() -> None:

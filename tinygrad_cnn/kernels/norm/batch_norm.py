@@ -66,17 +66,6 @@ def normalize(
     """
     matrix = positions(x)
     out = np.empty_like(matrix)
-    if matrix.size <= tuning.FEW_VALUES:
-        with np.errstate(all="ignore"):  # NaN stays in its channel, without a warning
-            np.subtract(matrix, mean, out=out)
-            out *= _scale_of(inverse_std, weight).astype(out.dtype)
-            if bias is not None:
-                out += bias
-            if addend is not None:
-                out += positions(addend)
-        if activation is not None:
-            activation(out, out)
-        return _from_positions(out, x.shape)
     affine = _Affine(mean, inverse_std, weight, bias, len(matrix), x.dtype)
 
     def step(source: Array, target: Array, other: Array | None = None) -> None:
@@ -110,7 +99,7 @@ def normalize_and_pool(
     >>> normalize_and_pool(x, one, one, -2 * one, None, (2, 2), argmax=True)
     (array([[[[2.]]]]), array([[[[0]]]], dtype=uint8))
     """
-    if not argmax or x.size <= tuning.FEW_VALUES:
+    if not argmax:
         y = normalize(x, mean, inverse_std, weight, bias)
         return pool_and_activate(y, block, activation, argmax)
     affine = _Affine(mean, inverse_std, weight, bias, x.size // x.shape[1], x.dtype)
@@ -141,7 +130,8 @@ class _Affine:
         dtype: np.dtype[Any],
     ) -> None:
         scale, shift = _scale_of(inverse_std, weight), bias
-        is_foldable = _is_foldable(mean, inverse_std)
+        is_large = count * mean.size > tuning.FEW_VALUES
+        is_foldable = is_large and _is_foldable(mean, inverse_std)
         if is_foldable:
             shift = -mean * scale if bias is None else bias - mean * scale
         self.mean = None if is_foldable else _along_a_row(mean, count, dtype)
@@ -160,8 +150,9 @@ class _Affine:
 
 def _along_a_row(values: Array, count: int, dtype: np.dtype[Any]) -> Array:
     """Repeat values (C,) along a row for `apply_row`, unless there are few positions."""
-    few = count <= tuning.FEW_ROWS
-    return repeated(values, 1 if few else min(count, -(-tuning.ROW // values.size)), dtype)
+    if count <= tuning.FEW_ROWS:
+        return values.astype(dtype, copy=False)
+    return repeated(values, min(count, -(-tuning.ROW // values.size)), dtype)
 
 
 def _scale_of(inverse_std: Array, weight: Array | None) -> Array:
