@@ -11,9 +11,8 @@ import math
 from collections.abc import Callable
 
 from tinygrad_cnn.graph import Node
+from tinygrad_cnn.types import Shape
 from tinygrad_cnn.viz.recorded import constants_of
-
-Shape = tuple[int, ...]
 
 
 def input_shapes(node: Node) -> list[Shape | None]:

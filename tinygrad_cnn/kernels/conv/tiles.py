@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_cnn.kernels.runtime.copies import block_type, blocks_within, copy_into
 from tinygrad_cnn.kernels.runtime.threads import part_size
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
-from tinygrad_cnn.types import Array
+from tinygrad_cnn.types import Array, Shape
 
 __all__ = [
     "ONE",
@@ -30,7 +30,6 @@ __all__ = [
     "as_blocks",
 ]
 
-Shape = tuple[int, ...]
 ONE = 1, 1
 """A block of one output."""
 Tile = tuple[slice, slice]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from tinygrad_cnn.types import Pair
+
 __all__ = ["Pair", "Sizes", "Window"]
 
 Sizes = tuple[int, ...]
 """A number for each spatial axis."""
-Pair = tuple[int, int]
 
 
 class Window(NamedTuple):
