@@ -164,18 +164,13 @@ class Evidence:
         """The right gradient for each cotangent, measured; None for large inputs."""
         if self.x.size > _MOST_WHOLE:
             return None
-        numeric = self._numeric(np.arange(self.x.size))
-        return [numeric[k].reshape(self.x.shape) for k in range(len(self.g))]
+        return self._measured(self.prober)
 
     def right_of(self, index: int) -> list[Array] | None:
         """Return the right gradients of another input, measured; None for large ones."""
-        x = self.point.inputs[index]
-        if x.size > _MOST_WHOLE:
+        if self.point.inputs[index].size > _MOST_WHOLE:
             return None
-        prober = Prober(self.point, index, self.prober.tolerance, Counts())
-        prober.h = self.smooth_step
-        numeric = element_table(prober, np.arange(x.size)).numeric
-        return [numeric[k].reshape(x.shape) for k in range(len(self.g))]
+        return self._measured(Prober(self.point, index, self.prober.tolerance, Counts()))
 
     @cached_property
     def columns(self) -> tuple[Array, Array] | None:
@@ -247,8 +242,10 @@ class Evidence:
 
         Elements that are ``kept`` stay where they are.
         """
-        inputs = self.point.copies()
         x = self.x
+        if x.size > _MOST_WHOLE:
+            return None
+        inputs = self.point.copies()
         scale = float(np.std(x)) or 1.0
         step = size * scale * self.rng.standard_normal(x.shape)
         inputs[self.index] = np.asarray(x + step if kept is None else np.where(kept, x, x + step))
@@ -256,12 +253,9 @@ class Evidence:
             point = Point(self.point.subject, inputs, self.rng, self.g)
         except RuleError:
             return None
-        if x.size > _MOST_WHOLE or point.out.shape != self.out.shape:
+        if point.out.shape != self.out.shape:
             return None
-        prober = Prober(point, self.index, self.prober.tolerance, Counts())
-        prober.h = self.smooth_step
-        numeric = element_table(prober, np.arange(x.size)).numeric
-        right = [numeric[k].reshape(x.shape) for k in range(len(self.g))]
+        right = self._measured(Prober(point, self.index, self.prober.tolerance, Counts()))
         return [a[self.index] for a in point.analytic], right
 
     def sample(self) -> tuple[Array, Array]:
@@ -270,10 +264,16 @@ class Evidence:
         flat = np.arange(size)
         if size > _MOST_MEASURED:
             flat = np.sort(self.rng.choice(size, _MOST_MEASURED, replace=False))
-        return flat, self._numeric(flat)
+        return flat, self._numeric(self.prober, flat)
 
-    def _numeric(self, flat: Array) -> Array:
-        step, self.prober.h = self.prober.h, self.smooth_step
-        numeric = element_table(self.prober, flat).numeric
-        self.prober.h = step
+    def _measured(self, prober: Prober) -> list[Array]:
+        """Return the right gradients of a prober's input, one for each cotangent."""
+        shape = prober.base.shape
+        numeric = self._numeric(prober, np.arange(prober.base.size))
+        return [numeric[k].reshape(shape) for k in range(len(self.g))]
+
+    def _numeric(self, prober: Prober, flat: Array) -> Array:
+        step, prober.h = prober.h, self.smooth_step
+        numeric = element_table(prober, flat).numeric
+        prober.h = step
         return numeric
