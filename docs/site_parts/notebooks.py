@@ -85,7 +85,7 @@ def mistaken(mistakes: dict[type[Op], Rule]) -> Iterator[None]:
             if rule is None:
                 del op.backward
             else:
-                setattr(op, "backward", rule)  # noqa: B010
+                setattr(op, "backward", rule)  # noqa: B010  # the same
 
 
 def squared_error(answers: Tensor, labels: Any) -> Any:
