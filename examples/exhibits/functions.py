@@ -1,7 +1,6 @@
 """Activations, products, indexing, and what an engine does with gradients."""
 
 # A rule takes every input, whether it reads it or not.
-# Mistakes leave arguments unused, and so do rules of constants.
 # ruff: noqa: ARG001
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Convolutions, pools, normalisations, resampling and dropout."""
 
 # A rule takes every input, whether it reads it or not.
-# Mistakes leave arguments unused, and so do rules of constants.
 # ruff: noqa: ARG001
 
 from __future__ import annotations
