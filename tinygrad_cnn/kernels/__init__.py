@@ -1,19 +1,8 @@
 """Kernels: the arithmetic on plain NumPy arrays. No Tensor and no graph here.
 
-Legend of the shape letters used throughout the package:
-
-======  ==========================================
-N       images in the batch
-C, O    channels in, channels out
-H, W    height and width of the input
-OH, OW  height and width of the output
-KH, KW  height and width of a kernel (window)
-G       groups of a convolution
-======  ==========================================
-
 Rooms, from the ground up; each imports from itself and from those before it:
 
-- ``runtime`` sweeps, threads, memory, copies, tuning
+- ``runtime`` threads, sweeps over parts that fit the cache, memory, copies, windows, tuning
 - ``pointwise`` elementwise functions and activations
 - ``reduce`` sums, moments, softmax, sums at places
 - ``pool`` max and average pooling
@@ -21,7 +10,35 @@ Rooms, from the ground up; each imports from itself and from those before it:
 - ``conv`` convolutions and their gradients
 - ``norm`` batch, layer and group normalisation
 
-Times in comments are, where no machine is named, of the one that `runtime.tuning` describes.
+What holds in all of them, and is not said again:
+
+**Letters.** N images; C, O channels in and out; G groups of channels; H, W and OH, OW the sizes of
+an image in and out; KH, KW those of a kernel; P positions, N·H·W of them. ``*sizes`` are the
+lengths of any number of spatial axes.
+
+**Arguments** may have any strides and are never changed. Their shapes fit each other: operations
+check what users give, kernels do not check again. A `Window` says how the kernel of a convolution
+or of a pool lies over the spatial axes. `g` is the gradient of the result, and ``f_gradient(g, …)``
+returns that of f's input. An `Activation` writes to its first argument what becomes of each element
+of its second; both may be one array.
+
+**Results** are new arrays with the dtype of `x`. Those of convolutions, pools and batch norm, of
+shape (N, C, *sizes), lie in memory as (N, *sizes, C): channels last. Elementwise kernels keep the
+memory order of their input. A function that writes to an array takes it last, as `out`; a formula
+that is called on blocks of any number of arrays (by `map_blocks`, `map_chains`) takes it first.
+
+**Precision.** Long sums are of short chains in the arrays' dtype, added in float64. Where work is
+cut depends on sizes and on the number of threads, never on timing: the same call gives the same
+bits, run after run.
+
+**Floating-point errors.** What a formula does at infinities and NaN is on purpose: kernels of
+several steps run under ``np.errstate``, also in each thread, which has settings of its own. A
+single ufunc or product that goes straight to NumPy warns as NumPy does.
+
+**Plans.** A function under `@planned` works out once what depends on shapes and settings alone;
+its arguments are hashable and its results are not changed. After a change of `runtime.tuning`,
+call ``plans.clear()``. Times in comments are, where no machine is named, of the one described
+there.
 """
 
 from tinygrad_cnn.kernels.runtime.memory import keep_freed_memory
