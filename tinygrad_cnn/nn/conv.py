@@ -54,9 +54,7 @@ class _Conv(ConvSettings, Module):
         self.weight, self.bias = draw_weights(shape, self.out_channels, bias, generator, dtype)
 
     def _bordered(self, input: Any) -> tuple[Any, Padding]:
-        """Return the input with its border, and the padding with zeros that is left to do."""
-        if self.padding_mode == "zeros":
-            return input, self.padding
+        """Return the input with a border that is not of zeros, and the padding that is left."""
         if self.padding == "valid":
             return input, 0
         widths: list[int] = []  # of the last dimension first
@@ -69,7 +67,9 @@ class _Conv(ConvSettings, Module):
         return F.pad(input, widths, self.padding_mode), 0
 
     def _apply(self, function: Any, input: Any) -> Any:
-        input, padding = self._bordered(input)
+        padding: Padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = self._bordered(input)
         settings = self.stride, padding, self.dilation, self.groups
         return function(input, self.weight, self.bias, *settings)
 

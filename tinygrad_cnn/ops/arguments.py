@@ -271,10 +271,15 @@ def are_plain(settings: tuple[Any, ...]) -> bool:
 
     Lists cannot; and inside of a tuple the cache would take 1.0 for 1.
 
-    >>> are_plain((2, None)), are_plain((2, (1, 1)))
-    (True, False)
+    >>> are_plain((2, (1, 1))), are_plain((2, (1, 1.0))), are_plain((2, [1, 1]))
+    (True, False, False)
     """
-    return _PLAIN.issuperset(map(type, settings))
+    if _PLAIN.issuperset(map(type, settings)):
+        return True
+    values: list[Any] = []
+    for value in settings:
+        values += value if type(value) is tuple else (value,)
+    return _PLAIN.issuperset(map(type, values))
 
 
 def ntuple(function: str, argument: str, value: Any, count: int, smallest: int = 1) -> Shape:

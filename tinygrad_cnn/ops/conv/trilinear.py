@@ -69,8 +69,7 @@ class _Conv(First, _Convolution):
         x, w, b = arrays
         dtype = x.dtype
         shape, large = self.result_of(x.shape, w.shape)
-        # Without a bias a normalisation follows, most likely, which in evaluation is folded.
-        if not large and (recording or b is not None):
+        if not large:
             return None, None
         alike = w.dtype is dtype and (b is None or b.dtype is dtype)
         if not alike or dtype.char not in "fd":
