@@ -251,10 +251,11 @@ class BackwardPass:
             check_unchanged(node)
         out = node.out
         if op._outside:
+            g = _computed(g)
             self._compute_lazy()
         if out.__class__ is not Unkept:
-            if g.__class__ is LazyGradient:
-                g = g.array()
+            if not op.takes_lazy:
+                g = _computed(g)
         elif g.__class__ is not LazyGradient or out.pooled is None:
             g, out = _computed(g), out.value()
         if self.create_graph:
@@ -364,8 +365,8 @@ class BackwardPass:
 
     def _compute_lazy(self) -> None:
         """Compute what is not yet: code of the user's comes, which may write to what it reads."""
-        for g in self.grads.values():
-            _computed(g)
+        for edge, g in self.grads.items():
+            self.grads[edge] = _computed(g)
 
     def _count_down(self, leaf: TensorBase, uses: dict[TensorBase, int]) -> None:
         """Finish a leaf once the last edge to it has been walked."""

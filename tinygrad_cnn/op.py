@@ -87,6 +87,8 @@ class Op:
         For the gradient of a part: add it in place to ``whole``, the gradient of the only input.
     ``backward_owned(g, needs)``
         `backward` for an array that may be written to and handed on; ``laid_out(array)`` makes it.
+    ``takes_lazy``
+        The rule takes also the `LazyGradient` behind a max-pool.
     ``postpone(arrays, recording, foreign)``
         Return ``(computation, aux)``, if the result shall be computed when it is read; or None
         twice. Then ``compute_with(…)`` computes it, see `joining.First`.
@@ -115,6 +117,7 @@ class Op:
     choice: ClassVar[Any] = None
     infinite: ClassVar[bool] = False
     infer: ClassVar[Any] = None
+    takes_lazy: ClassVar[bool] = False
     postpone: ClassVar[Any] = None
     join: ClassVar[Any] = None
     views: ClassVar[bool] = False

@@ -85,7 +85,7 @@ def fitted(node: Node, index: int, result: Any, edge: Node | TensorBase, create_
         inner = edge.__class__ is Node
         if inner and result.shape == edge.shape and result.dtype == edge.dtype:
             return result
-        result = result.array() if inner else np.array(result.array())
+        result = result.array()
     if not create_graph:
         if isinstance(result, (TensorBase, Node)):
             raise not_saved(node) or GraphError(

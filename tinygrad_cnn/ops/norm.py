@@ -33,6 +33,7 @@ class BatchNorm(First, Op):
     saves = ("x", "weight", "bias")
     has_aux = True
     optional = True
+    takes_lazy = True
 
     def __init__(self, eps: float) -> None:
         self.eps = eps
@@ -74,7 +75,7 @@ class BatchNorm(First, Op):
         self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
     ) -> tuple[Any, ...]:
         mean, var = aux
-        return kernels.batch_norm_gradient(g, x, mean, self.inverse_std(var), weight)
+        return kernels.batch_norm_gradient(g, x, mean, self.inverse_std(var), weight, bias)
 
     def reference(self, x: Any, weight: Any, bias: Any) -> Any:
         """Compute the same in plain operations."""

@@ -9,11 +9,14 @@ from tinygrad_cnn.kernels.norm.batch_norm import (
     normalize,
 )
 from tinygrad_cnn.kernels.norm.layer_norm import layer_norm, layer_norm_gradient
+from tinygrad_cnn.kernels.pool.lazy import LazyGradient
+from tinygrad_cnn.kernels.pool.max_pool import max_pool
 from tinygrad_cnn.kernels.reduce import moments
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.kernels.reduce.sums import chain_products
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.kernels.runtime.window import Window
 
 EPS = 1e-5
 SHAPES = [(5, 3), (300, 1), (129, 20), (4, 3, 7), (6, 5, 4, 3), (1, 2, 3, 5), (40, 18, 23, 29)]
@@ -92,6 +95,38 @@ def test_batch_norm_agrees_with_float64(
     if ndim == 4:
         for array in (out, grads[0], constant[0]):
             assert array.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("sizes", [(8, 6), (9, 7), (5,), (4, 6, 2)])
+@pytest.mark.parametrize("affine", ["none", "usual", "no weight left", "hardly any weight"])
+@pytest.mark.parametrize(("dtype", "digits"), [(np.float32, 1e-5), (np.float64, 1e-13)])
+def test_a_lazy_gradient_behind_a_pool(monkeypatch, threads, sizes, affine, dtype, digits):
+    for name in ("NORM_GRAIN", "NORM_BLOCK", "FEW_VALUES"):
+        monkeypatch.setattr(tuning, name, 1)
+    rng = np.random.default_rng(1)
+    dims = len(sizes)
+    window = Window((2,) * dims, (2,) * dims, ((0, 0),) * dims, (1,) * dims)
+    x = in_layout((3 * rng.standard_normal((5, 3, *sizes)) + 1).astype(dtype), True)
+    weight, bias = rng.standard_normal((2, 3)).astype(dtype)
+    weight[1] *= {"usual": 1, "no weight left": 0, "hardly any weight": 1e-3}.get(affine, 1)
+    if affine == "none":
+        weight = bias = None
+    mean, var = batch_statistics(x)
+    constants = mean, (1 / np.sqrt(var)).astype(dtype), weight, bias
+    pooled, argmax = max_pool(normalize(x, *constants), window)
+    pooled = np.maximum(pooled, 0)
+    g = LazyGradient(rng.standard_normal(pooled.shape).astype(dtype), argmax, pooled, sizes, window)
+    before = get_num_threads()
+    set_num_threads(threads)
+    try:
+        mine = batch_norm_gradient(g.before_relu(), x, *constants)
+        expected = batch_norm_gradient(g.before_relu().array(), x, *constants)
+    finally:
+        set_num_threads(before)
+    for got, want in zip(mine, expected, strict=True):
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, want, rtol=digits, atol=digits * np.abs(want).max())
 
 
 def test_variance_keeps_its_digits_under_a_large_mean():

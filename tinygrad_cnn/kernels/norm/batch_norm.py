@@ -7,13 +7,16 @@ vector operation. Work goes in blocks that stay in the cache from the first pass
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.kernels.pool.lazy import LazyGradient
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
 from tinygrad_cnn.kernels.reduce.sums import chain_products, chain_sums, map_chains, positions
 from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, contiguous
 from tinygrad_cnn.kernels.runtime.rows import Activation, apply_row, repeated
 from tinygrad_cnn.kernels.runtime.sweep import sweep
 from tinygrad_cnn.kernels.runtime.window import Pair
@@ -106,12 +109,10 @@ def normalize_and_pool(
     return pool_and_activate(x, block, activation, argmax, affine)
 
 
-def _sweep(step: Any, *matrices: Array) -> None:
-    """Run a step over blocks of positions."""
-    channels = max(1, matrices[0].shape[1])
-    sweep(
-        step, *matrices, most=tuning.NORM_BLOCK / channels, grain=-(-tuning.NORM_GRAIN // channels)
-    )
+def _sweep(step: Any, *parts: Any) -> None:
+    """Run a step over blocks of positions or of images."""
+    each = max(1, parts[-1][:1].size)
+    sweep(step, *parts, most=tuning.NORM_BLOCK / each, grain=-(-tuning.NORM_GRAIN // each))
 
 
 class _Affine:
@@ -179,7 +180,12 @@ def _from_positions(matrix: Array, shape: Shape) -> Array:
 
 
 def batch_norm_gradient(
-    g: Array, x: Array, mean: Array, inverse_std: Array, weight: Array | None = None
+    g: Array | LazyGradient,
+    x: Array,
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
 ) -> tuple[Array, Array, Array]:
     """Differentiate batch normalisation by the batch's own statistics.
 
@@ -209,6 +215,10 @@ def batch_norm_gradient(
     array([[0.],
            [0.]])
     """
+    if isinstance(g, LazyGradient):
+        if _is_recoverable(weight, bias):
+            return _lazy_gradient(g, x, mean, inverse_std, weight, bias)
+        g = g.array()
     matrix, grads = positions(x), positions(g)
     count = max(1, len(matrix))
     total, gweight = _gradient_sums(grads, matrix, mean, inverse_std)
@@ -243,6 +253,47 @@ def _gradient_sums(g: Array, matrix: Array, mean: Array, inverse_std: Array) -> 
         if fold:
             product -= total * mean
         return total, product * inverse_std
+
+
+def _lazy_gradient(
+    g: LazyGradient,
+    x: Array,
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None,
+    bias: Array | None,
+) -> tuple[Array, Array, Array]:
+    """Do `batch_norm_gradient` while the gradient is in the cache, a few images at a time.
+
+    Where it is not 0, ``x̂ = (pooled − bias) / weight``: the sums are over fewer elements.
+    """
+    ones, grads = np.ones_like(mean), positions(g.g)
+    offset, inverse = 0 * ones if bias is None else bias, ones if weight is None else 1 / weight
+    total, gweight = _gradient_sums(grads, positions(g.pooled), offset, inverse)
+    count, scale = x.size // x.shape[1], _scale_of(inverse_std, weight)
+    slope, shift = scale * gweight / count, scale * total / count
+    taken = _Affine(mean, inverse_std, slope, shift, count, x.dtype)
+    scaled, row = np.empty_like(grads), _along_a_row(scale, count, x.dtype)
+    _sweep(lambda g, out: apply_row(np.multiply, g, row, out), grads, scaled)
+    g = replace(g, g=_from_positions(scaled, g.g.shape))
+    images = contiguous(channels_last(x))
+    out = np.empty_like(images)
+
+    def step(block_g: LazyGradient, source: Array, target: Array) -> None:
+        taken(target, source)
+        np.subtract(channels_last(block_g.array()), target, out=target)
+
+    _sweep(step, g, images, out)
+    return channels_first(out), gweight.astype(x.dtype), total.astype(x.dtype)
+
+
+def _is_recoverable(weight: Array | None, bias: Array | None) -> bool:
+    """Whether ``(out − bias) / weight`` still has the digits of ``x̂``, in every channel."""
+    scale = np.ones(1) if weight is None else weight
+    smallest, largest = tuning.MODERATE_WEIGHTS
+    size = np.abs(scale)
+    is_moderate = bool(((size > smallest) & (size < largest)).all())
+    return is_moderate and (bias is None or _is_foldable(bias, 1 / scale))
 
 
 def batch_norm_eval_gradient(

@@ -56,9 +56,7 @@ def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
     return channels_first(out)
 
 
-def put_argmax(
-    g: Array, argmax: Array, input_shape: Shape, window: Window, pooled: Array | None = None
-) -> Array:
+def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> Array:
     """Put each window's value back where its maximum stands; where windows overlap, add.
 
     The gradient of max-pooling, and the transpose of `take_argmax`, which has the formula.
@@ -71,8 +69,6 @@ def put_argmax(
         (N, C, *sizes).
     window
         As for `max_pool`.
-    pooled
-        Result of a ReLU behind the pool: where it is not positive 0 is put. None without one.
 
     Returns
     -------
@@ -92,9 +88,8 @@ def put_argmax(
     cover = covering_outputs(window, tuple(sizes), argmax.shape[2:])
     fill = not (cover.disjoint and cover.reach_all)
 
-    def step(g: Array, chosen: Array, out: Array, *pooled: Array) -> None:
-        # Read once: behind a fully connected layer its channels are first.
-        g = masked(g, pooled[0] > 0) if pooled else np.ascontiguousarray(g)
+    def step(g: Array, chosen: Array, out: Array) -> None:
+        g = np.ascontiguousarray(g)  # read once: behind a linear layer its channels are first
         if fill:
             out.fill(0)
         if cover.side_by_side:  # all of a window's elements in one call
@@ -107,8 +102,7 @@ def put_argmax(
             else:
                 np.add(out[tap.inputs], part, out=out[tap.inputs])
 
-    relu = [] if pooled is None else [channels_last(pooled)]
-    sweep_images(step, out.size, channels_last(g), channels_last(argmax), out, *relu)
+    sweep_images(step, out.size, channels_last(g), channels_last(argmax), out)
     return channels_first(out)
 
 

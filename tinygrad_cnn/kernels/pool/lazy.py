@@ -1,60 +1,73 @@
-"""The gradient that a max-pool hands to the ReLU before it, not computed yet.
+"""The gradient behind a max-pool, not computed yet: zeros, but for one number a window.
 
-Where both follow a convolution the pool is computed first, see `deferring`: the ReLU has fewer
-elements to look at. So it has in the backward pass, if the pool's gradient waits for its rule.
+Where a ReLU and a pool follow a normalisation the pool is computed first, see `deferring`: the ReLU
+has fewer elements to look at. In the backward pass, too, it is worth to wait: what the rules of the
+ReLU and of the normalisation multiply and sum up is as small as the pool's result.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Any
+
 import numpy as np
 
+from tinygrad_cnn.kernels.pointwise.activation import relu_gradient
 from tinygrad_cnn.kernels.pool.argmax import put_argmax
-from tinygrad_cnn.kernels.runtime.window import Window
+from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["LazyGradient"]
 
 
+@dataclass(slots=True, frozen=True)
 class LazyGradient:
-    """The gradient of a ReLU's result, of which a max-pool chose some elements.
+    """The gradient of a ReLU's result, or of its input, of which a max-pool chose some elements.
 
-    Parameters
-    ----------
-    g
-        Gradient of the pool's result, shape (N, C, *out sizes).
-    argmax
-        What the pool chose before the ReLU, as `max_pool` returns it.
-    pooled
-        The pool's result, behind the ReLU.
-    shape, window
-        Of the pool's input, and of the pool.
+    `g` is the gradient of the pool's result `pooled`, which is behind the ReLU; `argmax` is what
+    the pool chose before the ReLU, from inputs of `sizes`. As gradient of the ReLU's input it is
+    not 0 only where that is an element of `pooled`.
 
-    Examples
-    --------
-    >>> x, window = np.array([[[-1.0, -2.0, 1.0, 2.0]]]), Window((2,), (2,), ((0, 0),), (1,))
+    >>> window = Window((2,), (2,), ((0, 0),), (1,))
     >>> argmax, pooled = np.array([[[0, 1]]], np.uint8), np.array([[[0.0, 2.0]]])
-    >>> g = LazyGradient(np.array([[[3.0, 4.0]]]), argmax, pooled, x.shape, window)
-    >>> g.array(), g.before_relu()
+    >>> g = LazyGradient(np.array([[[3.0, 4.0]]]), argmax, pooled, (4,), window)
+    >>> g.array(), g.before_relu().array()
     (array([[[3., 0., 0., 4.]]]), array([[[0., 0., 0., 4.]]]))
     """
 
-    __slots__ = ("_argmax", "_array", "_g", "_pooled", "_window", "dtype", "shape")
+    g: Array
+    argmax: Array
+    pooled: Array
+    sizes: Sizes
+    window: Window
+    is_before_relu: bool = False
 
-    def __init__(
-        self, g: Array, argmax: Array, pooled: Array, shape: Shape, window: Window
-    ) -> None:
-        self._g, self._argmax, self._pooled, self._window = g, argmax, pooled, window
-        self.shape, self.dtype = shape, g.dtype
-        self._array: Array | None = None
+    @property
+    def shape(self) -> Shape:
+        """Its shape, that of the pool's input."""
+        return *self.g.shape[:2], *self.sizes
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its dtype."""
+        return self.g.dtype
+
+    def __len__(self) -> int:
+        return len(self.g)
+
+    def __getitem__(self, images: slice) -> LazyGradient:
+        """Return the gradient of some of the images."""
+        g, argmax, pooled = self.g[images], self.argmax[images], self.pooled[images]
+        return replace(self, g=g, argmax=argmax, pooled=pooled)
+
+    def before_relu(self) -> LazyGradient:
+        """Return the gradient of the ReLU's input, this being that of its result."""
+        return replace(self, g=relu_gradient(self.g, self.pooled), is_before_relu=True)
 
     def array(self) -> Array:
-        """Compute it, once."""
-        if self._array is None:
-            first = self._argmax.dtype.type(0)  # of zeros alone the first is the maximum
-            argmax = np.where(self._pooled == 0, first, self._argmax)
-            self._array = put_argmax(self._g, argmax, self.shape, self._window)
-        return self._array
-
-    def before_relu(self) -> Array:
-        """Return the gradient of the ReLU's input instead."""
-        return put_argmax(self._g, self._argmax, self.shape, self._window, self._pooled)
+        """Compute it: a new array each time."""
+        argmax = self.argmax
+        if not self.is_before_relu:
+            first = argmax.dtype.type(0)  # of zeros alone the first is the maximum
+            argmax = np.where(self.pooled == 0, first, argmax)
+        return put_argmax(self.g, argmax, self.shape, self.window)

@@ -127,6 +127,9 @@ FOLDABLE_OFFSET = 8.0
 """Mean / deviation up to which (x − mean)·s is computed as x·s − mean·s: the rounding of the two
 terms grows by no more than this factor."""
 
+MODERATE_WEIGHTS = 1e-12, 1e12
+"""Sizes of a weight between which products with it neither leave float32 nor lose digits."""
+
 MOST_OFFSET = 32.0
 """Mean² / variance up to which squares are summed as they are.
 
