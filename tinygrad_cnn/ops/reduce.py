@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_cnn.kernels.reduce.sums import sum_over
-from tinygrad_cnn.kernels.runtime.copies import broadcast_view
 from tinygrad_cnn.op import Op, adapters
 from tinygrad_cnn.ops.arguments import as_float, axes_of, numpy_words
 from tinygrad_cnn.ops.elementwise import cast, div, exp, mul
@@ -26,7 +25,7 @@ def spread(g: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     """Repeat a reduced array along the axes it was reduced over: the adjoint of a sum."""
     kept = tuple([1 if axis in axes else size for axis, size in enumerate(shape)])
     if type(g) is np.ndarray:  # nothing is recorded
-        return broadcast_view(g.reshape(kept), shape)
+        return np.broadcast_to(g.reshape(kept), shape)
     return broadcast_to(reshape(g, kept), shape)
 
 

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tinygrad_cnn.kernels.runtime import memory, plans
 
 ROOT = Path(__file__).parents[3]
 
@@ -64,3 +67,29 @@ def test_large_arrays_are_made_from_freed_memory():
 )
 def test_it_leaves_the_allocator_alone_when_told_so(setting):
     assert faults(**setting) > 100
+
+
+@pytest.mark.parametrize("shape", [(100, 500), (0, 3), (), (3, 4)])
+def test_large_arrays_begin_at_a_cache_line(shape):
+    for _ in range(5):
+        x = memory.aligned_empty(shape, np.dtype(np.float32))
+        assert x.shape == shape
+        assert x.dtype == np.float32
+        assert x.flags.c_contiguous
+        assert x.flags.writeable
+        assert x.size < 50 or x.ctypes.data % 64 == 0
+
+
+def test_a_plan_is_made_once_until_plans_are_cleared():
+    asked: list[int] = []
+
+    @plans.planned
+    def square(x: int) -> int:
+        asked.append(x)
+        return x * x
+
+    assert [square(3), square(3), square(4)] == [9, 9, 16]
+    assert asked == [3, 4]
+    plans.clear()
+    assert square(3) == 9
+    assert asked == [3, 4, 3]

@@ -219,7 +219,7 @@ def test_an_interrupt_anywhere_leaves_blas_as_it_was():
         finally:
             # A tracer raises also where no signal can: behind the body, before the lock is let go.
             # Workers of all later tests would wait for it.
-            blas._blas.start_afresh()
+            blas._limit.start_afresh()
     assert raised > 10
     other = threading.Thread(target=lambda: single_threaded_blas().__enter__(), daemon=True)
     other.start()

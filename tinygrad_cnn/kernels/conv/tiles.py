@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.kernels.runtime.copies import block_type, blocks_within, copy_into
+from tinygrad_cnn.kernels.runtime.copies import blocks_within, copy_into
 from tinygrad_cnn.kernels.runtime.threads import part_size
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
 from tinygrad_cnn.types import Array, Shape
@@ -74,7 +74,7 @@ def as_blocks(view: View, itemsize: int) -> Blocks:
     shape, strides = view
     axes, size = blocks_within(shape, itemsize, strides, strides)
     is_number = axes == len(shape) and size <= 8
-    dtype = np.dtype(f"u{size}") if is_number else block_type(size)
+    dtype = np.dtype(f"u{size}" if is_number else f"V{size}")
     return Blocks(shape[:axes], strides[:axes], dtype)
 
 

@@ -24,7 +24,7 @@ from tinygrad_cnn.kernels.conv.tiles import (
     as_blocks,
 )
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.copies import c_ordered
+from tinygrad_cnn.kernels.runtime.copies import contiguous
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Pair
@@ -231,7 +231,7 @@ class BandMatrix(WindowMatrix):
 
     def sum(self, rows: Array, g: Array) -> Array:
         """Sum rows times gradients, the channels of a row's outputs side by side."""
-        return super().sum(rows, c_ordered(g))
+        return super().sum(rows, contiguous(g))
 
 
 class RowMatrix(BandMatrix):
@@ -281,7 +281,7 @@ class RowMatrix(BandMatrix):
 
     def spread(self, w: Array) -> Array:
         """Arrange weights (*kernel, C, O) as one matrix for each product: (KH, depth, columns)."""
-        spread = c_ordered(w) if self.span == 1 else super().spread(w)
+        spread = contiguous(w) if self.span == 1 else super().spread(w)
         return spread.reshape(self.height, self.depth, self.columns)
 
     def multiply(self, rows: Array, weights: Array, out: Array) -> None:
@@ -297,7 +297,7 @@ class RowMatrix(BandMatrix):
 
     def sum(self, rows: Array, g: Array) -> Array:
         """Sum rows times gradients over the positions: (KH, depth, columns)."""
-        factor = c_ordered(g.swapaxes(0, 1)).reshape(-1, self.columns)
+        factor = contiguous(g.swapaxes(0, 1)).reshape(-1, self.columns)
         total = np.empty((self.height, self.depth, self.columns), g.dtype)
         for some, product in zip(rows, total, strict=True):
             product[...] = sum_of_products(some, factor)

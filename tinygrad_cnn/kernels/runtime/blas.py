@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["limit_this_thread", "single_threaded_blas"]
@@ -15,96 +16,18 @@ Ask = Callable[[], int | None]
 Set = Callable[[int], object]
 
 
-class _Blas:
-    """How many threads BLAS uses: as many as it likes, or one while anybody is inside.
+@lru_cache(maxsize=1)
+def _libraries() -> list[tuple[Ask, Set]]:
+    """Return what asks for the number of each library's threads, and what sets it.
 
-    `threadpoolctl.ThreadpoolController.limit` takes 8 µs an entry; asking and setting through a
-    controller kept for good takes 2 µs.
+    Asking and setting through these, kept for good, takes 2 µs, an entry of threadpoolctl's
+    `ThreadpoolController.limit` 8.
     """
+    # Imported here, since `import tinygrad_cnn` has to be quick; it ships no types.
+    import threadpoolctl
 
-    def __init__(self) -> None:
-        self._libraries: list[tuple[Ask, Set]] | None = None
-        self._limited: list[tuple[Set, int]] = []
-        self.start_afresh()
-
-    def hold_still(self) -> None:
-        """Let nobody set a library's threads while the process forks: it holds a lock meanwhile."""
-        self._lock.acquire()
-
-    def go_on(self) -> None:
-        """Go on after a fork, in the process that did it."""
-        self._lock.release()
-
-    def start_afresh(self) -> None:
-        """Be as if nobody had entered; in the child of a fork the other threads are gone."""
-        self._lock = threading.RLock()  # a stay may end by itself in the midst of another's
-        self._inside: dict[int, weakref.ref[_Stay]] = {}
-        self._lift()
-
-    def libraries(self) -> list[tuple[Ask, Set]]:
-        """Return what asks for the number of each library's threads, and what sets it."""
-        if self._libraries is None:
-            # Imported here, since `import tinygrad_cnn` has to be quick; it ships no types.
-            import threadpoolctl
-
-            controllers = threadpoolctl.ThreadpoolController().lib_controllers
-            blas = [each for each in controllers if each.user_api == "blas"]
-            self._libraries = [_functions(each) for each in blas]
-        return self._libraries
-
-    def enter(self, stay: _Stay) -> None:
-        """Let one in; the first sets the limit."""
-        libraries = self._libraries or self.libraries()
-        with self._lock:
-            self._inside[id(stay)] = weakref.ref(stay, self._end)
-            if not self._limited:
-                for get_threads, set_threads in libraries:
-                    threads = get_threads()
-                    if threads is not None and threads > 1:
-                        self._limited.append((set_threads, threads))
-                        set_threads(1)
-
-    def leave(self, stay: _Stay) -> None:
-        """Let one out; the last lifts the limit."""
-        with self._lock:
-            if len(self._inside) == 1:
-                self._lift()
-            # Last, so that a stay whose end is interrupted before this ends with its object.
-            self._inside.pop(id(stay), None)
-
-    def _end(self, _: object) -> None:
-        """End the stays that an interrupt kept from ending: nothing holds them any more."""
-        with self._lock:
-            if not any(stay() for stay in self._inside.values()):
-                self._lift()
-                self._inside.clear()
-
-    def _lift(self) -> None:
-        while self._limited:
-            set_threads, threads = self._limited[-1]
-            set_threads(threads)
-            self._limited.pop()  # after it: an interrupt in between leaves it to be done again
-
-
-class _Stay:
-    """One stay within the limit. It ends with the `with` block, or else with this object.
-
-    Ctrl-C raises between any two lines, also in the first one of `__exit__`, after which nobody
-    calls that again. But the object dies with the block's frame, and that ends its stay.
-    """
-
-    __slots__ = ("__weakref__",)
-
-    def __enter__(self) -> None:
-        _blas.enter(self)
-
-    def __exit__(self, *_: object) -> None:
-        _blas.leave(self)
-
-
-def single_threaded_blas() -> _Stay:
-    """Return a context within which BLAS uses one thread; nests, and many threads may be inside."""
-    return _Stay()
+    controllers = threadpoolctl.ThreadpoolController().lib_controllers
+    return [_functions(each) for each in controllers if each.user_api == "blas"]
 
 
 def _functions(library: Any) -> tuple[Ask, Set]:
@@ -122,15 +45,86 @@ def _functions(library: Any) -> tuple[Ask, Set]:
     return library.get_num_threads, library.set_num_threads
 
 
-_blas = _Blas()
+def limit_this_thread() -> None:
+    """Limit a new worker for good: BLAS built on OpenMP keeps its number by the thread."""
+    for _, set_threads in _libraries():
+        set_threads(1)
+
+
+class _Limit:
+    """The limit of one thread, which holds while anybody stays within it."""
+
+    def __init__(self) -> None:
+        self._lifts: list[tuple[Set, int]] = []  # the numbers from before
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Be as if nobody had entered; in the child of a fork the other threads are gone."""
+        self.lock = threading.RLock()  # a stay may end by itself in the midst of another's
+        self._inside: dict[int, weakref.ref[_Stay]] = {}
+        self._lift()
+
+    def enter(self, stay: _Stay) -> None:
+        """Let one in; the first sets the limit."""
+        libraries = _libraries()
+        with self.lock:
+            self._inside[id(stay)] = weakref.ref(stay, self._end)
+            if not self._lifts:
+                for get_threads, set_threads in libraries:
+                    threads = get_threads()
+                    if threads is not None and threads > 1:
+                        self._lifts.append((set_threads, threads))
+                        set_threads(1)
+
+    def leave(self, stay: _Stay) -> None:
+        """Let one out; the last lifts the limit."""
+        with self.lock:
+            if len(self._inside) == 1:
+                self._lift()
+            # Last, so that a stay whose end is interrupted before this ends with its object.
+            self._inside.pop(id(stay), None)
+
+    def _end(self, _: object) -> None:
+        """End the stays that an interrupt kept from ending: nothing holds them any more."""
+        with self.lock:
+            if not any(stay() for stay in self._inside.values()):
+                self._lift()
+                self._inside.clear()
+
+    def _lift(self) -> None:
+        while self._lifts:
+            set_threads, threads = self._lifts[-1]
+            set_threads(threads)
+            self._lifts.pop()  # after it: an interrupt in between leaves it to be done again
+
+
+_limit = _Limit()
 
 if hasattr(os, "register_at_fork"):
+    # Nobody sets a library's threads while the process forks: the library holds a lock meanwhile.
     os.register_at_fork(
-        before=_blas.hold_still, after_in_parent=_blas.go_on, after_in_child=_blas.start_afresh
+        before=lambda: _limit.lock.acquire(),
+        after_in_parent=lambda: _limit.lock.release(),
+        after_in_child=_limit.start_afresh,
     )
 
 
-def limit_this_thread() -> None:
-    """Limit a new worker for good: BLAS built on OpenMP keeps its number by the thread."""
-    for _, set_threads in _blas.libraries():
-        set_threads(1)
+class _Stay:
+    """One stay within the limit. It ends with the `with` block, or else with this object.
+
+    Ctrl-C raises between any two lines, also in the first one of `__exit__`, after which nobody
+    calls that again. But the object dies with the block's frame, and that ends its stay.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def __enter__(self) -> None:
+        _limit.enter(self)
+
+    def __exit__(self, *_: object) -> None:
+        _limit.leave(self)
+
+
+def single_threaded_blas() -> _Stay:
+    """Return a context within which BLAS uses one thread; nests, and many threads may be inside."""
+    return _Stay()

@@ -1,20 +1,17 @@
-"""Memory: where large arrays come from, and where in a cache line they begin.
-
-A training step makes and drops the same large arrays again and again. The GNU C library gives
-each back to the system, which then has to clear every page of the next one.
-"""
+"""Memory: where large arrays come from, and where in a cache line they begin."""
 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["aligned_empty", "keep_freed_memory"]
 
@@ -27,13 +24,10 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 def keep_freed_memory() -> bool:
     """Ask glibc to keep up to 1 GB of freed memory for later arrays; return whether it does.
 
-    Nothing is asked of another C library, nor where ``TINYGRAD_CNN_KEEP_MEMORY=0`` is set or the
-    user has settings of his own for glibc (``MALLOC_…_THRESHOLD_``, ``GLIBC_TUNABLES``).
-
-    Examples
-    --------
-    >>> keep_freed_memory() in (True, False)
-    True
+    A training step makes and drops the same large arrays again and again. By itself glibc gives
+    each back to the system, which then has to clear every page of the next one. Nothing is asked of
+    another C library, nor where ``TINYGRAD_CNN_KEEP_MEMORY=0`` is set or the user has settings of
+    his own for glibc (``MALLOC_…_THRESHOLD_``, ``GLIBC_TUNABLES``).
     """
     if os.environ.get(_ENVIRONMENT_VARIABLE) == "0" or not sys.platform.startswith("linux"):
         return False
@@ -49,19 +43,10 @@ def keep_freed_memory() -> bool:
 _LINE = 64  # bytes of a cache line, and of an AVX-512 register
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Make an array like `numpy.empty` that begins at a cache line, unless it is small.
-
-    Examples
-    --------
-    >>> aligned_empty((100, 500), np.float32).ctypes.data % 64
-    0
-    """
-    dtype = np.dtype(dtype)
-    size = dtype.itemsize
-    for length in shape:
-        size *= length
+def aligned_empty(shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """Make an array like `numpy.empty` that begins at a cache line, unless it is small."""
+    size = dtype.itemsize * math.prod(shape)
     if size <= tuning.SMALL_ARRAY:
         return np.empty(shape, dtype)
-    room = np.empty(size + _LINE, np.uint8)
-    return np.ndarray(shape, dtype, room, -room.ctypes.data % _LINE)
+    memory = np.empty(size + _LINE, np.uint8)
+    return np.ndarray(shape, dtype, memory, -memory.ctypes.data % _LINE)

@@ -17,18 +17,7 @@ _caches: list[Any] = []
 
 
 def planned(function: _Function) -> _Function:
-    """Remember the results of a function for the 1024 arguments that were asked for last.
-
-    Examples
-    --------
-    >>> @planned
-    ... def square(x):
-    ...     print("computing")
-    ...     return x * x
-    >>> square(3), square(3)
-    computing
-    (9, 9)
-    """
+    """Remember the results of a function for the 1024 arguments that were asked for last."""
     cached: Any = lru_cache(maxsize=1024)(function)
     _caches.append(cached)
     return cached  # type: ignore[no-any-return]

@@ -13,20 +13,10 @@ __all__ = ["axis_by_axis", "sweep"]
 
 
 def sweep(step: Callable[..., None], *arrays: Array, most: float, grain: int) -> None:
-    """Call ``step(*parts)`` on parts along the first axis of all arrays, threads side by side.
+    """Call ``step(*parts)``, which writes to some of them, on parts along the arrays' first axis.
 
-    No floating-point warnings come out: what steps do at ±∞ and NaN is on purpose.
-
-    Parameters
-    ----------
-    step
-        Writes to some of its arguments.
-    arrays
-        Of one length.
-    most
-        How many items, along the first axis, a part has: about as many as stay in the cache.
-    grain
-        Items worth a thread; see `parallel`.
+    A part has about `most` items; `grain` of them are worth a thread. No floating-point warnings
+    come out.
 
     Examples
     --------
@@ -56,14 +46,6 @@ def axis_by_axis(
     """Call ``step(axis, source, target)`` along one axis after the other, on what was made so far.
 
     Its target has the size of `out` along the axes that are done; the last one is `out`.
-
-    Examples
-    --------
-    >>> out = np.empty((1, 1))
-    >>> add = lambda axis, source, target: np.add.reduce(source, axis, out=target, keepdims=True)
-    >>> axis_by_axis(add, np.ones((2, 3)), out, [0, 1])
-    >>> out
-    array([[6.]])
     """
     *others, last = axes
     for axis in others:

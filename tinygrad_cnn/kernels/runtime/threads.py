@@ -21,16 +21,12 @@ from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import limit_this_thread, single_threaded_blas
 from tinygrad_cnn.types import Array
 
-__all__ = [
-    "get_num_threads",
-    "matmul",
-    "parallel",
-    "part_size",
-    "set_num_threads",
-]
+__all__ = ["get_num_threads", "matmul", "parallel", "part_size", "set_num_threads"]
 
 Work = Callable[[int, int], None]
 Task = Callable[[], object]
+Failures = SimpleQueue[BaseException | None]
+"""Where a worker says that a task has ended, and with which exception if any."""
 
 _ENVIRONMENT_VARIABLE = "TINYGRAD_CNN_NUM_THREADS"
 
@@ -45,8 +41,7 @@ class _State:
     def start_afresh(self) -> None:
         """Forget the workers: after a fork only the calling thread is left in the child."""
         self.lock = threading.Lock()
-        self.tasks: SimpleQueue[tuple[Task, SimpleQueue[BaseException | None]]]
-        self.tasks = SimpleQueue()
+        self.tasks: SimpleQueue[tuple[Task, Failures]] = SimpleQueue()
         self.workers = 0
         self.most_workers = 1 << 30  # less where no more threads can be started
         self.local = threading.local()
@@ -62,27 +57,26 @@ def get_num_threads() -> int:
     """Return the number of threads that kernels use, the calling one included.
 
     It is what `set_num_threads` was last given; before that, the environment variable
-    ``TINYGRAD_CNN_NUM_THREADS``; without it, the processors on which this process may run.
-
-    Raises
-    ------
-    ValueError
-        The environment variable holds something other than a positive integer.
+    ``TINYGRAD_CNN_NUM_THREADS``, which has to hold a positive integer; without it, the processors
+    on which this process may run.
     """
     if _state.num_threads is None:
-        _state.num_threads = _default_num_threads()
+        text = os.environ.get(_ENVIRONMENT_VARIABLE)
+        if text and (not text.strip().isdecimal() or int(text) < 1):
+            raise ValueError(f"{_ENVIRONMENT_VARIABLE}: expected a positive integer, got {text!r}")
+        if text:
+            _state.num_threads = int(text)
+        elif hasattr(os, "sched_getaffinity"):
+            _state.num_threads = len(os.sched_getaffinity(0))
+        else:
+            _state.num_threads = os.cpu_count() or 1
     return _state.num_threads
 
 
 def set_num_threads(n: int) -> None:
-    """Let kernels use `n` threads, the calling one included.
+    """Let kernels use `n` threads, at least 1, the calling one included.
 
     Results differ between two numbers of threads by rounding only.
-
-    Raises
-    ------
-    ValueError
-        `n` is less than 1.
 
     Examples
     --------
@@ -97,33 +91,13 @@ def set_num_threads(n: int) -> None:
     _state.num_threads = int(n)
 
 
-def _default_num_threads() -> int:
-    text = os.environ.get(_ENVIRONMENT_VARIABLE)
-    if text:
-        if not text.strip().isdecimal() or int(text) < 1:
-            raise ValueError(f"{_ENVIRONMENT_VARIABLE}: expected a positive integer, got {text!r}")
-        return int(text)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def parallel(work: Work, length: int, *, grain: int = 1) -> None:
     """Call ``work(start, stop)`` over contiguous chunks that together cover ``range(length)``.
 
-    There is at most one chunk a thread. The calling thread does the first one, which is a `grain`
-    longer than the others. A single chunk, or a call from within `work`, runs directly in the
-    caller. BLAS uses one thread while several chunks run. A `length` of 0 calls nothing.
-
-    Parameters
-    ----------
-    work
-        Does the items ``start <= i < stop``. Chunks run at the same time: each must write to
-        places of its own. An exception in any chunk reaches the caller, after all have ended.
-    length
-        Number of items.
-    grain
-        Items that take about 30 µs, which is what it takes to wake a thread.
+    There is at most one chunk a thread. `grain` is how many items take about 30 µs, which is what
+    it takes to wake a thread. Chunks run at the same time, so each must write to memory of its own;
+    an exception in any of them reaches the caller after all have ended. A single chunk, or a call
+    from within `work`, runs directly in the caller; a `length` of 0 calls nothing.
 
     Examples
     --------
@@ -132,9 +106,13 @@ def parallel(work: Work, length: int, *, grain: int = 1) -> None:
     >>> bool(np.all(y == np.exp(x)))
     True
     """
-    cuts = _cuts(length, grain)
-    if cuts is not None:
-        _run_chunks(work, cuts)
+    chunks = min(get_num_threads(), length // grain)
+    if chunks > 1 and not getattr(_state.local, "busy", False):
+        # The caller does the first chunk while the others wake, and should be the last to end, for
+        # being woken itself takes 30 µs again: so its chunk is a grain longer. 27 µs of work took
+        # 79 on two threads with chunks alike.
+        rest = length - grain
+        _run_chunks(work, [0, *(grain + rest * i // chunks for i in range(1, chunks + 1))])
     elif length:
         work(0, length)
 
@@ -142,7 +120,7 @@ def parallel(work: Work, length: int, *, grain: int = 1) -> None:
 # A rest takes as much Python as a whole tile: 65 images in tiles of 20 make 20, 20, 20, 5, in tiles
 # of 22 one less. ResNet-20, batch 128, a step 308 ms -> 298, inference 69.3 -> 67.2.
 def part_size(count: int, most: float) -> int:
-    """Return how many of `count` stand in each of equal parts, the last of which may have less.
+    """Return how many of `count` go to each of equal parts, the last of which may have less.
 
     A part has `most`, or up to a third more where that saves one.
 
@@ -155,26 +133,12 @@ def part_size(count: int, most: float) -> int:
     return max(1, -(-count // parts))
 
 
-def _cuts(length: int, grain: int) -> list[int] | None:
-    """Return where the chunks of a range begin and end, None where one thread does all.
-
-    The first has a `grain` more than the others.
-    """
-    chunks = min(get_num_threads(), length // grain)
-    if chunks <= 1 or getattr(_state.local, "busy", False):
-        return None
-    # The caller works while the others wake, and should be the last to end, for being woken itself
-    # takes 30 µs again: 27 µs of work took 79 on two threads with chunks alike.
-    rest = length - grain
-    return [0, *(grain + rest * i // chunks for i in range(1, chunks + 1))]
-
-
 def _run_chunks(work: Work, cuts: list[int]) -> None:
     """Hand all chunks but the first to the workers, do the first here, and wait for the rest.
 
     Where no worker can be had all are done here: the cuts stay where they are, and so do the bits.
     """
-    done: SimpleQueue[BaseException | None] = SimpleQueue()
+    done: Failures = SimpleQueue()
     others = 0
     local = _state.local
     with single_threaded_blas():
@@ -197,72 +161,61 @@ def _run_chunks(work: Work, cuts: list[int]) -> None:
             raise failure
 
 
+# Not a ThreadPoolExecutor, which makes a future with a condition for each task: 40 µs an empty call
+# of `parallel`, where the two bare queues take 12.
 def _start_workers(wanted: int) -> bool:
     """Start daemon threads until there are `wanted`, or no more can be had; tell if there are any.
 
     Fewer workers do the same tasks one after the other. Browsers have no threads at all, and a
     process may have a limit.
-
-    A `ThreadPoolExecutor` makes a future with a condition for each task: 40 µs an empty call
-    of `parallel` where the two bare queues take 12.
     """
     with _state.lock:
         while _state.workers < min(wanted, _state.most_workers):
-            ready: SimpleQueue[BaseException | None] = SimpleQueue()
+            ready: Failures = SimpleQueue()
+            worker = threading.Thread(
+                target=_serve, args=(ready,), name="tinygrad_cnn-kernels", daemon=True
+            )
             try:
-                threading.Thread(
-                    target=_serve, args=(ready,), name="tinygrad_cnn-kernels", daemon=True
-                ).start()
+                worker.start()
             except RuntimeError:  # can't start new thread
                 _state.most_workers = _state.workers
                 break
             failure = ready.get()
-            if failure is not None:  # it ended before it was ready
+            if failure is not None:
                 raise failure
             _state.workers += 1
         return _state.workers > 0
 
 
-def _serve(ready: SimpleQueue[BaseException | None]) -> None:
-    try:
-        limit_this_thread()
-        tasks = _state.tasks
-        _state.local.busy = True
-    except BaseException as error:
-        ready.put(error)
-        return
-    ready.put(None)
-    while True:
+def _serve(ready: Failures) -> None:
+    """Be a worker: limit BLAS, say whether that went well, then do tasks for good."""
+    failure = _failure_of(limit_this_thread)
+    ready.put(failure)
+    tasks = _state.tasks
+    _state.local.busy = True
+    while failure is None:
         task, done = tasks.get()
-        failure: BaseException | None = None
-        try:
-            task()
-        except BaseException as error:
-            failure = error
+        ended = _failure_of(task)
         # Waiting for the next task must not keep this one's arrays alive.
         del task
-        done.put(failure)
-        del failure, done
+        done.put(ended)
+        del ended, done
 
 
-# Measured on two cores, ms, product alone and (with the kernel that ran just before it):
-# (64, 9216) @ (9216, 128): BLAS on two threads 0.60 (12.3), split here 0.62 (7.2); gradients
-# 0.50 and 0.48 (12.2) against 0.57 and 0.53 (7.0); (1000, 3042) @ (3042, 20) 0.53 against 0.50.
-# BLAS's own threads keep spinning after a product and take a processor from what comes next.
+def _failure_of(task: Task) -> BaseException | None:
+    """Do a task and return what it raised."""
+    try:
+        task()
+    except BaseException as error:
+        return error
+    return None
+
+
+# BLAS's own threads keep spinning after a product and take a processor from what comes next: ms of
+# (64, 9216) @ (9216, 128) and of the kernel that ran just before it, BLAS on two threads 0.60 and
+# 11.7, split here 0.62 and 6.6.
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-    """Multiply two matrices, the work split over the threads by rows or by columns.
-
-    Parameters
-    ----------
-    a, b
-        Shapes (M, K) and (K, N), any strides.
-    out
-        Shape (M, N): where to write; a new C-contiguous array by default.
-
-    Returns
-    -------
-    array
-        Shape (M, N), `out` if it was given.
+    """Multiply two matrices, (M, K) and (K, N), split over the threads by rows or by columns.
 
     Examples
     --------
@@ -276,18 +229,15 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     if multiplications < 2 * tuning.MATMUL_GRAIN:  # for one thread
         with single_threaded_blas():
             return np.matmul(a, b, out=out)
-    if out is None:
-        out = np.empty((rows, columns), np.result_type(a, b))
+    target = np.empty((rows, columns), np.result_type(a, b)) if out is None else out
+
+    def work(start: int, stop: int) -> None:
+        if rows >= columns:
+            np.matmul(a[start:stop], b, out=target[start:stop])
+        else:
+            np.matmul(a, b[:, start:stop], out=target[:, start:stop])
+
     longer = max(rows, columns)
-    grain = -(-tuning.MATMUL_GRAIN * longer // multiplications)
-    target = out
-
-    def by_rows(start: int, stop: int) -> None:
-        np.matmul(a[start:stop], b, out=target[start:stop])
-
-    def by_columns(start: int, stop: int) -> None:
-        np.matmul(a, b[:, start:stop], out=target[:, start:stop])
-
-    with single_threaded_blas():
-        parallel(by_rows if rows >= columns else by_columns, longer, grain=grain)
-    return out
+    with single_threaded_blas():  # also where one thread does it all
+        parallel(work, longer, grain=-(-tuning.MATMUL_GRAIN * longer // multiplications))
+    return target

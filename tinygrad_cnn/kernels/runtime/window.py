@@ -17,7 +17,8 @@ class Window(NamedTuple):
     """How windows lie over an input's spatial axes: one number of each kind an axis.
 
     Along each axis, element k of the window of output o is the input's at
-    ``o · stride + k · dilation − before``. What lies outside of the input is the padding.
+    ``o · stride + k · dilation − before``. What lies outside of the input is the padding: elements
+    added before and after it; negative numbers take elements away.
 
     Examples
     --------
@@ -27,13 +28,9 @@ class Window(NamedTuple):
     """
 
     kernel: Sizes
-    """Elements of a window."""
     stride: Sizes
-    """Steps from one window to the next."""
     padding: tuple[Pair, ...]
-    """Elements added before and after the input; negative ones take elements away."""
     dilation: Sizes
-    """Steps from one element of a window to the next."""
 
     @property
     def taps(self) -> int:
