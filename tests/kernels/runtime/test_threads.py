@@ -219,7 +219,7 @@ def test_an_interrupt_anywhere_leaves_blas_as_it_was():
         finally:
             # A tracer raises also where no signal can: behind the body, before the lock is let go.
             # Workers of all later tests would wait for it.
-            blas._limit.start_afresh()
+            blas._start_afresh()
     assert raised > 10
     other = threading.Thread(target=lambda: single_threaded_blas().__enter__(), daemon=True)
     other.start()
@@ -256,7 +256,7 @@ print(x.min(), x.max(), len(set(chunks)), len(chunks), threading.active_count())
     assert done.stdout.split() == ["3.0", "3.0", "4", "12", str(1 + possible)], done.stderr
 
 
-def test_a_worker_that_dies_before_it_is_ready_is_an_error():
+def test_a_worker_that_cannot_limit_blas_is_an_error():
     code = """
 from tinygrad_cnn.kernels.runtime import threads
 def dying():

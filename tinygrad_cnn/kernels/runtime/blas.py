@@ -46,83 +46,75 @@ def _functions(library: Any) -> tuple[Ask, Set]:
 
 
 def limit_this_thread() -> None:
-    """Limit a new worker for good: BLAS built on OpenMP keeps its number by the thread."""
+    """Set the limit for a worker, within a stay: BLAS on OpenMP keeps a number for each thread."""
     for _, set_threads in _libraries():
         set_threads(1)
 
 
-class _Limit:
-    """The limit of one thread, which holds while anybody stays within it."""
-
-    def __init__(self) -> None:
-        self._lifts: list[tuple[Set, int]] = []  # the numbers from before
-        self.start_afresh()
-
-    def start_afresh(self) -> None:
-        """Be as if nobody had entered; in the child of a fork the other threads are gone."""
-        self.lock = threading.RLock()  # a stay may end by itself in the midst of another's
-        self._inside: dict[int, weakref.ref[_Stay]] = {}
-        self._lift()
-
-    def enter(self, stay: _Stay) -> None:
-        """Let one in; the first sets the limit."""
-        libraries = _libraries()
-        with self.lock:
-            self._inside[id(stay)] = weakref.ref(stay, self._end)
-            if not self._lifts:
-                for get_threads, set_threads in libraries:
-                    threads = get_threads()
-                    if threads is not None and threads > 1:
-                        self._lifts.append((set_threads, threads))
-                        set_threads(1)
-
-    def leave(self, stay: _Stay) -> None:
-        """Let one out; the last lifts the limit."""
-        with self.lock:
-            if len(self._inside) == 1:
-                self._lift()
-            # Last, so that a stay whose end is interrupted before this ends with its object.
-            self._inside.pop(id(stay), None)
-
-    def _end(self, _: object) -> None:
-        """End the stays that an interrupt kept from ending: nothing holds them any more."""
-        with self.lock:
-            if not any(stay() for stay in self._inside.values()):
-                self._lift()
-                self._inside.clear()
-
-    def _lift(self) -> None:
-        while self._lifts:
-            set_threads, threads = self._lifts[-1]
-            set_threads(threads)
-            self._lifts.pop()  # after it: an interrupt in between leaves it to be done again
-
-
-_limit = _Limit()
-
-if hasattr(os, "register_at_fork"):
-    # Nobody sets a library's threads while the process forks: the library holds a lock meanwhile.
-    os.register_at_fork(
-        before=lambda: _limit.lock.acquire(),
-        after_in_parent=lambda: _limit.lock.release(),
-        after_in_child=_limit.start_afresh,
-    )
+_lock = threading.RLock()  # a stay may end by itself in the midst of another's
+_inside: dict[int, weakref.ref[_Stay]] = {}
+_before: list[tuple[Set, int]] = []  # while anybody does: what sets a library's number, and to what
 
 
 class _Stay:
-    """One stay within the limit. It ends with the `with` block, or else with this object.
+    """One stay within the limit. The first one sets it, and the last one lifts it.
 
-    Ctrl-C raises between any two lines, also in the first one of `__exit__`, after which nobody
-    calls that again. But the object dies with the block's frame, and that ends its stay.
+    A stay ends with the `with` block, or else with this object: Ctrl-C raises between any two
+    lines, also in the first one of `__exit__`, after which nobody calls that again. But the object
+    dies with the block's frame.
     """
 
     __slots__ = ("__weakref__",)
 
     def __enter__(self) -> None:
-        _limit.enter(self)
+        libraries = _libraries()
+        with _lock:
+            _inside[id(self)] = weakref.ref(self, _end)
+            if not _before:
+                for get_threads, set_threads in libraries:
+                    threads = get_threads()
+                    if threads is not None and threads > 1:
+                        _before.append((set_threads, threads))
+                        set_threads(1)
 
     def __exit__(self, *_: object) -> None:
-        _limit.leave(self)
+        with _lock:
+            if len(_inside) == 1:
+                _lift()
+            # Last, so that a stay whose end is interrupted before this ends with its object.
+            _inside.pop(id(self), None)
+
+
+def _end(_: object) -> None:
+    """End the stays that an interrupt kept from ending: nothing holds them any more."""
+    with _lock:
+        if not any(stay() for stay in _inside.values()):
+            _lift()
+            _inside.clear()
+
+
+def _lift() -> None:
+    while _before:
+        set_threads, threads = _before[-1]
+        set_threads(threads)
+        _before.pop()  # after it: an interrupt in between leaves it to be done again
+
+
+def _start_afresh() -> None:
+    """Be as if nobody had entered; in the child of a fork the other threads are gone."""
+    global _lock
+    _lock = threading.RLock()
+    _inside.clear()
+    _lift()
+
+
+if hasattr(os, "register_at_fork"):
+    # Nobody sets a library's threads while the process forks: the library holds a lock meanwhile.
+    os.register_at_fork(
+        before=lambda: _lock.acquire(),
+        after_in_parent=lambda: _lock.release(),
+        after_in_child=_start_afresh,
+    )
 
 
 def single_threaded_blas() -> _Stay:

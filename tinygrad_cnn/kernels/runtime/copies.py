@@ -31,9 +31,6 @@ def contiguous(x: Array) -> Array:
     if x.flags.c_contiguous:
         return x
     copy = np.empty(x.shape, x.dtype)
-    if x.size <= tuning.GRAIN:
-        copy_into(copy, x)
-        return copy
 
     def work(start: int, stop: int) -> None:
         copy_into(copy[start:stop], x[start:stop])

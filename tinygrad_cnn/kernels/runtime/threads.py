@@ -141,9 +141,8 @@ def _run_chunks(work: Work, cuts: list[int]) -> None:
     done: Failures = SimpleQueue()
     others = 0
     local = _state.local
+    helped = _start_workers(len(cuts) - 2)
     with single_threaded_blas():
-        # In here, since a new worker limits BLAS, for some libraries that of the whole process.
-        helped = _state.workers >= len(cuts) - 2 or _start_workers(len(cuts) - 2)
         local.busy = True
         try:
             for start, stop in pairwise(cuts[1:]):
@@ -171,57 +170,40 @@ def _start_workers(wanted: int) -> bool:
     """
     with _state.lock:
         while _state.workers < min(wanted, _state.most_workers):
-            ready: Failures = SimpleQueue()
-            worker = threading.Thread(
-                target=_serve, args=(ready,), name="tinygrad_cnn-kernels", daemon=True
-            )
             try:
-                worker.start()
+                threading.Thread(target=_serve, name="tinygrad_cnn-kernels", daemon=True).start()
             except RuntimeError:  # can't start new thread
                 _state.most_workers = _state.workers
                 break
-            failure = ready.get()
-            if failure is not None:
-                raise failure
             _state.workers += 1
         return _state.workers > 0
 
 
-def _serve(ready: Failures) -> None:
-    """Be a worker: limit BLAS, say whether that went well, then do tasks for good."""
-    failure = _failure_of(limit_this_thread)
-    ready.put(failure)
+def _serve() -> None:
+    """Be a worker: do tasks for good."""
     tasks = _state.tasks
     _state.local.busy = True
-    while failure is None:
+    while True:
         task, done = tasks.get()
-        ended = _failure_of(task)
+        failure: BaseException | None = None
+        try:
+            # While a task runs and not before: the caller lifts the limit after it. Some BLAS
+            # libraries keep one number for the process, others one a thread.
+            limit_this_thread()
+            task()
+        except BaseException as error:
+            failure = error
         # Waiting for the next task must not keep this one's arrays alive.
         del task
-        done.put(ended)
-        del ended, done
+        done.put(failure)
+        del failure, done
 
 
-def _failure_of(task: Task) -> BaseException | None:
-    """Do a task and return what it raised."""
-    try:
-        task()
-    except BaseException as error:
-        return error
-    return None
-
-
-# BLAS's own threads keep spinning after a product and take a processor from what comes next: ms of
-# (64, 9216) @ (9216, 128) and of the kernel that ran just before it, BLAS on two threads 0.60 and
-# 11.7, split here 0.62 and 6.6.
+# BLAS's own threads keep spinning after a product and take a processor from what comes next. ms of
+# (64, 9216) @ (9216, 128) alone, and with the kernel that ran just before it, on two cores: BLAS on
+# two threads 0.60 and 12.3, split here 0.62 and 7.2.
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
-    """Multiply two matrices, (M, K) and (K, N), split over the threads by rows or by columns.
-
-    Examples
-    --------
-    >>> matmul(np.ones((2, 3)), np.ones((3, 4)))[0]
-    array([3., 3., 3., 3.])
-    """
+    """Multiply two matrices, (M, K) and (K, N), split over the threads by rows or by columns."""
     rows, columns = a.shape[0], b.shape[1]
     multiplications = rows * columns * a.shape[1]
     if multiplications <= tuning.BLAS_ALONE:
