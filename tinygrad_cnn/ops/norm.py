@@ -65,7 +65,7 @@ class BatchNorm(First, Op):
         if after.pool is None:
             return kernels.normalize(x, *constants, after.write, addend), None
         block = after.pool.window.kernel
-        return kernels.normalize_and_pool(x, *constants, block, after.write, recorded)
+        return kernels.normalize_and_pool(x, *constants, block, after.write)
 
     def inverse_std(self, var: Any) -> Any:
         """Return ``1 / √(var + eps)``."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinygrad_cnn.kernels.norm.group_norm import group_norm, group_norm_gradient
-from tinygrad_cnn.kernels.norm.group_pixels import are_pixels
+from tinygrad_cnn.kernels.norm.group_norm import are_pixels, group_norm, group_norm_gradient
 
 SHAPES = [((2, 8, 80, 60), 4), ((3, 16, 53, 47), 1), ((1, 6, 80, 71), 6), ((2, 12, 14, 14, 15), 3)]
 

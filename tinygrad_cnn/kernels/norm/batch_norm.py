@@ -3,6 +3,9 @@
 A channels-last array is a matrix (positions, C), and such a matrix is as well one of rows that
 are many positions wide: per-channel factors, repeated along the row, make every step a long
 vector operation. Work goes in blocks that stay in the cache from the first pass to the last.
+
+In all functions `x` and `g` are (N, C) or (N, C, *sizes), and per-channel factors are (C,); a
+`weight` of None is 1, a `bias` of None 0.
 """
 
 from __future__ import annotations
@@ -39,37 +42,17 @@ def normalize(
     activation: Activation | None = None,
     addend: Array | None = None,
 ) -> Array:
-    """Normalise each channel, then scale and shift it, add and activate if wanted.
+    """Compute ``(x − mean) · inverse_std · weight + bias``, then add `addend` and activate.
 
-    ``out[n, c] = (x[n, c] − mean[c]) · inverse_std[c] · weight[c] + bias[c]``
+    The addend has the shape and the dtype of `x`.
 
-    Parameters
-    ----------
-    x
-        Shape (N, C) or (N, C, …).
-    mean, inverse_std
-        Shape (C,).
-    weight, bias
-        Shape (C,), or None for 1 and 0.
-    activation
-        Applied to the result, after all else; or None.
-    addend
-        Added before the activation: shape and dtype of `x`; or None.
-
-    Returns
-    -------
-    array
-        Shape and dtype of `x`, channels-last memory.
-
-    Examples
-    --------
     >>> normalize(np.array([[1.0], [3.0]]), np.array([2.0]), np.array([1.0]), bias=np.ones(1))
     array([[0.],
            [2.]])
     """
     matrix = positions(x)
     out = np.empty_like(matrix)
-    affine = _Affine(mean, inverse_std, weight, bias, len(matrix), x.dtype)
+    affine = _affine(mean, inverse_std, weight, bias, len(matrix), x.dtype)
 
     def step(source: Array, target: Array, other: Array | None = None) -> None:
         affine(target, source)
@@ -90,63 +73,46 @@ def normalize_and_pool(
     bias: Array | None,
     block: Pair,
     activation: Activation | None = None,
-    argmax: bool = False,
 ) -> tuple[Array, Array | None]:
     """Normalise images (N, C, H, W), and do `pool_and_activate`.
 
-    With `argmax` the pool's copy of a few images is normalised, so that it never leaves the cache.
+    The pool's copy of a few images is normalised, so that it never leaves the cache.
 
-    Examples
-    --------
     >>> x, one = np.arange(4.0).reshape(1, 1, 2, 2), np.ones(1)
-    >>> normalize_and_pool(x, one, one, -2 * one, None, (2, 2), argmax=True)
+    >>> normalize_and_pool(x, one, one, -2 * one, None, (2, 2))
     (array([[[[2.]]]]), array([[[[0]]]], dtype=uint8))
     """
-    if not argmax:
-        y = normalize(x, mean, inverse_std, weight, bias)
-        return pool_and_activate(y, block, activation, argmax)
-    affine = _Affine(mean, inverse_std, weight, bias, x.size // x.shape[1], x.dtype)
-    return pool_and_activate(x, block, activation, argmax, affine)
+    affine = _affine(mean, inverse_std, weight, bias, x.size // x.shape[1], x.dtype)
+    return pool_and_activate(x, block, activation, True, affine)
 
 
-def _sweep(step: Any, *parts: Any) -> None:
-    """Run a step over blocks of positions or of images."""
-    each = max(1, parts[-1][:1].size)
-    sweep(step, *parts, most=tuning.NORM_BLOCK / each, grain=-(-tuning.NORM_GRAIN // each))
+def _affine(
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None,
+    bias: Array | None,
+    count: int,
+    dtype: np.dtype[Any],
+) -> Activation:
+    """Return the step ``(x − mean) · inverse_std · weight + bias`` for `count` positions (…, C)."""
+    scale, shift = _scale_of(inverse_std, weight), bias
+    middle: Array | None = None
+    if count * mean.size > tuning.FEW_VALUES and _is_foldable(mean, inverse_std):
+        shift = -mean * scale if bias is None else bias - mean * scale
+    else:
+        middle = _along_a_row(mean, count, dtype)
+    factor = _along_a_row(scale, count, dtype)
+    offset = None if shift is None else _along_a_row(shift, count, dtype)
 
-
-class _Affine:
-    """``(x − mean) · inverse_std · weight + bias``, for arrays (…, C) in C order.
-
-    The factors have shape (C,); `count` says for how many positions they are.
-    """
-
-    def __init__(
-        self,
-        mean: Array,
-        inverse_std: Array,
-        weight: Array | None,
-        bias: Array | None,
-        count: int,
-        dtype: np.dtype[Any],
-    ) -> None:
-        scale, shift = _scale_of(inverse_std, weight), bias
-        is_large = count * mean.size > tuning.FEW_VALUES
-        is_foldable = is_large and _is_foldable(mean, inverse_std)
-        if is_foldable:
-            shift = -mean * scale if bias is None else bias - mean * scale
-        self.mean = None if is_foldable else _along_a_row(mean, count, dtype)
-        self.scale = _along_a_row(scale, count, dtype)
-        self.shift = None if shift is None else _along_a_row(shift, count, dtype)
-
-    def __call__(self, out: Array, x: Array) -> None:
-        """Write to `out`, which may be `x`, what becomes of it."""
-        if self.mean is not None:
-            apply_row(np.subtract, x, self.mean, out)
+    def step(out: Array, x: Array) -> None:
+        if middle is not None:
+            apply_row(np.subtract, x, middle, out)
             x = out
-        apply_row(np.multiply, x, self.scale, out)
-        if self.shift is not None:
-            apply_row(np.add, out, self.shift, out)
+        apply_row(np.multiply, x, factor, out)
+        if offset is not None:
+            apply_row(np.add, out, offset, out)
+
+    return step
 
 
 def _along_a_row(values: Array, count: int, dtype: np.dtype[Any]) -> Array:
@@ -157,10 +123,7 @@ def _along_a_row(values: Array, count: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _scale_of(inverse_std: Array, weight: Array | None) -> Array:
-    """Return ``inverse_std · weight``, (C,), in float64.
-
-    The factors are few, and their rounding would reach every element.
-    """
+    """Return ``inverse_std · weight`` in float64: its rounding would reach every element."""
     wide = inverse_std.astype(np.float64)
     return wide if weight is None else wide * weight
 
@@ -171,12 +134,15 @@ def _is_foldable(mean: Array, inverse_std: Array) -> bool:
         return bool((np.abs(mean * inverse_std) <= tuning.FOLDABLE_OFFSET).all())
 
 
+def _sweep(step: Any, *parts: Any) -> None:
+    """Run a step over blocks of positions or of images."""
+    each = max(1, parts[-1][:1].size)
+    sweep(step, *parts, most=tuning.NORM_BLOCK / each, grain=-(-tuning.NORM_GRAIN // each))
+
+
 def _from_positions(matrix: Array, shape: Shape) -> Array:
-    """Hand a (positions, C) matrix out as (N, C, …), a view."""
-    if len(shape) == 2:
-        return matrix
-    images = matrix.reshape(shape[0], *shape[2:], shape[1])
-    return images.transpose(0, -1, *range(1, len(shape) - 1))  # (N, C, …)
+    """View a (positions, C) matrix as (N, C, *sizes)."""
+    return channels_first(matrix.reshape(shape[0], *shape[2:], shape[1]))
 
 
 def batch_norm_gradient(
@@ -192,24 +158,8 @@ def batch_norm_gradient(
     With ``x̂ = (x − mean) · inverse_std`` and means over the positions,
     ``gx = weight · inverse_std · (g − mean(g) − x̂ · mean(g · x̂))``,
     ``gweight = Σ g · x̂``, ``gbias = Σ g``: Ioffe and Szegedy, "Batch Normalization" (2015),
-    section 3, with the chain rule's terms collected.
+    section 3, with the chain rule's terms collected. Returns these three.
 
-    Parameters
-    ----------
-    g, x
-        Gradient of the output, and the input: shape (N, C) or (N, C, …).
-    mean, inverse_std
-        Shape (C,): what `x` was normalised by.
-    weight
-        Shape (C,), or None for 1.
-
-    Returns
-    -------
-    tuple of arrays
-        Gradients of `x` (channels-last memory), of the weight and of the bias, (C,) each.
-
-    Examples
-    --------
     >>> x, one = np.array([[-1.0], [1.0]]), np.ones(1)
     >>> batch_norm_gradient(np.array([[1.0], [1.0]]), x, 0 * one, one)[0]
     array([[0.],
@@ -223,17 +173,58 @@ def batch_norm_gradient(
     count = max(1, len(matrix))
     total, gweight = _gradient_sums(grads, matrix, mean, inverse_std)
     # What is taken off: mean(g) + x̂ · mean(g · x̂).
-    taken = _Affine(mean, inverse_std, gweight / count, total / count, count, x.dtype)
-    scale = _along_a_row(_scale_of(inverse_std, weight), count, x.dtype)
+    taken = _affine(mean, inverse_std, gweight / count, total / count, count, x.dtype)
+    row = _along_a_row(_scale_of(inverse_std, weight), count, x.dtype)
     out = np.empty_like(matrix)
 
     def step(block_g: Array, source: Array, target: Array) -> None:
         taken(target, source)
         np.subtract(block_g, target, out=target)
-        apply_row(np.multiply, target, scale, target)
+        apply_row(np.multiply, target, row, target)
 
     _sweep(step, grads, matrix, out)
     return _from_positions(out, x.shape), gweight.astype(x.dtype), total.astype(x.dtype)
+
+
+def _lazy_gradient(
+    g: LazyGradient,
+    x: Array,
+    mean: Array,
+    inverse_std: Array,
+    weight: Array | None,
+    bias: Array | None,
+) -> tuple[Array, Array, Array]:
+    """Do `batch_norm_gradient` while the gradient is in the cache, a few images at a time.
+
+    Where it is not 0, ``x̂ = (pooled − bias) / weight``: the sums are over fewer elements.
+    """
+    ones, grads = np.ones_like(mean), positions(g.g)
+    offset, inverse = 0 * ones if bias is None else bias, ones if weight is None else 1 / weight
+    total, gweight = _gradient_sums(grads, positions(g.pooled), offset, inverse)
+    count, scale = x.size // x.shape[1], _scale_of(inverse_std, weight)
+    slope, shift = scale * gweight / count, scale * total / count
+    taken = _affine(mean, inverse_std, slope, shift, count, x.dtype)
+    scaled, row = np.empty_like(grads), _along_a_row(scale, count, x.dtype)
+    _sweep(lambda g, out: apply_row(np.multiply, g, row, out), grads, scaled)
+    g = replace(g, g=_from_positions(scaled, g.g.shape))
+    images = contiguous(channels_last(x))
+    out = np.empty_like(images)
+
+    def step(block_g: LazyGradient, source: Array, target: Array) -> None:
+        taken(target, source)
+        np.subtract(channels_last(block_g.array()), target, out=target)
+
+    _sweep(step, g, images, out)
+    return channels_first(out), gweight.astype(x.dtype), total.astype(x.dtype)
+
+
+def _is_recoverable(weight: Array | None, bias: Array | None) -> bool:
+    """Whether ``(out − bias) / weight`` still has the digits of ``x̂``, in every channel."""
+    smallest, largest = tuning.MODERATE_WEIGHTS
+    scale = np.ones(1) if weight is None else weight
+    size = np.abs(scale)
+    is_moderate = bool(((size > smallest) & (size < largest)).all())
+    return is_moderate and (bias is None or _is_foldable(bias, 1 / scale))
 
 
 def _gradient_sums(g: Array, matrix: Array, mean: Array, inverse_std: Array) -> tuple[Array, Array]:
@@ -255,57 +246,14 @@ def _gradient_sums(g: Array, matrix: Array, mean: Array, inverse_std: Array) -> 
         return total, product * inverse_std
 
 
-def _lazy_gradient(
-    g: LazyGradient,
-    x: Array,
-    mean: Array,
-    inverse_std: Array,
-    weight: Array | None,
-    bias: Array | None,
-) -> tuple[Array, Array, Array]:
-    """Do `batch_norm_gradient` while the gradient is in the cache, a few images at a time.
-
-    Where it is not 0, ``x̂ = (pooled − bias) / weight``: the sums are over fewer elements.
-    """
-    ones, grads = np.ones_like(mean), positions(g.g)
-    offset, inverse = 0 * ones if bias is None else bias, ones if weight is None else 1 / weight
-    total, gweight = _gradient_sums(grads, positions(g.pooled), offset, inverse)
-    count, scale = x.size // x.shape[1], _scale_of(inverse_std, weight)
-    slope, shift = scale * gweight / count, scale * total / count
-    taken = _Affine(mean, inverse_std, slope, shift, count, x.dtype)
-    scaled, row = np.empty_like(grads), _along_a_row(scale, count, x.dtype)
-    _sweep(lambda g, out: apply_row(np.multiply, g, row, out), grads, scaled)
-    g = replace(g, g=_from_positions(scaled, g.g.shape))
-    images = contiguous(channels_last(x))
-    out = np.empty_like(images)
-
-    def step(block_g: LazyGradient, source: Array, target: Array) -> None:
-        taken(target, source)
-        np.subtract(channels_last(block_g.array()), target, out=target)
-
-    _sweep(step, g, images, out)
-    return channels_first(out), gweight.astype(x.dtype), total.astype(x.dtype)
-
-
-def _is_recoverable(weight: Array | None, bias: Array | None) -> bool:
-    """Whether ``(out − bias) / weight`` still has the digits of ``x̂``, in every channel."""
-    scale = np.ones(1) if weight is None else weight
-    smallest, largest = tuning.MODERATE_WEIGHTS
-    size = np.abs(scale)
-    is_moderate = bool(((size > smallest) & (size < largest)).all())
-    return is_moderate and (bias is None or _is_foldable(bias, 1 / scale))
-
-
 def batch_norm_eval_gradient(
     g: Array, x: Array, mean: Array, inverse_std: Array, weight: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Differentiate batch normalisation by constant statistics, as in evaluation.
 
     ``gx = g · weight · inverse_std``, ``gweight = Σ g · (x − mean) · inverse_std``,
-    ``gbias = Σ g``. Shapes as for `batch_norm_gradient`.
+    ``gbias = Σ g``; returns these three.
 
-    Examples
-    --------
     >>> one = np.ones(1)
     >>> batch_norm_eval_gradient(np.array([[1.0]]), np.array([[5.0]]), 3 * one, 2 * one)
     (array([[2.]]), array([4.]), array([1.]))

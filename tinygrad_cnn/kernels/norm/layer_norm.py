@@ -23,35 +23,17 @@ def layer_norm(
 ) -> tuple[Array, Array, Array]:
     """Normalise over the trailing axes: Ba, Kiros and Hinton, "Layer Normalization" (2016).
 
-    ``out = (x − mean) · inverse_std · weight + bias`` with
-    ``inverse_std = 1 / √(var + eps)``, the variance biased.
+    ``out = (x − mean) · inverse_std · weight + bias`` with ``inverse_std = 1 / √(var + eps)``, the
+    variance biased, over the last `ndim_normalized` axes together. `weight` and `bias` have the
+    shape of these axes, or are None; returns the result, and mean and inverse_std with these axes
+    of length 1.
 
-    Parameters
-    ----------
-    x
-        Any shape; its last `ndim_normalized` axes, at least one, are normalised together.
-    ndim_normalized
-        Number of trailing axes.
-    weight, bias
-        Shape of those axes, or None for 1 and 0.
-    eps
-        Added to the variance.
-
-    Returns
-    -------
-    tuple of arrays
-        The result, memory order as in `x`; mean and inverse_std, with the normalised axes of
-        length 1.
-
-    Examples
-    --------
     >>> layer_norm(np.array([[1.0, 3.0]]), 1, eps=0.0)[0]
     array([[-1.,  1.]])
     """
     axes = tuple(range(-ndim_normalized, 0))
-    lead = x.shape[: x.ndim - ndim_normalized]
     out = np.empty_like(x)
-    mean = np.empty(lead + (1,) * ndim_normalized, x.dtype)
+    mean = np.empty(x.shape[: x.ndim - ndim_normalized] + (1,) * ndim_normalized, x.dtype)
     inverse_std = np.empty_like(mean)
 
     def step(source: Array, target: Array, mean_out: Array, inverse_out: Array) -> None:
@@ -85,34 +67,10 @@ def layer_norm_gradient(
     inverse_std: Array,
     weight: Array | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Differentiate `layer_norm`.
+    """Differentiate `layer_norm`, by what it returned: gradients of `x`, weight and bias.
 
-    With ``x̂ = (x − mean) · inverse_std``, ``h = g · weight`` and means over the normalised
-    axes, ``gx = inverse_std · (h − mean(h) − x̂ · mean(h · x̂))``; ``gweight = Σ g · x̂`` and
-    ``gbias = Σ g`` over the leading axes.
-
-    Parameters
-    ----------
-    g, x
-        Gradient of the output, and the input, of one shape.
-    ndim_normalized
-        Number of trailing axes that were normalised.
-    mean, inverse_std
-        As `layer_norm` returned them.
-    weight
-        Shape of the normalised axes, or None for 1.
-
-    Returns
-    -------
-    tuple of arrays
-        Gradients of `x`, of the weight and of the bias, the last two of the normalised shape.
-
-    Examples
-    --------
-    >>> x = np.array([[1.0, 3.0]])
-    >>> _, mean, inverse_std = layer_norm(x, 1)
-    >>> layer_norm_gradient(np.array([[1.0, 1.0]]), x, 1, mean, inverse_std)[2]
-    array([1., 1.])
+    The formula is that of `group_norm_gradient`, with means over the normalised axes and the sums
+    over the leading ones.
     """
     axes = tuple(range(-ndim_normalized, 0))
     leading = tuple(range(x.ndim - ndim_normalized))
