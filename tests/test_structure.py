@@ -62,8 +62,7 @@ ROOMS = ("runtime", "pointwise", "reduce", "pool", "resample", "conv", "norm")
 
 # Numbers in `kernels` that no measurement found: of mathematics, of C headers, and of shapes.
 FOUND_BY_NOBODY = {
-    "pointwise/erf.py": None,  # all of them
-    "pointwise/special.py": None,
+    "pointwise/special.py": None,  # all of them
     "conv/winograd.py": {"_POINTS"},
     "conv/tiles.py": {"ONE"},
     "runtime/memory.py": {"_TRIM_THRESHOLD", "_MMAP_THRESHOLD", "_LINE"},

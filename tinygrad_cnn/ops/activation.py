@@ -265,7 +265,7 @@ class GeluTanh(Op):
     saves = ("x",)
 
     def forward(self, x: Any) -> Any:
-        return kernels.gelu(as_float(x), "tanh")
+        return kernels.gelu_tanh(as_float(x))
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         c = math.sqrt(2.0 / math.pi)

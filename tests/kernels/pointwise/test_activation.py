@@ -53,10 +53,9 @@ FUNCTIONS = {
     "softplus": (ac.softplus, lambda x: np.logaddexp(x, 0)),
     "silu": (ac.silu, lambda x: np.maximum(x, -1e300) * scipy.special.expit(x)),
     "erf": (ac.erf, scipy.special.erf),
-    "normal_cdf": (ac.normal_cdf, scipy.special.ndtr),
     "gelu": (ac.gelu, lambda x: np.maximum(x, -1e300) * scipy.special.ndtr(x)),
     "gelu-tanh": (
-        lambda x: ac.gelu(x, "tanh"),
+        ac.gelu_tanh,
         lambda x: np.array([tanh_gelu(v) for v in x.ravel()]).reshape(x.shape),
     ),
 }

@@ -1,5 +1,5 @@
-"""Number by number: elementwise functions, activations with their gradients, erf.
+"""Number by number: elementwise functions, activations with their gradients, special functions.
 
 Begin with `elementwise`: `apply` runs a ufunc over blocks that fit the cache, in threads.
-`activation` has ReLU, sigmoid, tanh, GELU and their gradients, `erf` the error function.
+`activation` has ReLU, sigmoid, tanh, GELU and their gradients, `special` what NumPy lacks.
 """

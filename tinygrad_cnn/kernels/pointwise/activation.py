@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.elementwise import in_blocks, map_blocks, memory_order
-from tinygrad_cnn.kernels.pointwise.erf import erf_into
+from tinygrad_cnn.kernels.pointwise.special import erf_into
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.rows import rectify, zeros
 from tinygrad_cnn.types import Array
@@ -22,11 +22,11 @@ __all__ = [
     "erf",
     "gelu",
     "gelu_gradient",
+    "gelu_tanh",
     "keep_where",
     "masked",
     "masked_gradient",
     "may_be_masked",
-    "normal_cdf",
     "relu",
     "relu_gradient",
     "sigmoid",
@@ -35,16 +35,12 @@ __all__ = [
     "silu_gradient",
     "softplus",
     "tanh_gradient",
-    "write_where_between",
-    "write_where_positive",
 ]
 
 
 def relu(x: Array) -> Array:
     """Compute ``max(x, 0)``; NaN stays NaN.
 
-    Examples
-    --------
     >>> relu(np.array([-1.0, 2.0]))
     array([0., 2.])
     """
@@ -58,38 +54,23 @@ def relu(x: Array) -> Array:
 
 
 def relu_gradient(g: Array, out: Array) -> Array:
-    """Pass the gradient where the result was positive: ``g if out > 0 else 0``.
+    """Pass the gradient where the result of `relu` was positive: ``g if out > 0 else 0``.
 
-    Parameters
-    ----------
-    g, out
-        Gradient of the result, and the result of `relu`: one shape, one dtype.
-
-    Examples
-    --------
     >>> relu_gradient(np.array([np.inf, 5.0]), np.array([0.0, 2.0]))
     array([0., 5.])
     """
     if g.size <= tuning.FEW_VALUES:
         return masked(g, out > 0)
-    return masked_gradient(g, out, write_where_positive)
+    return masked_gradient(g, out, lambda out: out > 0)
 
 
-def masked_gradient(g: Array, out: Array, mask: Callable[[Array, Array, Array], None]) -> Array:
-    """Return `g` where an activation passed its input on: ``mask(result, g, out)`` writes it."""
-    return map_blocks(mask, g, out, block=tuning.ONE_STEP_BLOCK)
+def masked_gradient(g: Array, out: Array, passes: Callable[[Array], Array]) -> Array:
+    """Return `g` where an activation passed its input on, as `passes` finds of its results."""
 
+    def formula(result: Array, g: Array, out: Array) -> None:
+        masked(g, passes(out), result)
 
-def write_where_positive(result: Array, g: Array, out: Array) -> None:
-    """Write `g` to `result` where `out` is positive, and 0 elsewhere."""
-    masked(g, out > 0, result)
-
-
-def write_where_between(result: Array, g: Array, out: Array, low: float, high: float) -> None:
-    """Write `g` to `result` where `out` lies at neither end (nor does a NaN), and 0 elsewhere."""
-    at_end = out <= low
-    at_end |= out >= high
-    masked(g, np.logical_not(at_end, out=at_end), result)
+    return map_blocks(formula, g, out, block=tuning.ONE_STEP_BLOCK)
 
 
 def may_be_masked(x: Any, kept: Any) -> bool:
@@ -105,13 +86,7 @@ def may_be_masked(x: Any, kept: Any) -> bool:
 
 
 def keep_where(x: Array, kept: Array) -> Array:
-    """Keep elements where a mask holds, and put 0 elsewhere, also for what is NaN or infinite.
-
-    Examples
-    --------
-    >>> keep_where(np.array([np.inf, 5.0]), np.array([False, True]))
-    array([0., 5.])
-    """
+    """Keep elements where a mask holds, and put 0 elsewhere: `masked`, by threads."""
 
     def formula(out: Array, kept: Array, x: Array) -> None:
         masked(x, kept, out)
@@ -125,20 +100,15 @@ def masked(x: Array, kept: Array, out: Array | None = None) -> Array:
     The mask multiplies bits as integers: as fast as ``x * mask``, and what is infinite or NaN
     leaves 0 where it is masked. np.where takes ten times as long.
 
-    Examples
-    --------
     >>> masked(np.array([np.inf, 5.0]), np.array([False, True]))
     array([0., 5.])
     """
-    if x.itemsize > 8:  # no integers are as wide as a long double
-        picked = np.where(kept, x, x.dtype.type(0))
-        if out is None:
-            return picked
-        out[...] = picked
-        return out
-    bits = np.dtype(f"i{x.itemsize}")
     if out is None:
         out = np.empty_like(kept, x.dtype)  # in the memory order of the mask
+    if x.itemsize > 8:  # no integers are as wide as a long double
+        out[...] = np.where(kept, x, x.dtype.type(0))
+        return out
+    bits = np.dtype(f"i{x.itemsize}")
     factors = out.view(bits)
     np.copyto(factors, kept)  # cast apart: a ufunc casts 8192 values at a time
     np.multiply(x.view(bits), factors, out=factors)
@@ -148,8 +118,6 @@ def masked(x: Array, kept: Array, out: Array | None = None) -> Array:
 def _sigmoid(out: Array, x: Array) -> None:
     """Compute ``1 / (1 + exp(−x))``, to full relative accuracy in both tails.
 
-    Examples
-    --------
     >>> print(sigmoid(np.array([-1e4, 0.0, 1e4])))
     [0.  0.5 1. ]
     """
@@ -165,13 +133,7 @@ sigmoid = in_blocks(_sigmoid)
 
 @in_blocks
 def sigmoid_gradient(result: Array, g: Array, out: Array) -> None:
-    """Compute ``g · out · (1 − out)``, the gradient of the input of `sigmoid`.
-
-    Examples
-    --------
-    >>> sigmoid_gradient(np.array([4.0]), np.array([0.5]))
-    array([1.])
-    """
+    """Compute ``g · out · (1 − out)``, the gradient of the input of `sigmoid`."""
     np.subtract(1, out, out=result)
     np.multiply(result, out, out=result)
     np.multiply(result, g, out=result)
@@ -179,13 +141,7 @@ def sigmoid_gradient(result: Array, g: Array, out: Array) -> None:
 
 @in_blocks
 def tanh_gradient(result: Array, g: Array, out: Array) -> None:
-    """Compute ``g · (1 − out²)``, the gradient of the input of tanh.
-
-    Examples
-    --------
-    >>> tanh_gradient(np.array([4.0]), np.array([0.5]))
-    array([3.])
-    """
+    """Compute ``g · (1 − out²)``, the gradient of the input of tanh."""
     np.multiply(out, out, out=result)
     np.subtract(1, result, out=result)
     np.multiply(result, g, out=result)
@@ -195,8 +151,6 @@ def tanh_gradient(result: Array, g: Array, out: Array) -> None:
 def softplus(out: Array, x: Array) -> None:
     """Compute ``log(1 + exp(x)) = max(x, 0) + log1p(exp(−|x|))``.
 
-    Examples
-    --------
     >>> print(softplus(np.array([-1e4, 0.0, 1e4])).round(4))
     [0.000e+00 6.931e-01 1.000e+04]
     """
@@ -213,8 +167,6 @@ def silu(out: Array, x: Array) -> None:
 
     Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units" (2018).
 
-    Examples
-    --------
     >>> print(silu(np.array([-np.inf, 0.0, np.inf])) + 0.0)
     [ 0.  0. inf]
     """
@@ -224,13 +176,7 @@ def silu(out: Array, x: Array) -> None:
 
 @in_blocks
 def silu_gradient(out: Array, g: Array, x: Array) -> None:
-    """Compute ``g · s · (1 + x · (1 − s))`` with ``s = sigmoid(x)``.
-
-    Examples
-    --------
-    >>> silu_gradient(np.array([4.0]), np.array([0.0]))
-    array([2.])
-    """
+    """Compute ``g · s · (1 + x · (1 − s))`` with ``s = sigmoid(x)``."""
     _sigmoid(out, x)
     rise = 1 - out
     _times_finite(rise, x)
@@ -253,59 +199,22 @@ def _times_finite(out: Array, x: Array) -> None:
 erf = in_blocks(erf_into)
 
 
-def _normal_cdf(out: Array, x: Array) -> None:
-    """Compute the standard normal distribution function ``½ · (1 + erf(x / √2))``.
+@in_blocks
+def gelu(out: Array, x: Array) -> None:
+    """Compute ``x · Φ(x)``, Φ the standard normal distribution function; its limit at −∞ is 0.
 
-    Examples
-    --------
-    >>> normal_cdf(np.array([0.0]))
-    array([0.5])
+    Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016).
+
+    >>> gelu(np.array([1.0])).round(6)
+    array([0.841345])
     """
-    erf_into(out, x * x.dtype.type(math.sqrt(0.5)))
-    np.add(out, 1, out=out)
-    np.multiply(out, 0.5, out=out)
-
-
-normal_cdf = in_blocks(_normal_cdf)
-
-
-def gelu(x: Array, approximate: str = "none") -> Array:
-    """Compute ``x · Φ(x)``, Φ the standard normal distribution function.
-
-    Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016). With `approximate` = "tanh",
-    ``½ · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``. The limit at −∞ is 0.
-
-    Parameters
-    ----------
-    x
-        Any shape.
-    approximate
-        "none" or "tanh".
-
-    Examples
-    --------
-    >>> gelu(np.array([1.0])).round(6), gelu(np.array([1.0]), "tanh").round(6)
-    (array([0.841345]), array([0.841192]))
-    """
-    assert approximate in ("none", "tanh"), approximate
-    cdf = _normal_cdf if approximate == "none" else _tanh_cdf
-
-    def formula(out: Array, x: Array) -> None:
-        cdf(out, x)
-        _times_bounded(out, x)
-
-    return map_blocks(formula, x)
+    _normal_cdf(out, x)
+    _times_bounded(out, x)
 
 
 @in_blocks
 def gelu_gradient(out: Array, g: Array, x: Array) -> None:
-    """Compute ``g · (Φ(x) + x · φ(x))``, φ the normal density: the gradient of exact `gelu`.
-
-    Examples
-    --------
-    >>> gelu_gradient(np.array([4.0]), np.array([0.0]))
-    array([2.])
-    """
+    """Compute ``g · (Φ(x) + x · φ(x))``, φ the normal density: the gradient of `gelu`."""
     density = x * x
     np.multiply(density, -0.5, out=density)
     np.exp(density, out=density)
@@ -316,7 +225,20 @@ def gelu_gradient(out: Array, g: Array, x: Array) -> None:
     np.multiply(out, g, out=out)
 
 
-def _tanh_cdf(out: Array, x: Array) -> None:
+def _normal_cdf(out: Array, x: Array) -> None:
+    """Compute ``½ · (1 + erf(x / √2))``."""
+    erf_into(out, x * x.dtype.type(math.sqrt(0.5)))
+    np.add(out, 1, out=out)
+    np.multiply(out, 0.5, out=out)
+
+
+@in_blocks
+def gelu_tanh(out: Array, x: Array) -> None:
+    """Compute ``½ · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))``, which is close to `gelu`.
+
+    >>> gelu_tanh(np.array([1.0])).round(6)
+    array([0.841192])
+    """
     np.multiply(x, x, out=out)
     np.multiply(out, 0.044715, out=out)
     np.add(out, 1, out=out)
@@ -325,3 +247,4 @@ def _tanh_cdf(out: Array, x: Array) -> None:
     np.tanh(out, out=out)
     np.add(out, 1, out=out)
     np.multiply(out, 0.5, out=out)
+    _times_bounded(out, x)

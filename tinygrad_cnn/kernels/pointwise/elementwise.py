@@ -24,22 +24,17 @@ PARALLEL_SIZE = 2 * tuning.UFUNC_GRAIN
 """Elements from which a single ufunc is shared out."""
 
 
-@lru_cache(maxsize=1024)
-def _outermost_first(strides: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted(range(len(strides)), key=lambda axis: -strides[axis]))
-
-
-@lru_cache(maxsize=1024)
-def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(order.index(axis) for axis in range(len(order)))
-
-
 def memory_order(x: Array) -> tuple[int, ...] | None:
     """Return the axes from outermost to innermost in memory, or None if it has gaps."""
     if x.flags.c_contiguous:
         return tuple(range(x.ndim))
     order = _outermost_first(x.strides)
     return order if x.transpose(order).flags.c_contiguous else None
+
+
+@lru_cache(maxsize=1024)
+def _outermost_first(strides: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(strides)), key=lambda axis: -strides[axis]))
 
 
 # NumPy makes an array of a Python number in every call: x + 1.5, 8 numbers, takes 0.60 µs, and 0.46
@@ -51,8 +46,6 @@ def constant(number: float, dtype: np.dtype[Any]) -> Any:
     If that is not floating-point, or cannot hold the number, the number itself: then NumPy decides,
     and warns. Not 0, for 0.0 and −0.0 would find the same array.
 
-    Examples
-    --------
     >>> constant(1.5, np.dtype(np.float32))
     array(1.5, dtype=float32)
     """
@@ -65,28 +58,12 @@ def constant(number: float, dtype: np.dtype[Any]) -> Any:
 
 
 def apply(ufunc: np.ufunc, *arrays: Any, out: Array | None = None) -> Any:
-    """Call a ufunc, over threads when the arrays are large.
+    """Return ``ufunc(*arrays, out=out)``, over threads when the arrays are large.
 
     Arrays of one shape and one memory order, along with numbers, are split as flat memory; with
     operands that broadcast, the outermost axis in memory is split. Anything else goes to the
     ufunc as it is, and so does everything below `PARALLEL_SIZE`.
 
-    Parameters
-    ----------
-    ufunc
-        A ufunc of one result.
-    arrays
-        Its operands: arrays, or Python numbers.
-    out
-        Where to write.
-
-    Returns
-    -------
-    array
-        ``ufunc(*arrays, out=out)``, in the memory order that the ufunc itself gives.
-
-    Examples
-    --------
     >>> apply(np.add, np.ones(3), 1.0)
     array([2., 2., 2.])
     """
@@ -102,18 +79,17 @@ def _apply_in_parallel(ufunc: np.ufunc, arrays: tuple[Any, ...], out: Array | No
     if order is None or np.broadcast_shapes(*map(np.shape, arrays)) != shape:
         return ufunc(*arrays, out=out)
     if out is None:
-        dtype = _result_dtype(ufunc, arrays)
-        result = np.empty([shape[axis] for axis in order], dtype).transpose(_inverse(order))
-    elif out.shape == shape and not any(_partly_overlap(out, a) for a in arrays):
-        result = out
-    else:
+        result = np.empty_like(largest, _result_dtype(ufunc, arrays))
+    elif out.shape != shape or any(np.may_share_memory(out, a) for a in arrays if a is not out):
+        # Parts of it may be written before the same memory is read through an operand.
         return ufunc(*arrays, out=out)
-    views = [a if np.ndim(a) == 0 else np.broadcast_to(a, shape).transpose(order) for a in arrays]
+    else:
+        result = out
     target = result.transpose(order)
-    arrays_in = [view for view in views if np.ndim(view)]
-    if all(view.flags.c_contiguous for view in (target, *arrays_in)):
-        views = [view.reshape(-1) if np.ndim(view) else view for view in views]
+    views = [a if np.ndim(a) == 0 else np.broadcast_to(a, shape).transpose(order) for a in arrays]
+    if all(view.flags.c_contiguous for view in (target, *views) if np.ndim(view)):
         target = target.reshape(-1)
+        views = [view.reshape(-1) if np.ndim(view) else view for view in views]
 
     settings = np.geterr()  # a thread has settings of its own
 
@@ -134,13 +110,6 @@ def _result_dtype(ufunc: np.ufunc, arrays: tuple[Any, ...]) -> np.dtype[Any]:
     return dtype
 
 
-def _partly_overlap(out: Array, a: Any) -> bool:
-    """Whether pieces of `out` may be written before the same memory is read through `a`."""
-    if not isinstance(a, np.ndarray) or not np.may_share_memory(out, a):
-        return False
-    return (out.ctypes.data, out.strides, out.shape) != (a.ctypes.data, a.strides, a.shape)
-
-
 def map_blocks(
     formula: Callable[..., None],
     *arrays: Array,
@@ -149,27 +118,10 @@ def map_blocks(
 ) -> Array:
     """Call ``formula(out, *arrays)`` on blocks of flat memory, threads side by side.
 
-    No floating-point warnings come out: what formulas do at ±∞ and NaN is on purpose.
+    The arrays have one shape; the result has the last one's dtype and memory order. A call gets
+    vectors of `block` elements at most, a thread `grain` at least. No floating-point warnings come
+    out: what formulas do at ±∞ and NaN is on purpose.
 
-    Parameters
-    ----------
-    formula
-        Writes to its first argument; all arguments are vectors of one length.
-    arrays
-        Of one shape. The result has the last one's dtype and memory order; others are copied if
-        theirs differs.
-    block
-        Most elements a call.
-    grain
-        Elements worth a thread.
-
-    Returns
-    -------
-    array
-        Shape of the arrays.
-
-    Examples
-    --------
     >>> map_blocks(lambda out, x: np.multiply(x, x, out=out), np.arange(3.0))
     array([0., 1., 4.])
     """
@@ -179,27 +131,18 @@ def map_blocks(
         x = x.copy(order="K")
         order = memory_order(x)
         assert order is not None, "a copy has no gaps"
-    out = np.empty(x.size, x.dtype)
-    flat = [contiguous(a.transpose(order)).reshape(-1) for a in others]
-    flat.append(x.transpose(order).reshape(-1))
+    out = np.empty_like(x)
+    views = [out, *others, x]
+    if not x.flags.c_contiguous:
+        views = [view.transpose(order) for view in views]
+    vectors = [contiguous(view).reshape(-1) for view in views]
     most, grain = block or tuning.FORMULA_BLOCK, grain or tuning.GRAIN
-    sweep(formula, out, *flat, most=most, grain=grain)
-    if x.flags.c_contiguous:
-        return out.reshape(x.shape)
-    return out.reshape([x.shape[axis] for axis in order]).transpose(_inverse(order))
+    sweep(formula, *vectors, most=most, grain=grain)
+    return out
 
 
 def in_blocks(formula: Callable[..., None]) -> Callable[..., Array]:
-    """Return a function of whole arrays that calls a formula in blocks; see `map_blocks`.
-
-    Examples
-    --------
-    >>> @in_blocks
-    ... def square(out, x):
-    ...     np.multiply(x, x, out=out)
-    >>> square(np.arange(3.0))
-    array([0., 1., 4.])
-    """
+    """Return a function of whole arrays that calls a formula in blocks; see `map_blocks`."""
 
     @wraps(formula)
     def whole(*arrays: Array) -> Array:
@@ -209,21 +152,8 @@ def in_blocks(formula: Callable[..., None]) -> Callable[..., Array]:
 
 
 def embed(inner: Array, shape: Shape, key: Any, value: float = 0) -> Array:
-    """Return an array that is `inner` at ``[key]`` and `value` elsewhere.
+    """Return an array that is `inner` at a basic index, ``[key]``, and `value` elsewhere.
 
-    Parameters
-    ----------
-    inner
-        Of the shape that ``[key]`` selects.
-    shape
-        Of the result, which has the dtype and memory order of `inner`.
-    key
-        A basic index.
-    value
-        A number.
-
-    Examples
-    --------
     >>> embed(np.ones((1, 2)), (1, 5), (slice(None), slice(1, None, 2)))
     array([[0., 1., 0., 1., 0.]])
     """

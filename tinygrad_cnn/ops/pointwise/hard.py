@@ -7,13 +7,12 @@ flat side at 3, has the derivative 1 there.
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.joining import ElementByElement, joining
-from tinygrad_cnn.kernels.pointwise.activation import masked_gradient, write_where_between
+from tinygrad_cnn.kernels.pointwise.activation import masked_gradient
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float
 from tinygrad_cnn.ops.elementwise import add, mul
@@ -70,8 +69,7 @@ class Hardtanh(ElementByElement, _Flat):
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         if type(g) is np.ndarray:  # in one pass
-            mask = partial(write_where_between, low=self.low, high=self.high)
-            return (masked_gradient(g, out, mask),)
+            return (masked_gradient(g, out, lambda out: np.logical_not(self.flat(out))),)
         return (where(self.flat(out), 0.0, g),)
 
 
