@@ -70,3 +70,20 @@ def test_nan_infinity_integers_and_nothing():
     assert reduce.sum_over(np.ones((100, 100), np.int64), (0, 1)) == 10_000
     np.testing.assert_array_equal(channel_sum(np.ones((0, 4, 2, 2))), [0, 0, 0, 0])
     np.testing.assert_array_equal(channel_sum(np.ones((5, 4))), [5, 5, 5, 5])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble, np.int64])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((7, 80), 0), ((3, 5, 8, 9), 1), ((4, 6), 0), ((5,), 0)]
+)
+def test_running_sums_are_numpys_to_the_last_bit(shape, axis, dtype):
+    x = (10 * np.random.default_rng(0).standard_normal(shape)).astype(dtype)
+    for view in (x, x[..., ::-1], np.asfortranarray(x)):
+        np.testing.assert_array_equal(reduce.running_sums(view, axis), np.cumsum(view, axis))
+        back = np.flip(np.cumsum(np.flip(view, axis), axis), axis)
+        np.testing.assert_array_equal(reduce.running_sums(view, axis, reverse=True), back)
+
+
+@pytest.mark.parametrize("shape", [(0, 80), (3, 0), (0,)])
+def test_running_sums_of_nothing(shape):
+    assert reduce.running_sums(np.zeros(shape), 0).shape == shape

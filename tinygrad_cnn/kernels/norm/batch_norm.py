@@ -231,16 +231,16 @@ def _gradient_sums(g: Array, matrix: Array, mean: Array, inverse_std: Array) -> 
     """Return the sums of ``g`` and ``g · x̂``, (C,) in float64, of matrices (P, C)."""
     fold = _is_foldable(mean, inverse_std)
 
-    def formula(out: Array, stack_g: Array, stack_x: Array) -> None:
-        channels = out.shape[2]
-        out[0] = chain_sums(stack_g, channels)
+    def formula(total: Array, product: Array, stack_g: Array, stack_x: Array) -> None:
+        channels = total.shape[1]
+        total[...] = chain_sums(stack_g, channels)
         if not fold:
             centred = stack_x.reshape(-1, channels) - mean
             stack_x = centred.reshape(stack_x.shape)
-        out[1] = chain_products(stack_g, stack_x, channels)
+        product[...] = chain_products(stack_g, stack_x, channels)
 
     with np.errstate(invalid="ignore", over="ignore"):
-        total, product = map_chains(formula, 2, g, matrix).sum(axis=1)
+        total, product = (sums.sum(axis=0) for sums in map_chains(formula, 2, g, matrix))
         if fold:
             product -= total * mean
         return total, product * inverse_std

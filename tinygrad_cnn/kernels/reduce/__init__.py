@@ -1,5 +1,4 @@
-"""Many numbers to few: sums, and the means and variances of channels.
+"""Many numbers to few: sums, the means and variances of channels, softmax, sums at places.
 
 Begin with `sums`: `sum_over` adds float32 in short chains that go on in float64.
-`moments` computes batch statistics, also of a convolution's result while its parts are made.
 """

@@ -19,19 +19,9 @@ __all__ = ["add_along", "add_rows", "take_along"]
 def add_along(out: Array, axis: int, indices: Array, values: Array) -> None:
     """Add values to `out`, at the given indices of an axis and at their own place in the others.
 
-    Parameters
-    ----------
-    out
-        C-contiguous; changed in place.
-    axis
-        The axis whose indices are given.
-    indices
-        Integers from 0 on; no larger than `out` but along the axis.
-    values
-        Of the shape of the indices.
+    `out` is C-contiguous. The indices are integers from 0 on, of the shape of the values, no larger
+    than `out` but along the axis.
 
-    Examples
-    --------
     >>> out = np.zeros((2, 3))
     >>> add_along(out, 1, np.array([[2, 2]]), np.array([[1.0, 5.0]]))
     >>> out
@@ -42,13 +32,7 @@ def add_along(out: Array, axis: int, indices: Array, values: Array) -> None:
 
 
 def take_along(x: Array, axis: int, indices: Array) -> Array:
-    """Return the elements at the given indices of an axis, as NumPy's ``take_along_axis``.
-
-    Examples
-    --------
-    >>> take_along(np.array([[1.0, 2.0]]), 1, np.array([[1, 1, 0]]))
-    array([[2., 2., 1.]])
-    """
+    """Return the elements at the given indices of an axis, as NumPy's ``take_along_axis``."""
     if not x.flags.c_contiguous or not x.size:
         return np.take_along_axis(x, indices, axis)
     return x.reshape(-1).take(_flat(x, axis, indices))  # half of the time
@@ -72,8 +56,6 @@ def _flat(x: Array, axis: int, indices: Array) -> Array:
 def add_rows(values: Array, index: Array, rows: int) -> Array:
     """Return zeros of shape (rows, width) with values, of shape (N, width), added at row index[n].
 
-    Examples
-    --------
     >>> add_rows(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 1]), 2)
     array([[0., 0.],
            [4., 6.]])

@@ -15,21 +15,8 @@ def softmax_rows(x: Array) -> tuple[Array, Array, Array]:
     """Return ``exp(x) / Σ exp(x)`` along each row, the rows' maxima, and the logarithms of sums.
 
     With ``m = max(x)`` of a row, the sum is that of ``exp(x − m)``, and the logarithm of an
-    element of softmax is ``(x − m) − ln Σ``. (32768, 10), one thread: 2.5 ms -> 0.7.
+    element of softmax is ``(x − m) − ln Σ``. Shapes (M, C), (M,) and (M,) for x (M, C).
 
-    Parameters
-    ----------
-    x
-        Shape (M, C), floating-point.
-
-    Returns
-    -------
-    tuple of arrays
-        Shapes (M, C), (M,) and (M,), of x's dtype.
-
-    Examples
-    --------
-    >>> import numpy as np
     >>> softmax_rows(np.array([[1000.0, 1000.0]]))
     (array([[0.5, 0.5]]), array([1000.]), array([0.69314718]))
     """

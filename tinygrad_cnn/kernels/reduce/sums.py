@@ -2,8 +2,8 @@
 
 NumPy adds pairwise along contiguous memory, but a sum over the outer axis of a matrix is one
 chain of additions a column: a million ones in float32 lose digits, from 2²⁴ on every one of
-them. Here a chain ends after `tuning.CHAIN` values and goes on in float64. Where chains end does
-not depend on the number of threads, so neither do the bits of a result.
+them. Here a chain ends after about `tuning.CHAIN` values and goes on in float64. Where chains end
+does not depend on the number of threads, so neither do the bits of a result.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.copies import contiguous
 from tinygrad_cnn.kernels.runtime.plans import planned
-from tinygrad_cnn.kernels.runtime.threads import parallel
+from tinygrad_cnn.kernels.runtime.sweep import sweep
 from tinygrad_cnn.types import Array, Shape
 
-__all__ = ["chain_products", "chain_sums", "map_chains", "positions", "sum_over"]
+__all__ = ["chain_products", "chain_sums", "map_chains", "positions", "running_sums", "sum_over"]
 
 
 def positions(x: Array) -> Array:
@@ -33,84 +33,51 @@ def positions(x: Array) -> Array:
     return contiguous(moved).reshape(-1, x.shape[1])  # (N·H·W, C)
 
 
-def _stacks(matrix: Array) -> list[Array]:
-    """View a (P, C) matrix as one to three stacks of chains, each (chains, length, repeat·C).
+def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> list[Array]:
+    """Call ``formula(*outs, *stacks)`` on stacks of chains, threads side by side.
 
-    The first has chains of up to `CHAIN` rows that are `repeat` positions wide. The others are
-    what that leaves over, one chain each: of such rows, if they are many, and of single positions.
+    The matrices have one shape (P, C) and are C-contiguous. The formula is given of each matrix a
+    stack (chains, length, repeat·C), and writes so many results, such as `chain_sums`, to the same
+    number of `outs`. Returns these for all chains: each (chains, C), float64. No floating-point
+    warnings come out.
     """
-    count, channels = matrix.shape
-    if count <= tuning.CHAIN:
-        return [matrix[None]]
-    shape = _one_chain(count, channels) if matrix.size <= tuning.ONE_CHAIN else None
-    if shape is not None:
-        return [matrix.reshape(shape)]
-    repeat = max(1, tuning.CHAIN_WIDTH // max(1, channels))
-    rows = count // repeat
-    fewest = 1 if matrix.size <= tuning.ONE_CHAIN else tuning.FEWEST_CHAINS
-    chains = max(fewest, -(-rows // tuning.CHAIN))
-    whole = rows // chains * chains
-    if rows - whole < tuning.FEW_CHAIN_ROWS:
-        rows = whole
-    stacks = [
-        matrix[start * repeat : stop * repeat].reshape(some, -1, repeat * channels)
-        for start, stop, some in ((0, whole, chains), (whole, rows, 1))
-        if start < stop
-    ]
-    rest = matrix[rows * repeat :]
-    return [*stacks, rest[None]] if len(rest) else stacks
+    count, channels = matrices[0].shape
+    parts = []
+    for rows, shape in _cuts(count, channels):
+        chains, length, width = shape
+        outs = [np.empty((chains, channels)) for _ in range(results)]
+        stacks = [matrix[rows].reshape(shape) for matrix in matrices]
+        size = length * width
+        with nullcontext() if size <= tuning.BLAS_ALONE else single_threaded_blas():
+            grain = -(-tuning.SUM_GRAIN // max(1, size))
+            sweep(formula, *outs, *stacks, most=tuning.CHAINS_A_CALL, grain=grain)
+        parts.append(outs)
+    return outs if len(parts) == 1 else [np.concatenate(both) for both in zip(*parts, strict=True)]
 
 
 @planned
-def _one_chain(count: int, channels: int) -> Shape | None:
-    """Return a shape (1, length, repeat·C) of a small (P, C) matrix that leaves nothing over."""
-    widest = tuning.CHAIN_WIDTH // max(1, channels)
-    repeats = (r for r in range(widest, widest // 2, -1) if count % r == 0)
-    repeat = next(repeats, None)
-    return None if repeat is None else (1, count // repeat, repeat * channels)
+def _cuts(count: int, channels: int) -> list[tuple[slice, Shape]]:
+    """Return which rows of a matrix (P, C) make one or two stacks, and their shapes.
 
-
-def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> Array:
-    """Call ``formula(out, *stacks)`` on stacks of chains, threads side by side.
-
-    No floating-point warnings come out.
-
-    Parameters
-    ----------
-    formula
-        Writes sums to `out` (results, chains, C), given a stack (chains, length, repeat·C) of
-        each matrix; see `chain_sums` and `chain_products`.
-    results
-        How many sums it makes of each chain.
-    matrices
-        Of one shape (P, C), C-contiguous.
-
-    Returns
-    -------
-    array
-        Shape (results, chains, C), float64.
+    The first has chains of rows that are `repeat` positions wide, the second one chain of the
+    single positions which that leaves over.
     """
-    parts = []
-    for stacks in zip(*map(_stacks, matrices), strict=True):
-        chain = stacks[0][0]
-        part = np.empty((results, len(stacks[0]), matrices[0].shape[1]))
-        parts.append(part)
-        if matrices[0].size <= tuning.ONE_CHAIN:  # for one thread
-            with np.errstate(invalid="ignore", over="ignore"):
-                formula(part, *stacks)
-            continue
-
-        def work(
-            start: int, stop: int, stacks: tuple[Array, ...] = stacks, out: Array = part
-        ) -> None:
-            with np.errstate(invalid="ignore", over="ignore"):
-                for i in range(start, stop, tuning.CHAINS_A_CALL):
-                    cut = slice(i, min(i + tuning.CHAINS_A_CALL, stop))
-                    formula(out[:, cut], *(stack[cut] for stack in stacks))
-
-        with nullcontext() if chain.size <= tuning.BLAS_ALONE else single_threaded_blas():
-            parallel(work, len(part[0]), grain=-(-tuning.SUM_GRAIN // max(1, chain.size)))
-    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+    if count <= tuning.CHAIN:
+        return [(slice(count), (1, count, channels))]
+    repeat = widest = max(1, tuning.CHAIN_WIDTH // max(1, channels))
+    if count * channels <= tuning.ONE_CHAIN:
+        chains = 1
+        even = (r for r in range(widest, widest // 2, -1) if count % r == 0)
+        repeat = next(even, widest)  # leaves nothing over if possible: a second call takes 8 µs
+    else:
+        chains = max(tuning.FEWEST_CHAINS, -(-count // (repeat * tuning.CHAIN)))
+    length = count // (repeat * chains)
+    whole = chains * length * repeat
+    cuts = [
+        (slice(whole), (chains, length, repeat * channels)),
+        (slice(whole, count), (1, count - whole, channels)),
+    ]
+    return [(rows, shape) for rows, shape in cuts if shape[1]]
 
 
 def chain_sums(stack: Array, channels: int) -> Array:
@@ -142,27 +109,11 @@ _sum: Any = np.add.reduce  # without the Python of np.sum, 2 µs
 
 
 def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
-    """Sum over `axes`, as ``np.sum`` does; the outer axes of memory threaded and in short chains.
+    """Sum over `axes` as ``np.sum`` does, the outer axes of memory threaded and in short chains.
 
-    Parameters
-    ----------
-    x
-        Any shape and strides. Dense memory in any order of the axes, such as channels-last, is
-        summed without a copy.
-    axes
-        Distinct axes, none negative.
-    keepdims
-        Leave the summed axes in the result with length 1.
+    The axes are distinct and not negative. Dense memory in any order of them, such as
+    channels-last, is summed without a copy.
 
-    Returns
-    -------
-    array
-        The sums, dtype of `x`.
-
-    Examples
-    --------
-    >>> sum_over(np.arange(6.0).reshape(2, 3), (0,))
-    array([3., 5., 7.])
     >>> sum_over(np.ones((20_000_000, 1), np.float32), (0,))  # a plain chain stops at 2**24
     array([2.e+07], dtype=float32)
     """
@@ -181,9 +132,33 @@ def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
 
 def _column_sum(matrix: Array) -> Array:
     """Sum a C-contiguous matrix (P, C) over its rows: (C,)."""
-    channels = matrix.shape[1]
 
     def formula(out: Array, stack: Array) -> None:
-        out[0] = chain_sums(stack, channels)
+        out[...] = chain_sums(stack, out.shape[1])
 
-    return np.asarray(map_chains(formula, 1, matrix)[0].sum(axis=0), matrix.dtype)
+    (sums,) = map_chains(formula, 1, matrix)
+    return np.asarray(sums.sum(axis=0), matrix.dtype)
+
+
+def running_sums(x: Array, axis: int, reverse: bool = False) -> Array:
+    """Add up along an axis, from the first place on, or from the last.
+
+    NumPy goes along the axis, vector by vector; where the axis is not the last one, adding whole
+    rows reads memory as it lies.
+
+    >>> running_sums(np.array([[1.0, 2.0, 3.0]]), 1, reverse=True)
+    array([[6., 5., 3.]])
+    """
+    inner = x[(0,) * (axis + 1)].size if x.size else 0
+    if inner < tuning.WIDE_PLACES or x.dtype.kind != "f":
+        if reverse:
+            return np.flip(np.cumsum(np.flip(x, axis), axis), axis)
+        return np.cumsum(x, axis)
+    out = np.empty_like(x)
+    rows, sums = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0)
+    if reverse:
+        rows, sums = rows[::-1], sums[::-1]
+    sums[0] = rows[0]
+    for i in range(1, len(rows)):
+        np.add(sums[i - 1], rows[i], out=sums[i])
+    return out

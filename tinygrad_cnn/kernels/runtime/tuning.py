@@ -73,8 +73,6 @@ CHAIN_WIDTH = 1 << 10
 the first-level cache."""
 FEWEST_CHAINS, ONE_CHAIN = 4, 1 << 16
 """Chains at least, so that threads can share them out, of more than so many values."""
-FEW_CHAIN_ROWS = 8
-"""Rows left over that are too few for a call of their own."""
 CHAINS_A_CALL = 4
 """About 1 M values: the moments of (128, 16, 32, 32) take two threads 0.37 ms, and 0.61 with one
 chain a call, for each call waits for the interpreter's lock."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_cnn.kernels.reduce.running import running_sums
+from tinygrad_cnn.kernels.reduce.sums import running_sums
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.arguments import as_float, axis_of, numpy_words, shape_of, without_graph
 from tinygrad_cnn.ops.elementwise import cast, mul
