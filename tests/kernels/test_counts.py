@@ -195,7 +195,7 @@ def test_a_geometry_is_worked_out_once():
         conv_ops.checked_conv,
         pool.covering,
         pool.covering_outputs,
-        windows.matrix_plan,
+        windows.quickest_matrix,
         convolution._plan,
     )
     before = [cache.cache_info().misses for cache in caches]

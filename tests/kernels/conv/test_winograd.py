@@ -23,7 +23,9 @@ from tests.kernels.conv.calls import (
 from tests.kernels.conv.test_conv import LAYOUTS, arrays, channels_last, cut_small
 from tests.kernels.conv.test_pooled import one_by_one
 from tinygrad_cnn.kernels.conv import winograd, winograd_conv
+from tinygrad_cnn.kernels.conv.methods import quickest_method
 from tinygrad_cnn.kernels.conv.tiles import Geometry
+from tinygrad_cnn.kernels.conv.winograd_conv import MinimalFiltering
 from tinygrad_cnn.kernels.runtime import plans, tuning
 from tinygrad_cnn.kernels.runtime.window import Window
 
@@ -34,11 +36,11 @@ SAME = (ONE, (ONE, ONE), ONE, 1)
 @contextmanager
 def always(threads: int = 1, tile_bytes: int = 1 << 22) -> Iterator[mock.Mock]:
     """Filter wherever it is possible, and count the tiles."""
-    tiles = mock.Mock(side_effect=winograd_conv._transformation)
+    tiles = mock.Mock(side_effect=winograd_conv.transformation)
     with (
         cut_small(threads, tile_bytes),
         mock.patch.object(tuning, "WINOGRAD_START", -np.inf),
-        mock.patch.object(winograd_conv, "_transformation", tiles),
+        mock.patch.object(winograd_conv, "transformation", tiles),
     ):
         yield tiles
 
@@ -195,31 +197,31 @@ def test_nan_and_infinity_reach_every_window_they_are_in_and_no_other_image():
         assert np.isfinite(y[1, :, :, [0, 1, 2, 3, 7, 8, 9, 10, 11]]).all()
 
 
-def plan_of(x_shape=(64, 32, 32, 32), out_channels=32, sums=False, dtype=np.float32, **changes):
-    """Ask for the plan of a 3×3 convolution with padding 1, but for what is changed."""
+def is_filtered(x_shape=(64, 32, 32, 32), out_channels=32, sums=False, dtype=np.float32, **changes):
+    """Whether a 3×3 convolution with padding 1, but for what is changed, is filtered."""
     window = Window((3, 3), ONE, (ONE, ONE), ONE)._replace(**changes)
     geometry = Geometry(x_shape, True, np.dtype(dtype), (*x_shape[:3], out_channels), window)
-    return winograd.quicker_plan(geometry, sums)
+    return isinstance(quickest_method(geometry, sums), MinimalFiltering)
 
 
 def test_it_is_chosen_where_it_saves_time():
-    assert plan_of() is not None
-    assert plan_of(sums=True) is not None
-    assert plan_of(dtype=np.float64) is not None
+    assert is_filtered()
+    assert is_filtered(sums=True)
+    assert is_filtered(dtype=np.float64)
     # One channel and one small image: transforms take longer than what they save.
-    assert plan_of((64, 32, 32, 1)) is None
-    assert plan_of((1, 8, 8, 8)) is None
-    assert plan_of(stride=(2, 1)) is None
-    assert plan_of(dilation=(2, 1)) is None
-    assert plan_of(kernel=(1, 3)) is None
-    assert plan_of(kernel=(6, 3)) is None
-    assert plan_of(padding=((1, 1), (-1, 3))) is None
-    assert plan_of(dtype=np.float16) is None
+    assert not is_filtered((64, 32, 32, 1))
+    assert not is_filtered((1, 8, 8, 8))
+    assert not is_filtered(stride=(2, 1))
+    assert not is_filtered(dilation=(2, 1))
+    assert not is_filtered(kernel=(1, 3))
+    assert not is_filtered(kernel=(6, 3))
+    assert not is_filtered(padding=((1, 1), (-1, 3)))
+    assert not is_filtered(dtype=np.float16)
 
 
 def test_half_of_the_multiplications():
     window = Window((3, 3), ONE, ((0, 0), (0, 0)), ONE)
     sizes = (64, 26, 26, 32), True, np.dtype(np.float32), (64, 24, 24, 64)
-    plan = winograd.quicker_plan(Geometry(*sizes, window), False)
+    plan = MinimalFiltering(Geometry(*sizes, window), False)
     direct = 64 * 24 * 24 * 9 * 32 * 64
     assert plan.multiplications == direct // 2 * 26 // 24

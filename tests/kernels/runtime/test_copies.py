@@ -7,8 +7,8 @@ import pytest
 from numpy.lib.stride_tricks import as_strided
 
 from tests.kernels.conv import calls as conv
-from tinygrad_cnn.kernels.conv.tiles import Geometry, Tiling, as_blocks
-from tinygrad_cnn.kernels.conv.windows import WindowMatrix
+from tinygrad_cnn.kernels.conv.tiles import Geometry
+from tinygrad_cnn.kernels.conv.windows import WindowMatrix, as_blocks
 from tinygrad_cnn.kernels.runtime import copies
 from tinygrad_cnn.kernels.runtime.window import Window
 
@@ -86,11 +86,11 @@ def test_rows_of_windows_are_gathered_as_one(stride, dilation, channels, values)
     window = Window((3, 3), (stride, stride), ((0, 0), (0, 0)), (dilation, dilation))
     shapes = (2, 20, 20, channels), True, np.dtype(np.float32), (2, size, size, 5)
     geometry = Geometry(*shapes, window)
-    strides = Tiling(geometry, 1, 1 << 21).input_strides(size)
-    view = WindowMatrix(geometry).view(2, size, strides)
-    blocks = as_blocks(view, 4)
-    assert blocks.dtype.itemsize == 4 * values
-    assert np.prod(blocks.shape) * values == np.prod(view.shape)
+    matrix = WindowMatrix(geometry, False)
+    shape, strides = matrix.view(2, size, matrix.tiling.strides)
+    blocks, _, dtype = as_blocks(shape, strides, 4)
+    assert dtype.itemsize == 4 * values
+    assert np.prod(blocks) * values == np.prod(shape)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

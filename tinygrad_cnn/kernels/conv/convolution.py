@@ -1,11 +1,12 @@
 """Convolution: the result, and its gradients by the input and by the weights, in any dimensions.
 
-All three are matrix products over tiles that fit in the cache, the tiles split over threads. They
-are each other's adjoints, for any sizes:
+The three are each other's adjoints, for any sizes:
 
     ⟨convolve(x, w), g⟩ = ⟨x, input_gradient(g, w)⟩ = ⟨w, weight_gradient(x, g)⟩
 
-Arguments may have any strides. Results of shape (N, C, *sizes) lie in memory as (N, *sizes, C).
+Shapes: `x` (N, C, *sizes), `w` (O, C // groups, *kernel), `bias` (O,) or None, `g` and results
+(N, O, *window.out_size(sizes)), all of one dtype. Output channels of group i see input channels of
+group i only.
 """
 
 from __future__ import annotations
@@ -15,55 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.kernels.conv.correlation import PositionSum
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
-from tinygrad_cnn.kernels.conv.jobs import Job, run_jobs
-from tinygrad_cnn.kernels.conv.methods import correlations, group_gradients
+from tinygrad_cnn.kernels.conv.jobs import Correlation, PositionSum, WeightGradient, run_jobs
+from tinygrad_cnn.kernels.conv.methods import correlations, weight_gradients
 from tinygrad_cnn.kernels.conv.phases import phases_of, transposed
-from tinygrad_cnn.kernels.conv.single import Single, single_plan
-from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Shape
+from tinygrad_cnn.kernels.conv.tiles import Geometry, geometry_of
+from tinygrad_cnn.kernels.conv.windows import WindowMatrix, small_matrix
 from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
 from tinygrad_cnn.kernels.reduce.sums import sum_over
-from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
-from tinygrad_cnn.types import Array
+from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["convolve", "convolve_and_pool", "gradients", "input_gradient", "weight_gradient"]
-
-
-@planned
-def _plan(
-    shape: Shape,
-    contiguous: bool,
-    dtype: np.dtype[Any],
-    weight_shape: Shape,
-    window: Window,
-    groups: int,
-    block: Pair,
-) -> tuple[Shape, Single | None]:
-    """Return the result's shape, and how it is computed at once if it is.
-
-    For (N, *sizes, C) with weights (O, C // groups, *kernel); each block becomes one number.
-    """
-    size = covered = window.out_size(shape[1:-1])
-    if block != ONE:
-        size = tuple(length // part for length, part in zip(size, block, strict=True))
-        covered = tuple(length * part for length, part in zip(size, block, strict=True))
-    geometry = Geometry(shape, contiguous, dtype, (shape[0], *covered, weight_shape[0]), window)
-    single = single_plan(geometry, False, block) if groups == 1 else None
-    return (shape[0], *size, weight_shape[0]), single
-
-
-_TO_KERNELS = [(*range(2, ndim), 1, 0) for ndim in range(6)]
-
-
-def _kernels(w: Array) -> Array:
-    """View weights (O, C // groups, *kernel) as (*kernel, C // groups, O)."""
-    return w.transpose(_TO_KERNELS[w.ndim])
 
 
 def convolve(
@@ -75,32 +43,10 @@ def convolve(
     activation: Activation | None = None,
     addend: Array | None = None,
 ) -> Array:
-    """Correlate inputs with kernels.
+    """Correlate inputs with kernels; add an addend of the result's shape, then activate.
 
     ``out[n, o, i] = bias[o] + Σ_c Σ_k w[o, c, k] · x[n, c, i · stride + k · dilation − before]``,
     i and k along each spatial axis.
-
-    Parameters
-    ----------
-    x
-        Shape (N, C, *sizes).
-    w
-        Shape (O, C // groups, *kernel), of x's dtype.
-    bias
-        Shape (O,), or None.
-    window
-        How windows lie over the input.
-    groups
-        Output channels of group i see input channels of group i only.
-    activation
-        Applied to the result, after all else; or None.
-    addend
-        Added before the activation: the result's shape and dtype, any strides; or None.
-
-    Returns
-    -------
-    array
-        Shape (N, O, *window.out_size(sizes)).
 
     Examples
     --------
@@ -114,34 +60,33 @@ def convolve(
         other = None if addend is None else addend[:, :, None]
         wide = x[:, :, None], w[:, :, None], bias, window.with_leading_axis()
         return convolve(*wide, groups, activation, other)[:, :, 0]
-    return _convolve(x, w, bias, window, groups, activation, addend, ONE)
-
-
-def _convolve(
-    x: Array,
-    w: Array,
-    bias: Array | None,
-    window: Window,
-    groups: int,
-    activation: Activation | None,
-    addend: Array | None,
-    block: Pair,
-) -> Array:
-    """Do `convolve`, or `convolve_and_pool`, of two axes or more."""
     images, kernels = channels_last(x), _kernels(w)
-    memory = images.flags.c_contiguous, x.dtype
-    out_shape, single = _plan(images.shape, *memory, w.shape, window, groups, block)
-    if single is not None and block != ONE and len(w) < tuning.FEW_CHANNELS:
-        y = convolve(x, w, bias, window)
-        return pool_and_activate(y, block, activation, False)[0]
     other = None if addend is None else channels_last(addend)
-    if single is not None:
-        return channels_first(single.product(images, kernels, bias, activation, other))
+    out_shape, small = _plan(images.shape, images.flags.c_contiguous, x.dtype, w.shape, window)
+    if small is not None and groups == 1:
+        return channels_first(small.correlate_small(images, kernels, bias, activation, other))
     out = aligned_empty(out_shape, x.dtype)
     if out.size:
-        epilogue = Epilogue(out, bias, activation, other, block)
+        epilogue = Epilogue(out, bias, activation, other)
         run_jobs(correlations(images, kernels, window, groups, epilogue), len(x))
     return channels_first(out)
+
+
+@planned
+def _plan(
+    shape: Shape, contiguous: bool, dtype: np.dtype[Any], weight_shape: Shape, window: Window
+) -> tuple[Shape, WindowMatrix | None]:
+    """Return the shape of a convolution's result, and how it is computed at once if it is small."""
+    out_shape = shape[0], *window.out_size(shape[1:-1]), weight_shape[0]
+    return out_shape, small_matrix(Geometry(shape, contiguous, dtype, out_shape, window), False)
+
+
+_TO_KERNELS = [(*range(2, ndim), 1, 0) for ndim in range(6)]
+
+
+def _kernels(w: Array) -> Array:
+    """View weights (O, C // groups, *kernel) as (*kernel, C // groups, O)."""
+    return w.transpose(_TO_KERNELS[w.ndim])
 
 
 def convolve_and_pool(
@@ -155,23 +100,9 @@ def convolve_and_pool(
 ) -> Array:
     """Convolve images, take the maximum of each block of outputs, and activate them if wanted.
 
-    The result has the bits of ``max_pool(activation(convolve(…)))`` with windows of this size side
-    by side; the convolution's own result never leaves the cache. Which output a maximum is, is not
-    told: this is for inference.
-
-    Parameters
-    ----------
-    x, w, bias, window, groups
-        As for `convolve`, with two spatial axes and at least one block of outputs.
-    block
-        Height and width of the pool's windows, also its stride.
-    activation
-        Applied to the maxima, which it must keep in order; or None.
-
-    Returns
-    -------
-    array
-        Shape (N, O, OH // height, OW // width).
+    Returns (N, O, OH // height, OW // width), of one block at least, with the bits of a max-pool
+    after the activation, which must keep numbers in order. The convolution's own result never
+    leaves the cache. Which output a maximum is, is not told: this is for inference.
 
     Examples
     --------
@@ -182,35 +113,26 @@ def convolve_and_pool(
     array([[[ 5.,  7.],
             [13., 15.]]])
     """
-    if groups != 1 or not 2 <= block[0] * block[1] <= 256:
+    images = channels_last(x)
+    shape, small = _plan(images.shape, images.flags.c_contiguous, x.dtype, w.shape, window)
+    if groups != 1 or small is not None or not 2 <= block[0] * block[1] <= 256:
         y = convolve(x, w, bias, window, groups)
         return pool_and_activate(y, block, activation, False)[0]
-    return _convolve(x, w, bias, window, groups, activation, None, block)
+    N, OH, OW, out_channels = shape
+    out = aligned_empty((N, OH // block[0], OW // block[1], out_channels), x.dtype)
+    if out.size:
+        epilogue = Epilogue(out, bias, activation, block=block)
+        run_jobs(correlations(images, _kernels(w), window, groups, epilogue), N)
+    return channels_first(out)
 
 
 def input_gradient(
     g: Array, w: Array, input_shape: Shape, window: Window, groups: int = 1
 ) -> Array:
-    """Return the gradient of `convolve` by its input: the transposed convolution.
+    """Return the gradient of `convolve` by its input, of `input_shape`: the transposed convolution.
 
     ``dx[n, c, j] = Σ w[o, c, k] · g[n, o, i]`` over all with
     ``j = i · stride + k · dilation − before`` along each spatial axis.
-
-    Parameters
-    ----------
-    g
-        Shape (N, O, *out sizes): the gradient by convolve's result.
-    w
-        Shape (O, C // groups, *kernel), of g's dtype.
-    input_shape
-        (N, C, *sizes). Elements that no window reaches get zeros.
-    window, groups
-        As convolve had them.
-
-    Returns
-    -------
-    array
-        Shape `input_shape`.
 
     Examples
     --------
@@ -222,11 +144,10 @@ def input_gradient(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    if g.ndim == 3:
-        N, C, size = input_shape
-        wide = g[:, :, None], w[:, :, None], (N, C, 1, size), window.with_leading_axis()
-        return input_gradient(*wide, groups)[:, :, 0]
     N, C, *sizes = input_shape
+    if g.ndim == 3:
+        wide = g[:, :, None], w[:, :, None], (N, C, 1, *sizes), window.with_leading_axis()
+        return input_gradient(*wide, groups)[:, :, 0]
     shape = N, *sizes, C
     if 0 in input_shape or g.size == 0:
         return channels_first(np.zeros(shape, g.dtype))
@@ -238,25 +159,24 @@ def input_gradient(
 
 def _input_gradient(
     shape: Shape, g: Array, w: Array, window: Window, groups: int
-) -> tuple[Array, list[Job]]:
+) -> tuple[Array, list[Correlation]]:
     """Return an array (N, *sizes, C) and the jobs that write the gradient: none if it is done.
 
-    It is done at once where neither tiles nor threads are due. `g` is (N, *out sizes, O).
+    `g` is (N, *out sizes, O).
     """
     kernels = _swapped(w, groups)
     backwards = (slice(None, None, -1),) * len(window.kernel)
     sizes, out_sizes = shape[1:-1], g.shape[1:-1]
     if groups == 1 and math.prod(window.stride) == 1:
         over_g = transposed(window, sizes, out_sizes)
-        geometry = Geometry(g.shape, g.flags.c_contiguous, g.dtype, shape, over_g)
-        single = single_plan(geometry, False)
-        if single is not None:
-            return single.product(g, kernels[backwards]), []
+        small = small_matrix(geometry_of(g, shape, over_g), False)
+        if small is not None:
+            return small.correlate_small(g, kernels[backwards]), []
     phases = phases_of(window, sizes)
     # With fewer taps than steps of a stride there are elements that no tap meets.
     make = aligned_empty if len(phases) == math.prod(window.stride) else np.zeros
     dx = make(shape, g.dtype)
-    jobs: list[Job] = []
+    jobs: list[Correlation] = []
     for phase in phases:
         target = dx[:, *phase.inputs]
         if target.size:
@@ -277,25 +197,9 @@ def _swapped(w: Array, groups: int) -> Array:
 def weight_gradient(
     x: Array, g: Array, weight_shape: Shape, window: Window, groups: int = 1
 ) -> Array:
-    """Return the gradient of `convolve` by its weights.
+    """Return the gradient of `convolve` by its weights, of `weight_shape`, C-contiguous.
 
     ``dw[o, c, k] = Σ_n Σ_i g[n, o, i] · x[n, c, i · stride + k · dilation − before]``
-
-    Parameters
-    ----------
-    x
-        Shape (N, C, *sizes).
-    g
-        Shape (N, O, *out sizes), of x's dtype: the gradient by convolve's result.
-    weight_shape
-        (O, C // groups, *kernel).
-    window, groups
-        As convolve had them.
-
-    Returns
-    -------
-    array
-        Shape `weight_shape`, C-contiguous.
 
     Examples
     --------
@@ -321,35 +225,8 @@ def gradients(
     """Return the gradients of `convolve` by its input, its weights and its bias, together.
 
     They are those of the functions above and the sum of g over all but the channels, up to
-    rounding, but threads start and wait once instead of three times.
-
-    Parameters
-    ----------
-    g
-        Shape (N, O, *out sizes): the gradient by convolve's result.
-    x
-        Shape (N, C, *sizes), of g's dtype.
-    w
-        Shape `weight_shape`, of g's dtype; None where the input's gradient is not wanted.
-    weight_shape
-        (O, C // groups, *kernel).
-    window, groups
-        As convolve had them.
-    bias
-        Whether the bias's gradient is wanted.
-
-    Returns
-    -------
-    tuple of arrays
-        Shapes of `x`, of the weights and (O,); None for what is not wanted.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> g, x, w = np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
-    >>> window = Window((2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
-    >>> [a.shape for a in gradients(g, x, w, w.shape, window, 1, bias=True)]
-    [(1, 1, 3, 3), (1, 1, 2, 2), (1,)]
+    rounding, but threads start and wait once instead of three times. That by the input is None
+    without `w`, that by the bias without `bias`.
     """
     if x.size == 0 or g.size == 0:
         return (
@@ -361,38 +238,36 @@ def gradients(
         filters = None if w is None else w[:, :, None]
         shape = *weight_shape[:2], 1, weight_shape[2]
         settings = window.with_leading_axis(), groups, bias
-        dx, dw, db = gradients(g[:, :, None], x[:, :, None], filters, shape, *settings)
-        return None if dx is None else dx[:, :, 0], dw[:, :, 0], db
+        by_x, by_w, by_bias = gradients(g[:, :, None], x[:, :, None], filters, shape, *settings)
+        return None if by_x is None else by_x[:, :, 0], by_w[:, :, 0], by_bias
     images, by_output = channels_last(x), channels_last(g)
-    jobs: list[Job] = []
-    dx = None
+    dx, for_input = None, list[Correlation]()
     if w is not None:
-        dx, jobs = _input_gradient(images.shape, by_output, w, window, groups)
-    single = None
-    if groups == 1:
-        memory = images.flags.c_contiguous, x.dtype
-        single = single_plan(Geometry(images.shape, *memory, by_output.shape, window), True)
-    by_weight = [] if single else group_gradients(images, by_output, window, groups)
-    by_bias = [PositionSum(by_output)] if bias else []
-    jobs += [job for group in by_weight for _, job in group.jobs]
-    jobs += by_bias
+        dx, for_input = _input_gradient(images.shape, by_output, w, window, groups)
+    dw, for_weights = _weight_gradient(images, by_output, weight_shape, window, groups)
+    for_bias = [PositionSum(by_output)] if bias else []
+    jobs = [*for_input, *for_weights, *for_bias]
     if jobs:
         run_jobs(jobs, len(x))
-    results = [group.result() for group in by_weight]
-    if single is not None:
-        results = [single.weight_gradient(images, by_output)]
+    for job in for_weights:
+        job.add()
     return (
         None if dx is None else channels_first(dx),
-        _as_weights(results, weight_shape),
-        by_bias[0].result() if bias else None,
+        dw,
+        for_bias[0].total() if bias else None,
     )
 
 
-def _as_weights(results: list[Array], weight_shape: Shape) -> Array:
-    """Lay the results (*kernel, C // G, O // G) of one group after another out as weights."""
-    dw = np.empty(weight_shape, results[0].dtype)
-    size = weight_shape[0] // len(results)
-    for index, result in enumerate(results):
-        axes = result.ndim - 1, result.ndim - 2, *range(result.ndim - 2)
-        dw[index * size : (index + 1) * size] = result.transpose(axes)
-    return dw
+def _weight_gradient(
+    x: Array, g: Array, weight_shape: Shape, window: Window, groups: int
+) -> tuple[Array, list[WeightGradient]]:
+    """Return the gradient and the jobs that add to it: none if it is done.
+
+    `x` is (N, *sizes, C) and `g` (N, *out sizes, O).
+    """
+    dw = np.zeros(weight_shape, g.dtype)
+    small = small_matrix(geometry_of(x, g.shape, window), True) if groups == 1 else None
+    if small is None:
+        return dw, weight_gradients(x, g, _kernels(dw), window, groups)
+    _kernels(dw)[...] = small.sum_small(x, g)
+    return dw, []

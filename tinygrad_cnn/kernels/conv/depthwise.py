@@ -15,90 +15,75 @@ from string import ascii_lowercase
 import numpy as np
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
-from tinygrad_cnn.kernels.conv.jobs import Job, SumJob
+from tinygrad_cnn.kernels.conv.jobs import Method
 from tinygrad_cnn.kernels.conv.tiles import Geometry, Tile, TileInput, Tiling
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Pair
 from tinygrad_cnn.types import Array
 
-__all__ = ["DepthwiseCorrelation", "DepthwiseWeightGradient"]
+__all__ = ["DepthwiseSums"]
 
 
-class DepthwisePlan:
-    """The tiles of a depthwise convolution of stride 1 along the last axis, and their windows."""
+class DepthwiseSums(Method):
+    """A depthwise convolution of stride 1 along the last axis; weights are (*kernel, 1, C)."""
 
-    def __init__(self, geometry: Geometry) -> None:
-        self.geometry = geometry
-        axes = len(geometry.window.kernel)
+    multiplications = 0
+
+    def __init__(self, geometry: Geometry, sums: bool) -> None:
+        self.geometry, self.kernel = geometry, geometry.window.kernel
+        multiplications = math.prod(geometry.out_shape) * geometry.window.taps
+        self.cost = (0.17 if sums else 0.14) * multiplications
+        axes = len(self.kernel)
         self.outer, self.taps = ascii_lowercase[:axes], ascii_lowercase[axes : 2 * axes]
         """How `einsum` names the images and axes of outputs but the last, and the taps."""
         row_values = math.prod(geometry.out_shape[2:])
         self.tiling = Tiling(geometry, row_values, tuning.DEPTHWISE_TILE_BYTES)
 
-    def tiles(self, x: Array, images: Pair, rows: Pair) -> Iterator[tuple[Tile, Array]]:
+    def _tiles(self, x: Array, images: Pair, rows: Pair) -> Iterator[tuple[Tile, Array]]:
         """Yield each tile, with its windows (n, rows, *sizes but the last, *kernel, line)."""
         source = TileInput(x, self.tiling, *self.tiling.sizes(images, rows))
         window, out_shape = self.geometry.window, self.geometry.out_shape
+        image, *axes, channel = self.tiling.strides
+        steps = [a * b for a, b in zip(window.stride, axes, strict=True)]
+        taps = [a * b for a, b in zip(window.dilation, axes, strict=True)]
         for tile in self.tiling.tiles(images, rows):
             source.load(tile)
             n, height = (part.stop - part.start for part in tile)
-            image, *axes, channel = self.tiling.input_strides(height)
-            steps = [a * b for a, b in zip(window.stride, axes, strict=True)]
-            taps = [a * b for a, b in zip(window.dilation, axes, strict=True)]
-            shape = n, height, *out_shape[2:-2], *window.kernel, out_shape[-2] * out_shape[-1]
+            shape = n, height, *out_shape[2:-2], *self.kernel, out_shape[-2] * out_shape[-1]
             yield tile, source.view(shape, (image, *steps[:-1], *taps, channel))
 
+    def prepare(self, w: Array) -> Array:
+        """Repeat the weights for all columns: (*kernel, line)."""
+        return _lines(np.repeat(w, self.geometry.out_shape[-2], axis=-2))
 
-@planned
-def _plan(geometry: Geometry) -> DepthwisePlan:
-    return DepthwisePlan(geometry)
+    def correlate(
+        self, x: Array, weights: Array, epilogue: Epilogue, images: Pair, rows: Pair
+    ) -> None:
+        """Write the sums of products of one tile after another."""
+        sums = f"{self.outer}{self.taps}z,{self.taps}z->{self.outer}z"
+        for tile, windows in self._tiles(x, images, rows):
+            made = epilogue.room(tile)
+            np.einsum(sums, windows, weights, out=_lines(made))
+            epilogue.finish(made, tile)
+
+    def sums(self, x: Array, g: Array, images: Pair, rows: Pair) -> Iterator[Array]:
+        """Yield the sum over these images, these output rows: (*kernel, line)."""
+        every = (slice(None),) * len(self.outer)
+        total = np.zeros((*self.kernel, g.shape[-2] * g.shape[-1]), g.dtype)
+        for tile, windows in self._tiles(x, images, rows):
+            lines = _lines(g[tile])
+            for tap in np.ndindex(*self.kernel):
+                products = f"{self.outer}z,{self.outer}z->z"
+                total[tap] += np.einsum(products, windows[every + tap], lines)
+        yield total
+
+    def fold(self, total: Array) -> Array:
+        """Add up the columns: (*kernel, 1, C)."""
+        by_column = total.reshape(*self.kernel, *self.geometry.out_shape[-2:])
+        gradient: Array = by_column.sum(axis=-2, keepdims=True)
+        return gradient
 
 
 def _lines(a: Array) -> Array:
     """Merge the last two axes: columns and their channels."""
     return a.reshape(*a.shape[:-2], -1)
-
-
-class DepthwiseCorrelation(Job):
-    """Windows of `x` times `w` (*kernel, C), with what the epilogue does, into its `out`."""
-
-    def __init__(self, geometry: Geometry, x: Array, w: Array, epilogue: Epilogue) -> None:
-        multiplications = math.prod(geometry.out_shape) * geometry.window.taps
-        super().__init__(geometry.out_shape[1], 0.14 * multiplications)
-        self.plan, self.x, self.epilogue = _plan(geometry), x, epilogue
-        self.weights = _lines(np.repeat(w[..., None, :], geometry.out_shape[-2], axis=-2))
-
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these output rows."""
-        outputs = self.epilogue.begin(rows)
-        sums = f"{self.plan.outer}{self.plan.taps}z,{self.plan.taps}z->{self.plan.outer}z"
-        for tile, windows in self.plan.tiles(self.x, images, rows):
-            made = outputs.room(tile)
-            np.einsum(sums, windows, self.weights, out=_lines(made))
-            outputs.finish(made, tile)
-
-
-class DepthwiseWeightGradient(SumJob):
-    """The sum over positions of windows of `x` times `g` (N, *out sizes, C)."""
-
-    def __init__(self, geometry: Geometry, x: Array, g: Array) -> None:
-        super().__init__(g.shape[1], 0.17 * g.size * geometry.window.taps)
-        self.plan, self.x, self.g = _plan(geometry), x, g
-        self.kernel = geometry.window.kernel
-
-    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
-        """Yield the sum over these images, these output rows: (*kernel, line)."""
-        outer, every = self.plan.outer, (slice(None),) * len(self.plan.outer)
-        total = np.zeros((*self.kernel, self.g.shape[-2] * self.g.shape[-1]), self.g.dtype)
-        for tile, windows in self.plan.tiles(self.x, images, rows):
-            lines = _lines(self.g[tile])
-            for tap in np.ndindex(*self.kernel):
-                total[tap] += np.einsum(f"{outer}z,{outer}z->z", windows[every + tap], lines)
-        yield total
-
-    def result(self) -> Array:
-        """Return the sum (*kernel, 1, C)."""
-        by_column = self.total().reshape(*self.kernel, -1, self.g.shape[-1])
-        gradient: Array = by_column.sum(axis=-2)[..., None, :]
-        return gradient

@@ -1,25 +1,64 @@
-"""Jobs: work that is cut by images and by output rows, for as many threads as it is worth."""
+"""Jobs: convolutions and sums, cut by images and by output rows over the threads they are worth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tinygrad_cnn.kernels.conv.epilogue import Epilogue
+from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, parallel
 from tinygrad_cnn.kernels.runtime.window import Pair
 from tinygrad_cnn.types import Array
 
-__all__ = ["Job", "SumJob", "is_for_one_thread", "run_jobs"]
+__all__ = [
+    "Correlation",
+    "Job",
+    "Method",
+    "PositionSum",
+    "WeightGradient",
+    "is_for_one_thread",
+    "run_jobs",
+]
+
+
+class Method:
+    """A way to compute a convolution and the gradient of its weights, planned for a geometry.
+
+    `cost` is an estimate in ns, `multiplications` counts those that BLAS will do. Images and rows
+    of outputs are the part to be done; weights are (*kernel, C, O).
+    """
+
+    cost: float
+    multiplications: int
+
+    def prepare(self, w: Array) -> Array:
+        """Arrange weights as `correlate` reads them."""
+        raise NotImplementedError
+
+    def correlate(
+        self, x: Array, weights: Array, epilogue: Epilogue, images: Pair, rows: Pair
+    ) -> None:
+        """Correlate `x` (N, *sizes, C) with prepared weights, tile by tile, for an epilogue."""
+        raise NotImplementedError
+
+    def sums(self, x: Array, g: Array, images: Pair, rows: Pair) -> Iterator[Array]:
+        """Yield what adds up to the sum over positions of windows of `x` times `g` (N, …, O).
+
+        The first is a new array.
+        """
+        raise NotImplementedError
+
+    def fold(self, total: Array) -> Array:
+        """Return the gradient of the weights that a sum of `sums` stands for."""
+        raise NotImplementedError
 
 
 class Job:
-    """Work that can be cut by images and by output rows.
-
-    `cost` is an estimate in ns, `multiplications` counts those that BLAS will do.
-    """
+    """Work that can be cut by images and by output rows; `cost` and so on as in `Method`."""
 
     def __init__(self, rows: int, cost: float, multiplications: int = 0) -> None:
         self.rows, self.cost, self.multiplications = rows, cost, multiplications
@@ -29,7 +68,21 @@ class Job:
         raise NotImplementedError
 
 
-class SumJob(Job):
+class Correlation(Job):
+    """Windows of `x` times `w`, with what the epilogue does to them, into its `out`."""
+
+    def __init__(self, method: Method, x: Array, w: Array, epilogue: Epilogue) -> None:
+        super().__init__(epilogue.out.shape[1], method.cost, method.multiplications)
+        self.method, self.x, self.epilogue = method, x, epilogue
+        self.weights = method.prepare(w)
+
+    def run(self, images: Pair, rows: Pair) -> None:
+        """Do these images, these rows of `out`."""
+        rows = self.epilogue.result_rows(rows)
+        self.method.correlate(self.x, self.weights, self.epilogue, images, rows)
+
+
+class _SumJob(Job):
     """A sum over positions, part by part: bits do not depend on which thread is done first."""
 
     def __init__(self, rows: int, cost: float, multiplications: int = 0) -> None:
@@ -49,15 +102,40 @@ class SumJob(Job):
         self._parts[images, rows] = total
 
     def total(self) -> Array:
-        """Add up the threads' parts in the order of their ranges."""
+        """Add up the threads' parts in the order of their ranges, after all has been run."""
         first, *others = (self._parts[key] for key in sorted(self._parts))
         for part in others:
             first += part
         return first
 
-    def result(self) -> Array:
-        """Return the sum, after all has been run."""
-        return self.total()
+
+class WeightGradient(_SumJob):
+    """The sum over positions of windows of `x` times `g`: part of the gradient `dw`."""
+
+    def __init__(self, method: Method, x: Array, g: Array, dw: Array) -> None:
+        super().__init__(g.shape[1], method.cost, method.multiplications)
+        self.method, self.x, self.g, self.dw = method, x, g, dw
+
+    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
+        """Yield the sums of one tile after another."""
+        return self.method.sums(self.x, self.g, images, rows)
+
+    def add(self) -> None:
+        """Add the sum to the gradient, after all has been run."""
+        self.dw += self.method.fold(self.total())
+
+
+class PositionSum(_SumJob):
+    """The sum of `g` (N, *out sizes, O) over the positions: the bias's gradient."""
+
+    def __init__(self, g: Array) -> None:
+        super().__init__(g.shape[1], 0.2 * g.size)
+        self.g = g
+
+    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
+        """Yield the sum over these images, these output rows: (O,)."""
+        axes = tuple(range(self.g.ndim - 1))
+        yield sum_over(self.g[slice(*images), slice(*rows)], axes)
 
 
 def is_for_one_thread(cost: float) -> bool:
@@ -65,7 +143,7 @@ def is_for_one_thread(cost: float) -> bool:
     return cost < tuning.JOB_GRAIN
 
 
-def run_jobs(jobs: list[Job], N: int) -> None:
+def run_jobs(jobs: Sequence[Job], N: int) -> None:
     """Run jobs over all their images and rows, in as many threads as they are worth."""
     cost = sum(job.cost for job in jobs)
     multiplications = sum(job.multiplications for job in jobs)
@@ -83,7 +161,7 @@ def run_jobs(jobs: list[Job], N: int) -> None:
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def _run(jobs: list[Job], images: Pair, rows: Pair | None = None) -> None:
+def _run(jobs: Sequence[Job], images: Pair, rows: Pair | None = None) -> None:
     """Do these images, these output rows or all. Sums of infinities are NaN, without a warning."""
     for job in jobs:
         job.run(images, rows or (0, job.rows))

@@ -10,158 +10,130 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import NamedTuple
 
-import numpy as np
-
-from tinygrad_cnn.kernels.conv.correlation import Correlation, WeightGradient
-from tinygrad_cnn.kernels.conv.depthwise import DepthwiseCorrelation, DepthwiseWeightGradient
+from tinygrad_cnn.kernels.conv.depthwise import DepthwiseSums
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
-from tinygrad_cnn.kernels.conv.jobs import Job
-from tinygrad_cnn.kernels.conv.phases import Phase, phases_of, whole
-from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Shape
-from tinygrad_cnn.kernels.conv.windows import MatrixPlan, matrix_plan
-from tinygrad_cnn.kernels.conv.winograd import WinogradPlan, quicker_plan
-from tinygrad_cnn.kernels.conv.winograd_conv import WinogradCorrelation, WinogradWeightGradient
+from tinygrad_cnn.kernels.conv.jobs import Correlation, Method, WeightGradient
+from tinygrad_cnn.kernels.conv.phases import Phase, Slices, phases_of, whole
+from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, geometry_of
+from tinygrad_cnn.kernels.conv.windows import quickest_matrix
+from tinygrad_cnn.kernels.conv.winograd_conv import MinimalFiltering
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
-from tinygrad_cnn.kernels.runtime.window import Pair, Window
+from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.types import Array
 
-__all__ = ["GroupGradient", "correlations", "group_gradients", "quicker_phases"]
-
-WeightGradientJob = WeightGradient | WinogradWeightGradient | DepthwiseWeightGradient
+__all__ = ["correlations", "quicker_phases", "quickest_method", "weight_gradients"]
 
 
-def correlations(x: Array, w: Array, window: Window, groups: int, epilogue: Epilogue) -> list[Job]:
+def correlations(
+    x: Array, w: Array, window: Window, groups: int, epilogue: Epilogue
+) -> list[Correlation]:
     """Return the jobs that correlate `x` with `w` (*kernel, C // G, O), for an epilogue."""
-    C, out_channels = x.shape[-1], epilogue.out.shape[-1]
-    if _is_depthwise(C, out_channels, groups):
-        phases = phases_of(window, x.shape[1:-1], last_axis_only=True)
-        return _by_phases(phases, x, w[..., 0, :], epilogue, DepthwiseCorrelation)
-    jobs: list[Job] = []
-    for index in range(groups):
-        c, o = _group(C, groups, index), _group(out_channels, groups, index)
-        part = epilogue if groups == 1 else epilogue.of_channels(o)
-        phases = (whole(window),)
-        if part.block == ONE:
-            phases = quicker_phases(_geometry(x[..., c], part.shape, window), False)
-        jobs += _by_phases(phases, x[..., c], w[..., o], part, _correlation)
-    return jobs
-
-
-def _by_phases(
-    phases: tuple[Phase, ...],
-    x: Array,
-    w: Array,
-    epilogue: Epilogue,
-    make: Callable[[Geometry, Array, Array, Epilogue], Job],
-) -> list[Job]:
-    """Make a job of each phase; those of the same outputs add to what the first one wrote."""
+    block = epilogue.block
+    out_shape = epilogue.result_shape(epilogue.out.shape)
     jobs = []
-    for outputs, together in groupby(phases, lambda phase: phase.outputs):
-        same = list(together)
-        for index, phase in enumerate(same):
-            target = epilogue.of_outputs(outputs, index > 0, phase is same[-1])
-            source = x[:, *phase.inputs]
-            geometry = _geometry(source, target.shape, phase.window)
-            jobs.append(make(geometry, source, w[phase.taps], target))
+    for part in _parts(geometry_of(x, out_shape, window, block), groups, False):
+        source, target = x[part.inputs], epilogue.part(part.outputs, part.adds, part.is_last)
+        shape = target.result_shape(target.out.shape)
+        method = part.method(geometry_of(source, shape, part.window, block), False)
+        jobs.append(Correlation(method, source, w[part.weights], target))
     return jobs
 
 
-def _correlation(geometry: Geometry, x: Array, w: Array, epilogue: Epilogue) -> Job:
-    """Return the job that correlates `x` with `w` (*kernel, C, O), by the quicker method."""
-    plan = _plan(geometry, False, epilogue.block)
-    if isinstance(plan, WinogradPlan):
-        return WinogradCorrelation(plan, x, w, epilogue)
-    return Correlation(plan, x, w, epilogue)
+def weight_gradients(
+    x: Array, g: Array, dw: Array, window: Window, groups: int
+) -> list[WeightGradient]:
+    """Return the jobs that sum over positions, and add to `dw` (*kernel, C // G, O)."""
+    jobs = []
+    for part in _parts(geometry_of(x, g.shape, window), groups, True):
+        source, over = x[part.inputs], g[part.outputs]
+        method = part.method(geometry_of(source, over.shape, part.window), True)
+        jobs.append(WeightGradient(method, source, over, dw[part.weights]))
+    return jobs
 
 
-def _plan(geometry: Geometry, sums: bool, block: Pair = ONE) -> WinogradPlan | MatrixPlan:
-    return quicker_plan(geometry, sums, block) or matrix_plan(geometry, sums, block)
+class _Part(NamedTuple):
+    """Part of a convolution: which inputs make which outputs by which weights, and how."""
+
+    inputs: Slices
+    outputs: Slices
+    weights: Slices
+    window: Window
+    method: Callable[[Geometry, bool], Method]
+    adds: bool
+    """Whether it adds to what a part before wrote to the same outputs."""
+    is_last: bool
+    """Whether none after it does."""
+
+
+@planned
+def _parts(geometry: Geometry, groups: int, sums: bool) -> list[_Part]:
+    """Cut a convolution into groups and phases; those of the same outputs in a row."""
+    C, out_channels = geometry.shape[-1], geometry.out_shape[-1]
+    method: Callable[[Geometry, bool], Method] = quickest_method
+    if C == out_channels == groups > 1:
+        groups, method = 1, _depthwise
+        phases = phases_of(geometry.window, geometry.shape[1:-1], last_axis_only=True)
+    else:
+        group = geometry._replace(
+            shape=(*geometry.shape[:-1], C // groups),
+            contiguous=geometry.contiguous and groups == 1,
+            out_shape=(*geometry.out_shape[:-1], out_channels // groups),
+        )
+        phases = quicker_phases(group, sums)
+    every = slice(None)
+    parts = []
+    for index in range(groups):
+        ins, outs = (_channels(count, groups, index) for count in (C, out_channels))
+        for outputs, together in groupby(phases, lambda phase: phase.outputs):
+            same = list(together)
+            for number, phase in enumerate(same):
+                places = (every, *phase.inputs, ins), (every, *outputs, outs)
+                weights = *phase.taps, every, outs
+                rank = number > 0, phase is same[-1]
+                parts.append(_Part(*places, weights, phase.window, method, *rank))
+    return parts
+
+
+def _channels(count: int, groups: int, index: int) -> slice:
+    size = count // groups
+    return slice(index * size, (index + 1) * size)
+
+
+@planned
+def _depthwise(geometry: Geometry, sums: bool) -> Method:
+    return DepthwiseSums(geometry, sums)
+
+
+@planned
+def quickest_method(geometry: Geometry, sums: bool) -> Method:
+    """Return minimal filtering or the layout of windows, by estimates of what they take.
+
+    With `sums` for the gradient of the weights.
+    """
+    matrix = quickest_matrix(geometry, sums)
+    if MinimalFiltering.serves(geometry):
+        filtering = MinimalFiltering(geometry, sums)
+        if filtering.cost < matrix.cost:
+            return filtering
+    return matrix
 
 
 @planned
 def quicker_phases(geometry: Geometry, sums: bool) -> tuple[Phase, ...]:
     """Return the phases in which a convolution is quickest: it may be one, the convolution itself.
 
-    With `sums` for the gradient of the weights. Without strides and dilation minimal filtering
-    applies, and windows are copied in larger blocks; but results are added up, and there are more
-    tiles.
+    Without strides and dilation minimal filtering applies, and windows are copied in larger blocks;
+    but results are added up, and there are more tiles.
     """
     window = geometry.window
     alone = (whole(window),)
-    if not 1 < math.prod(window.stride) * math.prod(window.dilation) <= tuning.MOST_PHASES:
+    steps = math.prod(window.stride) * math.prod(window.dilation)
+    if not 1 < steps <= tuning.MOST_PHASES or geometry.block != ONE:
         return alone
     phases = phases_of(window, geometry.shape[1:-1], undilated=True)
     parts = [phase.geometry(geometry) for phase in phases]
     if not all(all(part.shape) for part in parts):
         return alone
-    cost = sum(_plan(part, sums).cost for part in parts)
-    return phases if cost < tuning.PHASES_GAIN * _plan(geometry, sums).cost else alone
-
-
-def _geometry(x: Array, out_shape: Shape, window: Window) -> Geometry:
-    return Geometry(x.shape, x.flags.c_contiguous, x.dtype, out_shape, window)
-
-
-def _is_depthwise(C: int, out_channels: int, groups: int) -> bool:
-    return C == out_channels == groups > 1
-
-
-def _group(channels: int, groups: int, index: int) -> slice:
-    size = channels // groups
-    return slice(index * size, (index + 1) * size)
-
-
-class GroupGradient(NamedTuple):
-    """The jobs that make the gradient of a group's weights, each with the taps that it is for."""
-
-    shape: tuple[int, ...]
-    jobs: list[tuple[tuple[slice, ...], WeightGradientJob]]
-
-    def result(self) -> Array:
-        """Return the gradient (*kernel, C // G, O // G), after the jobs."""
-        (_, first), *others = self.jobs
-        if not others:
-            return first.result()
-        total: Array = np.zeros(self.shape, first.x.dtype)
-        for taps, job in self.jobs:
-            total[taps] += job.result()
-        return total
-
-
-def group_gradients(x: Array, g: Array, window: Window, groups: int) -> list[GroupGradient]:
-    """Return the jobs that sum over positions, by groups; for depthwise ones all at once."""
-    C, out_channels = x.shape[-1], g.shape[-1]
-    if _is_depthwise(C, out_channels, groups):
-        phases = phases_of(window, x.shape[1:-1], last_axis_only=True)
-        shape = *window.kernel, 1, C
-        return [GroupGradient(shape, _sums_by_phases(phases, x, g, DepthwiseWeightGradient))]
-    gradients = []
-    for index in range(groups):
-        part, other = x[..., _group(C, groups, index)], g[..., _group(out_channels, groups, index)]
-        phases = quicker_phases(_geometry(part, other.shape, window), True)
-        shape = *window.kernel, part.shape[-1], other.shape[-1]
-        gradients.append(GroupGradient(shape, _sums_by_phases(phases, part, other, _sum)))
-    return gradients
-
-
-def _sums_by_phases(
-    phases: tuple[Phase, ...],
-    x: Array,
-    g: Array,
-    make: Callable[[Geometry, Array, Array], WeightGradientJob],
-) -> list[tuple[tuple[slice, ...], WeightGradientJob]]:
-    """Make a job of each phase, with the taps whose gradients it is part of."""
-    jobs = []
-    for phase in phases:
-        source, over = x[:, *phase.inputs], g[:, *phase.outputs]
-        jobs.append((phase.taps, make(_geometry(source, over.shape, phase.window), source, over)))
-    return jobs
-
-
-def _sum(geometry: Geometry, x: Array, g: Array) -> WeightGradientJob:
-    """Return the job that sums windows of `x` times `g`, by the quicker method."""
-    plan = _plan(geometry, True)
-    if isinstance(plan, WinogradPlan):
-        return WinogradWeightGradient(plan, x, g)
-    return WeightGradient(plan, x, g)
+    cost = sum(quickest_method(part, sums).cost for part in parts)
+    return phases if cost < tuning.PHASES_GAIN * quickest_method(geometry, sums).cost else alone

@@ -18,7 +18,7 @@ from tinygrad_cnn.kernels.conv.tiles import Geometry
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 
-__all__ = ["Phase", "phases_of", "transposed", "whole"]
+__all__ = ["Phase", "Slices", "phases_of", "transposed", "whole"]
 
 Slices = tuple[slice, ...]
 

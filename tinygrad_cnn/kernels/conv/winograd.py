@@ -27,16 +27,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.kernels.conv.products import product_cost, unpacked_parts
-from tinygrad_cnn.kernels.conv.tiles import Geometry
-from tinygrad_cnn.kernels.conv.windows import matrix_plan
-from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.plans import planned
-from tinygrad_cnn.kernels.runtime.threads import part_size
-from tinygrad_cnn.kernels.runtime.window import Pair
 from tinygrad_cnn.types import Array
 
-__all__ = ["Transforms", "WinogradPlan", "quicker_plan", "transforms"]
+__all__ = ["Product", "Transforms", "transform_back", "transformation", "transforms"]
 
 
 # And infinity, the sixth: where a polynomial's leading coefficient is its value.
@@ -89,88 +82,49 @@ def _values(points: Array, coefficients: int) -> Array:
     return np.concatenate([np.vander(points, coefficients, increasing=True), at_infinity])
 
 
-class WinogradPlan:
-    """How a correlation is made of transformed rows.
+class Product(NamedTuple):
+    """``target = matrix @ source`` for all images: (P, n), (N, T, n, W) and (N, T, P, W)."""
 
-    A transformed row stands for m rows of outputs. At each point such rows follow each other
-    `pitch` positions apart, the zeros between them being the padding of both neighbours, and the
-    window of a position begins at it: KW·C values. BLAS takes matrices whose rows do not overlap,
-    so a product takes every so-many-th position (see `phases`).
+    matrix: Array
+    source: Array
+    target: Array
 
-    `cost` is an estimate in ns, `multiplications` counts BLAS's for the products.
+
+def transformation(
+    matrix: Array, x: Array, first: int, step: int, target: Array
+) -> Iterator[Product]:
+    """Yield what writes ``target[i, t] = matrix @ x[i, first + t·step : first + t·step + n]``.
+
+    Rows outside of `x` are zeros. Shapes: matrix (P, n), x (N, H, W, C) C-contiguous, target
+    (N, T, P, W·C).
     """
-
-    def __init__(self, geometry: Geometry, sums: bool) -> None:
-        self.geometry = geometry
-        itemsize = geometry.dtype.itemsize
-        _, _, W, C = geometry.shape
-        _, _, OW, self.out_channels = geometry.out_shape
-        KH, KW = geometry.window.kernel
-        self.transforms = transforms(KH, geometry.dtype)
-        self.outputs: int = self.transforms.outputs.shape[0]
-        self.points: int = self.transforms.outputs.shape[1]
-        (self.top, _), (self.left, _) = geometry.window.padding
-        right = OW + KW - 1 - W - self.left
-        self.pitch = max(OW, W + max(self.left, right))
-        self.depth = KW * C
-        self.is_unpacked = self.depth * self.out_channels <= tuning.MOST_A_ROW
-        tile_bytes = tuning.WINOGRAD_TILE_BYTES * (1 if self.is_unpacked else 2)
-        row_bytes = self.points * self.pitch * (C + self.out_channels) * itemsize
-        self.most_lines = max(1, tile_bytes // row_bytes)
-        self.cost, self.multiplications = self._estimates(sums)
-
-    def _estimates(self, sums: bool) -> tuple[float, int]:
-        _, _, W, C = self.geometry.shape
-        N, OH, OW, out_channels = self.geometry.out_shape
-        lines = N * self.lines(OH)
-        line = self.pitch * product_cost(self.depth, out_channels)
-        line += tuning.TRANSFORM_INPUT * W * C + tuning.TRANSFORM_OUTPUT * OW * out_channels
-        cost = lines * line
-        # Products pack all weights; for gradients each makes a sum for every weight.
-        a_weight = 0.0 if self.is_unpacked else tuning.PACK_WEIGHT
-        if sums:
-            a_weight += tuning.ADD_CACHED if self.is_unpacked else tuning.ADD_FROM_MEMORY
-        phases, _ = self.phases(min(lines, self.most_lines))
-        products = -(-lines // self.most_lines) * phases
-        cost += a_weight * products * self.depth * out_channels
-        multiplications = lines * self.pitch * self.depth * out_channels
-        return tuning.WINOGRAD_START + self.points * cost, self.points * multiplications
-
-    def bands(self, images: Pair, rows: Pair) -> Iterator[tuple[slice, int]]:
-        """Cut output rows into bands, and say how many images' bands fit in the cache together."""
-        lines = self.lines(rows[1] - rows[0])
-        height = max(1, min(lines, self.most_lines)) * self.outputs
-        images_a_tile = part_size(images[1] - images[0], self.most_lines / lines)
-        for start in range(*rows, height):
-            yield slice(start, min(start + height, rows[1])), images_a_tile
-
-    def lines(self, rows: int) -> int:
-        """Count the transformed rows that stand for so many rows of outputs."""
-        return -(-rows // self.outputs)
-
-    def phases(self, lines: int) -> Pair:
-        """Return how many products take turns at the positions of lines, how many each takes."""
-        positions = lines * self.pitch
-        parts = unpacked_parts(positions * self.depth * self.out_channels)
-        least = self.geometry.window.kernel[1]
-        phases = max(least, parts) if self.is_unpacked else least
-        return phases, -(-positions // phases)
+    N, H, W, C = x.shape
+    row = W * C * x.itemsize  # strides of axes of length 1 may be any
+    n, lines = matrix.shape[1], target.shape[1]
+    t = 0
+    while t < lines:
+        start = first + t * step
+        low, high = max(0, -start), max(0, min(n, H - start))
+        # The same product serves all that lie inside.
+        same = min(lines - t, (H - n - start) // step + 1) if high - low == n else 1
+        if low >= high:  # a product of no columns is 0
+            low = high = start = 0
+        shape, strides = (N, same, high - low, W * C), (H * row, step * row, row, x.itemsize)
+        rows: Array = np.ndarray(shape, x.dtype, x, (start + low) * row, strides)
+        yield Product(matrix[:, low:high], rows, target[:, t : t + same])
+        t += same
 
 
-@planned
-def quicker_plan(geometry: Geometry, sums: bool, block: Pair = (1, 1)) -> WinogradPlan | None:
-    """Return a plan, or None where filtering does not apply or a matrix of windows is as quick.
+def transform_back(matrix: Array, source: Array, out: Array) -> None:
+    """Write ``out = matrix @ source``, row by row.
 
-    Arguments as for `matrix_plan`.
+    Shapes: matrix (m, n), source (N, T, n, W·O), out (N, H, W, O), C-contiguous; the last of the T
+    rows may stand for fewer than m of H.
     """
-    window = geometry.window
-    if geometry.dtype.type not in (np.float32, np.float64) or len(window.kernel) != 2:
-        return None
-    if window.stride != (1, 1) or window.dilation != (1, 1) or not 2 <= window.kernel[0] <= 5:
-        return None
-    if window.padding[1][0] < 0 or 0 in geometry.out_shape:
-        return None
-    plan = WinogradPlan(geometry, sums)
-    if plan.outputs % block[0] != 0:
-        return None
-    return plan if plan.cost < matrix_plan(geometry, sums, block).cost else None
+    N, H, W, out_channels = out.shape
+    m = len(matrix)
+    for first, height in ((0, H // m * m), (H // m * m, H % m)):
+        if height:
+            lines, each = max(1, height // m), min(m, height)
+            target = out[:, first : first + height].reshape(N, lines, each, W * out_channels)
+            np.matmul(matrix[:each], source[:, first // m : first // m + lines], out=target)

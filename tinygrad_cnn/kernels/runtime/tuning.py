@@ -148,10 +148,6 @@ FEW_POSITIONS = 1 << 10
 NARROW = 16
 """Output channels below which BLAS reads transposed weights at least as quickly: 8192 windows of 9
 values, 4 channels, 20 µs -> 11; 6272 windows, 16 channels, 19 -> 25."""
-FEW_CHANNELS = 3
-"""Output channels below which a small convolution is not pooled tile by tile, for loops would be
-short: one image of 32×32, a ReLU and a pool of 2×2, by one kernel of 5×5 26 µs at once, 22 one
-after the other; by 4 kernels of 3×3 22 and 29."""
 
 # ------------------------------------------------------------------------------- pools
 
@@ -178,8 +174,6 @@ STROKE_PERIODS = 8
 SPREAD_WEIGHTS = 5_000.0
 """To spread the weights over a band, or to fold them: one image, 32×32, 1 → 1 channel, 5×5, by
 bands of 16 outputs 49 µs, by taps 27."""
-ADD_PRODUCT = 0.2
-"""To add one value of a further product: rows of 64 values, in the cache."""
 TRANSFORM_INPUT, TRANSFORM_OUTPUT = 0.36, 0.5
 """Winograd: to transform a value of the input, and of products or of their gradient."""
 PACK_WEIGHT, ADD_CACHED, ADD_FROM_MEMORY = 0.4, 0.2, 1.0
