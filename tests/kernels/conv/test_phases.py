@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels.conv.methods import quicker_phases
-from tinygrad_cnn.kernels.conv.phases import phases_of
+from tinygrad_cnn.kernels.conv.phases import phases_of, slabs_of
 from tinygrad_cnn.kernels.conv.tiles import Geometry
 from tinygrad_cnn.kernels.runtime.window import Window
 
@@ -48,13 +48,30 @@ def windows(draw):
 def test_each_product_is_made_once(problem, undilated, last_axis_only):
     window, sizes = problem
     phases = phases_of(window, sizes, undilated, last_axis_only)
-    made, inputs = [], []
     for phase in phases:
         free = phase.window.stride if not last_axis_only else phase.window.stride[-1:]
         assert set(free) == {1}
         if undilated:
             free = phase.window.dilation if not last_axis_only else phase.window.dilation[-1:]
             assert set(free) == {1}
+    inputs = check_products(window, sizes, phases)
+    if not last_axis_only:
+        assert len(inputs) == len(set(inputs))
+
+
+@given(windows(), st.integers(1, 4))
+def test_slabs_make_each_product_once(problem, most):
+    window, sizes = problem
+    slabs = slabs_of(window, most)
+    assert max(slab.window.kernel[0] for slab in slabs) <= most
+    assert len(slabs) == -(-window.kernel[0] // most)
+    check_products(window, sizes, slabs)
+
+
+def check_products(window, sizes, phases):
+    """Expect the phases to make each product once, and return the inputs that they have."""
+    made, inputs = [], []
+    for phase in phases:
         places = [
             [np.arange(n)[part] for n, part in zip(whole, parts, strict=True)]
             for whole, parts in (
@@ -73,10 +90,9 @@ def test_each_product_is_made_once(problem, undilated, last_axis_only):
             )
             for product in products(phase.window, here, outs)
         )
-        if not last_axis_only:
-            inputs += itertools.product(*places[2])
+        inputs += itertools.product(*places[2])
     assert sorted(made) == sorted(products(window, sizes, window.out_size(sizes)))
-    assert len(inputs) == len(set(inputs))
+    return inputs
 
 
 SQUARE = (64, 28, 28, 32), (64, 28, 28, 64)
@@ -94,6 +110,9 @@ SQUARE = (64, 28, 28, 32), (64, 28, 28, 64)
         (3, 1, 1, False, 1),
         (3, 1, 7, False, 1),
         (14, 14, 1, True, 1),
+        (7, 1, 1, False, 2),
+        (9, 1, 1, True, 3),
+        (5, 1, 1, False, 1),
     ],
 )
 def test_they_are_used_where_they_pay(kernel, stride, dilation, sums, count):

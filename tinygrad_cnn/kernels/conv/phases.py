@@ -1,16 +1,19 @@
-"""Phases: a convolution with strides or dilation as convolutions without, over parts of the arrays.
+"""Phases: a convolution as a sum of simpler ones, over parts of the arrays.
 
 Elements of the input that lie a stride apart meet the same elements of the kernel; outputs that lie
 a dilation apart share no element of the input with those between. A set of outputs with a set of
 taps, and the elements of the input by which they meet, is a phase: a convolution of stride 1. A
 result is the sum of the phases of its outputs. An element of the input is in one phase at most, so
 in the gradient by the input nothing is added; each tap's gradient is the sum of its phases.
+
+Slabs are phases of another kind: a few rows of a high kernel each, all inputs and all outputs.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from itertools import pairwise
 from math import gcd
 from typing import NamedTuple
 
@@ -18,7 +21,7 @@ from tinygrad_cnn.kernels.conv.tiles import Geometry
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 
-__all__ = ["Phase", "Slices", "phases_of", "transposed", "whole"]
+__all__ = ["Phase", "Slices", "phases_of", "slabs_of", "transposed", "whole"]
 
 Slices = tuple[slice, ...]
 
@@ -57,6 +60,23 @@ def whole(window: Window) -> Phase:
     """Return the convolution itself, as a phase of its own."""
     everything = (slice(None),) * len(window.kernel)
     return Phase(everything, everything, everything, window)
+
+
+def slabs_of(window: Window, most: int) -> tuple[Phase, ...]:
+    """Cut the kernel along the first axis, into parts of `most` taps at most."""
+    all_of_it = whole(window)
+    kernel, *others = window.kernel
+    (before, after), *padding = window.padding
+    count = -(-kernel // most)
+    cuts = [kernel * index // count for index in range(count + 1)]
+    slabs = []
+    for start, stop in pairwise(cuts):
+        above, below = (taps * window.dilation[0] for taps in (start, kernel - stop))
+        around = before - above, after - below
+        part = window._replace(kernel=(stop - start, *others), padding=(around, *padding))
+        taps = slice(start, stop), *all_of_it.taps[1:]
+        slabs.append(all_of_it._replace(taps=taps, window=part))
+    return tuple(slabs)
 
 
 @planned

@@ -23,7 +23,7 @@ def product_cost(depth: int, columns: int) -> float:
     Measured on one core of a processor with AVX-512 over depths 9-576 and 1-256 columns; sixteen
     columns fill one register, fewer take as long.
     """
-    registers = max(1.0, -(-columns // 8) / 2)
+    registers = -(-columns // 8) / 2
     return 1.5 + 0.05 * columns + depth * (0.05 + 0.25 * registers)
 
 

@@ -29,11 +29,12 @@ import numpy as np
 
 from tinygrad_cnn.types import Array
 
-__all__ = ["Product", "Transforms", "transform_back", "transformation", "transforms"]
+__all__ = ["MOST_TAPS", "Product", "Transforms", "transform_back", "transformation", "transforms"]
 
 
 # And infinity, the sixth: where a polynomial's leading coefficient is its value.
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
+MOST_TAPS = 5
 
 
 class Transforms(NamedTuple):

@@ -133,10 +133,11 @@ second-level cache, tiles of 0.25, 0.5, 1, 2 and 4 MB: (64, 64, 28, 28), 3×3, 7
 WINOGRAD_TILE_BYTES = 3 << 19
 """Transformed rows and products of a tile together: a step of ResNet-20, batch 128, in tiles of 1,
 1.5, 2 and 4 MB 550, 554, 539 and 594 ms."""
-PHASES_GAIN = 0.93
+PHASES_GAIN = 0.95
 """Estimated cost, of the convolution's, from which it is done in phases without stride or dilation:
 (64, 32, 28, 28) → 64, ms whole and in phases (estimates' ratio), 5×5, stride 2, 13.4 and 11.5
-(0.89); dilated 3×3 20.6 and 16.0 (0.78); 3×3, stride 2, 5.2 and 6.4 (1.05)."""
+(0.89); dilated 3×3 20.6 and 16.0 (0.78); 3×3, stride 2, 5.2 and 6.4 (1.05). Or in slabs of a high
+kernel: (32, 16, 32, 32) → 16, 7×7, 9.9 and 5.1, its gradient 12.4 and 5.1."""
 MOST_PHASES = 36
 """Phases above which none are looked for: they are small, and to plan each takes 0.1 ms."""
 UNPACKED = 1_000_000
