@@ -16,7 +16,7 @@ from tinygrad_cnn.kernels.conv.jobs import Correlation, Method, WeightGradient
 from tinygrad_cnn.kernels.conv.phases import Phase, Slices, phases_of, slabs_of, whole
 from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, geometry_of
 from tinygrad_cnn.kernels.conv.windows import quickest_matrix
-from tinygrad_cnn.kernels.conv.winograd import MOST_TAPS
+from tinygrad_cnn.kernels.conv.winograd import TAPS
 from tinygrad_cnn.kernels.conv.winograd_conv import MinimalFiltering
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
@@ -134,7 +134,7 @@ def quicker_phases(geometry: Geometry, sums: bool) -> tuple[Phase, ...]:
         return alone
     if steps > 1:
         phases = phases_of(window, geometry.shape[1:-1], undilated=True)
-    elif window.kernel[0] > MOST_TAPS:
+    elif window.kernel[0] >= TAPS.stop:
         phases = slabs_of(window, 4)  # of three and four rows half of the multiplications are saved
     else:
         return alone

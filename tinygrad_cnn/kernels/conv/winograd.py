@@ -29,12 +29,13 @@ import numpy as np
 
 from tinygrad_cnn.types import Array
 
-__all__ = ["MOST_TAPS", "Product", "Transforms", "transform_back", "transformation", "transforms"]
+__all__ = ["TAPS", "Product", "Transforms", "transform_back", "transformation", "transforms"]
 
 
 # And infinity, the sixth: where a polynomial's leading coefficient is its value.
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
-MOST_TAPS = 5
+TAPS = range(2, 6)
+"""How many taps a kernel may have."""
 
 
 class Transforms(NamedTuple):

@@ -13,7 +13,7 @@ from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Method
 from tinygrad_cnn.kernels.conv.products import product_cost, unpacked_parts
 from tinygrad_cnn.kernels.conv.tiles import Geometry
-from tinygrad_cnn.kernels.conv.winograd import MOST_TAPS, transform_back, transformation, transforms
+from tinygrad_cnn.kernels.conv.winograd import TAPS, transform_back, transformation, transforms
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.threads import matmul, part_size
@@ -62,7 +62,7 @@ class MinimalFiltering(Method):
             return False
         if window.stride != (1, 1) or window.dilation != (1, 1) or 0 in geometry.out_shape:
             return False
-        if not 2 <= window.kernel[0] <= MOST_TAPS or window.padding[1][0] < 0:
+        if window.kernel[0] not in TAPS or window.padding[1][0] < 0:
             return False
         outputs = len(transforms(window.kernel[0], geometry.dtype).outputs)
         return outputs % geometry.block[0] == 0
