@@ -60,6 +60,9 @@ FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 # all, nothing in `kernels`.
 ROOMS = ("runtime", "pointwise", "reduce", "pool", "resample", "conv", "norm")
 
+# The walk over the graph knows what an operation is, and no operation.
+ENGINE = ("engine", "ownership", "rules")
+
 # Numbers in `kernels` that no measurement found: of mathematics, of C headers, and of shapes.
 FOUND_BY_NOBODY = {
     "pointwise/special.py": None,  # all of them
@@ -142,7 +145,8 @@ def imported(node: ast.AST) -> list[str]:
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         base = "." * node.level + (node.module or "")
-        return [f"{base}.{alias.name}" for alias in node.names] if base == NAME else [base]
+        gathers = base in (NAME, f"{NAME}.kernels")
+        return [f"{base}.{alias.name}" for alias in node.names] if gathers else [base]
     return []
 
 
@@ -206,6 +210,16 @@ def test_imports_run_down_the_floors() -> None:
                 yield f"{name_of(path)} imports {other}; {part} stands apart"
 
     none(said for path in FILES for said in wrong(path))
+
+
+def test_the_engine_imports_no_operation() -> None:
+    none(
+        f"{name_of(path)} imports {other}: enter what it needs of operations into `op.adapters`"
+        for path in FILES
+        if top(path) in ENGINE
+        for other, _ in own_imports(path)
+        if FLOOR[other] > FLOOR["op"] and other not in ENGINE
+    )
 
 
 def test_rooms_of_kernels_stand_on_each_other() -> None:
@@ -279,15 +293,27 @@ def test_imports_are_absolute() -> None:
 
 def test_no_private_name_is_imported() -> None:
     """A family, a layer or a part uses of another what it offers."""
-    private = [
-        f"{path.relative_to(ROOT)} imports {alias.name} of {node.module}: name it without the _"
-        for path in FILES
-        for node in walked(path)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(NAME)
-        for alias in node.names
-        if alias.name.startswith("_") and not alias.name.startswith("__")
-    ]
-    assert not private, "\n".join(private)
+
+    def is_private(name: str) -> bool:
+        return name.startswith("_") and not name.startswith("__")
+
+    def wrong(path: Path) -> Iterator[str]:
+        modules = set()
+        for node in walked(path):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(NAME):
+                for alias in node.names:
+                    if is_private(alias.name):
+                        yield f"{name_of(path)} imports {alias.name} of {node.module}"
+                    module = REPOSITORY.joinpath(*str(node.module).split("."), alias.name)
+                    if module.is_dir() or module.with_suffix(".py").exists():
+                        modules.add(alias.asname or alias.name)
+        for node in walked(path):
+            if not isinstance(node, ast.Attribute) or not is_private(node.attr):
+                continue
+            if ast.unparse(node.value) in modules:
+                yield f"{name_of(path)} reads {ast.unparse(node)}"
+
+    none(f"{said}: name it without the _" for path in FILES for said in wrong(path))
 
 
 def test_layers_import_no_kernel() -> None:

@@ -48,7 +48,7 @@ _ndarray = np.ndarray
 _PACKAGE = __name__.partition(".")[0] + "."
 
 adapters: dict[str, Any] = {}
-"""Operations that the engine fits gradients with: "sum" and "cast", entered where they stand."""
+"""Operations that the engine fits gradients with: "sum", "cast" and "clone", entered by `ops`."""
 
 registry: dict[str, type[Op]] = {}
 """Every operation class by its qualified name, in order of definition."""

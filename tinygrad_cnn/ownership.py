@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.graph import Node
-from tinygrad_cnn.op import TensorBase
-from tinygrad_cnn.ops.elementwise import clone
+from tinygrad_cnn.op import TensorBase, adapters
 
 LARGE = 1 << 17
 """Elements from which it is worth a look whether a copy may be saved."""
@@ -59,7 +58,7 @@ def own(g: Any, wrap: Callable[[Any, Node | None], Any]) -> Any:
     if not isinstance(g, TensorBase):
         return wrap(np.array(g), None)
     if g._requires_grad and g._node is None:
-        return clone(g)  # given by the user as a leaf of its own
+        return adapters["clone"](g)  # given by the user as a leaf of its own
     return wrap(np.array(g._data), g._node)
 
 

@@ -354,6 +354,7 @@ class Clone(Op):
 
 
 clone = unary(Clone)
+adapters["clone"] = clone
 
 
 def copied(result: Any, input: Any) -> Any:
