@@ -1,6 +1,7 @@
 """What `max_pool` remembers: take values by it, put gradients back by it.
 
-Both are linear maps, each the other's transpose.
+Both are linear maps, each the other's transpose. `argmax` is (N, C, *out sizes), as `max_pool`
+returns it.
 """
 
 from __future__ import annotations
@@ -17,27 +18,11 @@ __all__ = ["flat_indices", "put_argmax", "take_argmax"]
 
 
 def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
-    """Pick from each window the element that its number names.
+    """Pick from each window of `x`, (N, C, *sizes), the element that its number names.
 
     ``out[n, c, i] = x[n, c, i · stride + k · dilation − before]`` with k the element of number
-    ``argmax[n, c, i]``. Linear in `x`, and the transpose of `put_argmax`.
+    ``argmax[n, c, i]``.
 
-    Parameters
-    ----------
-    x
-        Shape (N, C, *sizes).
-    argmax
-        Shape (N, C, *out sizes), as `max_pool` returns it.
-    window
-        As for `max_pool`.
-
-    Returns
-    -------
-    array
-        Shape (N, C, *out sizes), channels-last memory.
-
-    Examples
-    --------
     >>> x = np.array([[[[1.0, 5.0], [5.0, 2.0]]]])
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> take_argmax(x, np.array([[[[3]]]], np.uint8), window).item()
@@ -48,35 +33,18 @@ def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
     out = np.zeros(chosen.shape, x.dtype)
 
     def step(source: Array, chosen: Array, out: Array) -> None:
-        for tap in taps:
-            is_this = chosen[tap.outputs] == tap.number
-            np.copyto(out[tap.outputs], source[tap.inputs], where=is_this)
+        for number, outputs, inputs in taps:
+            np.copyto(out[outputs], source[inputs], where=chosen[outputs] == number)
 
-    sweep_images(step, x.size, channels_last(x), chosen, out)
+    sweep_images(step, channels_last(x), chosen, out)
     return channels_first(out)
 
 
 def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> Array:
-    """Put each window's value back where its maximum stands; where windows overlap, add.
+    """Put each window's value where its maximum was, 0 elsewhere; where windows overlap, add.
 
     The gradient of max-pooling, and the transpose of `take_argmax`, which has the formula.
 
-    Parameters
-    ----------
-    g, argmax
-        Shape (N, C, *out sizes).
-    input_shape
-        (N, C, *sizes).
-    window
-        As for `max_pool`.
-
-    Returns
-    -------
-    array
-        Shape `input_shape`, channels-last memory.
-
-    Examples
-    --------
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> argmax = np.array([[[[2]]]], np.uint8)
     >>> put_argmax(np.array([[[[7.0]]]]), argmax, (1, 1, 2, 2), window)[0, 0]
@@ -86,45 +54,28 @@ def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> A
     N, C, *sizes = input_shape
     out = np.empty((N, *sizes, C), g.dtype)
     cover = covering_outputs(window, tuple(sizes), argmax.shape[2:])
-    fill = not (cover.disjoint and cover.reach_all)
 
     def step(g: Array, chosen: Array, out: Array) -> None:
         g = np.ascontiguousarray(g)  # read once: behind a linear layer its channels are first
-        if fill:
+        if not cover.reach_all:
             out.fill(0)
         if cover.side_by_side:  # all of a window's elements in one call
-            copy_into(cover.by_place(out), masked(g, chosen == cover.numbers_by_place))
+            copy_into(cover.by_place(out), masked(g, chosen == cover.numbers))
             return
-        for tap in cover.taps:
-            part = masked(g[tap.outputs], chosen[tap.outputs] == tap.number)
+        for number, outputs, inputs in cover.taps:
+            part = masked(g[outputs], chosen[outputs] == number)
             if cover.disjoint:
-                out[tap.inputs] = part
+                out[inputs] = part
             else:
-                np.add(out[tap.inputs], part, out=out[tap.inputs])
+                np.add(out[inputs], part, out=out[inputs])
 
-    sweep_images(step, out.size, channels_last(g), channels_last(argmax), out)
+    sweep_images(step, channels_last(g), channels_last(argmax), out)
     return channels_first(out)
 
 
 def flat_indices(argmax: Array, input_sizes: Sizes, window: Window) -> Array:
-    """Turn numbers in windows into positions in the input's last axes: PyTorch's indices.
+    """Turn numbers in windows into positions in the input's last axes, int64: PyTorch's indices.
 
-    Parameters
-    ----------
-    argmax
-        Shape (N, C, *out sizes).
-    input_sizes
-        Of the input: positions count its elements, the last axis fastest.
-    window
-        As for `max_pool`.
-
-    Returns
-    -------
-    array
-        Shape (N, C, *out sizes), int64.
-
-    Examples
-    --------
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> flat_indices(np.array([[[[0, 3]]]], np.uint8), (2, 4), window)[0, 0]
     array([[0, 7]])

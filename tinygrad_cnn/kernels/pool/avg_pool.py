@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
 from tinygrad_cnn.kernels.pool.windows import (
+    Meeting,
+    along_axis,
     covering,
     covering_outputs,
     reduce_windows,
     sweep_images,
 )
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
+from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.sweep import axis_by_axis
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 from tinygrad_cnn.types import Array, Shape
@@ -39,7 +41,7 @@ def avg_pool(
     count_include_pad: bool = True,
     divisor: int | None = None,
 ) -> Array:
-    """Average each window.
+    """Average each window of `x`, (N, C, *sizes): (N, C, *out sizes).
 
     ``out[n, c, i] = Σ_k x[n, c, i · stride + k − before] / divisor[i]``, i and k along each axis.
 
@@ -47,26 +49,6 @@ def avg_pool(
     `count_include_pad` those inside the input alone, as in PyTorch: a window of `ceil_mode` that
     hangs over even the padding is divided by what it covers.
 
-    Parameters
-    ----------
-    x
-        Shape (N, C, *sizes), fastest in channels-last memory.
-    window
-        How windows lie over the input, without dilation.
-    ceil_mode
-        Count windows that hang over the end; see `Window.out_size`.
-    count_include_pad
-        Whether zeros of the padding count.
-    divisor
-        What to divide by instead.
-
-    Returns
-    -------
-    array
-        Shape (N, C, *out sizes), dtype of `x`, channels-last memory.
-
-    Examples
-    --------
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> avg_pool(np.arange(4.0).reshape(1, 1, 2, 2), window).item()
     1.5
@@ -81,25 +63,30 @@ def avg_pool(
     return _averages(x, cover.out_sizes, add, divisors)
 
 
-def _averages(
-    x: Array, out_sizes: Sizes, add: Callable[[Array, Array], None], divisors: Array
+def avg_pool_gradient(
+    g: Array,
+    input_shape: Shape,
+    window: Window,
+    count_include_pad: bool = True,
+    divisor: int | None = None,
 ) -> Array:
-    """Return the sums that `add` writes, divided."""
-    out = np.empty((x.shape[0], *out_sizes, x.shape[1]), x.dtype)
-    divisors = divisors.astype(x.dtype)
+    """Spread each window's gradient evenly over it: the transpose of `avg_pool`.
 
-    def step(source: Array, out: Array) -> None:
-        with np.errstate(invalid="ignore", over="ignore"):
-            add(source, out)
-            np.divide(out, divisors, out=out)
-
-    sweep_images(step, x.size, channels_last(x), out)
-    return channels_first(out)
+    >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    >>> avg_pool_gradient(np.full((1, 1, 1, 1), 8.0), (1, 1, 2, 2), window)[0, 0]
+    array([[2., 2.],
+           [2., 2.]])
+    """
+    sizes, out_sizes = input_shape[2:], g.shape[2:]
+    cover = covering_outputs(window, sizes, out_sizes)
+    divisors = _divisors(window, sizes, out_sizes, count_include_pad, divisor)
+    fills, adds = not cover.reach_all, not cover.disjoint
+    return _shares(g, input_shape, cover.along, divisors, fills, adds)
 
 
 def _divisors(
     window: Window, sizes: Sizes, out_sizes: Sizes, count_include_pad: bool, divisor: int | None
-) -> Any:
+) -> Array:
     """Count the elements of each window; shape (*out sizes, 1), or () if all have as many."""
     if divisor is not None:
         return np.array(divisor)
@@ -120,116 +107,89 @@ def _areas(lengths: Sequence[Array]) -> Array:
     return np.asarray(reduce(np.multiply.outer, lengths))[..., None]
 
 
-def avg_pool_gradient(
-    g: Array,
-    input_shape: Shape,
-    window: Window,
-    count_include_pad: bool = True,
-    divisor: int | None = None,
+def _averages(
+    x: Array, out_sizes: Sizes, add: Callable[[Array, Array], None], divisors: Array
 ) -> Array:
-    """Spread each window's gradient evenly over it: the transpose of `avg_pool`.
+    """Return the sums that `add` writes, divided."""
+    out = np.empty((x.shape[0], *out_sizes, x.shape[1]), x.dtype)
+    divisors = divisors.astype(x.dtype)
 
-    Parameters
-    ----------
-    g
-        Shape (N, C, *out sizes).
-    input_shape
-        (N, C, *sizes).
-    window, count_include_pad, divisor
-        As for `avg_pool`.
+    def step(source: Array, out: Array) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            add(source, out)
+            np.divide(out, divisors, out=out)
 
-    Returns
-    -------
-    array
-        Shape `input_shape`, dtype of `g`, channels-last memory.
-
-    Examples
-    --------
-    >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
-    >>> avg_pool_gradient(np.full((1, 1, 1, 1), 8.0), (1, 1, 2, 2), window)[0, 0]
-    array([[2., 2.],
-           [2., 2.]])
-    """
-    sizes, out_sizes = input_shape[2:], g.shape[2:]
-    cover = covering_outputs(window, sizes, out_sizes)
-    writes_all = cover.reach_all and cover.disjoint
-
-    def spread(axis: int, g: Array, out: Array) -> None:
-        g, out = g.swapaxes(0, axis), out.swapaxes(0, axis)
-        if not writes_all:
-            out.fill(0)
-        for outputs, inputs in cover.along[axis - 1]:
-            if cover.disjoint:
-                out[inputs] = g[outputs]
-            else:
-                np.add(out[inputs], g[outputs], out=out[inputs])
-
-    divisors = _divisors(window, sizes, out_sizes, count_include_pad, divisor)
-    return _shares(g, input_shape, spread, divisors)
+    sweep_images(step, channels_last(x), out)
+    return channels_first(out)
 
 
 def _shares(
-    g: Array, input_shape: Shape, spread: Callable[[int, Array, Array], None], divisors: Array
+    g: Array,
+    input_shape: Shape,
+    along: Sequence[Sequence[Meeting]],
+    divisors: Array,
+    fills: bool = True,
+    adds: bool = True,
 ) -> Array:
-    """Divide gradients, and `spread` them along one axis after the other."""
+    """Divide gradients, and spread them over the inputs that they meet along each axis.
+
+    Inputs may meet none of them if it `fills` with zeros before, and several if it `adds`.
+    """
     N, C, *sizes = input_shape
     out = np.empty((N, *sizes, C), g.dtype)
     divisors = divisors.astype(g.dtype)
+
+    def spread(axis: int, g: Array, out: Array) -> None:
+        if fills:
+            out.fill(0)
+        for outputs, inputs in along[axis - 1]:
+            if adds:
+                np.add(out[inputs], g[outputs], out=out[inputs])
+            else:
+                out[inputs] = g[outputs]
 
     def step(g: Array, out: Array) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
             axis_by_axis(spread, g / divisors, out, range(len(sizes), 0, -1))
 
-    sweep_images(step, out.size, channels_last(g), out)
+    sweep_images(step, channels_last(g), out)
     return channels_first(out)
 
 
 def regions(size: int, outputs: int) -> list[slice]:
     """Return the regions of an axis.
 
-    Examples
-    --------
     >>> regions(3, 2)
     [slice(0, 2, None), slice(1, 3, None)]
     """
     return [slice(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs)]
 
 
-def _axes(sizes: Sizes, out_sizes: Sizes) -> tuple[list[list[slice]], Array]:
-    """Return the regions of each axis, and how many elements every one has: (*out sizes, 1)."""
+@planned
+def _regions_along(sizes: Sizes, out_sizes: Sizes) -> tuple[list[list[Meeting]], Array]:
+    """Return where outputs and regions meet along each axis, and the areas: (*out sizes, 1)."""
     axes = [regions(*axis) for axis in zip(sizes, out_sizes, strict=True)]
-    return axes, _areas([np.array([s.stop - s.start for s in along]) for along in axes])
+    along = [
+        along_axis(axis, [(slice(i, i + 1), region) for i, region in enumerate(cuts)])
+        for axis, cuts in enumerate(axes, 1)
+    ]
+    return along, _areas([np.array([s.stop - s.start for s in cuts]) for cuts in axes])
 
 
 def adaptive_avg_pool(x: Array, output_size: Sizes) -> Array:
-    """Average the regions.
+    """Average regions of `x`, (N, C, *sizes): (N, C, *output_size).
 
-    Parameters
-    ----------
-    x
-        Shape (N, C, *sizes).
-    output_size
-        Regions along each axis; ones average everything.
-
-    Returns
-    -------
-    array
-        Shape (N, C, *output_size), dtype of `x`, channels-last memory.
-
-    Examples
-    --------
     >>> adaptive_avg_pool(np.arange(3.0).reshape(1, 1, 1, 3), (1, 2))
     array([[[[0.5, 1.5]]]])
     """
-    axes, areas = _axes(x.shape[2:], output_size)
+    along, areas = _regions_along(x.shape[2:], output_size)
 
-    def along(axis: int, source: Array, out: Array) -> None:
-        source, out = source.swapaxes(0, axis), out.swapaxes(0, axis)
-        for i, region in enumerate(axes[axis - 1]):
-            np.add.reduce(source[region], axis=0, out=out[i])
+    def add_along(axis: int, source: Array, out: Array) -> None:
+        for outputs, inputs in along[axis - 1]:
+            np.add.reduce(source[inputs], axis=axis, out=out[outputs], keepdims=True)
 
     def add(source: Array, out: Array) -> None:
-        axis_by_axis(along, source, out, range(1, out.ndim - 1))
+        axis_by_axis(add_along, source, out, range(1, out.ndim - 1))
 
     return _averages(x, output_size, add, areas)
 
@@ -237,29 +197,8 @@ def adaptive_avg_pool(x: Array, output_size: Sizes) -> Array:
 def adaptive_avg_pool_gradient(g: Array, input_shape: Shape) -> Array:
     """Spread each output's gradient over what it averaged: `adaptive_avg_pool` transposed.
 
-    Parameters
-    ----------
-    g
-        Shape (N, C, *output size).
-    input_shape
-        (N, C, *sizes).
-
-    Returns
-    -------
-    array
-        Shape `input_shape`, dtype of `g`, channels-last memory.
-
-    Examples
-    --------
     >>> adaptive_avg_pool_gradient(np.array([[[[4.0, 2.0]]]]), (1, 1, 1, 3))
     array([[[[2., 3., 1.]]]])
     """
-    axes, areas = _axes(input_shape[2:], g.shape[2:])
-
-    def spread(axis: int, g: Array, out: Array) -> None:
-        out.fill(0)
-        g, out = g.swapaxes(0, axis), out.swapaxes(0, axis)
-        for i, region in enumerate(axes[axis - 1]):
-            out[region] += g[i]
-
-    return _shares(g, input_shape, spread, areas)
+    along, areas = _regions_along(input_shape[2:], g.shape[2:])
+    return _shares(g, input_shape, along, areas)

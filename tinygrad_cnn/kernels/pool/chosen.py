@@ -1,4 +1,8 @@
-"""Elements of images by their positions: taken, put back, and where fractional pools find them."""
+"""Elements of images by their positions: taken, put back, and where pools find them.
+
+Positions are of elements in the last axes, the last one fastest, and int64. Whatever a window is
+the maximum of, the first of equal ones is chosen, or the first NaN.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.pool.avg_pool import regions
+from tinygrad_cnn.kernels.reduce.scatter import add_along, take_along
 from tinygrad_cnn.kernels.runtime.window import Sizes
 from tinygrad_cnn.types import Array
 
@@ -29,33 +34,26 @@ def _flat(x: Array) -> Array:
 def take_at(x: Array, indices: Array) -> Array:
     """Pick elements of the last axes: ``out[n, c, i] = x[n, c].flat[indices[n, c, i]]``.
 
-    Examples
-    --------
     >>> take_at(np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), np.array([[[3, 0]]]))
     array([[[4., 1.]]])
     """
-    return np.take_along_axis(_flat(x), _flat(indices), 2).reshape(indices.shape)
+    return take_along(_flat(x), 2, _flat(indices)).reshape(indices.shape)
 
 
 def put_at(y: Array, indices: Array, sizes: Sizes) -> Array:
     """Add elements up where their positions are, the transpose of `take_at`: (N, C, *sizes).
 
-    Examples
-    --------
     >>> put_at(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[3, 0, 3]]]), (4,))
     array([[[2., 0., 0., 5.]]])
     """
     out = np.zeros((*y.shape[:2], *sizes), y.dtype)
-    n, c, _ = np.ogrid[: y.shape[0], : y.shape[1], :1]
-    np.add.at(_flat(out), (n, c, _flat(indices)), _flat(y))
+    add_along(_flat(out), 2, _flat(indices), _flat(y))
     return out
 
 
 def last_writers(indices: Array, count: int) -> Array:
     """Say which elements are the last ones with their position, of `count` positions.
 
-    Examples
-    --------
     >>> last_writers(np.array([[[3, 0, 3]]]), 4)
     array([[[False,  True,  True]]])
     """
@@ -68,14 +66,12 @@ def last_writers(indices: Array, count: int) -> Array:
 
 
 def fractional_starts(size: int, kernel: int, outputs: int, samples: Array) -> Array:
-    """Return where windows begin along an axis, at steps that vary: (…, outputs).
+    """Return where windows begin along an axis, at steps that vary: (*samples' shape, outputs).
 
     Window i of n begins at ``⌊(i + u) · a⌋ − ⌊u · a⌋`` with ``a = (size − kernel) / (n − 1)`` and u
     the sample; the last one ends with the axis. B. Graham, Fractional Max-Pooling, 2014; the
     sequence is PyTorch's.
 
-    Examples
-    --------
     >>> fractional_starts(7, 2, 4, np.array([0.5]))
     array([[0, 2, 4, 5]])
     """
@@ -89,24 +85,10 @@ def fractional_starts(size: int, kernel: int, outputs: int, samples: Array) -> A
 
 
 def fractional_max_pool(x: Array, kernel: Sizes, starts: Sequence[Array]) -> Array:
-    """Return where the maximum of each window stands: the first of equal ones, or the first NaN.
+    """Return where the maximum of each window is: (N, C, *out sizes).
 
-    Parameters
-    ----------
-    x
-        Shape (N, C, *sizes).
-    kernel
-        Sizes of a window.
-    starts
-        Where windows begin along each axis: (N, C, out size).
+    `starts` says where windows begin along each axis: (N, C, out size).
 
-    Returns
-    -------
-    array
-        Positions in the last axes, the last one fastest: (N, C, *out sizes), int64.
-
-    Examples
-    --------
     >>> x, starts = np.arange(9.0).reshape(1, 1, 3, 3), np.array([[[0, 1]]])
     >>> fractional_max_pool(x, (2, 2), [starts, starts])
     array([[[[4, 5],
@@ -116,22 +98,8 @@ def fractional_max_pool(x: Array, kernel: Sizes, starts: Sequence[Array]) -> Arr
 
 
 def adaptive_max_pool(x: Array, output_size: Sizes) -> Array:
-    """Return where the maximum of each region stands: the first one, or the first NaN.
+    """Return where the maximum of each region is, see `avg_pool`: (N, C, *output_size).
 
-    Parameters
-    ----------
-    x
-        Shape (N, C, *sizes), none of them 0.
-    output_size
-        Regions along each axis, see `avg_pool`.
-
-    Returns
-    -------
-    array
-        Positions in the last axes, the last one fastest: (N, C, *output_size), int64.
-
-    Examples
-    --------
     >>> adaptive_max_pool(np.array([[[3.0, 1.0, 2.0, 5.0]]]), (2,))
     array([[[0, 3]]])
     """
@@ -140,11 +108,8 @@ def adaptive_max_pool(x: Array, output_size: Sizes) -> Array:
         cuts = regions(size, outputs)
         longest = max(cut.stop - cut.start for cut in cuts)
         # Where a region is shorter its last element comes twice.
-        axes.append(
-            np.array(
-                [[min(i, s.stop - 1) for i in range(s.start, s.start + longest)] for s in cuts]
-            )[None, None]
-        )
+        places = [np.minimum(np.arange(longest) + cut.start, cut.stop - 1) for cut in cuts]
+        axes.append(np.array(places)[None, None])
     return _largest(x, axes)
 
 

@@ -25,7 +25,7 @@ from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
 from tinygrad_cnn.types import Array
 
-__all__ = ["max_pool", "max_pool_values", "pool_and_activate", "write_maxima"]
+__all__ = ["max_pool", "max_pool_values", "pool_and_activate"]
 
 
 def max_pool(
@@ -36,27 +36,10 @@ def max_pool(
     ``out[n, c, i] = max_k x[n, c, i · stride + k · dilation − before]``, i and k along each axis.
 
     The first maximum wins, the last axis running fastest; a NaN counts as larger than any number.
-    Padding is never chosen: a dilated window with no element of the input gives −∞ and 0.
+    Padding is never chosen: a dilated window with no element of the input gives −∞ and 0. Both
+    results are (N, C, *out sizes), the numbers in the smallest unsigned integer that holds them.
+    `prepare` is applied to the input first, a few images at a time: windows lie side by side then.
 
-    Parameters
-    ----------
-    x
-        Shape (N, C, *sizes), fastest in channels-last memory.
-    window
-        How windows lie over the input.
-    ceil_mode
-        Count windows that hang over the end; see `Window.out_size`.
-    prepare
-        Applied to the input first, a few images at a time; or None. Windows lie side by side then.
-
-    Returns
-    -------
-    tuple of arrays
-        Maxima, and their numbers in the windows, both (N, C, *out sizes) in channels-last memory;
-        the numbers in the smallest unsigned integer that holds them.
-
-    Examples
-    --------
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> out, argmax = max_pool(np.array([[[[1.0, 5.0], [5.0, 2.0]]]]), window)
     >>> print(out.item(), argmax.item())
@@ -67,6 +50,7 @@ def max_pool(
     out, argmax = np.empty(shape, x.dtype), np.empty(shape, cover.numbers.dtype)
 
     def step(source: Array, out: Array, argmax: Array) -> None:
+        parts: list[_Part]
         if cover.side_by_side:
             parts = _side_by_side(source, cover, prepare)
             _pick_largest(parts, out, argmax)
@@ -77,7 +61,7 @@ def max_pool(
             for number, outputs, value in reversed(parts):  # the first NaN wins
                 argmax[outputs][np.isnan(value)] = number
 
-    sweep_images(step, x.size, channels_last(x), out, argmax)
+    sweep_images(step, channels_last(x), out, argmax)
     return channels_first(out), channels_first(argmax)
 
 
@@ -93,7 +77,7 @@ def _side_by_side(source: Array, cover: Covering, prepare: Activation | None) ->
     if prepare is not None:
         prepare(values, values)
     flat = values.reshape(len(cover.taps), *values.shape[source.ndim - 2 :])
-    return [(number, ..., value) for number, value in zip(cover.numbers, flat, strict=True)]
+    return [(tap.number, ..., value) for tap, value in zip(cover.taps, flat, strict=True)]
 
 
 def _pick_axis_by_axis(source: Array, out: Array, argmax: Array, cover: Covering) -> None:
@@ -104,13 +88,12 @@ def _pick_axis_by_axis(source: Array, out: Array, argmax: Array, cover: Covering
     values, unit = source, 1
     numbers: Array | None = None
     for axis in range(source.ndim - 2, 0, -1):
-        before = (slice(None),) * axis
         parts: list[_Part] = []
         for k, (outputs, inputs) in enumerate(cover.along[axis - 1]):
             number: Any = argmax.dtype.type(k * unit)
             if numbers is not None:
-                number = numbers[*before, inputs] + number
-            parts.append((number, (*before, outputs), values[*before, inputs]))
+                number = numbers[inputs] + number
+            parts.append((number, outputs, values[inputs]))
         shape = *values.shape[:axis], *out.shape[axis:]
         values, numbers = (
             (out, argmax) if axis == 1 else (np.empty(shape, a.dtype) for a in (out, argmax))
@@ -149,8 +132,6 @@ def _pick_largest(parts: Sequence[_Part], out: Array, argmax: Array) -> None:
 def max_pool_values(x: Array, window: Window, ceil_mode: bool = False) -> Array:
     """Take each window's maximum alone: half the time of `max_pool`, which has the formula.
 
-    Examples
-    --------
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> max_pool_values(np.arange(4.0).reshape(1, 1, 2, 2), window).item()
     3.0
@@ -161,7 +142,7 @@ def max_pool_values(x: Array, window: Window, ceil_mode: bool = False) -> Array:
     def step(source: Array, out: Array) -> None:
         reduce_windows(np.maximum, -np.inf, source, out, cover)
 
-    sweep_images(step, x.size, channels_last(x), out)
+    sweep_images(step, channels_last(x), out)
     return channels_first(out)
 
 
@@ -184,18 +165,3 @@ def pool_and_activate(
     if activation is not None:
         activation(channels_last(out), channels_last(out))
     return out, chosen
-
-
-def write_maxima(values: Sequence[Array] | Array, out: Array) -> None:
-    """Write the largest of `values`, two arrays or more of one shape, to `out`.
-
-    Examples
-    --------
-    >>> out = np.empty(2)
-    >>> write_maxima([np.array([1.0, 5.0]), np.array([3.0, 4.0])], out)
-    >>> out
-    array([3., 5.])
-    """
-    np.maximum(values[0], values[1], out=out)
-    for value in values[2:]:
-        np.maximum(out, value, out=out)

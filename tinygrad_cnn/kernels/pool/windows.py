@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,20 +22,25 @@ from tinygrad_cnn.types import Array
 __all__ = [
     "Covering",
     "Index",
+    "Meeting",
     "Tap",
+    "along_axis",
     "covering",
     "covering_outputs",
     "reduce_windows",
     "sweep_images",
 ]
 
-Index = tuple[slice | int, ...]
+Index = tuple[slice, ...]
+
+Meeting = tuple[Index, Index]
+"""Where an array of outputs (n, *out sizes, C) and one of inputs (n, *sizes, C) meet."""
 
 
 class Tap(NamedTuple):
-    """One element of a window: its number, and the indices at which outputs and inputs meet."""
+    """One element of all windows: its number, and where outputs and inputs meet for it."""
 
-    number: int
+    number: Any
     outputs: Index
     inputs: Index
 
@@ -46,13 +51,10 @@ class Covering:
     Attributes
     ----------
     along
-        For each axis and each element of a window along it: the slice of the outputs for which
-        that lies inside the input, and the slice of the input.
-    walks
-        For each axis: the first two elements' inputs, if every output has them, else None; and the
-        outputs and inputs of the other elements. These are indices of (n, *sizes, C) arrays.
+        For each axis and each element of a window along it: the outputs for which that lies inside
+        of the input, and the inputs.
     taps
-        All elements of a window, the last axis fastest, as indices of (n, *sizes, C) arrays.
+        All elements of a window, the last axis fastest.
     out_sizes
         How many windows there are along each axis.
     disjoint
@@ -60,47 +62,39 @@ class Covering:
     reach_all
         Whether windows that are disjoint reach every element.
     side_by_side
-        Whether they lie side by side, none over the edge; elements behind the last may be left.
-    numbers, numbers_by_place
-        Of the elements, in the smallest unsigned integers that hold them: a vector, and as
-        `by_place` lies.
+        Whether windows lie side by side, none over the edge; elements behind the last may be left.
+    numbers
+        Of the elements, in the smallest unsigned integers that hold them, as `by_place` lies.
     """
 
     def __init__(self, window: Window, sizes: Sizes, out_sizes: Sizes) -> None:
         self.out_sizes = out_sizes
         axes = list(zip(*window, sizes, out_sizes, strict=True))
-        self.along = tuple(tuple(_along(*axis)) for axis in axes)
-        self.taps = tuple(
+        dims = len(axes)
+        dtype = np.min_scalar_type(window.taps - 1)
+        self.along = [along_axis(i, _elements(*axis)) for i, axis in enumerate(axes, 1)]
+        whole = slice(None)
+        self.taps = [
             Tap(
-                number,
-                (slice(None), *(outputs for outputs, _ in parts)),
-                (slice(None), *(inputs for _, inputs in parts)),
+                dtype.type(number),
+                (whole, *(outputs[-1] for outputs, _ in meetings)),
+                (whole, *(inputs[-1] for _, inputs in meetings)),
             )
-            for number, parts in enumerate(itertools.product(*self.along))
-        )
-        self.disjoint = all(
-            kernel == 1 or dilation * (kernel - 1) < stride
-            for kernel, stride, _, dilation, _, _ in axes
-        )
-        is_tight = all(
-            kernel == stride and (kernel == 1 or dilation == 1)
-            for kernel, stride, _, dilation, _, _ in axes
-        )
+            for number, meetings in enumerate(itertools.product(*self.along))
+        ]
+        self.disjoint = all(k == 1 or d * (k - 1) < s for k, s, _, d, _, _ in axes)
+        is_tight = all(k == s and (k == 1 or d == 1) for k, s, _, d, _, _ in axes)
         self.reach_all = is_tight and all(
-            n * stride - before >= size for _, stride, (before, _), _, size, n in axes
+            n * s - before >= size for _, s, (before, _), _, size, n in axes
         )
         self.side_by_side = is_tight and all(
-            before == 0 and n * kernel <= size for kernel, _, (before, _), _, size, n in axes
+            before == 0 and n * k <= size for k, _, (before, _), _, size, n in axes
         )
-        dims = len(axes)
-        self.numbers = np.arange(window.taps, dtype=np.min_scalar_type(window.taps - 1))
-        self.numbers_by_place = self.numbers.reshape(*window.kernel, *(1,) * (dims + 2))
-        self.walks = tuple(
-            _walk(axis, slices, length)
-            for axis, (slices, length) in enumerate(zip(self.along, out_sizes, strict=True), 1)
+        self.numbers = np.arange(window.taps, dtype=dtype).reshape(
+            *window.kernel, *(1,) * (dims + 2)
         )
-        self._inside = slice(None), *(slice(0, n * kernel) for kernel, *_, n in axes)
-        self._blocks = [length for kernel, *_, n in axes for length in (n, kernel)]
+        self._inside = whole, *(slice(0, n * k) for k, *_, n in axes)
+        self._blocks = [length for k, *_, n in axes for length in (n, k)]
         self._order = *range(2, 2 * dims + 1, 2), 0, *range(1, 2 * dims, 2), 2 * dims + 1
 
     def by_place(self, x: Array) -> Array:
@@ -109,9 +103,16 @@ class Covering:
         return blocks.transpose(self._order)
 
 
-def _along(
+def along_axis(axis: int, pairs: Sequence[tuple[slice, slice]]) -> list[Meeting]:
+    """Turn slices of outputs and of inputs along an axis into indices of arrays."""
+    before = (slice(None),) * axis
+    return [((*before, outputs), (*before, inputs)) for outputs, inputs in pairs]
+
+
+def _elements(
     kernel: int, stride: int, padding: Pair, dilation: int, size: int, outputs: int
 ) -> list[tuple[slice, slice]]:
+    """Return where outputs and inputs meet along an axis, for each element of a window."""
     slices = []
     for k in range(kernel):
         offset = k * dilation - padding[0]
@@ -121,18 +122,6 @@ def _along(
         end = start + max(0, (stop - first - 1) * stride + 1)
         slices.append((slice(first, stop), slice(start, end if stop > first else start, stride)))
     return slices
-
-
-_Walk = tuple[tuple[Index, Index] | None, tuple[tuple[Index, Index], ...]]
-
-
-def _walk(axis: int, slices: Sequence[tuple[slice, slice]], length: int) -> _Walk:
-    """Return the indices of the elements along an axis; see `Covering.walks`."""
-    before = (slice(None),) * axis
-    meets = tuple(((*before, outputs), (*before, inputs)) for outputs, inputs in slices)
-    if [outputs for outputs, _ in slices[:2]] == [slice(0, length)] * 2:
-        return (meets[0][1], meets[1][1]), meets[2:]
-    return None, meets
 
 
 @planned
@@ -148,39 +137,31 @@ def covering_outputs(window: Window, sizes: Sizes, out_sizes: Sizes) -> Covering
 
 
 def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: Covering) -> None:
-    """Write to `out` what a ufunc of two operands makes of each window's elements.
+    """Write to `out` what a ufunc of two operands makes of each window, `empty` of no elements.
 
     One axis after the other: KH + KW elements a window instead of KH · KW.
-
-    Parameters
-    ----------
-    ufunc, empty
-        Such as ``np.add`` or ``np.maximum``; and what it makes of no elements.
-    x, out
-        (n, *sizes, C) and (n, *out sizes, C).
-    cover
-        Where windows meet.
     """
 
     def along(axis: int, source: Array, target: Array) -> None:
-        first, others = cover.walks[axis - 1]
-        if first is None:
-            target.fill(empty)
+        meetings = cover.along[axis - 1]
+        whole = slice(0, target.shape[axis])
+        if [outputs[-1] for outputs, _ in meetings[:2]] == [whole, whole]:
+            (_, first), (_, second), *meetings = meetings
+            ufunc(source[first], source[second], out=target)
         else:
-            ufunc(source[first[0]], source[first[1]], out=target)
-        for outputs, inputs in others:
+            target.fill(empty)
+        for outputs, inputs in meetings:
             ufunc(target[outputs], source[inputs], out=target[outputs])
 
     axis_by_axis(along, x, out, range(1, x.ndim - 1))
 
 
-def sweep_images(
-    step: Callable[..., None], size: int, *arrays: Array, block_size: int | None = None
-) -> None:
-    """Call `step` on blocks of images of `block_size` elements, threads side by side.
+def sweep_images(step: Callable[..., None], *arrays: Array, block_size: int | None = None) -> None:
+    """Call `step` on blocks of images, of `block_size` elements of the largest array.
 
-    There are `size` elements in all. Few take no threads, but floating-point warnings come out.
+    Threads work side by side; few elements take none, but floating-point warnings come out.
     """
+    size = max(array.size for array in arrays)
     if size <= tuning.POOL_GRAIN:
         step(*arrays)
         return
