@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
-from tinygrad_cnn.kernels.conv.jobs import Correlation, PositionSum, WeightGradient, run_jobs
+from tinygrad_cnn.kernels.conv.jobs import Correlation, WeightGradient, run_jobs
 from tinygrad_cnn.kernels.conv.methods import correlations, weight_gradients
 from tinygrad_cnn.kernels.conv.phases import phases_of, transposed
 from tinygrad_cnn.kernels.conv.tiles import Geometry, geometry_of
@@ -152,8 +152,7 @@ def input_gradient(
     if 0 in input_shape or g.size == 0:
         return channels_first(np.zeros(shape, g.dtype))
     dx, jobs = _input_gradient(shape, channels_last(g), w, window, groups)
-    if jobs:
-        run_jobs(jobs, N)
+    run_jobs(jobs, N)
     return channels_first(dx)
 
 
@@ -224,38 +223,32 @@ def gradients(
 ) -> tuple[Array | None, Array, Array | None]:
     """Return the gradients of `convolve` by its input, its weights and its bias, together.
 
-    They are those of the functions above and the sum of g over all but the channels, up to
-    rounding, but threads start and wait once instead of three times. That by the input is None
-    without `w`, that by the bias without `bias`.
+    They are those of the functions above, up to rounding, but threads start and wait once for both;
+    and the sum of g over all but the channels. That by the input is None without `w`, that by the
+    bias without `bias`.
     """
+    db = sum_over(g, (0, *range(2, g.ndim))) if bias else None
     if x.size == 0 or g.size == 0:
-        return (
-            None if w is None else input_gradient(g, w, x.shape, window, groups),
-            np.zeros(weight_shape, g.dtype),
-            sum_over(g, (0, *range(2, g.ndim))) if bias else None,
-        )
+        dx = None if w is None else input_gradient(g, w, x.shape, window, groups)
+        return dx, np.zeros(weight_shape, g.dtype), db
     if x.ndim == 3:
         filters = None if w is None else w[:, :, None]
         shape = *weight_shape[:2], 1, weight_shape[2]
-        settings = window.with_leading_axis(), groups, bias
-        by_x, by_w, by_bias = gradients(g[:, :, None], x[:, :, None], filters, shape, *settings)
-        return None if by_x is None else by_x[:, :, 0], by_w[:, :, 0], by_bias
+        wide = g[:, :, None], x[:, :, None], filters, shape, window.with_leading_axis()
+        dx, dw, _ = gradients(*wide, groups, bias=False)
+        return None if dx is None else dx[:, :, 0], dw[:, :, 0], db
     images, by_output = channels_last(x), channels_last(g)
-    dx, for_input = None, list[Correlation]()
-    if w is not None:
-        dx, for_input = _input_gradient(images.shape, by_output, w, window, groups)
-    dw, for_weights = _weight_gradient(images, by_output, weight_shape, window, groups)
-    for_bias = [PositionSum(by_output)] if bias else []
-    jobs = [*for_input, *for_weights, *for_bias]
-    if jobs:
-        run_jobs(jobs, len(x))
-    for job in for_weights:
+    dw, sums = _weight_gradient(images, by_output, weight_shape, window, groups)
+    if w is None:
+        dx = None
+        run_jobs(sums, len(x))
+    else:
+        by_input, correlations_of_g = _input_gradient(images.shape, by_output, w, window, groups)
+        dx = channels_first(by_input)
+        run_jobs([*correlations_of_g, *sums], len(x))
+    for job in sums:
         job.add()
-    return (
-        None if dx is None else channels_first(dx),
-        dw,
-        for_bias[0].total() if bias else None,
-    )
+    return dx, dw, db
 
 
 def _weight_gradient(

@@ -1,4 +1,4 @@
-"""Jobs: convolutions and sums, cut by images and by output rows over the threads they are worth."""
+"""Jobs: what a convolution is made of, cut by images and by output rows over threads."""
 
 from __future__ import annotations
 
@@ -7,22 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
-from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, parallel
 from tinygrad_cnn.kernels.runtime.window import Pair
 from tinygrad_cnn.types import Array
 
-__all__ = [
-    "Correlation",
-    "Job",
-    "Method",
-    "PositionSum",
-    "WeightGradient",
-    "is_for_one_thread",
-    "run_jobs",
-]
+__all__ = ["Correlation", "Job", "Method", "WeightGradient", "is_for_one_thread", "run_jobs"]
 
 
 class Method:
@@ -58,10 +49,10 @@ class Method:
 
 
 class Job:
-    """Work that can be cut by images and by output rows; `cost` and so on as in `Method`."""
+    """Work of a method that can be cut by images and by output rows."""
 
-    def __init__(self, rows: int, cost: float, multiplications: int = 0) -> None:
-        self.rows, self.cost, self.multiplications = rows, cost, multiplications
+    def __init__(self, method: Method, rows: int) -> None:
+        self.method, self.rows = method, rows
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Do these images, these output rows."""
@@ -72,8 +63,8 @@ class Correlation(Job):
     """Windows of `x` times `w`, with what the epilogue does to them, into its `out`."""
 
     def __init__(self, method: Method, x: Array, w: Array, epilogue: Epilogue) -> None:
-        super().__init__(epilogue.out.shape[1], method.cost, method.multiplications)
-        self.method, self.x, self.epilogue = method, x, epilogue
+        super().__init__(method, epilogue.out.shape[1])
+        self.x, self.epilogue = x, epilogue
         self.weights = method.prepare(w)
 
     def run(self, images: Pair, rows: Pair) -> None:
@@ -82,60 +73,31 @@ class Correlation(Job):
         self.method.correlate(self.x, self.weights, self.epilogue, images, rows)
 
 
-class _SumJob(Job):
-    """A sum over positions, part by part: bits do not depend on which thread is done first."""
+class WeightGradient(Job):
+    """The sum over positions of windows of `x` times `g`: part of the gradient `dw`."""
 
-    def __init__(self, rows: int, cost: float, multiplications: int = 0) -> None:
-        super().__init__(rows, cost, multiplications)
+    def __init__(self, method: Method, x: Array, g: Array, dw: Array) -> None:
+        super().__init__(method, g.shape[1])
+        self.x, self.g, self.dw = x, g, dw
         self._parts: dict[tuple[Pair, Pair], Array] = {}
-
-    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
-        """Yield what adds up to the sum over these images, these output rows; first a new array."""
-        raise NotImplementedError
 
     def run(self, images: Pair, rows: Pair) -> None:
         """Sum over these images, these output rows."""
-        some = self.sums(images, rows)
+        some = self.method.sums(self.x, self.g, images, rows)
         total = next(some)
         for one in some:
             total += one
         self._parts[images, rows] = total
 
-    def total(self) -> Array:
-        """Add up the threads' parts in the order of their ranges, after all has been run."""
-        first, *others = (self._parts[key] for key in sorted(self._parts))
-        for part in others:
-            first += part
-        return first
-
-
-class WeightGradient(_SumJob):
-    """The sum over positions of windows of `x` times `g`: part of the gradient `dw`."""
-
-    def __init__(self, method: Method, x: Array, g: Array, dw: Array) -> None:
-        super().__init__(g.shape[1], method.cost, method.multiplications)
-        self.method, self.x, self.g, self.dw = method, x, g, dw
-
-    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
-        """Yield the sums of one tile after another."""
-        return self.method.sums(self.x, self.g, images, rows)
-
     def add(self) -> None:
-        """Add the sum to the gradient, after all has been run."""
-        self.dw += self.method.fold(self.total())
+        """Add the sum to the gradient, after all has been run.
 
-
-class PositionSum(_SumJob):
-    """The sum of `g` (N, *out sizes, O) over the positions: the bias's gradient."""
-
-    def __init__(self, g: Array) -> None:
-        super().__init__(g.shape[1], 0.2 * g.size)
-        self.g = g
-
-    def sums(self, images: Pair, rows: Pair) -> Iterator[Array]:
-        """Yield the sum over these images, these output rows: (O,)."""
-        axes = tuple(range(self.g.ndim - 1))
-        yield sum_over(self.g[slice(*images), slice(*rows)], axes)
+        Threads' parts in the order of their ranges: bits do not depend on which is done first.
+        """
+        total, *others = (self._parts[key] for key in sorted(self._parts))
+        for part in others:
+            total += part
+        self.dw += self.method.fold(total)
 
 
 def is_for_one_thread(cost: float) -> bool:
@@ -145,8 +107,10 @@ def is_for_one_thread(cost: float) -> bool:
 
 def run_jobs(jobs: Sequence[Job], N: int) -> None:
     """Run jobs over all their images and rows, in as many threads as they are worth."""
-    cost = sum(job.cost for job in jobs)
-    multiplications = sum(job.multiplications for job in jobs)
+    if not jobs:
+        return
+    cost = sum(job.method.cost for job in jobs)
+    multiplications = sum(job.method.multiplications for job in jobs)
     if is_for_one_thread(cost) and multiplications <= tuning.BLAS_ALONE:
         _run(jobs, (0, N))
         return
@@ -156,7 +120,7 @@ def run_jobs(jobs: Sequence[Job], N: int) -> None:
             parallel(lambda *images: _run(jobs, images), N, grain=_grain(N, cost))
             return
         for job in jobs:
-            rows = _grain(job.rows, job.cost)
+            rows = _grain(job.rows, job.method.cost)
             parallel(lambda *part, job=job: _run([job], (0, N), part), job.rows, grain=rows)
 
 

@@ -6,7 +6,6 @@ Arrays are (N, *sizes, C) here, weights (*kernel, C // G, O).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import groupby
 from typing import NamedTuple
 
@@ -36,7 +35,8 @@ def correlations(
     for part in _parts(geometry_of(x, out_shape, window, block), groups, False):
         source, target = x[part.inputs], epilogue.part(part.outputs, part.adds, part.is_last)
         shape = target.result_shape(target.out.shape)
-        method = part.method(geometry_of(source, shape, part.window, block), False)
+        geometry = geometry_of(source, shape, part.window, block)
+        method = quickest_method(geometry, False, part.is_depthwise)
         jobs.append(Correlation(method, source, w[part.weights], target))
     return jobs
 
@@ -48,7 +48,8 @@ def weight_gradients(
     jobs = []
     for part in _parts(geometry_of(x, g.shape, window), groups, True):
         source, over = x[part.inputs], g[part.outputs]
-        method = part.method(geometry_of(source, over.shape, part.window), True)
+        geometry = geometry_of(source, over.shape, part.window)
+        method = quickest_method(geometry, True, part.is_depthwise)
         jobs.append(WeightGradient(method, source, over, dw[part.weights]))
     return jobs
 
@@ -60,7 +61,7 @@ class _Part(NamedTuple):
     outputs: Slices
     weights: Slices
     window: Window
-    method: Callable[[Geometry, bool], Method]
+    is_depthwise: bool
     adds: bool
     """Whether it adds to what a part before wrote to the same outputs."""
     is_last: bool
@@ -71,9 +72,9 @@ class _Part(NamedTuple):
 def _parts(geometry: Geometry, groups: int, sums: bool) -> list[_Part]:
     """Cut a convolution into groups and phases; those of the same outputs in a row."""
     C, out_channels = geometry.shape[-1], geometry.out_shape[-1]
-    method: Callable[[Geometry, bool], Method] = quickest_method
-    if C == out_channels == groups > 1:
-        groups, method = 1, _depthwise
+    is_depthwise = C == out_channels == groups > 1
+    if is_depthwise:
+        groups = 1
         phases = phases_of(geometry.window, geometry.shape[1:-1], last_axis_only=True)
     else:
         group = geometry._replace(
@@ -92,7 +93,7 @@ def _parts(geometry: Geometry, groups: int, sums: bool) -> list[_Part]:
                 places = (every, *phase.inputs, ins), (every, *outputs, outs)
                 weights = *phase.taps, every, outs
                 rank = number > 0, phase is same[-1]
-                parts.append(_Part(*places, weights, phase.window, method, *rank))
+                parts.append(_Part(*places, weights, phase.window, is_depthwise, *rank))
     return parts
 
 
@@ -102,16 +103,13 @@ def _channels(count: int, groups: int, index: int) -> slice:
 
 
 @planned
-def _depthwise(geometry: Geometry, sums: bool) -> Method:
-    return DepthwiseSums(geometry, sums)
+def quickest_method(geometry: Geometry, sums: bool, is_depthwise: bool = False) -> Method:
+    """Return a way to convolve, or with `sums` for the gradient of the weights.
 
-
-@planned
-def quickest_method(geometry: Geometry, sums: bool) -> Method:
-    """Return minimal filtering or the layout of windows, by estimates of what they take.
-
-    With `sums` for the gradient of the weights.
+    It is minimal filtering or a layout of windows, by estimates of what they take.
     """
+    if is_depthwise:
+        return DepthwiseSums(geometry, sums)
     matrix = quickest_matrix(geometry, sums)
     if MinimalFiltering.serves(geometry):
         filtering = MinimalFiltering(geometry, sums)
