@@ -22,10 +22,10 @@ from tests.kernels.conv.calls import (
 )
 from tests.kernels.conv.test_conv import LAYOUTS, arrays, channels_last, cut_small
 from tests.kernels.conv.test_pooled import one_by_one
-from tinygrad_cnn.kernels.conv import winograd, winograd_conv
+from tinygrad_cnn.kernels.conv import winograd
 from tinygrad_cnn.kernels.conv.methods import quickest_method
 from tinygrad_cnn.kernels.conv.tiles import Geometry
-from tinygrad_cnn.kernels.conv.winograd_conv import MinimalFiltering
+from tinygrad_cnn.kernels.conv.winograd import MinimalFiltering
 from tinygrad_cnn.kernels.runtime import plans, tuning
 from tinygrad_cnn.kernels.runtime.window import Window
 
@@ -36,11 +36,11 @@ SAME = (ONE, (ONE, ONE), ONE, 1)
 @contextmanager
 def always(threads: int = 1, tile_bytes: int = 1 << 22) -> Iterator[mock.Mock]:
     """Filter wherever it is possible, and count the tiles."""
-    tiles = mock.Mock(side_effect=winograd_conv.transformation)
+    tiles = mock.Mock(side_effect=winograd._transformation)
     with (
         cut_small(threads, tile_bytes),
         mock.patch.object(tuning, "WINOGRAD_START", -np.inf),
-        mock.patch.object(winograd_conv, "transformation", tiles),
+        mock.patch.object(winograd, "_transformation", tiles),
     ):
         yield tiles
 

@@ -15,8 +15,7 @@ from tinygrad_cnn.kernels.conv.jobs import Correlation, Method, WeightGradient
 from tinygrad_cnn.kernels.conv.phases import Phase, Slices, phases_of, slabs_of, whole
 from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, geometry_of
 from tinygrad_cnn.kernels.conv.windows import quickest_matrix
-from tinygrad_cnn.kernels.conv.winograd import TAPS
-from tinygrad_cnn.kernels.conv.winograd_conv import MinimalFiltering
+from tinygrad_cnn.kernels.conv.winograd import TAPS, MinimalFiltering
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Window
