@@ -1,4 +1,8 @@
-"""Pixels sampled at any places: each output a weighted sum of a few, wherever they lie."""
+"""Pixels sampled at any places: each output a weighted sum of a few, wherever they lie.
+
+Shapes: x (N, C, M), y (N, C, P), weights and places (N, K, P): for each of P outputs K pixels, all
+from 0 to M - 1.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +20,6 @@ __all__ = ["match_pixels", "sample_pixels", "spread_pixels"]
 def sample_pixels(x: Array, weights: Array, places: Array) -> Array:
     """Return ``out[n, c, p] = Σ_k weights[n, k, p] · x[n, c, places[n, k, p]]``.
 
-    Parameters
-    ----------
-    x
-        Shape (N, C, M).
-    weights, places
-        Shape (N, K, P): for each of P outputs K pixels, all from 0 to M - 1.
-
-    Returns
-    -------
-    array
-        Shape (N, C, P), dtype of `x`.
-
-    Examples
-    --------
     >>> x = np.array([[[1.0, 2.0, 3.0]]])
     >>> sample_pixels(x, np.array([[[0.5], [0.5]]]), np.array([[[0], [2]]]))
     array([[[2.]]])
@@ -50,24 +40,9 @@ def sample_pixels(x: Array, weights: Array, places: Array) -> Array:
 def spread_pixels(y: Array, weights: Array, places: Array, size: int) -> Array:
     """Give each output's value to its pixels: the transpose of `sample_pixels` in `x`.
 
-    ``out[n, c, m] = Σ weights[n, k, p] · y[n, c, p]`` over all k, p with ``places[n, k, p] = m``.
+    ``out[n, c, m] = Σ weights[n, k, p] · y[n, c, p]`` over all k, p with ``places[n, k, p] = m``;
+    `size` is M.
 
-    Parameters
-    ----------
-    y
-        Shape (N, C, P).
-    weights, places
-        As for `sample_pixels`.
-    size
-        M.
-
-    Returns
-    -------
-    array
-        Shape (N, C, M), dtype of `y`.
-
-    Examples
-    --------
     >>> y = np.array([[[2.0]]])
     >>> spread_pixels(y, np.array([[[0.5], [0.5]]]), np.array([[[0], [2]]]), 3)
     array([[[1., 0., 1.]]])
@@ -89,18 +64,6 @@ def match_pixels(y: Array, x: Array, places: Array) -> Array:
 
     ``out[n, k, p] = Σ_c y[n, c, p] · x[n, c, places[n, k, p]]``.
 
-    Parameters
-    ----------
-    y, x, places
-        Shapes (N, C, P), (N, C, M) and (N, K, P).
-
-    Returns
-    -------
-    array
-        Shape (N, K, P), dtype of `x`.
-
-    Examples
-    --------
     >>> x = np.array([[[1.0, 2.0, 3.0]]])
     >>> match_pixels(np.array([[[2.0]]]), x, np.array([[[0], [2]]]))[0, :, 0]
     array([2., 6.])

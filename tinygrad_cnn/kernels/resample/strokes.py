@@ -7,15 +7,14 @@ stroke, whose pairs of pixels lie between the same two, and one for each edge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from tinygrad_cnn.kernels.resample.taps import Along, Row
 from tinygrad_cnn.kernels.runtime import tuning
 
-__all__ = ["Places", "Stroke", "pairs_of", "strokes_of"]
+__all__ = ["Places", "Stroke", "strokes_of"]
 
 Run: TypeAlias = list[int]
 """Targets of one stroke, at equal distances."""
@@ -37,26 +36,60 @@ class Places(NamedTuple):
         return slice(self.first, stop if stop >= 0 else None, self.step)
 
 
-class Stroke(NamedTuple):
+class Stroke:
     """Write to each of the targets the sum of all sources, weighted by its row of weights.
 
-    Attributes
-    ----------
-    targets, sources
-        Which places: the i-th of each belong together.
-    weights
-        For each of the targets a row, of a weight for each of the sources.
-    weight
-        What all weights are, if they are the same; 0 if there are no sources.
-    is_even
-        Whether one view shows all targets and one all sources, the latter in order.
+    The i-th places of all of them belong together. `weight` is what all weights are if they are the
+    same, 0 without sources. A stroke `is_product` where one view shows all sources in order, as
+    one does the targets, and the weights differ.
     """
 
-    targets: tuple[Places, ...]
-    sources: tuple[Places, ...]
-    weights: tuple[tuple[float, ...], ...]
-    weight: float | None
-    is_even: bool
+    def __init__(
+        self,
+        targets: tuple[Places, ...],
+        sources: tuple[Places, ...],
+        weights: tuple[tuple[float, ...], ...],
+    ) -> None:
+        self.targets = targets
+        self.sources = sources
+        self.weights = weights
+        values = {weight for row in weights for weight in row} or {0.0}
+        self.weight = values.pop() if len(values) == 1 else None
+        self.is_product = self.weight is None and _are_even(sources)
+
+    @cached_property
+    def pairs(self) -> tuple[Stroke, ...]:
+        """The same product, by two steps at once where these read some of the same sources.
+
+        The weights of what only the other step reads are 0, which makes NaN of what is infinite.
+
+        >>> strokes_of(Along("linear", 6, 12), transposed=True)[1].pairs[0].weights
+        ((0.25, 0.75, 0.75, 0.25, 0.0, 0.0), (0.0, 0.0, 0.25, 0.75, 0.75, 0.25))
+        """
+        length, taps = self.targets[0].length, len(self.sources)
+        if not self.is_product or taps < 3 or length < 4:
+            return (self,)
+        apart = self.sources[1].first - self.sources[0].first
+        shift, rest = divmod(self.sources[0].step, apart)  # by how many the next step's are on
+        targets = _every_second(self.targets, 0) + _every_second(self.targets, 1)
+        if rest or not 0 < shift < taps or not _are_even(targets):
+            return (self,)
+        sources = _every_second(self.sources, 0) + _every_second(self.sources[-shift:], 1)
+        none = (0.0,) * shift
+        first = tuple((*row, *none) for row in self.weights)
+        second = tuple((*none, *row) for row in self.weights)
+        pairs = Stroke(targets, sources, first + second)
+        if length % 2 == 0:
+            return (pairs,)
+        return pairs, Stroke(_last(self.targets), _last(self.sources), self.weights)
+
+
+def _every_second(places: tuple[Places, ...], start: int) -> tuple[Places, ...]:
+    return tuple(Places(at + start * step, 2 * step, length // 2) for at, step, length in places)
+
+
+def _last(places: tuple[Places, ...]) -> tuple[Places, ...]:
+    return tuple(Places(at + (length - 1) * step, step, 1) for at, step, length in places)
 
 
 @lru_cache(maxsize=256)
@@ -65,8 +98,6 @@ def strokes_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
 
     Each target is in one of them.
 
-    Examples
-    --------
     >>> for stroke in strokes_of(Along("linear", 3, 6)):
     ...     print(*map(tuple, stroke.targets), "of", *map(tuple, stroke.sources), stroke.weights)
     (0, 1, 1) of (0, 1, 1) ((1.0,),)
@@ -82,7 +113,7 @@ def strokes_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
         rows = tuple(map(tuple, columns))
     rows = tuple(tuple(sorted(row)) for row in rows)
     runs = min((_runs(rows, period) for period in range(1, tuning.STROKE_PERIODS + 1)), key=len)
-    return tuple(_joined(_stroke(run, rows) for run in runs))
+    return tuple(_joined([_stroke(run, rows) for run in sorted(runs)]))
 
 
 def _runs(rows: tuple[Row, ...], period: int) -> list[Run]:
@@ -112,17 +143,9 @@ def _continues(run: Run, target: int, rows: tuple[Row, ...]) -> bool:
 
 
 def _stroke(run: Run, rows: tuple[Row, ...]) -> Stroke:
-    taps = range(len(rows[run[0]]))
-    sources = tuple(_places([rows[target][k][0] for target in run]) for k in taps)
-    return _made((_places(run),), sources, (tuple(weight for _, weight in rows[run[0]]),))
-
-
-def _made(
-    targets: tuple[Places, ...], sources: tuple[Places, ...], weights: tuple[tuple[float, ...], ...]
-) -> Stroke:
-    values = {weight for row in weights for weight in row} or {0.0}
-    weight = values.pop() if len(values) == 1 else None
-    return Stroke(targets, sources, weights, weight, _even(targets) and _even(sources))
+    row = rows[run[0]]
+    sources = tuple(_places([rows[target][k][0] for target in run]) for k in range(len(row)))
+    return Stroke((_places(run),), sources, (tuple(weight for _, weight in row),))
 
 
 def _places(numbers: list[int]) -> Places:
@@ -130,60 +153,26 @@ def _places(numbers: list[int]) -> Places:
     return Places(numbers[0], step, len(numbers))
 
 
-def _joined(strokes: Iterable[Stroke]) -> list[Stroke]:
+def _joined(strokes: list[Stroke]) -> list[Stroke]:
     """Join strokes of the same sources, where one view shows their targets."""
     joined: list[Stroke] = []
-    for stroke in sorted(strokes, key=lambda each: each.targets[0].first):
-        last = joined[-1] if joined else None
-        if last is not None and last.sources == stroke.sources:
+    for stroke in strokes:
+        if joined and joined[-1].sources == stroke.sources:
+            last = joined[-1]
             targets = last.targets + stroke.targets
-            if _even(targets):
-                joined[-1] = _made(targets, last.sources, last.weights + stroke.weights)
+            if _are_even(targets):
+                joined[-1] = Stroke(targets, last.sources, last.weights + stroke.weights)
                 continue
         joined.append(stroke)
     return joined
 
 
-def _even(places: tuple[Places, ...]) -> bool:
+def _are_even(places: tuple[Places, ...]) -> bool:
     """Whether places have one step, and begin at equal distances, each after the one before."""
-    apart = {(b.first - a.first, b.step - a.step, b.length - a.length) for a, b in pairwise(places)}
-    return not apart or (len(apart) == 1 and max(apart)[0] > 0 and max(apart)[1:] == (0, 0))
-
-
-@lru_cache(maxsize=256)
-def pairs_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
-    """Return the strokes, neighbouring steps joined whose sources overlap: both read them at once.
-
-    With weights of 0 for the other's sources, which make NaN of what is infinite.
-
-    Examples
-    --------
-    >>> pairs_of(Along("linear", 6, 12), transposed=True)[1].weights
-    ((0.25, 0.75, 0.75, 0.25, 0.0, 0.0), (0.0, 0.0, 0.25, 0.75, 0.75, 0.25))
-    """
-    return tuple(part for stroke in strokes_of(along, transposed) for part in _paired(stroke))
-
-
-def _paired(stroke: Stroke) -> list[Stroke]:
-    targets, sources, weights, weight, is_even = stroke
-    length, taps = targets[0].length, len(sources)
-    if weight is not None or not is_even or taps < 3 or length < 4:
-        return [stroke]
-    first, step, _ = sources[0]
-    apart = sources[1].first - first
-    shift, rest = divmod(step, apart)  # by how many sources the next step is on
-    starts = [*(at for at, _, _ in targets), *(at + far for at, far, _ in targets)]
-    both = tuple(Places(at, 2 * targets[0].step, length // 2) for at in starts)
-    if rest or not 0 < shift < taps or not _even(both):
-        return [stroke]
-    places = range(first, first + (taps + shift) * apart, apart)
-    none = (0.0,) * shift
-    rows = (*((*row, *none) for row in weights), *((*none, *row) for row in weights))
-    pairs = tuple(Places(at, 2 * step, length // 2) for at in places)
-    found = [Stroke(both, pairs, rows, None, True)]
-    if length % 2:
-        ends = [
-            [Places(at + (length - 1) * far, far, 1) for at, far, _ in some] for some in stroke[:2]
-        ]
-        found.append(Stroke(tuple(ends[0]), tuple(ends[1]), weights, None, True))
-    return found
+    if len(places) < 2:
+        return True
+    apart = places[1].first - places[0].first
+    return apart > 0 and all(
+        after == (before.first + apart, before.step, before.length)
+        for before, after in pairwise(places)
+    )

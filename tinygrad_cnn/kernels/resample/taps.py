@@ -1,13 +1,13 @@
 """Which elements of an axis make each element of another, and with which weights.
 
 Positions are exact fractions, so that outputs that lie alike between inputs have the same weights
-to the last bit: `sweep` does those in one stroke.
+to the last bit: `strokes` does those at once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
@@ -21,18 +21,11 @@ Row: TypeAlias = tuple[tuple[int, float], ...]
 
 
 class Along(NamedTuple):
-    """How an axis is resampled.
+    """How an axis of `size` elements is resampled to `out_size`.
 
-    Attributes
-    ----------
-    kind
-        "nearest", "nearest-exact", "linear" or "cubic"; or a border: "reflect", "replicate" or
-        "circular".
-    size, out_size
-        Elements before and after.
-    settings
-        ``(scale, align_corners, antialias)``, the scale as `rows_of` takes it; for a border how
-        many elements there are before the first, negative if some are cut.
+    The kind is "nearest", "nearest-exact", "linear" or "cubic", with the settings ``(scale,
+    align_corners, antialias)`` of `rows_of`; or a border, "reflect", "replicate" or "circular",
+    with the number of elements before the first, negative if some are cut.
     """
 
     kind: str
@@ -71,22 +64,10 @@ def rows_of(
 ) -> tuple[Row, ...]:
     """Return the inputs and weights of each output, as PyTorch places them.
 
-    Parameters
-    ----------
-    kind
-        "nearest", "nearest-exact", "linear" or "cubic".
-    size, out_size
-        Elements before and after.
-    scale
-        How many outputs there are to an input; None for ``out_size / size``.
-    align_corners
-        Whether the first and the last elements lie on each other; otherwise pixels are squares,
-        and the outermost edges do.
-    antialias
-        Widen the filter by the factor of a reduction, so that every input counts.
+    There are `scale` outputs to an input, if None ``out_size / size``. With `align_corners` the
+    first and the last elements lie on each other; otherwise pixels are squares, and the outermost
+    edges do. With `antialias` a reduction widens the filter by its factor: every input counts.
 
-    Examples
-    --------
     >>> rows_of("linear", 2, 4)
     (((0, 1.0),), ((0, 0.75), (1, 0.25)), ((0, 0.25), (1, 0.75)), ((1, 1.0),))
     """
@@ -98,15 +79,15 @@ def rows_of(
         step = Fraction(size, out_size) if scale is None else 1 / Fraction(scale)
     if antialias:
         return tuple(_wide(kind, size, out, step) for out in range(out_size))
-    weigh = _hat if kind == "linear" else _cubic
+    weigh, reach = (_hat, 1) if kind == "linear" else (_cubic, 2)
     rows = []
     for out in range(out_size):
         place = out * step if align_corners else (out + Fraction(1, 2)) * step - Fraction(1, 2)
         if kind == "linear":
             place = max(place, Fraction(0))
-        first = math.floor(place)
-        reach = range(first, first + 2) if kind == "linear" else range(first - 1, first + 3)
-        rows.append(_merged((min(max(i, 0), size - 1), weigh(float(place - i))) for i in reach))
+        first = math.floor(place) + 1 - reach
+        taps = range(first, first + 2 * reach)
+        rows.append(_merged((min(max(i, 0), size - 1), weigh(float(place - i))) for i in taps))
     return tuple(rows)
 
 
@@ -132,21 +113,21 @@ def _cubic(x: float, a: float = -0.75) -> float:
 
 def _wide(kind: str, size: int, out: int, step: Fraction) -> Row:
     """Weigh all inputs within the filter's reach, as Pillow does."""
-    filter_: Callable[[float], float] = _hat if kind == "linear" else lambda x: _cubic(x, -0.5)
     wide = max(step, Fraction(1))
     reach = (1 if kind == "linear" else 2) * wide
     center = step * (out + Fraction(1, 2))
     first = max(math.floor(center - reach + Fraction(1, 2)), 0)
     stop = min(math.floor(center + reach + Fraction(1, 2)), size)
-    values = [filter_(float((i - center + Fraction(1, 2)) / wide)) for i in range(first, stop)]
+    places = [float((i - center + Fraction(1, 2)) / wide) for i in range(first, stop)]
+    values = [_hat(x) if kind == "linear" else _cubic(x, -0.5) for x in places]
     total = sum(values)
     return _merged((first + k, value / total) for k, value in enumerate(values))
 
 
-def _merged(taps: object) -> Row:
+def _merged(taps: Iterable[tuple[int, float]]) -> Row:
     """Add the weights of taps on one input, and drop those of no weight."""
     weights: dict[int, float] = {}
-    for i, weight in taps:  # type: ignore[attr-defined]
+    for i, weight in taps:
         weights[i] = weights.get(i, 0.0) + weight
     return tuple((i, weight) for i, weight in weights.items() if weight)
 
@@ -154,8 +135,6 @@ def _merged(taps: object) -> Row:
 def border_rows(kind: str, size: int, before: int, out_size: int) -> tuple[Row, ...]:
     """Return the input of each output of an axis with so many elements before the first.
 
-    Examples
-    --------
     >>> [i for ((i, _),) in border_rows("reflect", 3, 2, 6)]
     [2, 1, 0, 1, 2, 1]
     """
