@@ -69,7 +69,11 @@ def compare_with_float64(sample: Sample, dtype: np.dtype[Any]) -> None:
         expected = value.astype(found.dtype).astype(np.float64)
         largest = np.abs(value[np.isfinite(value)]).max(initial=1.0)
         np.testing.assert_allclose(
-            found.astype(np.float64), expected, rtol=near, atol=near * largest / 10
+            found.astype(np.float64),
+            expected,
+            rtol=near,
+            atol=near * largest / 10,
+            err_msg=f"in {dtype}: if a step leaves that precision, set `widens = True`",
         )
 
 

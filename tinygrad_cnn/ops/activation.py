@@ -1,8 +1,7 @@
 """Activations, element by element: relu, sigmoid, tanh and their smooth relatives.
 
 All are stable for any finite input, without a floating-point warning. The rules call functions
-rather than operators on what goes into another operation: NumPy's operators turn a 0-d array into
-a scalar, and a scalar does not decide the dtype.
+rather than operators, for these share large arrays out over threads.
 """
 
 from __future__ import annotations
