@@ -162,6 +162,6 @@ def test_of_zeros_alone_the_first_is_the_maximum():
         z.backward(np.ones_like(z.numpy()))
         assert not a.grad.numpy().any()
     argmax, window = np.array([[[[1]]]], np.uint8), window_of((2, 2), (2, 2))
-    g = LazyGradient(np.ones((1, 1, 1, 1)), argmax, np.zeros((1, 1, 1, 1)), (2, 2), window)
+    g = LazyGradient(np.ones((1, 1, 1, 1)), argmax, np.zeros((1, 1, 1, 1)), (1, 1, 2, 2), window)
     np.testing.assert_array_equal(g.array()[0, 0], [[1, 0], [0, 0]])
     assert not g.before_relu().array().any()

@@ -116,9 +116,9 @@ def test_batch_norm_allocates_its_result_and_blocks():
     mean, var = moments.batch_statistics(G)
     peak, _ = peak_and_held(lambda: moments.batch_statistics(G))
     assert peak <= SMALL_CHANGE
-    peak, _ = peak_and_held(lambda: norm.normalize(G, mean, var, mean, var))
+    peak, _ = peak_and_held(lambda: norm.normalize(G, norm.Factors(mean, var, mean, var)))
     assert peak <= G.nbytes + SMALL_CHANGE
-    peak, _ = peak_and_held(lambda: norm.batch_norm_gradient(G, G, mean, var, mean))
+    peak, _ = peak_and_held(lambda: norm.batch_norm_gradient(G, G, norm.Factors(mean, var, mean)))
     assert peak <= G.nbytes + SMALL_CHANGE
 
 

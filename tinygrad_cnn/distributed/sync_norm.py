@@ -40,7 +40,7 @@ class NormalizeTogether(Op):
         """Compute the statistics together, and normalise."""
         own = x.size // x.shape[1]
         mean, var, count = _joint_statistics(x, own)
-        y = kernels.normalize(x, mean, self._inverse_std(var), weight, bias)
+        y = kernels.normalize(x, kernels.Factors(mean, self._inverse_std(var), weight, bias))
         return y, (mean, var, own, count)
 
     def _inverse_std(self, var: Array) -> Array:
@@ -67,7 +67,8 @@ class NormalizeTogether(Op):
         """
         mean, var, own, count = aux
         inverse = self._inverse_std(var)
-        gx, gweight, gbias = kernels.batch_norm_eval_gradient(g, x, mean, inverse, weight)
+        factors = kernels.Factors(mean, inverse, weight)
+        gx, gweight, gbias = kernels.batch_norm_eval_gradient(g, x, factors)
         share = own / count if self.by_samples else 1 / world().size
         sums = np.stack([gbias, gweight]).astype(np.float64)
         joint = sum(all_gather(sums * share)) / (share * count)

@@ -14,6 +14,7 @@ from tinygrad_cnn.inplace import before_writing, changed
 from tinygrad_cnn.joining import First
 from tinygrad_cnn.kernels.norm import batch_norm as kernels
 from tinygrad_cnn.kernels.norm import layer_norm as layer_kernels
+from tinygrad_cnn.kernels.pool.max_pool import max_pool
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.op import Op, TensorBase
 from tinygrad_cnn.ops.arguments import as_real, channels_last_hint, names_operands, shape_of
@@ -40,7 +41,8 @@ class BatchNorm(First, Op):
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
         mean, var = batch_statistics(x)
-        return kernels.normalize(x, mean, self.inverse_std(var), weight, bias), (mean, var)
+        factors = kernels.Factors(mean, self.inverse_std(var), weight, bias)
+        return kernels.normalize(x, factors), (mean, var)
 
     def postpone(self, arrays: list[Any], recording: bool, foreign: bool) -> tuple[Any, Any]:
         x, weight, bias = arrays
@@ -61,11 +63,11 @@ class BatchNorm(First, Op):
     ) -> tuple[Any, Any]:
         x, weight, bias = arrays
         mean, var = aux
-        constants = mean, self.inverse_std(var), weight, bias
+        factors = kernels.Factors(mean, self.inverse_std(var), weight, bias)
         if after.pool is None:
-            return kernels.normalize(x, *constants, after.write, addend), None
-        block = after.pool.window.kernel
-        return kernels.normalize_and_pool(x, *constants, block, after.write)
+            return kernels.normalize(x, factors, after.write, addend), None
+        prepare = factors.step(x.size // x.shape[1], x.dtype)  # of the pool's copy of a few images
+        return max_pool(x, after.pool.window, prepare=prepare, activation=after.write)
 
     def inverse_std(self, var: Any) -> Any:
         """Return ``1 / √(var + eps)``."""
@@ -75,7 +77,8 @@ class BatchNorm(First, Op):
         self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
     ) -> tuple[Any, ...]:
         mean, var = aux
-        return kernels.batch_norm_gradient(g, x, mean, self.inverse_std(var), weight, bias)
+        factors = kernels.Factors(mean, self.inverse_std(var), weight, bias)
+        return kernels.batch_norm_gradient(g, x, factors)
 
     def reference(self, x: Any, weight: Any, bias: Any) -> Any:
         """Compute the same in plain operations."""
@@ -102,14 +105,16 @@ class BatchNormEval(Op):
 
     def forward(self, x: Any, mean: Any, var: Any, weight: Any, bias: Any) -> Any:
         mean = mean.astype(x.dtype, copy=False)
-        return kernels.normalize(x, mean, self._inverse_std(var, x.dtype), weight, bias)
+        inverse = self._inverse_std(var, x.dtype)
+        return kernels.normalize(x, kernels.Factors(mean, inverse, weight, bias))
 
     def backward(
         self, g: Any, out: Any, x: Any, mean: Any, var: Any, weight: Any, bias: Any, *, needs: Any
     ) -> tuple[Any, ...]:
         inverse = self._inverse_std(var, x.dtype)
         mean = mean.astype(x.dtype, copy=False)
-        gx, gweight, gbias = kernels.batch_norm_eval_gradient(g, x, mean, inverse, weight)
+        factors = kernels.Factors(mean, inverse, weight)
+        gx, gweight, gbias = kernels.batch_norm_eval_gradient(g, x, factors)
         gmean = gvar = None
         if needs[1] or needs[2]:
             scale = inverse if weight is None else inverse * weight

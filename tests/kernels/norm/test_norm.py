@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinygrad_cnn.kernels.norm.batch_norm import (
+    Factors,
     batch_norm_eval_gradient,
     batch_norm_gradient,
     normalize,
@@ -71,10 +72,11 @@ def test_batch_norm_agrees_with_float64(
     try:
         mean, var = batch_statistics(x)
         inverse_std = (1 / np.sqrt(var + dtype(EPS))).astype(dtype)
-        out = normalize(x, mean, inverse_std, weight, bias)
-        grads = batch_norm_gradient(g, x, mean, inverse_std, weight)
-        again = batch_norm_gradient(g, x, mean, inverse_std, weight)
-        constant = batch_norm_eval_gradient(g, x, mean, inverse_std, weight)
+        factors = Factors(mean, inverse_std, weight, bias)
+        out = normalize(x, factors)
+        grads = batch_norm_gradient(g, x, factors)
+        again = batch_norm_gradient(g, x, factors)
+        constant = batch_norm_eval_gradient(g, x, factors)
     finally:
         set_num_threads(before)
     exact = x.astype(float)
@@ -113,15 +115,17 @@ def test_a_lazy_gradient_behind_a_pool(monkeypatch, threads, sizes, affine, dtyp
     if affine == "none":
         weight = bias = None
     mean, var = batch_statistics(x)
-    constants = mean, (1 / np.sqrt(var)).astype(dtype), weight, bias
-    pooled, argmax = max_pool(normalize(x, *constants), window)
+    factors = Factors(mean, (1 / np.sqrt(var)).astype(dtype), weight, bias)
+    pooled, argmax = max_pool(normalize(x, factors), window)
     pooled = np.maximum(pooled, 0)
-    g = LazyGradient(rng.standard_normal(pooled.shape).astype(dtype), argmax, pooled, sizes, window)
+    g = LazyGradient(
+        rng.standard_normal(pooled.shape).astype(dtype), argmax, pooled, x.shape, window
+    )
     before = get_num_threads()
     set_num_threads(threads)
     try:
-        mine = batch_norm_gradient(g.before_relu(), x, *constants)
-        expected = batch_norm_gradient(g.before_relu().array(), x, *constants)
+        mine = batch_norm_gradient(g.before_relu(), x, factors)
+        expected = batch_norm_gradient(g.before_relu().array(), x, factors)
     finally:
         set_num_threads(before)
     for got, want in zip(mine, expected, strict=True):
@@ -136,7 +140,7 @@ def test_variance_keeps_its_digits_under_a_large_mean():
     exact = x.astype(float)
     np.testing.assert_allclose(mean, exact.mean(axis=(0, 2, 3)), rtol=1e-7)
     np.testing.assert_allclose(var, exact.var(axis=(0, 2, 3)), rtol=1e-5)
-    out = normalize(x, mean, 1 / np.sqrt(var))
+    out = normalize(x, Factors(mean, 1 / np.sqrt(var)))
     np.testing.assert_allclose(out.std(axis=(0, 2, 3)), 1, rtol=1e-3)
     np.testing.assert_allclose(out.mean(axis=(0, 2, 3)), 0, atol=1e-3)
 
@@ -176,18 +180,13 @@ def test_statistics_of_any_matrix(rows, columns, offset, seed):
 def test_without_weight_and_bias():
     x = np.random.default_rng(0).standard_normal((50, 4)) + 100
     mean, var = batch_statistics(x)
-    inverse_std, one = 1 / np.sqrt(var), np.ones(4)
-    np.testing.assert_allclose(
-        normalize(x, mean, inverse_std), normalize(x, mean, inverse_std, one, 0 * one), rtol=1e-12
-    )
-    near = x - 100
-    np.testing.assert_allclose(
-        normalize(near, mean - 100, inverse_std), normalize(x, mean, inverse_std), atol=1e-11
-    )
+    bare, one = Factors(mean, 1 / np.sqrt(var)), np.ones(4)
+    full = bare._replace(weight=one, bias=0 * one)
+    np.testing.assert_allclose(normalize(x, bare), normalize(x, full), rtol=1e-12)
+    near = normalize(x - 100, bare._replace(mean=mean - 100))
+    np.testing.assert_allclose(near, normalize(x, bare), atol=1e-11)
     for gradient in (batch_norm_gradient, batch_norm_eval_gradient):
-        for a, b in zip(
-            gradient(x, x, mean, inverse_std), gradient(x, x, mean, inverse_std, one), strict=True
-        ):
+        for a, b in zip(gradient(x, x, bare), gradient(x, x, full), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -198,8 +197,9 @@ def test_nan_stays_in_its_channel():
     mean, var = batch_statistics(x)
     np.testing.assert_array_equal(np.isnan(mean), [False, True, False])
     np.testing.assert_array_equal(np.isnan(var), [False, True, True])
-    out = normalize(x, mean, 1 / np.sqrt(var))
-    grads = batch_norm_gradient(x, x, mean, 1 / np.sqrt(var))
+    factors = Factors(mean, 1 / np.sqrt(var))
+    out = normalize(x, factors)
+    grads = batch_norm_gradient(x, x, factors)
     for array in (out, grads[0]):
         assert np.isfinite(array[:, 0]).all()
         assert np.isnan(array[:, 1]).all()
@@ -207,9 +207,9 @@ def test_nan_stays_in_its_channel():
 
 def test_gradients_of_an_empty_batch():
     x, one = np.zeros((0, 3, 4, 4)), np.ones(3)
-    assert normalize(x, one, one).shape == x.shape
+    assert normalize(x, Factors(one, one)).shape == x.shape
     for gradient in (batch_norm_gradient, batch_norm_eval_gradient):
-        gx, gweight, gbias = gradient(x, x, one, one)
+        gx, gweight, gbias = gradient(x, x, Factors(one, one))
         assert gx.shape == x.shape
         np.testing.assert_array_equal([gweight, gbias], 0)
 

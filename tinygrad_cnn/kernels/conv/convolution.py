@@ -22,7 +22,7 @@ from tinygrad_cnn.kernels.conv.methods import correlations, weight_gradients
 from tinygrad_cnn.kernels.conv.phases import phases_of, transposed
 from tinygrad_cnn.kernels.conv.tiles import Geometry, geometry_of
 from tinygrad_cnn.kernels.conv.windows import WindowMatrix, small_matrix
-from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
+from tinygrad_cnn.kernels.pool.max_pool import max_pool_values
 from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
@@ -117,7 +117,10 @@ def convolve_and_pool(
     shape, small = _plan(images.shape, images.flags.c_contiguous, x.dtype, w.shape, window)
     if groups != 1 or small is not None or not 2 <= block[0] * block[1] <= 256:
         y = convolve(x, w, bias, window, groups)
-        return pool_and_activate(y, block, activation, False)[0]
+        pooled = max_pool_values(y, Window(block, block, ((0, 0), (0, 0)), (1, 1)))
+        if activation is not None:
+            activation(channels_last(pooled), channels_last(pooled))
+        return pooled
     N, OH, OW, out_channels = shape
     out = aligned_empty((N, OH // block[0], OW // block[1], out_channels), x.dtype)
     if out.size:

@@ -22,11 +22,6 @@ def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
 
     ``out[n, c, i] = x[n, c, i · stride + k · dilation − before]`` with k the element of number
     ``argmax[n, c, i]``.
-
-    >>> x = np.array([[[[1.0, 5.0], [5.0, 2.0]]]])
-    >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
-    >>> take_argmax(x, np.array([[[[3]]]], np.uint8), window).item()
-    2.0
     """
     taps = covering_outputs(window, x.shape[2:], argmax.shape[2:]).taps
     chosen = channels_last(argmax)

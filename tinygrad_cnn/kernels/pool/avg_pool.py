@@ -6,17 +6,18 @@ they can: region i of n along an axis runs from ⌊i · size / n⌋ to ⌈(i + 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
 
 from tinygrad_cnn.kernels.pool.windows import (
+    AlongAxis,
     Meeting,
     along_axis,
     covering,
     covering_outputs,
-    reduce_windows,
+    reducing,
     sweep_images,
 )
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
@@ -53,14 +54,9 @@ def avg_pool(
     >>> avg_pool(np.arange(4.0).reshape(1, 1, 2, 2), window).item()
     1.5
     """
-    sizes = x.shape[2:]
-    cover = covering(window, sizes, ceil_mode)
-    divisors = _divisors(window, sizes, cover.out_sizes, count_include_pad, divisor)
-
-    def add(source: Array, out: Array) -> None:
-        reduce_windows(np.add, 0.0, source, out, cover)
-
-    return _averages(x, cover.out_sizes, add, divisors)
+    cover = covering(window, x.shape[2:], ceil_mode)
+    divisors = _divisors(window, x.shape[2:], cover.out_sizes, count_include_pad, divisor)
+    return _averages(x, cover.out_sizes, reducing(np.add, 0.0, cover), divisors)
 
 
 def avg_pool_gradient(
@@ -70,13 +66,7 @@ def avg_pool_gradient(
     count_include_pad: bool = True,
     divisor: int | None = None,
 ) -> Array:
-    """Spread each window's gradient evenly over it: the transpose of `avg_pool`.
-
-    >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
-    >>> avg_pool_gradient(np.full((1, 1, 1, 1), 8.0), (1, 1, 2, 2), window)[0, 0]
-    array([[2., 2.],
-           [2., 2.]])
-    """
+    """Spread each window's gradient evenly over it: the transpose of `avg_pool`."""
     sizes, out_sizes = input_shape[2:], g.shape[2:]
     cover = covering_outputs(window, sizes, out_sizes)
     divisors = _divisors(window, sizes, out_sizes, count_include_pad, divisor)
@@ -87,7 +77,7 @@ def avg_pool_gradient(
 def _divisors(
     window: Window, sizes: Sizes, out_sizes: Sizes, count_include_pad: bool, divisor: int | None
 ) -> Array:
-    """Count the elements of each window; shape (*out sizes, 1), or () if all have as many."""
+    """Count the elements of each window, see `_areas`."""
     if divisor is not None:
         return np.array(divisor)
     counts = []
@@ -98,25 +88,23 @@ def _divisors(
         if not count_include_pad:
             start, stop = np.maximum(start, 0), np.minimum(stop, size)
         counts.append(stop - start)
-    areas = _areas(counts)
-    return areas if np.ptp(areas) else areas.reshape(-1)[0]
+    return _areas(counts)
 
 
 def _areas(lengths: Sequence[Array]) -> Array:
-    """Multiply lengths along each axis: (*sizes, 1)."""
-    return np.asarray(reduce(np.multiply.outer, lengths))[..., None]
+    """Multiply lengths along each axis: (*sizes, 1), or () if all areas are one."""
+    areas = np.asarray(reduce(np.multiply.outer, lengths))[..., None]
+    return areas if np.ptp(areas) else areas.reshape(-1)[0]
 
 
-def _averages(
-    x: Array, out_sizes: Sizes, add: Callable[[Array, Array], None], divisors: Array
-) -> Array:
-    """Return the sums that `add` writes, divided."""
+def _averages(x: Array, out_sizes: Sizes, add: AlongAxis, divisors: Array) -> Array:
+    """Sum with `add` along one axis after the other, and divide."""
     out = np.empty((x.shape[0], *out_sizes, x.shape[1]), x.dtype)
     divisors = divisors.astype(x.dtype)
 
     def step(source: Array, out: Array) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
-            add(source, out)
+            axis_by_axis(add, source, out, range(1, out.ndim - 1))
             np.divide(out, divisors, out=out)
 
     sweep_images(step, channels_last(x), out)
@@ -157,17 +145,13 @@ def _shares(
 
 
 def regions(size: int, outputs: int) -> list[slice]:
-    """Return the regions of an axis.
-
-    >>> regions(3, 2)
-    [slice(0, 2, None), slice(1, 3, None)]
-    """
+    """Return the regions of an axis."""
     return [slice(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs)]
 
 
 @planned
 def _regions_along(sizes: Sizes, out_sizes: Sizes) -> tuple[list[list[Meeting]], Array]:
-    """Return where outputs and regions meet along each axis, and the areas: (*out sizes, 1)."""
+    """Return where outputs and regions meet along each axis, and the regions' `_areas`."""
     axes = [regions(*axis) for axis in zip(sizes, out_sizes, strict=True)]
     along = [
         along_axis(axis, [(slice(i, i + 1), region) for i, region in enumerate(cuts)])
@@ -184,21 +168,14 @@ def adaptive_avg_pool(x: Array, output_size: Sizes) -> Array:
     """
     along, areas = _regions_along(x.shape[2:], output_size)
 
-    def add_along(axis: int, source: Array, out: Array) -> None:
+    def add(axis: int, source: Array, out: Array) -> None:
         for outputs, inputs in along[axis - 1]:
             np.add.reduce(source[inputs], axis=axis, out=out[outputs], keepdims=True)
-
-    def add(source: Array, out: Array) -> None:
-        axis_by_axis(add_along, source, out, range(1, out.ndim - 1))
 
     return _averages(x, output_size, add, areas)
 
 
 def adaptive_avg_pool_gradient(g: Array, input_shape: Shape) -> Array:
-    """Spread each output's gradient over what it averaged: `adaptive_avg_pool` transposed.
-
-    >>> adaptive_avg_pool_gradient(np.array([[[[4.0, 2.0]]]]), (1, 1, 1, 3))
-    array([[[[2., 3., 1.]]]])
-    """
+    """Spread each output's gradient over what it averaged: `adaptive_avg_pool` transposed."""
     along, areas = _regions_along(input_shape[2:], g.shape[2:])
     return _shares(g, input_shape, along, areas)

@@ -88,11 +88,6 @@ def fractional_max_pool(x: Array, kernel: Sizes, starts: Sequence[Array]) -> Arr
     """Return where the maximum of each window is: (N, C, *out sizes).
 
     `starts` says where windows begin along each axis: (N, C, out size).
-
-    >>> x, starts = np.arange(9.0).reshape(1, 1, 3, 3), np.array([[[0, 1]]])
-    >>> fractional_max_pool(x, (2, 2), [starts, starts])
-    array([[[[4, 5],
-             [7, 8]]]])
     """
     return _largest(x, [s[..., None] + np.arange(k) for s, k in zip(starts, kernel, strict=True)])
 

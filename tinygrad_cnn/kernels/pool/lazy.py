@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.activation import relu_gradient
 from tinygrad_cnn.kernels.pool.argmax import put_argmax
-from tinygrad_cnn.kernels.runtime.window import Sizes, Window
+from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["LazyGradient"]
@@ -25,12 +25,12 @@ class LazyGradient:
     """The gradient of a ReLU's result, or of its input, of which a max-pool chose some elements.
 
     `g` is the gradient of the pool's result `pooled`, which is behind the ReLU; `argmax` is what
-    the pool chose before the ReLU, from inputs of `sizes`. As gradient of the ReLU's input it is
-    not 0 only where that is an element of `pooled`.
+    the pool chose before the ReLU, and `shape` is that of its input. As gradient of the ReLU's
+    input it is not 0 only where that is an element of `pooled`.
 
     >>> window = Window((2,), (2,), ((0, 0),), (1,))
     >>> argmax, pooled = np.array([[[0, 1]]], np.uint8), np.array([[[0.0, 2.0]]])
-    >>> g = LazyGradient(np.array([[[3.0, 4.0]]]), argmax, pooled, (4,), window)
+    >>> g = LazyGradient(np.array([[[3.0, 4.0]]]), argmax, pooled, (1, 1, 4), window)
     >>> g.array(), g.before_relu().array()
     (array([[[3., 0., 0., 4.]]]), array([[[0., 0., 0., 4.]]]))
     """
@@ -38,27 +38,14 @@ class LazyGradient:
     g: Array
     argmax: Array
     pooled: Array
-    sizes: Sizes
+    shape: Shape
     window: Window
     is_before_relu: bool = False
-
-    @property
-    def shape(self) -> Shape:
-        """Its shape, that of the pool's input."""
-        return *self.g.shape[:2], *self.sizes
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Its dtype."""
         return self.g.dtype
-
-    def __len__(self) -> int:
-        return len(self.g)
-
-    def __getitem__(self, images: slice) -> LazyGradient:
-        """Return the gradient of some of the images."""
-        g, argmax, pooled = self.g[images], self.argmax[images], self.pooled[images]
-        return replace(self, g=g, argmax=argmax, pooled=pooled)
 
     def before_relu(self) -> LazyGradient:
         """Return the gradient of the ReLU's input, this being that of its result."""

@@ -22,14 +22,18 @@ from tinygrad_cnn.kernels.pool.windows import (
 )
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, copy_into
 from tinygrad_cnn.kernels.runtime.rows import Activation
-from tinygrad_cnn.kernels.runtime.window import Pair, Window
+from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.types import Array
 
-__all__ = ["max_pool", "max_pool_values", "pool_and_activate"]
+__all__ = ["max_pool", "max_pool_values"]
 
 
 def max_pool(
-    x: Array, window: Window, ceil_mode: bool = False, prepare: Activation | None = None
+    x: Array,
+    window: Window,
+    ceil_mode: bool = False,
+    prepare: Activation | None = None,
+    activation: Activation | None = None,
 ) -> tuple[Array, Array]:
     """Take each window's maximum, and which of its elements that is.
 
@@ -38,7 +42,8 @@ def max_pool(
     The first maximum wins, the last axis running fastest; a NaN counts as larger than any number.
     Padding is never chosen: a dilated window with no element of the input gives −∞ and 0. Both
     results are (N, C, *out sizes), the numbers in the smallest unsigned integer that holds them.
-    `prepare` is applied to the input first, a few images at a time: windows lie side by side then.
+    `prepare` is applied to the input before, where windows lie side by side, and `activation` to
+    the maxima: a few images at a time.
 
     >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
     >>> out, argmax = max_pool(np.array([[[[1.0, 5.0], [5.0, 2.0]]]]), window)
@@ -60,6 +65,8 @@ def max_pool(
         if out.size and math.isnan(np.minimum.reduce(out, axis=None)):
             for number, outputs, value in reversed(parts):  # the first NaN wins
                 argmax[outputs][np.isnan(value)] = number
+        if activation is not None:
+            activation(out, out)
 
     sweep_images(step, channels_last(x), out, argmax)
     return channels_first(out), channels_first(argmax)
@@ -77,7 +84,7 @@ def _side_by_side(source: Array, cover: Covering, prepare: Activation | None) ->
     if prepare is not None:
         prepare(values, values)
     flat = values.reshape(len(cover.taps), *values.shape[source.ndim - 2 :])
-    return [(tap.number, ..., value) for tap, value in zip(cover.taps, flat, strict=True)]
+    return [(number, ..., value) for (number, *_), value in zip(cover.taps, flat, strict=True)]
 
 
 def _pick_axis_by_axis(source: Array, out: Array, argmax: Array, cover: Covering) -> None:
@@ -130,12 +137,7 @@ def _pick_largest(parts: Sequence[_Part], out: Array, argmax: Array) -> None:
 
 
 def max_pool_values(x: Array, window: Window, ceil_mode: bool = False) -> Array:
-    """Take each window's maximum alone: half the time of `max_pool`, which has the formula.
-
-    >>> window = Window((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1))
-    >>> max_pool_values(np.arange(4.0).reshape(1, 1, 2, 2), window).item()
-    3.0
-    """
+    """Take each window's maximum alone: half the time of `max_pool`, which has the formula."""
     cover = covering(window, x.shape[2:], ceil_mode)
     out = np.empty((x.shape[0], *cover.out_sizes, x.shape[1]), x.dtype)
 
@@ -144,24 +146,3 @@ def max_pool_values(x: Array, window: Window, ceil_mode: bool = False) -> Array:
 
     sweep_images(step, channels_last(x), out)
     return channels_first(out)
-
-
-def pool_and_activate(
-    y: Array,
-    block: Pair,
-    activation: Activation | None,
-    argmax: bool,
-    prepare: Activation | None = None,
-) -> tuple[Array, Array | None]:
-    """Return the maximum of each block of pixels, activated if wanted, and which pixel it is.
-
-    The pixel is found before the activation; None if it is not wanted. For `prepare`, which needs
-    `argmax`, see `max_pool`.
-    """
-    window = Window(block, block, ((0, 0), (0, 0)), (1, 1))
-    out, chosen = (
-        max_pool(y, window, prepare=prepare) if argmax else (max_pool_values(y, window), None)
-    )
-    if activation is not None:
-        activation(channels_last(out), channels_last(out))
-    return out, chosen

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,14 +20,15 @@ from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
 from tinygrad_cnn.types import Array
 
 __all__ = [
+    "AlongAxis",
     "Covering",
     "Index",
     "Meeting",
-    "Tap",
     "along_axis",
     "covering",
     "covering_outputs",
     "reduce_windows",
+    "reducing",
     "sweep_images",
 ]
 
@@ -36,13 +37,8 @@ Index = tuple[slice, ...]
 Meeting = tuple[Index, Index]
 """Where an array of outputs (n, *out sizes, C) and one of inputs (n, *sizes, C) meet."""
 
-
-class Tap(NamedTuple):
-    """One element of all windows: its number, and where outputs and inputs meet for it."""
-
-    number: Any
-    outputs: Index
-    inputs: Index
+AlongAxis = Callable[[int, Array, Array], None]
+"""A step ``(axis, source, target)`` for `axis_by_axis`."""
 
 
 class Covering:
@@ -54,7 +50,7 @@ class Covering:
         For each axis and each element of a window along it: the outputs for which that lies inside
         of the input, and the inputs.
     taps
-        All elements of a window, the last axis fastest.
+        For each element of a window, the last axis fastest: its number, the outputs and the inputs.
     out_sizes
         How many windows there are along each axis.
     disjoint
@@ -74,14 +70,11 @@ class Covering:
         dtype = np.min_scalar_type(window.taps - 1)
         self.along = [along_axis(i, _elements(*axis)) for i, axis in enumerate(axes, 1)]
         whole = slice(None)
-        self.taps = [
-            Tap(
-                dtype.type(number),
-                (whole, *(outputs[-1] for outputs, _ in meetings)),
-                (whole, *(inputs[-1] for _, inputs in meetings)),
-            )
-            for number, meetings in enumerate(itertools.product(*self.along))
-        ]
+        self.taps: list[tuple[Any, Index, Index]] = []
+        for number, meetings in enumerate(itertools.product(*self.along)):
+            outputs, inputs = zip(*meetings, strict=True)
+            at_outputs, at_inputs = ((whole, *(i[-1] for i in side)) for side in (outputs, inputs))
+            self.taps.append((dtype.type(number), at_outputs, at_inputs))
         self.disjoint = all(k == 1 or d * (k - 1) < s for k, s, _, d, _, _ in axes)
         is_tight = all(k == s and (k == 1 or d == 1) for k, s, _, d, _, _ in axes)
         self.reach_all = is_tight and all(
@@ -136,13 +129,10 @@ def covering_outputs(window: Window, sizes: Sizes, out_sizes: Sizes) -> Covering
     return Covering(window, sizes, out_sizes)
 
 
-def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: Covering) -> None:
-    """Write to `out` what a ufunc of two operands makes of each window, `empty` of no elements.
+def reducing(ufunc: np.ufunc, empty: float, cover: Covering) -> AlongAxis:
+    """Return the step that reduces windows along an axis by a ufunc, no elements to `empty`."""
 
-    One axis after the other: KH + KW elements a window instead of KH · KW.
-    """
-
-    def along(axis: int, source: Array, target: Array) -> None:
+    def step(axis: int, source: Array, target: Array) -> None:
         meetings = cover.along[axis - 1]
         whole = slice(0, target.shape[axis])
         if [outputs[-1] for outputs, _ in meetings[:2]] == [whole, whole]:
@@ -153,7 +143,15 @@ def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: C
         for outputs, inputs in meetings:
             ufunc(target[outputs], source[inputs], out=target[outputs])
 
-    axis_by_axis(along, x, out, range(1, x.ndim - 1))
+    return step
+
+
+def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: Covering) -> None:
+    """Write to `out` what a ufunc of two operands makes of each window, `empty` of no elements.
+
+    One axis after the other: KH + KW elements a window instead of KH · KW.
+    """
+    axis_by_axis(reducing(ufunc, empty, cover), x, out, range(1, x.ndim - 1))
 
 
 def sweep_images(step: Callable[..., None], *arrays: Array, block_size: int | None = None) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_cnn.deferring import After, Computation, is_large, private
 from tinygrad_cnn.joining import First
 from tinygrad_cnn.kernels.conv import convolution as kernels
-from tinygrad_cnn.kernels.pool.max_pool import pool_and_activate
+from tinygrad_cnn.kernels.pool.max_pool import max_pool
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.op import Op
 from tinygrad_cnn.ops.reduce import sum as sum_over
@@ -89,11 +89,11 @@ class _Conv(First, _Convolution):
         settings = self.window, self.groups
         if after.pool is None:
             return kernels.convolve(x, w, b, *settings, after.write, addend), None
-        block = after.pool.window.kernel
         if not recorded:
+            block = after.pool.window.kernel
             return kernels.convolve_and_pool(x, w, b, *settings, block, after.write), None
         y = kernels.convolve(x, w, b, *settings)
-        return pool_and_activate(y, block, after.write, argmax=True)
+        return max_pool(y, after.pool.window, activation=after.write)
 
     def rescaled(self, arrays: tuple[Any, ...], scale: Any, shift: Any) -> Any:
         x, w, b = arrays

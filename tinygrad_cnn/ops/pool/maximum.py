@@ -62,7 +62,7 @@ class _MaxPool(Op):
         if type(aux) is tuple:  # it was computed before the ReLU that it was called after
             aux, unkept = aux
             if type(g) is np.ndarray and unkept.pooled is not None:
-                return (LazyGradient(g, aux, unkept.pooled, x.shape[2:], self.window),)
+                return (LazyGradient(g, aux, unkept.pooled, x.shape, self.window),)
             aux = self.choice(unkept.value())
         return (PutArgmax(aux, x.shape, self.window)(g),)
 
