@@ -177,10 +177,10 @@ def _run(arguments: argparse.Namespace) -> int:
     arrays = {name: o.numpy() for name, o in zip(network.outputs, outs, strict=True)}
     for name, array in arrays.items():
         size = "×".join(map(str, array.shape))
-        told = f"{name}: {array.dtype} {size or 'number'}"
+        line = f"{name}: {array.dtype} {size or 'number'}"
         if array.size:
-            told += f", from {array.min():.6g} to {array.max():.6g}, mean {array.mean():.6g}"
-        print(told)
+            line += f", from {array.min():.6g} to {array.max():.6g}, mean {array.mean():.6g}"
+        print(line)
         if array.ndim == 2 and array.shape[1] > 1:
             print(f"  largest: {', '.join(map(str, array.argmax(1).tolist()))}")
     if arguments.out is not None:

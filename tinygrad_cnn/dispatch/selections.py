@@ -125,10 +125,10 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     arr = array_of(arr)
     if axis is None:
         arr, axis = ravel(arr), 0
-    return getitem(arr, places_along(arr, indices, axis))
+    return getitem(arr, indices_along(arr, indices, axis))
 
 
-def places_along(arr: Any, indices: Any, axis: int) -> tuple[Any, ...]:
+def indices_along(arr: Any, indices: Any, axis: int) -> tuple[Any, ...]:
     """Return the key that names an element for each number along an axis."""
     numbers = np.asarray(plain_of(indices))
     places: list[Any] = [

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.dispatch.selections import places_along
+from tinygrad_cnn.dispatch.selections import indices_along
 from tinygrad_cnn.dispatch.shapes import array_of, broadcast_to, plain_of
 from tinygrad_cnn.op import TensorBase
 
@@ -74,7 +74,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> Non
     if axis is None:
         put(arr, indices, values)
         return
-    _write("put_along_axis", arr, places_along(arr, indices, axis), values)
+    _write("put_along_axis", arr, indices_along(arr, indices, axis), values)
 
 
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:

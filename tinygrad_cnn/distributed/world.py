@@ -70,15 +70,15 @@ class World:
         """
         self._calls += 1
         began = time.monotonic()
-        told = False
+        has_warned = False
         while not request.Test():
             waited = time.monotonic() - began
             if waited > self.timeout:
                 raise DistributedError(self._missing(what))
             if waited > _SPINNING:
-                if not told and waited > self.timeout / 2:
+                if not has_warned and waited > self.timeout / 2:
                     self._tell()
-                    told = True
+                    has_warned = True
                 time.sleep(_NAP)
             else:
                 time.sleep(0)  # lets another process have the processor
@@ -87,7 +87,7 @@ class World:
         """Tell the others that this rank waits, and in which call."""
         note = np.array(self._calls)
         # Kept until the process ends: nobody may ever ask for it.
-        self._told = [
+        self._notes = [
             (note, self._notes.Isend(note, dest=other))
             for other in range(self.size)
             if other != self.rank

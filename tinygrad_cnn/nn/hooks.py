@@ -212,8 +212,8 @@ class _Entrance(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Tell the gradients."""
-        told = ctx.watch.entering(_spread(ctx.count, ctx.places, gradients))
-        return None, None, None, *[told[i] for i in ctx.places]
+        passed = ctx.watch.entering(_spread(ctx.count, ctx.places, gradients))
+        return None, None, None, *[passed[i] for i in ctx.places]
 
 
 class _Exit(_Entrance):
@@ -222,5 +222,5 @@ class _Exit(_Entrance):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Tell the gradients."""
-        told = ctx.watch.leaving(_spread(ctx.count, ctx.places, gradients))
-        return None, None, None, *[told[i] for i in ctx.places]
+        passed = ctx.watch.leaving(_spread(ctx.count, ctx.places, gradients))
+        return None, None, None, *[passed[i] for i in ctx.places]

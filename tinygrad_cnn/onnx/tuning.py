@@ -213,18 +213,18 @@ def known_in(folder: Path) -> Iterator[Form | None]:
 
 
 def write_results(folder: Path) -> list[str]:
-    """Write the trained network as ONNX and safetensors; return what is to be told."""
+    """Write the trained network as ONNX and safetensors; return what is to be printed."""
     with known_in(folder):
         tuned = Predictor(folder).model
     assert isinstance(tuned, Tuned)
     save(tuned.network, None, folder / "model.onnx")
-    told = [f"{folder / 'model.onnx'}"]
+    lines = [f"{folder / 'model.onnx'}"]
     try:
         tuned.network.save_weights(folder / "model.safetensors")
-        told.append(f"{folder / 'model.safetensors'}")
+        lines.append(f"{folder / 'model.safetensors'}")
     except ImportError as error:
-        told.append(f"model.safetensors is left out: {error}")
-    return told
+        lines.append(f"model.safetensors is left out: {error}")
+    return lines
 
 
 def fitting(load: Any, form: Form) -> Any:

@@ -1,4 +1,4 @@
-"""Greatest and smallest elements: max, min, amax, amin and their places, argmax, argmin.
+"""Greatest and smallest elements: max, min, amax, amin and their indices, argmax, argmin.
 
 `max` and `min` over a dimension choose one element, the first among equals, and its gradient goes
 there; over all elements, and in `amax` and `amin`, equals share the gradient evenly. A NaN counts
@@ -26,7 +26,7 @@ __all__ = ["amax", "amin", "argmax", "argmin", "max", "min"]
 
 
 class TakeAlong(Op):
-    """x at the given places of an axis."""
+    """x at the given indices of an axis."""
 
     __slots__ = ("axis",)
     saves = ("indices",)
@@ -48,7 +48,7 @@ class TakeAlong(Op):
 
 
 class PutAlong(Op):
-    """Zeros with x added at the given places of an axis: the adjoint of `TakeAlong`."""
+    """Zeros with x added at the given indices of an axis: the adjoint of `TakeAlong`."""
 
     __slots__ = ("axis", "size")
     saves = ("indices",)
@@ -61,7 +61,7 @@ class PutAlong(Op):
         shape = list(x.shape)
         shape[self.axis] = self.size
         out = np.zeros(shape, x.dtype)
-        if x.shape[self.axis] == 1:  # no place is named twice
+        if x.shape[self.axis] == 1:  # no index is named twice
             np.put_along_axis(out, indices, x, self.axis)
         else:
             add_along(out, self.axis, indices, x)
@@ -83,7 +83,7 @@ class Selection(Op):
 
     @abstractmethod
     def choice(self, x: Any) -> Any:
-        """Return the places of the chosen elements, with the axis kept at size 1."""
+        """Return the indices of the chosen elements, with the axis kept at size 1."""
 
     def forward(self, x: Any) -> Any:
         indices = self.choice(x)
@@ -135,9 +135,9 @@ def _select(function: str, op: type[Selection], input: Operand, dim: Any, keepdi
             f"{function}: expects one dim, an int, or None, got {dim}; "
             f"a{function} reduces over several"
         )
-    values, places = op(axes[0], keepdim)(input, with_aux=True)
-    # A copy, since the user may write to it and the rule still needs the places.
-    indices = places.copy() if keepdim else np.squeeze(places, axes[0]).copy()
+    values, indices = op(axes[0], keepdim)(input, with_aux=True)
+    # A copy, since the user may write to it and the rule still needs the indices.
+    indices = indices.copy() if keepdim else np.squeeze(indices, axes[0]).copy()
     return Extreme(values, without_graph(input, indices))
 
 
@@ -284,7 +284,7 @@ def amin(input: Operand, dim: Dim = None, keepdim: bool = False) -> Any:
     return Amin(axes, keepdim)(input)
 
 
-def _place(
+def _index(
     function: str, choose: Callable[..., Any], input: Operand, dim: int | None, keepdim: bool
 ) -> Any:
     axes = axes_of(function, input.ndim, dim)
@@ -303,7 +303,7 @@ def argmax(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any
     >>> argmax(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
     array([1, 0])
     """
-    return _place("argmax", np.argmax, input, dim, keepdim)
+    return _index("argmax", np.argmax, input, dim, keepdim)
 
 
 @numpy_words
@@ -315,4 +315,4 @@ def argmin(input: Operand, dim: int | None = None, keepdim: bool = False) -> Any
     >>> argmin(np.array([[1.0, 5.0], [7.0, 3.0]]), dim=1)
     array([0, 1])
     """
-    return _place("argmin", np.argmin, input, dim, keepdim)
+    return _index("argmin", np.argmin, input, dim, keepdim)

@@ -117,8 +117,8 @@ class ScatterAdd(Op):
         elif len(shape) == 1 or _SPARSE * y.size < x.size:
             np.add.at(x, key, y)
         else:
-            places = np.arange(x.size).reshape(shape)[key]
-            np.add.at(x.reshape(-1), places.reshape(-1), y.reshape(-1))
+            indices = np.arange(x.size).reshape(shape)[key]
+            np.add.at(x.reshape(-1), indices.reshape(-1), y.reshape(-1))
         return x
 
     def backward(self, g: Any, out: Any, y: Any) -> tuple[Any, ...]:
@@ -126,9 +126,9 @@ class ScatterAdd(Op):
 
 
 def _picks_rows(key: Key) -> bool:
-    """Whether a key is one vector of places along the first axis."""
-    places = key[0] if len(key) == 1 else None
-    return isinstance(places, np.ndarray) and places.ndim == 1 and places.dtype.kind in "iu"
+    """Whether a key is one vector of indices along the first axis."""
+    indices = key[0] if len(key) == 1 else None
+    return isinstance(indices, np.ndarray) and indices.ndim == 1 and indices.dtype.kind in "iu"
 
 
 def repeats(key: Key) -> bool:

@@ -71,5 +71,5 @@ def resume_command(folder: str) -> str:
 
 def of_the_first(*numbers: float) -> list[float]:
     """Return the numbers of rank 0."""
-    told: list[float] = broadcast(np.array(numbers, np.float64)).tolist()
-    return told
+    received: list[float] = broadcast(np.array(numbers, np.float64)).tolist()
+    return received

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinygrad_cnn.verify import GradientError, Verdict, check_layer
-from tinygrad_cnn.verify.adapters.attributes import gradient_of, text_of, way_of
+from tinygrad_cnn.verify.adapters.attributes import gradient_of, path_of, text_of
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 3))
@@ -345,5 +345,5 @@ def test_a_layer_that_raises_is_a_failure() -> None:
     ],
 )
 def test_names_of_gradients(parameter: str, others: list[str], found: str | None) -> None:
-    path = gradient_of(way_of(parameter), [way_of(other) for other in others])
+    path = gradient_of(path_of(parameter), [path_of(other) for other in others])
     assert (None if path is None else text_of(path)) == found

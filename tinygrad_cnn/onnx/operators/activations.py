@@ -91,8 +91,8 @@ def shrink(call: Call) -> Run:
 @operator("Gelu")
 def gelu(call: Call) -> Run:
     """Gaussian error linear unit."""
-    way = named("Gelu: approximate", call.text("approximate", "none"), ("none", "tanh"))
-    return lambda x: F.gelu(x, way)
+    approximate = named("Gelu: approximate", call.text("approximate", "none"), ("none", "tanh"))
+    return lambda x: F.gelu(x, approximate)
 
 
 @operator("Swish")

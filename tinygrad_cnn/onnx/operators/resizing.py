@@ -20,7 +20,7 @@ __all__: list[str] = []
 
 Row = tuple[tuple[int, float], ...]
 
-_PLACES = (
+_TRANSFORMATIONS = (
     *("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"),
     *("tf_half_pixel_for_nn", "tf_crop_and_resize"),
 )
@@ -56,11 +56,11 @@ class Weighted(NamedTuple):
         return self.weights
 
 
-class Way(NamedTuple):
+class Resizing(NamedTuple):
     """How outputs are placed and weighed, the same along all axes."""
 
     mode: str
-    places: str
+    transformation: str
     nearest: str
     cubic: float
     antialias: bool
@@ -69,59 +69,61 @@ class Way(NamedTuple):
 
 @lru_cache(maxsize=256)
 def weighted(
-    way: Way, size: int, out_size: int, scale: float, roi: tuple[float, float]
+    resizing: Resizing, size: int, out_size: int, scale: float, roi: tuple[float, float]
 ) -> tuple[Weighted, tuple[bool, ...]]:
     """Return the weights along an axis, and which outputs lie outside of what is cropped.
 
-    >>> way = Way("linear", "asymmetric", "floor", -0.75, False, False)
-    >>> weighted(way, 2, 4, 2.0, (0.0, 1.0))[0].rows()
+    >>> resizing = Resizing("linear", "asymmetric", "floor", -0.75, False, False)
+    >>> weighted(resizing, 2, 4, 2.0, (0.0, 1.0))[0].rows()
     (((0, 1.0),), ((0, 0.5), (1, 0.5)), ((1, 1.0),), ((1, 1.0),))
     """
-    places = [_place(way.places, i, size, out_size, scale, roi) for i in range(out_size)]
-    crops = way.places == "tf_crop_and_resize"
-    outside = tuple(crops and not 0 <= x <= size - 1 for x in places)
-    if way.mode == "nearest":
-        nearest = _NEAREST[way.nearest]
-        rows: list[Row] = [((min(max(nearest(x), 0), size - 1), 1.0),) for x in places]
+    positions = [
+        _position(resizing.transformation, i, size, out_size, scale, roi) for i in range(out_size)
+    ]
+    crops = resizing.transformation == "tf_crop_and_resize"
+    outside = tuple(crops and not 0 <= x <= size - 1 for x in positions)
+    if resizing.mode == "nearest":
+        nearest = _NEAREST[resizing.nearest]
+        rows: list[Row] = [((min(max(nearest(x), 0), size - 1), 1.0),) for x in positions]
     else:
-        rows = [_row(way, x, size, scale) for x in places]
-    return Weighted(way.mode, size, out_size, tuple(rows)), outside
+        rows = [_row(resizing, x, size, scale) for x in positions]
+    return Weighted(resizing.mode, size, out_size, tuple(rows)), outside
 
 
-def _place(
-    places: str, i: int, size: int, out_size: int, scale: float, roi: tuple[float, float]
+def _position(
+    transformation: str, i: int, size: int, out_size: int, scale: float, roi: tuple[float, float]
 ) -> float:
     """Return where an output lies on the axis of the inputs."""
-    if places == "align_corners":
+    if transformation == "align_corners":
         length = scale * size  # as long as the factor says, which need not be whole
         return i * (size - 1) / (length - 1) if out_size > 1 else 0.0
-    if places == "asymmetric":
+    if transformation == "asymmetric":
         return i / scale
-    if places == "tf_half_pixel_for_nn":
+    if transformation == "tf_half_pixel_for_nn":
         return (i + 0.5) / scale
-    if places == "tf_crop_and_resize":
+    if transformation == "tf_crop_and_resize":
         start, end = roi
         if out_size == 1:
             return 0.5 * (start + end) * (size - 1)
         return start * (size - 1) + i * (end - start) * (size - 1) / (out_size - 1)
-    if places == "pytorch_half_pixel" and out_size == 1:
+    if transformation == "pytorch_half_pixel" and out_size == 1:
         return 0.0
     offset = 0.0
-    if places == "half_pixel_symmetric":
+    if transformation == "half_pixel_symmetric":
         offset = size / 2 * (1 - out_size / (scale * size))
     return offset + (i + 0.5) / scale - 0.5
 
 
-def _row(way: Way, x: float, size: int, scale: float) -> Row:
+def _row(resizing: Resizing, x: float, size: int, scale: float) -> Row:
     """Return the inputs of one output with their weights; the outermost stand for all outside."""
-    shrink = min(scale, 1.0) if way.antialias else 1.0
-    reach = _MODES[way.mode] / shrink
-    weigh = _hat if _MODES[way.mode] == 1 else lambda d: _cubic(d, way.cubic)
+    shrink = min(scale, 1.0) if resizing.antialias else 1.0
+    reach = _MODES[resizing.mode] / shrink
+    weigh = _hat if _MODES[resizing.mode] == 1 else lambda d: _cubic(d, resizing.cubic)
     first, last = math.floor(x - reach) + 1, math.ceil(x + reach) - 1
     taps = [(i, weigh((i - x) * shrink)) for i in range(first, last + 1)]
-    if way.excludes:
+    if resizing.excludes:
         taps = [(i, w) for i, w in taps if 0 <= i < size]
-    if way.excludes or way.antialias:
+    if resizing.excludes or resizing.antialias:
         total = sum(w for _, w in taps)
         taps = [(i, w / total) for i, w in taps]
     weights: dict[int, float] = {}
@@ -146,7 +148,7 @@ def _cubic(d: float, a: float) -> float:
 @operator("Resize", sizes=(1, 2, 3))
 def resize(call: Call) -> Run:
     """Resample to other sizes, given as factors or as sizes."""
-    way = _way(call)
+    resizing = _resizing_of(call)
     axes_setting = call.ints("axes")
     policy = named(
         "Resize: keep_aspect_ratio_policy",
@@ -170,18 +172,18 @@ def resize(call: Call) -> Run:
             out = [_scaled(shape[a], s, e) for a, s, e in zip(axes, factors, edges, strict=True)]
         else:
             raise OnnxError("Resize expects scales or sizes")
-        return _resized(x, axes, out, factors, edges, way, fill)
+        return _resized(x, axes, out, factors, edges, resizing, fill)
 
     return run
 
 
-def _way(call: Call) -> Way:
+def _resizing_of(call: Call) -> Resizing:
     usual = "half_pixel" if call.opset > 10 else "asymmetric"
-    places = call.text("coordinate_transformation_mode", usual)
+    transformation = call.text("coordinate_transformation_mode", usual)
     nearest = call.text("nearest_mode", "round_prefer_floor" if call.opset > 10 else "floor")
-    return Way(
+    return Resizing(
         named("Resize: mode", call.text("mode", "nearest"), _MODES),
-        named("Resize: coordinate_transformation_mode", places, _PLACES),
+        named("Resize: coordinate_transformation_mode", transformation, _TRANSFORMATIONS),
         named("Resize: nearest_mode", nearest, _NEAREST),
         call.real("cubic_coeff_a", -0.75),
         bool(call.integer("antialias")),
@@ -220,13 +222,13 @@ def _resized(
     out: Sequence[int],
     factors: Sequence[float],
     edges: Sequence[tuple[float, float]],
-    way: Way,
+    resizing: Resizing,
     fill: float,
 ) -> Any:
     if min(*out, *x.shape, *factors) <= 0:
         raise OnnxError(f"Resize: an input of shape {tuple(x.shape)} becomes {tuple(out)}")
     found = [
-        (axis, *weighted(way, x.shape[axis], size, factor, edge))
+        (axis, *weighted(resizing, x.shape[axis], size, factor, edge))
         for axis, size, factor, edge in zip(axes, out, factors, edges, strict=True)
     ]
     changed = [(axis, along, outside) for axis, along, outside in found if not along.is_same]
@@ -236,8 +238,8 @@ def _resized(
     y = _along(y, [(axis, along) for axis, along, _ in changed])
     for axis, _, outside in changed:
         if any(outside):
-            places = array(outside).reshape(-1, *(1,) * (x.ndim - axis - 1))
-            y = F.where(places, array(fill).astype(y.dtype), y)
+            mask = array(outside).reshape(-1, *(1,) * (x.ndim - axis - 1))
+            y = F.where(mask, array(fill).astype(y.dtype), y)
     return y if is_float(x) else array(y).astype(x.dtype)
 
 
@@ -259,7 +261,7 @@ def _along(x: Any, changed: Sequence[tuple[int, Weighted]]) -> Any:
 def upsample(call: Call) -> Run:
     """Resample by factors, as before opset 10: an output lies at its place by the factor."""
     mode = named("Upsample: mode", call.text("mode", "nearest"), _MODES)
-    way = Way(mode, "asymmetric", "floor", -0.75, False, False)
+    resizing = Resizing(mode, "asymmetric", "floor", -0.75, False, False)
     setting = call.attributes.get("scales")
 
     def run(x: Any, scales: Any = None) -> Any:
@@ -267,6 +269,6 @@ def upsample(call: Call) -> Run:
         factors = [float(s) for s in given]
         whole = [(0.0, 1.0)] * x.ndim
         out = [_scaled(size, s, whole[0]) for size, s in zip(x.shape, factors, strict=True)]
-        return _resized(x, range(x.ndim), out, factors, whole, way, 0.0)
+        return _resized(x, range(x.ndim), out, factors, whole, resizing, 0.0)
 
     return run

@@ -19,22 +19,22 @@ from tinygrad_cnn.types import Array, Operand, Shape
 __all__ = ["gather", "take", "take_along_dim"]
 
 
-def places_of(function: str, index: Any, size: int) -> Array:
+def indices_of(function: str, index: Any, size: int) -> Array:
     """Return integer indices counted from 0, a copy; checked."""
-    places = np.array(values_of(index))
-    if not places.size and places.dtype.kind == "f":
-        places = places.astype(np.intp)
-    if places.dtype.kind not in "iu":
-        raise TypeError(f"{function}: index expects integers, got {places.dtype}")
-    least, greatest = (int(places.min()), int(places.max())) if places.size else (0, -1)
+    indices = np.array(values_of(index))
+    if not indices.size and indices.dtype.kind == "f":
+        indices = indices.astype(np.intp)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"{function}: index expects integers, got {indices.dtype}")
+    least, greatest = (int(indices.min()), int(indices.max())) if indices.size else (0, -1)
     if least < -size or greatest >= size:
         wrong = least if least < -size else greatest
         raise IndexError(f"{function}: index {wrong} does not exist in a dimension of {size}")
     if least < 0:
-        places = np.where(places < 0, places + size, places)
-    places = places.astype(np.intp, copy=False)
-    places.flags.writeable = False  # ours alone: nobody has to watch its bytes
-    return places
+        indices = np.where(indices < 0, indices + size, indices)
+    indices = indices.astype(np.intp, copy=False)
+    indices.flags.writeable = False  # ours alone: nobody has to watch its bytes
+    return indices
 
 
 def cropped(x: Any, shape: Shape, axis: int) -> Any:
@@ -44,27 +44,27 @@ def cropped(x: Any, shape: Shape, axis: int) -> Any:
     return Slice(Key(slice(None) if a == axis else slice(n) for a, n in enumerate(shape)))(x)
 
 
-def places_along(
+def indices_along(
     function: str, input: Operand, dim: int, index: Any, source: Shape | None = None
 ) -> tuple[Any, Array, int]:
     """Return the input, its indices and the axis; numbers are taken for vectors of one."""
     ndim = input.ndim
     axis = axis_of(function, ndim or 1, dim)
-    places = places_of(function, index, input.shape[axis] if ndim else 1)
-    if places.ndim != ndim and not (places.ndim == 1 and ndim == 0) and places.size:
+    indices = indices_of(function, index, input.shape[axis] if ndim else 1)
+    if indices.ndim != ndim and not (indices.ndim == 1 and ndim == 0) and indices.size:
         raise ValueError(
-            f"{function}: index expects {ndim} dimensions as the input, got shape {places.shape}"
+            f"{function}: index expects {ndim} dimensions as the input, got shape {indices.shape}"
         )
     x = input if ndim else reshape(input, 1)
-    if places.ndim != x.ndim:
-        places = places.reshape((1,) if places.size else (0,) * x.ndim)
-    for a, n in enumerate(places.shape):
+    if indices.ndim != x.ndim:
+        indices = indices.reshape((1,) if indices.size else (0,) * x.ndim)
+    for a, n in enumerate(indices.shape):
         if (a != axis and n > x.shape[a]) or (source is not None and n > source[a]):
             against = f"input {tuple(input.shape)}" + ("" if source is None else f", src {source}")
             raise ValueError(
-                f"{function}: index of shape {places.shape} reaches beyond {against} along dim {a}"
+                f"{function}: index of shape {indices.shape} reaches beyond {against} along dim {a}"
             )
-    return x, places, axis
+    return x, indices, axis
 
 
 @numpy_words
@@ -98,8 +98,8 @@ def gather(input: Operand, dim: int, index: Operand, *, sparse_grad: bool = Fals
            [3.]])
     """
     del sparse_grad
-    x, places, axis = places_along("gather", input, dim, index)
-    found = TakeAlong(axis)(cropped(x, places.shape, axis), places)
+    x, indices, axis = indices_along("gather", input, dim, index)
+    found = TakeAlong(axis)(cropped(x, indices.shape, axis), indices)
     wanted = shape_of("gather", index)
     return found if found.shape == wanted else reshape(found, wanted)
 
@@ -117,22 +117,22 @@ def take_along_dim(input: Operand, indices: Operand, dim: int | None = None) -> 
     if dim is None:
         return take(input, values_of(indices).reshape(-1))
     axis = axis_of("take_along_dim", input.ndim, dim)
-    places = places_of("take_along_dim", indices, input.shape[axis])
-    if places.ndim != input.ndim:
+    index = indices_of("take_along_dim", indices, input.shape[axis])
+    if index.ndim != input.ndim:
         raise ValueError(
-            f"take_along_dim: indices expects {input.ndim} dimensions, got shape {places.shape}"
+            f"take_along_dim: indices expects {input.ndim} dimensions, got shape {index.shape}"
         )
     one = [1 if a == axis else n for a, n in enumerate(input.shape)]
     try:
-        shape = list(np.broadcast_shapes(tuple(one), tuple(_but(places.shape, axis))))
+        shape = list(np.broadcast_shapes(tuple(one), tuple(_but(index.shape, axis))))
     except ValueError:
         raise ValueError(
-            f"take_along_dim: indices of shape {places.shape} do not broadcast to the input's "
+            f"take_along_dim: indices of shape {index.shape} do not broadcast to the input's "
             f"{tuple(input.shape)}"
         ) from None
     wide = shape.copy()
-    wide[axis], shape[axis] = input.shape[axis], places.shape[axis]
-    return TakeAlong(axis)(broadcast_to(input, wide), np.broadcast_to(places, shape))
+    wide[axis], shape[axis] = input.shape[axis], index.shape[axis]
+    return TakeAlong(axis)(broadcast_to(input, wide), np.broadcast_to(index, shape))
 
 
 def _but(shape: Shape, axis: int) -> list[int]:
@@ -152,5 +152,5 @@ def take(input: Operand, index: Operand) -> Any:
     array([1., 4.])
     """
     flat = reshape(input, -1)
-    places = places_of("take", index, flat.shape[0])
-    return Gather(Key((places,)))(flat)
+    indices = indices_of("take", index, flat.shape[0])
+    return Gather(Key((indices,)))(flat)

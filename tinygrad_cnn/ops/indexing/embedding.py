@@ -255,8 +255,8 @@ def embedding_bag(
     if mode == "max":
         floor = np.full((bags, width), -np.inf, found.dtype)
         floor[np.bincount(bag, minlength=bags) == 0] = 0.0
-        places = np.broadcast_to(bag[:, None], found.shape)
-        return ScatterExtreme(0, largest=True)(floor, found, places)
+        indices = np.broadcast_to(bag[:, None], found.shape)
+        return ScatterExtreme(0, largest=True)(floor, found, indices)
     if factors is not None:
         found = mul(found, unsqueeze(factors, 1))
     total = EmbeddingGradient(bags)(found, bag)  # (bags, D)

@@ -94,8 +94,8 @@ def masked_scatter(input: Operand, mask: Operand, source: Operand) -> Any:
         )
     if not wanted:
         return where(array, 0.0, x)
-    places = np.where(array, np.cumsum(array).reshape(array.shape) - 1, 0)
-    return where(array, Gather(Key((places,)))(flat), x)
+    indices = np.where(array, np.cumsum(array).reshape(array.shape) - 1, 0)
+    return where(array, Gather(Key((indices,)))(flat), x)
 
 
 @names_operands
@@ -111,7 +111,7 @@ def nonzero(input: Operand, *, as_tuple: bool = False) -> Any:
     array = values_of(input)
     if as_tuple:
         found = np.nonzero(array if array.ndim else array.reshape(1))
-        return tuple([without_graph(input, places) for places in found])
+        return tuple([without_graph(input, indices) for indices in found])
     return without_graph(input, np.argwhere(array))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_cnn.ops.arguments import axis_of, numpy_words, shape_of, values_of
 from tinygrad_cnn.ops.elementwise import add, mul
 from tinygrad_cnn.ops.index import Gather, Key, ScatterAdd
-from tinygrad_cnn.ops.indexing.along import places_of
+from tinygrad_cnn.ops.indexing.along import indices_of
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Array, Operand
@@ -28,11 +28,11 @@ def _rows(function: str, input: Operand, dim: int, index: Any) -> tuple[Any, Arr
         raise ValueError(
             f"{function}: index expects a vector, got shape {np.shape(values_of(index))}"
         )
-    return x, places_of(function, index, x.shape[axis]).reshape(-1), axis
+    return x, indices_of(function, index, x.shape[axis]).reshape(-1), axis
 
 
-def _key(axis: int, places: Array) -> Key:
-    return Key((*(slice(None),) * axis, places))
+def _key(axis: int, indices: Array) -> Key:
+    return Key((*(slice(None),) * axis, indices))
 
 
 def _shaped_like(input: Operand, x: Any) -> Any:
@@ -54,12 +54,12 @@ def index_select(input: Operand, dim: int, index: Operand) -> Any:
     array([[2., 2.],
            [4., 4.]])
     """
-    x, places, axis = _rows("index_select", input, dim, index)
-    return _shaped_like(input, Gather(_key(axis, places))(x))
+    x, indices, axis = _rows("index_select", input, dim, index)
+    return _shaped_like(input, Gather(_key(axis, indices))(x))
 
 
-def _source(function: str, x: Any, places: Array, axis: int, source: Any) -> Any:
-    expected = (*x.shape[:axis], len(places), *x.shape[axis + 1 :])
+def _source(function: str, x: Any, indices: Array, axis: int, source: Any) -> Any:
+    expected = (*x.shape[:axis], len(indices), *x.shape[axis + 1 :])
     shape = shape_of(function, source)
     if shape != expected and not (not shape and expected == (1,)):
         raise ValueError(f"{function}: source expects shape {expected}, got {shape}")
@@ -83,11 +83,11 @@ def index_add(
     array([[0., 0.],
            [2., 2.]])
     """
-    x, places, axis = _rows("index_add", input, dim, index)
-    rows = _source("index_add", x, places, axis, source)
+    x, indices, axis = _rows("index_add", input, dim, index)
+    rows = _source("index_add", x, indices, axis, source)
     if alpha != 1:
         rows = mul(rows, alpha)
-    return _shaped_like(input, add(x, ScatterAdd(_key(axis, places), x.shape)(rows)))
+    return _shaped_like(input, add(x, ScatterAdd(_key(axis, indices), x.shape)(rows)))
 
 
 @numpy_words
@@ -100,13 +100,13 @@ def index_copy(input: Operand, dim: int, index: Operand, source: Operand) -> Any
     array([[0., 0.],
            [1., 1.]])
     """
-    x, places, axis = _rows("index_copy", input, dim, index)
-    rows = _source("index_copy", x, places, axis, source)
+    x, indices, axis = _rows("index_copy", input, dim, index)
+    rows = _source("index_copy", x, indices, axis, source)
     owner = np.full(x.shape[axis], -1)
-    owner[places] = np.arange(len(places))  # the last one stays
+    owner[indices] = np.arange(len(indices))  # the last one stays
     wide = [-1 if a == axis else 1 for a in range(x.ndim)]
-    last = (owner[places] == np.arange(len(places))).reshape(wide)
-    placed = ScatterAdd(_key(axis, places), x.shape)(where(last, rows, 0.0))
+    last = (owner[indices] == np.arange(len(indices))).reshape(wide)
+    placed = ScatterAdd(_key(axis, indices), x.shape)(where(last, rows, 0.0))
     return _shaped_like(input, where((owner >= 0).reshape(wide), placed, x))
 
 
@@ -122,8 +122,8 @@ def index_fill(input: Operand, dim: int, index: Operand, value: Operand | float)
     """
     if shape_of("index_fill", value):
         raise ValueError(f"index_fill: value expects a number, got shape {np.shape(value)}")
-    x, places, axis = _rows("index_fill", input, dim, index)
+    x, indices, axis = _rows("index_fill", input, dim, index)
     mask = np.zeros(x.shape[axis], bool)
-    mask[places] = True
+    mask[indices] = True
     wide = [-1 if a == axis else 1 for a in range(x.ndim)]
     return _shaped_like(input, where(mask.reshape(wide), value, x))

@@ -15,7 +15,7 @@ from tinygrad_cnn.ops.arguments import names_operands, numpy_words, shape_of, va
 from tinygrad_cnn.ops.elementwise import add, div, mul
 from tinygrad_cnn.ops.extreme import TakeAlong
 from tinygrad_cnn.ops.index import Key, ScatterAdd, Slice
-from tinygrad_cnn.ops.indexing.along import cropped, places_along, places_of
+from tinygrad_cnn.ops.indexing.along import cropped, indices_along, indices_of
 from tinygrad_cnn.ops.piecewise import where
 from tinygrad_cnn.ops.shape import reshape
 from tinygrad_cnn.types import Array, Operand, Shape
@@ -24,7 +24,7 @@ __all__ = ["put", "scatter", "scatter_add", "scatter_reduce"]
 
 
 class ScatterAddAlong(Op):
-    """x with source added at the given places of an axis: the sum of x and a `PutAlong`."""
+    """x with source added at the given indices of an axis: the sum of x and a `PutAlong`."""
 
     __slots__ = ("axis",)
     saves = {"source": ("indices",)}
@@ -48,7 +48,7 @@ class ScatterAddAlong(Op):
 
 @numpy_words
 def scatter_add(input: Operand, dim: int, index: Operand, src: Operand) -> Any:
-    """Add at places along a dimension: for dim 1, ``y[i, index[i, j]] += src[i, j]``, y = input.
+    """Add at indices along a dimension: for dim 1, ``y[i, index[i, j]] += src[i, j]``, y = input.
 
     Parameters
     ----------
@@ -75,42 +75,42 @@ def scatter_add(input: Operand, dim: int, index: Operand, src: Operand) -> Any:
     >>> scatter_add(np.zeros(3), 0, np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0]))
     array([1., 0., 5.])
     """
-    x, source, places, axis = _scattering("scatter_add", input, dim, index, src)
-    return _shaped_like(input, ScatterAddAlong(axis)(x, source, places))
+    x, source, indices, axis = _scattering("scatter_add", input, dim, index, src)
+    return _shaped_like(input, ScatterAddAlong(axis)(x, source, indices))
 
 
 def _scattering(
     function: str, input: Operand, dim: int, index: Any, src: Any
 ) -> tuple[Any, Any, Array, int]:
-    """Return the input, what of the source is used, the places and the axis."""
+    """Return the input, what of the source is used, the indices and the axis."""
     shape = shape_of(function, src)
     if len(shape) != input.ndim and not (len(shape) <= 1 and not input.ndim):
         raise ValueError(
             f"{function}: src expects {input.ndim} dimensions as the input, got shape {shape}"
         )
     source = src if shape or input.ndim else reshape(src, 1)
-    x, places, axis = places_along(function, input, dim, index, shape or (1,))
-    if places.shape != source.shape:
-        source = Slice(Key(map(slice, places.shape)))(source)
-    return x, source, places, axis
+    x, indices, axis = indices_along(function, input, dim, index, shape or (1,))
+    if indices.shape != source.shape:
+        source = Slice(Key(map(slice, indices.shape)))(source)
+    return x, source, indices, axis
 
 
 def _shaped_like(input: Operand, x: Any) -> Any:
     return x if input.ndim else reshape(x, ())
 
 
-def _everywhere(places: Array, axis: int) -> tuple[Array, ...]:
-    """Return the key of NumPy's for places along an axis."""
-    at: list[Any] = list(np.indices(places.shape, sparse=True))
-    at[axis] = places
+def _everywhere(indices: Array, axis: int) -> tuple[Array, ...]:
+    """Return the key of NumPy's for indices along an axis."""
+    at: list[Any] = list(np.indices(indices.shape, sparse=True))
+    at[axis] = indices
     return tuple(at)
 
 
-def _last_wins(places: Array, axis: int, shape: Shape) -> tuple[Array, Array]:
+def _last_wins(indices: Array, axis: int, shape: Shape) -> tuple[Array, Array]:
     """Return where something is put, and which of the values put there is the last."""
     owner = np.full(shape, -1)
-    numbers = np.arange(places.size).reshape(places.shape)
-    at = _everywhere(places, axis)
+    numbers = np.arange(indices.size).reshape(indices.shape)
+    at = _everywhere(indices, axis)
     np.maximum.at(owner, at, numbers)
     return owner >= 0, owner[at] == numbers
 
@@ -124,7 +124,7 @@ def scatter(
     *,
     reduce: str | None = None,
 ) -> Any:
-    """Put at places along a dimension: for dim 1, ``y[i, index[i, j]] = src[i, j]``, y = input.
+    """Put at indices along a dimension: for dim 1, ``y[i, index[i, j]] = src[i, j]``, y = input.
 
     Where an index repeats, the last value is put and takes the gradient. ``src`` may be a number.
     With ``reduce`` "add" or "multiply", values are combined with what is there instead. Arguments
@@ -139,15 +139,15 @@ def scatter(
         src = np.full(np.shape(values_of(index)), src, input.dtype)
     if reduce is not None:
         return scatter_reduce(input, dim, index, src, "sum" if reduce == "add" else "prod")
-    x, source, places, axis = _scattering("scatter", input, dim, index, src)
-    reached, last = _last_wins(places, axis, x.shape)
+    x, source, indices, axis = _scattering("scatter", input, dim, index, src)
+    reached, last = _last_wins(indices, axis, x.shape)
     zeros = np.zeros(x.shape, x.dtype)
-    placed = ScatterAddAlong(axis)(zeros, where(last, source, 0.0), places)
+    placed = ScatterAddAlong(axis)(zeros, where(last, source, 0.0), indices)
     return _shaped_like(input, where(reached, placed, x))
 
 
 class ScatterExtreme(Op):
-    """The greatest (or smallest) of x and what is put at each place; equals share the gradient."""
+    """The greatest (or smallest) of x and what is put at each index; equals share the gradient."""
 
     __slots__ = ("axis", "largest")
     saves = ("x", "source", "indices", "out")
@@ -185,7 +185,7 @@ def scatter_reduce(
     *,
     include_self: bool = True,
 ) -> Any:
-    """Combine values at places along a dimension: sums, products, means, maxima, minima.
+    """Combine values at indices along a dimension: sums, products, means, maxima, minima.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def scatter_reduce(
     reduce
         "sum", "prod", "mean", "amax" or "amin"; equals share the gradient of the last two evenly.
     include_self
-        Whether what the input holds at a place counts among the values put there.
+        Whether what the input holds at an index counts among the values put there.
 
     Raises
     ------
@@ -210,17 +210,17 @@ def scatter_reduce(
         raise ValueError(
             f"scatter_reduce: reduce expects sum, prod, mean, amax or amin, got {reduce!r}"
         )
-    x, source, places, axis = _scattering("scatter_reduce", input, dim, index, src)
+    x, source, indices, axis = _scattering("scatter_reduce", input, dim, index, src)
     count = np.zeros(x.shape, np.int64)
-    add_along(count, axis, places, np.ones(places.shape, np.int64))
+    add_along(count, axis, indices, np.ones(indices.shape, np.int64))
     if not include_self:
         x = where(count > 0, _neutral(reduce, values_of(source)), x)
     if reduce in ("amax", "amin"):
-        result = ScatterExtreme(axis, reduce == "amax")(x, source, places)
+        result = ScatterExtreme(axis, reduce == "amax")(x, source, indices)
     elif reduce == "prod":
-        result = _products(x, source, places, axis, count)
+        result = _products(x, source, indices, axis, count)
     else:
-        result = ScatterAddAlong(axis)(x, source, places)
+        result = ScatterAddAlong(axis)(x, source, indices)
         if reduce == "mean":
             result = div(result, np.maximum(count + include_self, 1).astype(x.dtype))
     return _shaped_like(input, result)
@@ -237,27 +237,29 @@ def _neutral(reduce: str, source: Array) -> float:
     return float(np.nextafter(edge, edge.dtype.type(-np.inf if below else np.inf)))
 
 
-def _products(x: Any, source: Any, places: Array, axis: int, count: Array) -> Any:
-    """Multiply in rounds: the k-th value put at each place is a factor of the k-th round."""
-    turn = np.empty(places.shape, np.int64)
+def _products(x: Any, source: Any, indices: Array, axis: int, count: Array) -> Any:
+    """Multiply in rounds: the k-th value put at each index is a factor of the k-th round."""
+    turn = np.empty(indices.shape, np.int64)
     seen = np.zeros(x.shape, np.int64)
-    for i in range(places.shape[axis]):
+    for i in range(indices.shape[axis]):
         part = (slice(None),) * axis + (slice(i, i + 1),)
-        at = _everywhere(places[part], axis)
+        at = _everywhere(indices[part], axis)
         turn[part] = seen[at]
         seen[at] += 1
     for k in range(int(count.max(initial=0))):
         mine = turn == k
         reached = np.zeros(x.shape, np.int64)
-        add_along(reached, axis, places, mine.astype(np.int64))
-        factor = ScatterAddAlong(axis)(np.zeros(x.shape, x.dtype), where(mine, source, 0.0), places)
+        add_along(reached, axis, indices, mine.astype(np.int64))
+        factor = ScatterAddAlong(axis)(
+            np.zeros(x.shape, x.dtype), where(mine, source, 0.0), indices
+        )
         x = mul(x, where(reached > 0, factor, 1.0))
     return x
 
 
 @names_operands
 def put(input: Operand, index: Operand, source: Operand, accumulate: bool = False) -> Any:
-    """Put at places among all elements in row-major order; `take` the other way round.
+    """Put at indices among all elements in row-major order; `take` the other way round.
 
     Where an index repeats, the last value is put and takes the gradient; with ``accumulate``
     values are added to what is there.
@@ -274,14 +276,14 @@ def put(input: Operand, index: Operand, source: Operand, accumulate: bool = Fals
            [0., 6.]])
     """
     flat = reshape(input, -1)
-    places = places_of("put", index, flat.shape[0]).reshape(-1)
-    if len(places) != np.size(values_of(source)):
+    indices = indices_of("put", index, flat.shape[0]).reshape(-1)
+    if len(indices) != np.size(values_of(source)):
         raise ValueError(
             f"put: expects as many values as indices, got {np.size(values_of(source))} and "
-            f"{len(places)}"
+            f"{len(indices)}"
         )
     values = reshape(source, -1)
     if accumulate:
-        added = ScatterAdd(Key((places,)), flat.shape)(values)
+        added = ScatterAdd(Key((indices,)), flat.shape)(values)
         return reshape(add(flat, added), input.shape)
-    return reshape(scatter(flat, 0, places, values), input.shape)
+    return reshape(scatter(flat, 0, indices, values), input.shape)

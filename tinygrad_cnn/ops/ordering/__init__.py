@@ -1,4 +1,4 @@
 """What runs along a dimension in order: running sums and products, sorting, quantiles, searching.
 
-Begin with `scan`; `sorting` chooses elements by their places, as `extreme` does.
+Begin with `scan`; `sorting` chooses elements by their indices, as `extreme` does.
 """

@@ -192,8 +192,8 @@ class Cummax(Selection):
     def choice(self, x: Any) -> Any:
         best = self._best.accumulate(x, self.axis)
         shape = [-1 if axis == self.axis else 1 for axis in range(x.ndim)]
-        places = np.arange(x.shape[self.axis]).reshape(shape)
-        taken = np.where((x == best) | (x != x), places, 0)  # NaN is not itself
+        indices = np.arange(x.shape[self.axis]).reshape(shape)
+        taken = np.where((x == best) | (x != x), indices, 0)  # NaN is not itself
         return np.maximum.accumulate(taken, self.axis)
 
 
@@ -207,10 +207,10 @@ class Cummin(Cummax):
 def _running(function: str, op: type[Cummax], input: Operand, dim: int) -> Extreme:
     axis = axis_of(function, input.ndim or 1, dim)
     x = input if input.ndim else reshape(input, 1)
-    values, places = op(axis if input.ndim else 0)(x, with_aux=True)
+    values, indices = op(axis if input.ndim else 0)(x, with_aux=True)
     if not input.ndim:
-        values, places = reshape(values, ()), places.reshape(())
-    return Extreme(values, without_graph(input, places.copy()))
+        values, indices = reshape(values, ()), indices.reshape(())
+    return Extreme(values, without_graph(input, indices.copy()))
 
 
 @numpy_words

@@ -28,7 +28,7 @@ class Ranked(NamedTuple):
 
 
 class _Ranking(Op):
-    """Elements of an axis that are chosen, and ordered, by rank; aux holds their places."""
+    """Elements of an axis that are chosen, and ordered, by rank; aux holds their indices."""
 
     __slots__ = ("axis",)
     permutes = True  # equal elements may be in any order: no slope to a side says which
@@ -38,12 +38,12 @@ class _Ranking(Op):
         self.axis = axis
 
     def choice(self, x: Any) -> Any:
-        """Return the places of the chosen elements."""
+        """Return the indices of the chosen elements."""
         raise NotImplementedError(f"{self.name}: choice is not defined")
 
     def forward(self, x: Any) -> Any:
-        places = self.choice(x)
-        return np.take_along_axis(x, places, self.axis), places
+        indices = self.choice(x)
+        return np.take_along_axis(x, indices, self.axis), indices
 
     def backward(self, g: Any, out: Any, x: Any, *, aux: Any) -> tuple[Any, ...]:
         return (PutAlong(self.axis, x.shape[self.axis])(g, aux),)
@@ -63,7 +63,7 @@ class Sort(_Ranking):
 
 
 def order_of(x: Array, axis: int, descending: bool) -> Array:
-    """Return the places that sort along an axis, equal elements in their order."""
+    """Return the indices that sort along an axis, equal elements in their order."""
     if not descending:
         return np.argsort(x, axis, kind="stable")
     turned = np.argsort(np.flip(x, axis), axis, kind="stable")
@@ -98,9 +98,9 @@ class Topk(_Ranking):
         chosen = x >= bound if self.largest else x <= bound
         if not (np.count_nonzero(chosen, -1) == k).all():  # equals, or NaN
             chosen = self._first_of_equals(x, bound, k)
-        places = np.flatnonzero(chosen).reshape(*x.shape[:-1], k) % size
-        order = order_of(np.take_along_axis(x, places, -1), -1, self.largest)
-        return np.take_along_axis(places, order, -1)
+        indices = np.flatnonzero(chosen).reshape(*x.shape[:-1], k) % size
+        order = order_of(np.take_along_axis(x, indices, -1), -1, self.largest)
+        return np.take_along_axis(indices, order, -1)
 
     def _first_of_equals(self, x: Array, bound: Array, k: int) -> Array:
         """Return what lies beyond the k-th value, and as many first ones equal to it."""
@@ -127,7 +127,7 @@ class Kthvalue(_Ranking):
 
 
 def _first_of_rank(x: Array, axis: int, rank: int) -> Array:
-    """Return the first place of the element of a rank, the axis kept at size 1."""
+    """Return the first index of the element of a rank, the axis kept at size 1."""
     part = (slice(None),) * axis + (slice(rank, rank + 1),)
     value = np.partition(x, rank, axis)[part]
     found = (x == value) | ((x != x) & (value != value))  # NaN is not itself
@@ -160,14 +160,14 @@ class Nanmedian(_Ranking):
 
 
 def _most_frequent(x: Array) -> Array:
-    """Return the last place of the most frequent element of each row, the smallest of several."""
+    """Return the last index of the most frequent element of each row, the smallest of several."""
     order = order_of(x, -1, descending=False)
     ranked = np.take_along_axis(x, order, -1)
-    places = np.arange(x.shape[-1])
+    indices = np.arange(x.shape[-1])
     new = np.ones(x.shape, bool)
     new[..., 1:] = ranked[..., 1:] != ranked[..., :-1]
-    start = np.maximum.accumulate(np.where(new, places, 0), -1)
-    end = np.argmax(places - start, -1, keepdims=True)  # the first of the longest runs
+    start = np.maximum.accumulate(np.where(new, indices, 0), -1)
+    end = np.argmax(indices - start, -1, keepdims=True)  # the first of the longest runs
     return np.asarray(np.take_along_axis(order, end, -1))
 
 
@@ -198,13 +198,13 @@ def _ranked(op: _Ranking, input: Operand, keepdim: bool = True) -> Ranked:
     """Apply; a single number is taken as one of one."""
     axis, single = op.axis, not input.ndim
     x = reshape(input, 1) if single else input
-    values, places = op(x, with_aux=True)
+    values, indices = op(x, with_aux=True)
     if single:
-        values, places = reshape(values, ()), places.reshape(())
+        values, indices = reshape(values, ()), indices.reshape(())
     elif not keepdim:
         values = Slice(Key((slice(None),) * axis + (0,)))(values)
-        places = np.squeeze(places, axis)
-    return Ranked(values, without_graph(input, places.copy()))
+        indices = np.squeeze(indices, axis)
+    return Ranked(values, without_graph(input, indices.copy()))
 
 
 def _axis(function: str, input: Operand, dim: int) -> int:
@@ -247,8 +247,8 @@ def argsort(input: Operand, dim: int = -1, descending: bool = False, stable: boo
     """
     del stable
     axis, x = _axis("argsort", input, dim), values_of(input)
-    places = order_of(x, axis, descending) if input.ndim else np.zeros((), np.intp)
-    return without_graph(input, np.array(places, order="C"))
+    indices = order_of(x, axis, descending) if input.ndim else np.zeros((), np.intp)
+    return without_graph(input, np.array(indices, order="C"))
 
 
 def msort(input: Operand) -> Any:
@@ -374,9 +374,9 @@ def mode(input: Operand, dim: int = -1, keepdim: bool = False) -> Ranked:
     axis = _axis("mode", input, dim)
     _some("mode", input, axis)
     x: Any = input if input.ndim else reshape(input, 1)
-    places = np.moveaxis(_most_frequent(np.moveaxis(values_of(x), axis, -1)), -1, axis)
-    values: Any = TakeAlong(axis)(x, places)
+    indices = np.moveaxis(_most_frequent(np.moveaxis(values_of(x), axis, -1)), -1, axis)
+    values: Any = TakeAlong(axis)(x, indices)
     if not keepdim or not input.ndim:
         part = Key((slice(None),) * axis + (0,))
-        values, places = Slice(part)(values), np.squeeze(places, axis)
-    return Ranked(values, without_graph(input, places.copy()))
+        values, indices = Slice(part)(values), np.squeeze(indices, axis)
+    return Ranked(values, without_graph(input, indices.copy()))

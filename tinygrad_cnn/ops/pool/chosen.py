@@ -104,20 +104,20 @@ def _max_unpool(
     if output_size is not None:
         wanted = tuple(output_size)[-dims:]
         sizes = _near(function, wanted, sizes, steps)
-    places = np.asarray(values_of(indices))
-    if places.shape != shape or places.dtype.kind not in "iu":
+    index = np.asarray(values_of(indices))
+    if index.shape != shape or index.dtype.kind not in "iu":
         raise ValueError(
             f"{function}: indices expects integers of the input's shape {shape}, got "
-            f"{places.dtype} of shape {places.shape}"
+            f"{index.dtype} of shape {index.shape}"
         )
     count = int(np.prod(sizes))
-    if places.size and not 0 <= places.min() <= places.max() < count:
+    if index.size and not 0 <= index.min() <= index.max() < count:
         raise ValueError(
             f"{function}: indices expects positions in an output of {sizes}, 0 to {count - 1}, "
-            f"got {places.min()} to {places.max()}"
+            f"got {index.min()} to {index.max()}"
         )
-    last = kernels.last_writers(places, count)
-    return PutAt(places, sizes)(input if last.all() else where(last, input, 0.0))
+    last = kernels.last_writers(index, count)
+    return PutAt(index, sizes)(input if last.all() else where(last, input, 0.0))
 
 
 def _near(function: str, wanted: Shape, default: Shape, stride: Shape) -> Shape:

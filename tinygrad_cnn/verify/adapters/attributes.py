@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_cnn.types import Array
 
-Way = tuple[Any, ...]
+AttributePath = tuple[Any, ...]
 """Names of attributes (text that is one) and keys of containers (anything in a tuple of one)."""
 
 _DEEPEST = 5
@@ -26,7 +26,7 @@ _VALUE = frozenset(("data", "value", "val", "w", "values", "x"))
 _HELD = frozenset(("grad", "gradient", "g", "diff", "d", "dw", "grads"))
 
 
-def arrays_in(thing: Any) -> dict[Way, Array]:
+def arrays_in(owner: Any) -> dict[AttributePath, Array]:
     """Return the floating-point arrays that an object holds, by the way to each.
 
     >>> from types import SimpleNamespace
@@ -34,46 +34,46 @@ def arrays_in(thing: Any) -> dict[Way, Array]:
     >>> [text_of(path) for path in arrays_in(layer)]
     ['W', "params['b']"]
     """
-    return dict(_walk(thing, (), set()))
+    return dict(_walk(owner, (), set()))
 
 
-def _walk(thing: Any, path: Way, seen: set[int]) -> Iterator[tuple[Way, Array]]:
-    if isinstance(thing, np.ndarray):
-        if thing.dtype.kind == "f" and path:
-            yield path, thing
+def _walk(owner: Any, path: AttributePath, seen: set[int]) -> Iterator[tuple[AttributePath, Array]]:
+    if isinstance(owner, np.ndarray):
+        if owner.dtype.kind == "f" and path:
+            yield path, owner
         return
-    if len(path) >= _DEEPEST or id(thing) in seen or isinstance(thing, type):
+    if len(path) >= _DEEPEST or id(owner) in seen or isinstance(owner, type):
         return
-    seen.add(id(thing))
-    for step, value in _members(thing):
+    seen.add(id(owner))
+    for step, value in _members(owner):
         yield from _walk(value, (*path, step), seen)
 
 
-def _members(thing: Any) -> list[tuple[Any, Any]]:
-    if isinstance(thing, dict):
-        return [((key,), value) for key, value in thing.items()]
-    if isinstance(thing, (list, tuple)):
-        return [((key,), value) for key, value in enumerate(thing)]
-    named = dict(getattr(thing, "__dict__", {}))
-    for kind in type(thing).__mro__:
+def _members(owner: Any) -> list[tuple[Any, Any]]:
+    if isinstance(owner, dict):
+        return [((key,), value) for key, value in owner.items()]
+    if isinstance(owner, (list, tuple)):
+        return [((key,), value) for key, value in enumerate(owner)]
+    named = dict(getattr(owner, "__dict__", {}))
+    for kind in type(owner).__mro__:
         slots = getattr(kind, "__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            if isinstance(name, str) and not name.startswith("__") and hasattr(thing, name):
-                named.setdefault(name, getattr(thing, name))
+            if isinstance(name, str) and not name.startswith("__") and hasattr(owner, name):
+                named.setdefault(name, getattr(owner, name))
     return list(named.items())
 
 
-def read(thing: Any, path: Way) -> Any:
+def read(owner: Any, path: AttributePath) -> Any:
     """Return what lies at the end of a way; None where the way ends early."""
     for step in path:
         try:
-            thing = thing[step[0]] if isinstance(step, tuple) else getattr(thing, step)
+            owner = owner[step[0]] if isinstance(step, tuple) else getattr(owner, step)
         except (AttributeError, KeyError, IndexError, TypeError):
             return None
-    return thing
+    return owner
 
 
-def text_of(path: Way) -> str:
+def text_of(path: AttributePath) -> str:
     """Return a way as it is written in Python.
 
     >>> text_of(("layers", (0,), "W"))
@@ -85,10 +85,10 @@ def text_of(path: Way) -> str:
     return text.removeprefix(".")
 
 
-def way_of(text: str) -> Way:
+def path_of(text: str) -> AttributePath:
     """Return the way that a user wrote.
 
-    >>> way_of("layers[0].W"), way_of("grads['W']")
+    >>> path_of("layers[0].W"), path_of("grads['W']")
     (('layers', (0,), 'W'), ('grads', ('W',)))
     """
     steps: list[Any] = []
@@ -119,7 +119,7 @@ def is_gradient_of(name: Any, parameter: Any) -> bool:
     return found is not None and plain(found[1] or found[2]) == plain(parameter)
 
 
-def gradient_of(path: Way, among: Sequence[Way]) -> Way | None:
+def gradient_of(path: AttributePath, among: Sequence[AttributePath]) -> AttributePath | None:
     """Return the way to the gradient of the parameter at the end of another, None if none is known.
 
     >>> gradient_of(("params", ("W",)), [("x",), ("grads", ("W",))])

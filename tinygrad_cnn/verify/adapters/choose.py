@@ -120,8 +120,8 @@ def _inherits(subject: Any, kinds: tuple[type, ...]) -> bool:
     return isinstance(subject, type) and issubclass(subject, kinds)
 
 
-def _comes_from(thing: Any, package: str) -> bool:
-    return str(getattr(thing, "__module__", "")).partition(".")[0].startswith(package)
+def _comes_from(value: Any, package: str) -> bool:
+    return str(getattr(value, "__module__", "")).partition(".")[0].startswith(package)
 
 
 def _used_by(function: Callable[..., Any]) -> list[str]:

@@ -18,7 +18,7 @@ from tinygrad_cnn.verify.subjects.inputs import constants, overlapping
 from tinygrad_cnn.verify.subjects.subject import RuleError, in_float64
 
 
-def is_layer(thing: Any) -> bool:
+def is_layer(value: Any) -> bool:
     """Whether an object, or a class, has a forward and a backward pass of its own.
 
     >>> class Double:
@@ -30,7 +30,7 @@ def is_layer(thing: Any) -> bool:
     >>> is_layer(Double()), is_layer(print)
     (True, False)
     """
-    return bool(method_of(thing, FORWARD) and method_of(thing, BACKWARD))
+    return bool(method_of(value, FORWARD) and method_of(value, BACKWARD))
 
 
 def check_layer(

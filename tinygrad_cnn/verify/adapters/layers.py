@@ -10,13 +10,13 @@ import numpy as np
 
 from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.adapters.attributes import (
-    Way,
+    AttributePath,
     arrays_in,
     gradient_of,
     is_gradient_of,
+    path_of,
     read,
     text_of,
-    way_of,
 )
 from tinygrad_cnn.verify.adapters.methods import RATES, parameters_of, required, said_by, same_draws
 from tinygrad_cnn.verify.subjects.subject import Pull, RuleError, Subject
@@ -55,17 +55,19 @@ class LayerSubject(Subject):
         self.layer = layer
         self._forward, self._backward = methods
         self._given, self._wanted_inputs = list(inputs), list(wanted)
-        self._input_gradient = way_of(input_gradient) if input_gradient else None
-        self._named = {way_of(p): way_of(g) for p, g in (gradients or {}).items()}
+        self._input_gradient = path_of(input_gradient) if input_gradient else None
+        self._named = {path_of(p): path_of(g) for p, g in (gradients or {}).items()}
         self.name = type(layer).__name__
         self.notes: list[str] = []
         self.dtype = dtype
-        self.without_gradient: list[Way] = []
-        self.parameters: list[Way] = []
+        self.without_gradient: list[AttributePath] = []
+        self.parameters: list[AttributePath] = []
         self._call = self._way_to_call_backward()
         self._arrays: list[Array] = []  # the parameters as the layer holds them
-        self._places: dict[int, Way | int] = {}  # of each parameter's gradient: stored, returned
-        self._find(None if parameters is None else [way_of(p) for p in parameters])
+        self._places: dict[
+            int, AttributePath | int
+        ] = {}  # of each parameter's gradient: stored, returned
+        self._find(None if parameters is None else [path_of(p) for p in parameters])
         count = len(self._given)
         self.inputs = [*self._given, *(np.array(a, np.float64) for a in self._arrays)]
         self.wanted = (*self._wanted_inputs, *range(count, count + len(self.parameters)))
@@ -233,13 +235,13 @@ class LayerSubject(Subject):
 
     # ------------------------------------------------------------------ finding
 
-    def _find(self, given: Sequence[Way] | None) -> None:
+    def _find(self, given: Sequence[AttributePath] | None) -> None:
         """Run the layer once, and find which of its arrays have a gradient, and where."""
         before = arrays_in(self.layer)
         own = {id(array): array.copy() for array in before.values()}
         layer = copy.deepcopy(self.layer, dict(own))
         out = self._call_forward(layer, self._given)
-        candidates: dict[int, list[Way]] = {}
+        candidates: dict[int, list[AttributePath]] = {}
         for path, array in before.items():
             if read(layer, path) is own[id(array)]:  # what forward puts in its place was kept by it
                 candidates.setdefault(id(array), []).append(path)
@@ -281,14 +283,14 @@ class LayerSubject(Subject):
 
     def _find_one(
         self,
-        paths: Sequence[Way],
+        paths: Sequence[AttributePath],
         array: Array,
-        after: dict[Way, Array],
+        after: dict[AttributePath, Array],
         used: Any,
         returned: Sequence[Any],
         extra: list[int],
     ) -> None:
-        place: Way | int | None = None
+        place: AttributePath | int | None = None
         for path in paths:
             place = self._named.get(path) or gradient_of(path, list(after))
             if place is not None:

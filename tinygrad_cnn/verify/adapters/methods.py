@@ -19,9 +19,9 @@ BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "ba
 RATES = frozenset(("lr", "learning_rate", "eta", "alpha", "step_size", "learn_rate", "lrate"))
 
 
-def method_of(thing: Any, names: Iterable[str]) -> str | None:
+def method_of(owner: Any, names: Iterable[str]) -> str | None:
     """Return the first of these methods that an object, or a class, defines."""
-    kind = thing if isinstance(thing, type) else type(thing)
+    kind = owner if isinstance(owner, type) else type(owner)
     return next((name for name in names if callable(getattr(kind, name, None))), None)
 
 

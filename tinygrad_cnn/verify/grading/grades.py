@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.verify.adapters.attributes import Way, arrays_in, gradient_of, plain, text_of
+from tinygrad_cnn.verify.adapters.attributes import (
+    AttributePath,
+    arrays_in,
+    gradient_of,
+    plain,
+    text_of,
+)
 from tinygrad_cnn.verify.adapters.layer_checks import check_layer, is_layer
 from tinygrad_cnn.verify.adapters.methods import (
     FORWARD,
@@ -308,7 +314,7 @@ def _judge_layer(
     return said, report
 
 
-def _parameters_in(layer: Any) -> dict[Way, Any]:
+def _parameters_in(layer: Any) -> dict[AttributePath, Any]:
     """Return the arrays of a layer but gradients and running statistics."""
     arrays = arrays_in(layer)
     gradients = [gradient_of(path, list(arrays)) for path in arrays]

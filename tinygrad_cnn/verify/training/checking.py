@@ -105,7 +105,7 @@ model.parameters(), after all layers are made
             own = _by_hand(model, own, watcher)
         last = math.nan
         try:
-            with _Watching(watcher), _told(optimizer, watcher), enable_grad(), _quiet():
+            with _Watching(watcher), _watched(optimizer, watcher), enable_grad(), _quiet():
                 for _ in range(steps):
                     own(*batch)
             with no_grad(), _quiet():
@@ -237,29 +237,29 @@ def _by_hand(model: Module, step: Callable[..., Any], watcher: StepWatcher) -> C
     """Return a step after which the watcher is told of what it did to the parameters."""
     hand = ByHand(model.parameters())
 
-    def told(*batch: Any) -> None:
+    def watched(*batch: Any) -> None:
         before = {id(p): np.array(p._data) for p in hand.params}
         step(*batch)
         watcher.updated(hand, before)
 
-    return told
+    return watched
 
 
 @contextmanager
-def _told(optimizer: Any, watcher: StepWatcher) -> Iterator[None]:
+def _watched(optimizer: Any, watcher: StepWatcher) -> Iterator[None]:
     """Let the watcher see updates of an optimiser whose ``step`` is its own."""
     if optimizer is None or type(optimizer).step is Optimizer.step:
         yield  # it tells of itself
         return
     step = optimizer.step
 
-    def told(*args: Any, **kwargs: Any) -> Any:
+    def watched(*args: Any, **kwargs: Any) -> Any:
         watcher.before_update(optimizer)
         answer = step(*args, **kwargs)
         watcher.after_update(optimizer)
         return answer
 
-    optimizer.step = told
+    optimizer.step = watched
     try:
         yield
     finally:

@@ -185,10 +185,10 @@ def ask_rate(report: TrainingReport, steps: Sequence[Step], last: float) -> None
     groups = update.groups if update is not None else []
     rates = sorted({f"{float(g['lr']):g}" for g in groups if "lr" in g})
     rate = f" {' and '.join(rates)}" if rates else ""
-    told = ", ".join(f"{value:.4g}" for value in values)
+    losses = ", ".join(f"{value:.4g}" for value in values)
     report.say(
         "learning rate",
-        f"at the learning rate{rate} the loss of the same batch goes {told} from step to step: a "
+        f"at the learning rate{rate} the loss of the same batch goes {losses} from step to step: a "
         "tenth of it may do",
     )
 
