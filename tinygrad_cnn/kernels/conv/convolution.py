@@ -103,15 +103,6 @@ def convolve_and_pool(
     Returns (N, O, OH // height, OW // width), of one block at least, with the bits of a max-pool
     after the activation, which must keep numbers in order. The convolution's own result never
     leaves the cache. Which output a maximum is, is not told: this is for inference.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, w = np.arange(16.0).reshape(1, 1, 4, 4), np.ones((1, 1, 1, 1))
-    >>> window = Window((1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
-    >>> convolve_and_pool(x, w, None, window, 1, (2, 2))[0]
-    array([[[ 5.,  7.],
-            [13., 15.]]])
     """
     images = channels_last(x)
     shape, small = _plan(images.shape, images.flags.c_contiguous, x.dtype, w.shape, window)
@@ -202,15 +193,6 @@ def weight_gradient(
     """Return the gradient of `convolve` by its weights, of `weight_shape`, C-contiguous.
 
     ``dw[o, c, k] = Σ_n Σ_i g[n, o, i] · x[n, c, i · stride + k · dilation − before]``
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, g = np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2))
-    >>> window = Window((2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
-    >>> weight_gradient(x, g, (1, 1, 2, 2), window)[0, 0]
-    array([[ 8., 12.],
-           [20., 24.]])
     """
     return gradients(g, x, None, weight_shape, window, groups, bias=False)[1]
 

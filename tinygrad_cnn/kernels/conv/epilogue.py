@@ -36,6 +36,11 @@ class Epilogue:
         self.out, self.bias, self.activation, self.addend = out, bias, activation, addend
         self.block, self.adds = block, adds
         self._row = None if bias is None else along_a_row(bias, out.shape)
+        self.shape = out.shape
+        """Of the results, before blocks become one number each."""
+        if block != ONE:
+            N, rows, columns, out_channels = out.shape
+            self.shape = N, rows * block[0], columns * block[1], out_channels
 
     def part(self, index: tuple[slice, ...], adds: bool, is_last: bool) -> Epilogue:
         """Return that of some outputs, which are sums: adding to `out`, the last does the rest."""
@@ -50,16 +55,7 @@ class Epilogue:
 
     def result_rows(self, rows: Pair) -> Pair:
         """Return of which rows of results these rows of `out` are made."""
-        height, _ = self.block
-        return rows[0] * height, rows[1] * height
-
-    def result_shape(self, shape: Shape) -> Shape:
-        """Return the shape of the results of which so much of `out` is made."""
-        if self.block == ONE:
-            return shape
-        n, rows, columns, channels = shape
-        height, width = self.block
-        return n, rows * height, columns * width, channels
+        return rows[0] * self.block[0], rows[1] * self.block[0]
 
     def room(self, tile: Tile) -> Array:
         """Return an array, C-contiguous, for the results of a tile: where they go if it may be."""
@@ -67,7 +63,8 @@ class Epilogue:
         if self._is_in_place(target):
             return target
         # Part of the channels, or every other pixel: made apart, where loops are long.
-        return np.empty(self.result_shape(target.shape), self.out.dtype)
+        counts = (part.stop - part.start for part in tile)
+        return np.empty((*counts, *self.shape[2:]), self.out.dtype)
 
     def _target(self, tile: Tile) -> Array:
         (images, rows), (height, _) = tile, self.block

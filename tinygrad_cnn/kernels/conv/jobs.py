@@ -13,7 +13,7 @@ from tinygrad_cnn.kernels.runtime.threads import get_num_threads, parallel
 from tinygrad_cnn.kernels.runtime.window import Pair
 from tinygrad_cnn.types import Array
 
-__all__ = ["Correlation", "Job", "Method", "WeightGradient", "is_for_one_thread", "run_jobs"]
+__all__ = ["Correlation", "Job", "Method", "WeightGradient", "run_jobs"]
 
 
 class Method:
@@ -100,18 +100,13 @@ class WeightGradient(Job):
         self.dw += self.method.fold(total)
 
 
-def is_for_one_thread(cost: float) -> bool:
-    """Whether work of so many ns is too little to wake a thread for."""
-    return cost < tuning.JOB_GRAIN
-
-
 def run_jobs(jobs: Sequence[Job], N: int) -> None:
     """Run jobs over all their images and rows, in as many threads as they are worth."""
     if not jobs:
         return
     cost = sum(job.method.cost for job in jobs)
     multiplications = sum(job.method.multiplications for job in jobs)
-    if is_for_one_thread(cost) and multiplications <= tuning.BLAS_ALONE:
+    if cost < tuning.JOB_GRAIN and multiplications <= tuning.BLAS_ALONE:
         _run(jobs, (0, N))
         return
     with single_threaded_blas():

@@ -28,13 +28,10 @@ def correlations(
     x: Array, w: Array, window: Window, groups: int, epilogue: Epilogue
 ) -> list[Correlation]:
     """Return the jobs that correlate `x` with `w` (*kernel, C // G, O), for an epilogue."""
-    block = epilogue.block
-    out_shape = epilogue.result_shape(epilogue.out.shape)
     jobs = []
-    for part in _parts(geometry_of(x, out_shape, window, block), groups, False):
+    for part in _parts(geometry_of(x, epilogue.shape, window, epilogue.block), groups, False):
         source, target = x[part.inputs], epilogue.part(part.outputs, part.adds, part.is_last)
-        shape = target.result_shape(target.out.shape)
-        geometry = geometry_of(source, shape, part.window, block)
+        geometry = geometry_of(source, target.shape, part.window, target.block)
         method = quickest_method(geometry, False, part.is_depthwise)
         jobs.append(Correlation(method, source, w[part.weights], target))
     return jobs
@@ -85,7 +82,8 @@ def _parts(geometry: Geometry, groups: int, sums: bool) -> list[_Part]:
     every = slice(None)
     parts = []
     for index in range(groups):
-        ins, outs = (_channels(count, groups, index) for count in (C, out_channels))
+        sizes = C // groups, out_channels // groups
+        ins, outs = (slice(index * size, (index + 1) * size) for size in sizes)
         for outputs, together in groupby(phases, lambda phase: phase.outputs):
             same = list(together)
             for number, phase in enumerate(same):
@@ -94,11 +92,6 @@ def _parts(geometry: Geometry, groups: int, sums: bool) -> list[_Part]:
                 rank = number > 0, phase is same[-1]
                 parts.append(_Part(*places, weights, phase.window, is_depthwise, *rank))
     return parts
-
-
-def _channels(count: int, groups: int, index: int) -> slice:
-    size = count // groups
-    return slice(index * size, (index + 1) * size)
 
 
 @planned

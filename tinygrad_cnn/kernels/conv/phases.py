@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from itertools import pairwise
 from math import gcd
 from typing import NamedTuple
 
@@ -36,14 +35,12 @@ class Phase(NamedTuple):
 
     def geometry(self, of: Geometry) -> Geometry:
         """Return that of this phase of a convolution of this geometry."""
-        sizes = tuple(
-            len(range(size)[part]) for size, part in zip(of.shape[1:-1], self.inputs, strict=True)
-        )
+        axes = zip(of.shape[1:-1], self.inputs, strict=True)
+        sizes = tuple(len(range(size)[part]) for size, part in axes)
         shape = of.shape[0], *sizes, of.shape[-1]
         out_shape = of.out_shape[0], *self.window.out_size(sizes), of.out_shape[-1]
-        return Geometry(
-            shape, of.contiguous and shape == of.shape, of.dtype, out_shape, self.window
-        )
+        is_whole = of.contiguous and shape == of.shape
+        return Geometry(shape, is_whole, of.dtype, out_shape, self.window)
 
 
 @planned
@@ -63,16 +60,15 @@ def whole(window: Window) -> Phase:
 
 
 def slabs_of(window: Window, most: int) -> tuple[Phase, ...]:
-    """Cut the kernel along the first axis, into parts of `most` taps at most."""
+    """Cut the kernel of a convolution without dilation into parts of `most` rows at most."""
     all_of_it = whole(window)
     kernel, *others = window.kernel
     (before, after), *padding = window.padding
     count = -(-kernel // most)
     cuts = [kernel * index // count for index in range(count + 1)]
     slabs = []
-    for start, stop in pairwise(cuts):
-        above, below = (taps * window.dilation[0] for taps in (start, kernel - stop))
-        around = before - above, after - below
+    for start, stop in itertools.pairwise(cuts):
+        around = before - start, after - (kernel - stop)
         part = window._replace(kernel=(stop - start, *others), padding=(around, *padding))
         taps = slice(start, stop), *all_of_it.taps[1:]
         slabs.append(all_of_it._replace(taps=taps, window=part))

@@ -14,17 +14,15 @@ from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.types import Array
 
-__all__ = ["multiply_rows", "product_cost", "sum_of_products", "unpacked_parts"]
+__all__ = ["multiply_rows", "product_cost", "sum_of_products"]
 
 
 def product_cost(depth: int, columns: int) -> float:
     """Estimate the ns a row takes in a product (rows, depth) @ (depth, columns), float32.
 
-    Measured on one core of a processor with AVX-512 over depths 9-576 and 1-256 columns; sixteen
-    columns fill one register, fewer take as long.
+    Measured over depths 9-576 and 1-256 columns, which registers take eight at a time.
     """
-    registers = -(-columns // 8) / 2
-    return 1.5 + 0.05 * columns + depth * (0.05 + 0.25 * registers)
+    return 1.5 + 0.05 * columns + depth * (0.05 + 0.125 * -(-columns // 8))
 
 
 @planned
@@ -35,11 +33,6 @@ def _block(rows: int, multiplications_a_row: int, fewest: int) -> int:
         if rows % block == 0:
             return block
     return rows
-
-
-def unpacked_parts(multiplications: int) -> int:
-    """Return into how many parts a product has to be cut for BLAS not to pack its factors."""
-    return -(-multiplications // tuning.UNPACKED)
 
 
 def multiply_rows(a: Array, b: Array, out: Array) -> None:

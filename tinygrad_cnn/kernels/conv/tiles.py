@@ -111,7 +111,7 @@ class Tiling:
                 )
 
     def offset(self, image: int, row: int) -> int:
-        """Return the byte at which the windows of this row of outputs begin in the input itself."""
+        """Return the byte of the input at which the windows of a row of outputs begin."""
         return self._origin + image * self.strides[0] + row * self._row_step
 
     def padded_shape(self, rows: int) -> Shape:
@@ -122,18 +122,15 @@ class Tiling:
         """Say how an image is copied for these rows of outputs."""
         known = self._known.get(rows)
         if known is None:
-            known = self._known[rows] = self._padding(rows)
+            window, shape = self.geometry.window, self.padded_shape(rows[1] - rows[0])
+            first = rows[0] * window.stride[0] - window.padding[0][0]
+            along = _overlap(first, shape[0], self.geometry.shape[1])
+            inner, target = zip(along, *self._across, strict=True)
+            is_part = rows != (0, self.geometry.out_shape[1])
+            is_cleared = is_part and target[0] != slice(0, shape[0])
+            known = _Padding(shape, inner, (slice(None), *target), is_cleared)
+            self._known[rows] = known
         return known
-
-    def _padding(self, rows: Pair) -> _Padding:
-        window, shape = self.geometry.window, self.padded_shape(rows[1] - rows[0])
-        first = rows[0] * window.stride[0] - window.padding[0][0]
-        along = _overlap(first, shape[0], self.geometry.shape[1])
-        inner, target = zip(along, *self._across, strict=True)
-        is_part = rows != (0, self.geometry.out_shape[1])
-        around = slice(0, target[0].start), slice(target[0].stop, shape[0])
-        edges = [edge for edge in around if is_part and edge.start < edge.stop]
-        return _Padding(shape, inner, (slice(None), *target), edges)
 
 
 class _Padding(NamedTuple):
@@ -144,8 +141,8 @@ class _Padding(NamedTuple):
     """What is copied of an image."""
     target: tuple[slice, ...]
     """And where to, in the copies of all images of the tile."""
-    edges: list[slice]
-    """Rows to set to 0 again, for another tile of the image may have written there."""
+    is_cleared: bool
+    """Whether that is set to 0 first: another tile of the image may have written to its edges."""
 
 
 class TileInput:
@@ -168,8 +165,8 @@ class TileInput:
             return
         padding = self.tiling.padding((rows.start, rows.stop))
         padded = self.view((images.stop - images.start, *padding.shape))
-        for edge in padding.edges:
-            padded[:, edge] = 0
+        if padding.is_cleared:
+            padded.fill(0)
         copy_into(padded[padding.target], self.x[images, *padding.inner])
 
     def view(self, shape: Shape, strides: Shape | None = None, dtype: Any = None) -> Array:

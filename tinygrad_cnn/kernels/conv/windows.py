@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue, add_and_activate, along_a_row
-from tinygrad_cnn.kernels.conv.jobs import Method, is_for_one_thread
+from tinygrad_cnn.kernels.conv.jobs import Method
 from tinygrad_cnn.kernels.conv.products import multiply_rows, product_cost, sum_of_products
 from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Tile, TileInput, Tiling
 from tinygrad_cnn.kernels.runtime import tuning
@@ -38,9 +38,6 @@ __all__ = [
     "small_matrix",
 ]
 
-_View = tuple[Shape, Shape]
-"""Shape and strides (bytes) of an array in somebody's memory."""
-
 
 class WindowMatrix(Method):
     """One row for each output: its window, (taps · C) values.
@@ -53,23 +50,28 @@ class WindowMatrix(Method):
     results, those of `span` outputs. For a row of outputs, `copied` values are copied.
     """
 
-    span = 1
+    taps_first = False
+    """Whether the matrix is stored transposed."""
 
-    def __init__(self, geometry: Geometry, sums: bool) -> None:
-        self.geometry, self.window, self._sums = geometry, geometry.window, sums
+    def __init__(self, geometry: Geometry, sums: bool, span: int = 1) -> None:
+        self.geometry, self.span, self._sums = geometry, span, sums
         self.channels, self.out_channels = geometry.shape[-1], geometry.out_shape[-1]
-        *others, last = self.window.kernel
-        reach = self.window.extent(len(others), self.span)
-        self.taps = *others, last if self.span == 1 else reach
+        self.window = window = geometry.window
+        self.taps, self._tap_steps = window.kernel, window.dilation
+        if span > 1:  # without gaps along the last axis
+            last = len(window.kernel) - 1
+            self.taps = *window.kernel[:-1], window.extent(last, span)
+            self._tap_steps = *window.dilation[:-1], 1
+        self._place_steps = *window.stride[:-1], span * window.stride[-1]
+        self._across = *geometry.out_shape[2:-2], geometry.out_shape[-2] // span
         self.depth = math.prod(self.taps) * self.channels
-        self.columns = self.span * self.out_channels
-        rows = geometry.positions // self.span
+        self.columns = span * self.out_channels
+        rows = geometry.positions // span
         self.cost = rows * self._row_cost()
         self.multiplications = rows * self.depth * self.columns
-        is_alone = self.window.taps == 1 == math.prod(self.window.stride)
+        is_alone = window.taps == 1 == math.prod(window.stride)
         self.is_input = is_alone and geometry.block == ONE
-        across = math.prod(geometry.out_shape[2:-1]) // self.span
-        self.copied = 0 if self.is_input else across * self.depth
+        self.copied = 0 if self.is_input else math.prod(self._across) * self.depth
         self._layouts: dict[Pair, tuple[int, Shape, Shape, np.dtype[Any]]] = {}
 
     def _row_cost(self) -> float:
@@ -84,26 +86,24 @@ class WindowMatrix(Method):
         tile_bytes = tuning.TILE_BYTES if self._sums else 2 * tuning.TILE_BYTES
         return Tiling(self.geometry, self.copied + results, tile_bytes, gapless=self.is_input)
 
-    def view(self, n: int, rows: int, strides: Shape) -> _View:
-        """Lay the windows of n images, so many rows of outputs, over an input of these strides."""
-        places, steps = self._places(n, rows, strides)
-        taps, tap_steps = self._taps(strides)
-        return places + taps, steps + tap_steps
+    def view(self, n: int, rows: int, strides: Shape) -> tuple[Shape, Shape]:
+        """Lay the windows of n images, so many rows of outputs, over an input of these strides.
 
-    def _places(self, n: int, rows: int, strides: Shape) -> _View:
-        sizes = rows, *self.geometry.out_shape[2:-1]
-        steps = tuple(a * b for a, b in zip(self.window.stride, strides[1:], strict=False))
-        if self.geometry.block == ONE:
-            return (n, *sizes), (strides[0], *steps)
-        height, width = self.geometry.block
-        return (
-            (height, width, n, sizes[0] // height, sizes[1] // width),
-            (*steps, strides[0], height * steps[0], width * steps[1]),
-        )
-
-    def _taps(self, strides: Shape) -> _View:
-        steps = (a * b for a, b in zip(self.window.dilation, strides[1:], strict=False))
-        return (*self.taps, self.channels), (*steps, strides[-1])
+        Returns the shape and the strides.
+        """
+        image, *axes, value = strides
+        steps = [a * b for a, b in zip(self._place_steps, axes, strict=True)]
+        taps = *self.taps, self.channels
+        tap_steps = *(a * b for a, b in zip(self._tap_steps, axes, strict=True)), value
+        places: Shape = n, rows, *self._across
+        steps = [image, *steps]
+        if self.geometry.block != ONE:
+            (height, width), (down, across) = self.geometry.block, steps[1:]
+            places = height, width, n, rows // height, self._across[0] // width
+            steps = [down, across, image, height * down, width * across]
+        if self.taps_first:
+            return taps + places, (*tap_steps, *steps)
+        return places + taps, (*steps, *tap_steps)
 
     def gather(self, source: TileInput, tile: Tile, buffer: Array) -> Array:
         """Copy the windows of a tile to the buffer, and return them as a matrix (rows, depth)."""
@@ -112,7 +112,7 @@ class WindowMatrix(Method):
         sizes = images.stop - images.start, rows.stop - rows.start
         layout = self._layouts.get(sizes)
         if layout is None:  # a plan's tiles have two sizes or three
-            count = math.prod(sizes) * math.prod(self.geometry.out_shape[2:-1]) // self.span
+            count = math.prod(sizes) * math.prod(self._across)
             view = self.view(*sizes, source.tiling.strides)
             layout = self._layouts[sizes] = (count, *as_blocks(*view, buffer.itemsize))
         count, shape, strides, dtype = layout
@@ -120,10 +120,9 @@ class WindowMatrix(Method):
             return source.view((count, self.depth))
         copy: Array = np.ndarray(shape, dtype, buffer)
         copy[...] = source.view(shape, strides, dtype)
-        return self._as_rows(buffer, count)
-
-    def _as_rows(self, buffer: Array, rows: int) -> Array:
-        return np.ndarray((rows, self.depth), buffer.dtype, buffer)
+        if self.taps_first:
+            return np.ndarray((self.depth, count), buffer.dtype, buffer).T
+        return np.ndarray((count, self.depth), buffer.dtype, buffer)
 
     def matrices(self, x: Array, images: Pair, rows: Pair) -> Iterator[tuple[Tile, Array]]:
         """Yield each tile with its matrix of windows, which is there until the next one's."""
@@ -150,9 +149,11 @@ class WindowMatrix(Method):
             multiply_rows(matrix, weights, out=made.reshape(-1, self.columns))
             epilogue.finish(made, tile, by_place=True)
 
-    def sum(self, rows: Array, g: Array) -> Array:
+    def sum(self, matrix: Array, g: Array) -> Array:
         """Sum rows times gradients `g` (n, *out sizes, O) over the positions: (depth, columns)."""
-        return sum_of_products(rows, g.reshape(len(rows), self.columns))
+        if self.span > 1:
+            g = contiguous(g)  # the channels of a row's outputs side by side
+        return sum_of_products(matrix, g.reshape(len(matrix), self.columns), self.taps_first)
 
     def sums(self, x: Array, g: Array, images: Pair, rows: Pair) -> Iterator[Array]:
         """Yield the products (depth, columns) of one tile after another."""
@@ -165,13 +166,6 @@ class WindowMatrix(Method):
 
     # Small convolutions are one tile, done in the calling thread: with one small image the
     # arithmetic takes 2 µs, and jobs and threads would take 8.
-
-    @cached_property
-    def is_small(self) -> bool:
-        """Whether neither tiles nor threads are due."""
-        N, rows, *_ = self.geometry.out_shape
-        is_one_tile = self.tiling.sizes((0, N), (0, rows)) == (N, rows)
-        return is_one_tile and is_for_one_thread(self.cost)
 
     def _whole(self, x: Array) -> Array:
         """Return the matrix of all windows."""
@@ -224,21 +218,9 @@ class BandMatrix(WindowMatrix):
     among zeros. Few channels make short rows and narrow products, which this makes longer.
     """
 
-    def __init__(self, geometry: Geometry, sums: bool, span: int) -> None:
-        self.span = span
-        super().__init__(geometry, sums)
-
     def _row_cost(self) -> float:
         once = tuning.SPREAD_WEIGHTS * self.span / self.geometry.positions
         return once + super()._row_cost()
-
-    def _places(self, n: int, rows: int, strides: Shape) -> _View:
-        shape, steps = super()._places(n, rows, strides)
-        return (*shape[:-1], shape[-1] // self.span), (*steps[:-1], self.span * steps[-1])
-
-    def _taps(self, strides: Shape) -> _View:
-        shape, (*steps, _, value) = super()._taps(strides)
-        return shape, (*steps, strides[-2], value)  # without gaps along the last axis
 
     def _band(self, spread: Array) -> Array:
         """View the places in (*taps, C, span, O) that hold weights: (span, *kernel, C, O)."""
@@ -263,10 +245,6 @@ class BandMatrix(WindowMatrix):
         folded: Array = self._band(np.ascontiguousarray(total).reshape(shape)).sum(axis=0)
         return folded
 
-    def sum(self, rows: Array, g: Array) -> Array:
-        """Sum rows times gradients, the channels of a row's outputs side by side."""
-        return super().sum(rows, contiguous(g))
-
 
 class TapMatrix(WindowMatrix):
     """The matrix of windows of one channel, stored transposed: a line of memory for each tap.
@@ -274,24 +252,13 @@ class TapMatrix(WindowMatrix):
     Lines of many outputs are copied quickly, windows of a few values are not.
     """
 
+    taps_first = True
+
     def _row_cost(self) -> float:
         product = product_cost(self.depth, self.columns)
         if self.out_channels < tuning.NARROW:
             product = 0.035 * self.depth * self.columns
         return 6.5 * self.depth / self.geometry.out_shape[-2] + product
-
-    def view(self, n: int, rows: int, strides: Shape) -> _View:
-        """Lay the windows over an input: tap by tap, all positions of each."""
-        places, steps = self._places(n, rows, strides)
-        taps, tap_steps = self._taps(strides)
-        return taps + places, tap_steps + steps
-
-    def _as_rows(self, buffer: Array, rows: int) -> Array:
-        return np.ndarray((self.depth, rows), buffer.dtype, buffer).T
-
-    def sum(self, rows: Array, g: Array) -> Array:
-        """Sum rows times gradients: the lines of taps stand left, as they lie in memory."""
-        return sum_of_products(rows, g.reshape(len(rows), self.columns), left_first=True)
 
     def prepare(self, w: Array) -> Array:
         """Arrange weights: BLAS reads a few columns as quickly where they are transposed."""
@@ -326,8 +293,10 @@ def possible_matrices(geometry: Geometry, sums: bool) -> list[WindowMatrix]:
 
 @planned
 def small_matrix(geometry: Geometry, sums: bool) -> WindowMatrix | None:
-    """Return the layout for a convolution to be done at once, None where it is not small."""
+    """Return the layout for a convolution to be done at once, None where tiles are due."""
     if 0 in geometry.out_shape:
         return None
     matrix = quickest_matrix(geometry, sums)
-    return matrix if matrix.is_small else None
+    N, rows = geometry.out_shape[:2]
+    is_one_tile = matrix.tiling.sizes((0, N), (0, rows)) == (N, rows)
+    return matrix if is_one_tile and matrix.cost < tuning.JOB_GRAIN else None

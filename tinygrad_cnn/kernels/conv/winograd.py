@@ -29,7 +29,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Method
-from tinygrad_cnn.kernels.conv.products import product_cost, unpacked_parts
+from tinygrad_cnn.kernels.conv.products import product_cost
 from tinygrad_cnn.kernels.conv.tiles import Geometry
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
@@ -164,7 +164,7 @@ class MinimalFiltering(Method):
     def turns(self, lines: int) -> Pair:
         """Return how many products take turns at the positions of lines, how many each takes."""
         positions = lines * self.pitch
-        parts = unpacked_parts(positions * self.depth * self.out_channels)
+        parts = -(-positions * self.depth * self.out_channels // tuning.UNPACKED)
         turns = max(self.width, parts) if self.is_unpacked else self.width
         return turns, -(-positions // turns)
 
