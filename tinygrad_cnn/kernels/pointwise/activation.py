@@ -59,13 +59,13 @@ def relu_gradient(g: Array, out: Array) -> Array:
     >>> relu_gradient(np.array([np.inf, 5.0]), np.array([0.0, 2.0]))
     array([0., 5.])
     """
-    if g.size <= tuning.FEW_VALUES:
-        return masked(g, out > 0)
     return masked_gradient(g, out, lambda out: out > 0)
 
 
 def masked_gradient(g: Array, out: Array, passes: Callable[[Array], Array]) -> Array:
     """Return `g` where an activation passed its input on, as `passes` finds of its results."""
+    if g.size <= tuning.FEW_VALUES:
+        return masked(g, passes(out))
 
     def formula(result: Array, g: Array, out: Array) -> None:
         masked(g, passes(out), result)

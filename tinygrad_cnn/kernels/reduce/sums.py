@@ -87,6 +87,10 @@ def chain_sums(stack: Array, channels: int) -> Array:
     return _folded(sums, channels)
 
 
+def _write_sums(out: Array, stack: Array) -> None:
+    out[...] = chain_sums(stack, out.shape[1])
+
+
 def chain_products(a: Array, b: Array, channels: int) -> Array:
     """Sum ``a * b`` of two stacks (chains, length, repeat·C) to (chains, C), float64."""
     return _folded(np.einsum("kij,kij->kj", a, b), channels)
@@ -123,21 +127,12 @@ def sum_over(x: Array, axes: tuple[int, ...], keepdims: bool = False) -> Array:
         inner_last = x.transpose(*sorted(axes, key=lambda axis: -x.strides[axis]), *kept)
         if inner_last.flags.c_contiguous:
             lengths = [x.shape[axis] for axis in kept]
-            sums = _column_sum(inner_last.reshape(-1, math.prod(lengths))).reshape(lengths)
-            sums = sums.transpose([kept.index(axis) for axis in sorted(kept)])
-            return np.expand_dims(sums, axes) if keepdims else sums
+            (sums,) = map_chains(_write_sums, 1, inner_last.reshape(-1, math.prod(lengths)))
+            total = np.asarray(sums.sum(axis=0), x.dtype).reshape(lengths)
+            total = total.transpose([kept.index(axis) for axis in sorted(kept)])
+            return np.expand_dims(total, axes) if keepdims else total
     # NumPy adds pairwise along the inner axes of memory, and as fast as memory gives the values.
     return np.asarray(_sum(x, axes, keepdims=keepdims))
-
-
-def _column_sum(matrix: Array) -> Array:
-    """Sum a C-contiguous matrix (P, C) over its rows: (C,)."""
-
-    def formula(out: Array, stack: Array) -> None:
-        out[...] = chain_sums(stack, out.shape[1])
-
-    (sums,) = map_chains(formula, 1, matrix)
-    return np.asarray(sums.sum(axis=0), matrix.dtype)
 
 
 def running_sums(x: Array, axis: int, reverse: bool = False) -> Array:

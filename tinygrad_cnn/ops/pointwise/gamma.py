@@ -106,7 +106,8 @@ erfc = unary(Erfc)
 class Erfinv(Op):
     """Inverse of `erf` on [−1, 1]: infinite at the ends, NaN outside.
 
-    Wichura, "Algorithm AS 241" (1988).
+    Winitzki, "A handy approximation for the error function and its inverse" (2008), refined by
+    Halley's method.
 
     >>> erfinv(np.array([0.5])).round(4)
     array([0.4769])
