@@ -32,8 +32,8 @@ cut depends on sizes and on the number of threads, never on timing: the same cal
 bits, run after run.
 
 **Floating-point errors.** What a formula does at infinities and NaN is on purpose: kernels of
-several steps run under ``np.errstate``, also in each thread, which has settings of its own. A
-single ufunc or product that goes straight to NumPy warns as NumPy does.
+several steps run under ``np.errstate``, and so do the threads that do parts of them. A single ufunc
+or product that goes straight to NumPy warns as NumPy does.
 
 **Plans.** A function under `@planned` works out once what depends on shapes and settings alone;
 its arguments are hashable and its results are not changed. After a change of `runtime.tuning`,

@@ -91,12 +91,9 @@ def _apply_in_parallel(ufunc: np.ufunc, arrays: tuple[Any, ...], out: Array | No
         target = target.reshape(-1)
         views = [view.reshape(-1) if np.ndim(view) else view for view in views]
 
-    settings = np.geterr()  # a thread has settings of its own
-
     def work(start: int, stop: int) -> None:
         cut = [view[start:stop] if np.ndim(view) else view for view in views]
-        with np.errstate(**settings):
-            ufunc(*cut, out=target[start:stop])
+        ufunc(*cut, out=target[start:stop])
 
     length = target.shape[0]
     parallel(work, length, grain=-(-tuning.UFUNC_GRAIN * length // target.size))

@@ -24,14 +24,12 @@ def softmax_rows(x: Array) -> tuple[Array, Array, Array]:
     if C > tuning.FEW_CLASSES or x.size < tuning.FEW_VALUES:
         return _by_rows(x)
     p, greatest, logarithm = np.empty((M, C), x.dtype), np.empty(M, x.dtype), np.empty(M, x.dtype)
-    settings = np.geterr()  # a thread has settings of its own
 
     def work(start: int, stop: int) -> None:
         rows = part_size(stop - start, tuning.SOFTMAX_BLOCK / C)
-        with np.errstate(**settings):
-            for i in range(start, stop, rows):
-                part = slice(i, min(i + rows, stop))
-                _by_columns(x[part], p[part], greatest[part], logarithm[part])
+        for i in range(start, stop, rows):
+            part = slice(i, min(i + rows, stop))
+            _by_columns(x[part], p[part], greatest[part], logarithm[part])
 
     parallel(work, M, grain=-(-tuning.SOFTMAX_GRAIN // C))
     return p, greatest, logarithm

@@ -89,8 +89,8 @@ def _each(image: Callable[[int, Array], None], y: Array, places: Array) -> None:
 
     def work(start: int, stop: int) -> None:
         scratch = np.empty(places.shape[1:], y.dtype)
-        with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
-            for n in range(start, stop):
-                image(n, scratch)
+        for n in range(start, stop):
+            image(n, scratch)
 
-    parallel(work, N, grain=max(1, tuning.SAMPLES_GRAIN * N // max(1, C * places.size)))
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
+        parallel(work, N, grain=max(1, tuning.SAMPLES_GRAIN * N // max(1, C * places.size)))

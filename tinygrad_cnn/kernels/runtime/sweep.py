@@ -26,18 +26,17 @@ def sweep(step: Callable[..., None], *arrays: Array, most: float, grain: int) ->
     array([ 0.,  1.,  4.,  9., 16.])
     """
     length = len(arrays[0])
-    if length <= min(most, grain):
-        with np.errstate(all="ignore"):
-            step(*arrays)
-        return
 
     def work(start: int, stop: int) -> None:
         size = part_size(stop - start, most)
-        with np.errstate(all="ignore"):  # of this thread
-            for i in range(start, stop, size):
-                step(*[array[i : min(i + size, stop)] for array in arrays])
+        for i in range(start, stop, size):
+            step(*[array[i : min(i + size, stop)] for array in arrays])
 
-    parallel(work, length, grain=grain)
+    with np.errstate(all="ignore"):
+        if length <= min(most, grain):
+            step(*arrays)
+        else:
+            parallel(work, length, grain=grain)
 
 
 def axis_by_axis(

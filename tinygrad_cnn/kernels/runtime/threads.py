@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from itertools import pairwise
 from math import ceil
@@ -147,7 +148,9 @@ def _run_chunks(work: Work, cuts: list[int]) -> None:
         try:
             for start, stop in pairwise(cuts[1:]):
                 if helped:
-                    _state.tasks.put((partial(work, start, stop), done))
+                    # In a copy of the context, to which NumPy's error settings belong.
+                    task = partial(copy_context().run, work, start, stop)
+                    _state.tasks.put((task, done))
                     others += 1
                 else:
                     work(start, stop)
