@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import tinygrad_cnn
+from tests.threads import num_threads
 from tests.training.small import write_folder
 from tinygrad_cnn.cli import arguments as names
 from tinygrad_cnn.cli import main as cli
 from tinygrad_cnn.cli import train
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.models import ARCHITECTURES, NETWORKS
 from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.training import OPTIMIZERS, SCHEDULES
@@ -25,9 +25,8 @@ ROOT = Path(__file__).parents[1]
 def elsewhere(tmp_path, monkeypatch):
     """Runs land in a folder of the test's own; the number of threads is put back."""
     monkeypatch.chdir(tmp_path)
-    threads = get_num_threads()
-    yield
-    set_num_threads(threads)
+    with num_threads():
+        yield
 
 
 @pytest.fixture(autouse=True)

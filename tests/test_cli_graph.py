@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
+from tests.threads import num_threads
 from tests.training.small import write_folder
 from tinygrad_cnn.cli import main as cli
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.models import NETWORKS
 from tinygrad_cnn.ops.conv.trilinear import Conv2d
 from tinygrad_cnn.random import get_rng_state, manual_seed
@@ -116,15 +116,12 @@ def test_the_page_shows_values_and_gradients(command, tmp_path):
 
 @pytest.mark.slow
 def test_a_trained_network(command, tmp_path, capsys):
-    threads = get_num_threads()
     data = tmp_path / "data"
     data.mkdir()
     write_folder(data)
     options = ("--epochs", "1", "--batch-size", "30", "--no-check", "--quiet")
-    try:
+    with num_threads():
         assert cli.main(["train", "softmax", "--data", str(data), "--out", "run", *options]) == 0
-    finally:
-        set_num_threads(threads)
     capsys.readouterr()
     status, out, err = command("run", "--format", "dot")
     assert (status, err) == (0, "")

@@ -11,6 +11,7 @@ import pytest
 
 import tinygrad_cnn.functional as F
 from tests.kernels.conv import calls as conv
+from tests.threads import num_threads
 from tinygrad_cnn import models, tensor
 from tinygrad_cnn.kernels.conv import convolution, windows
 from tinygrad_cnn.kernels.norm import batch_norm as norm
@@ -20,7 +21,6 @@ from tinygrad_cnn.kernels.pool import max_pool
 from tinygrad_cnn.kernels.pool import windows as pool
 from tinygrad_cnn.kernels.reduce import moments
 from tinygrad_cnn.kernels.runtime import plans, tuning
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.ops.conv import arguments as conv_ops
 
@@ -30,10 +30,8 @@ SMALL_CHANGE = 200_000  # bytes: buffers of interpreter and NumPy, tables of a g
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    before = get_num_threads()
-    set_num_threads(1)
-    yield
-    set_num_threads(before)
+    with num_threads(1):
+        yield
 
 
 def images(*shape: int) -> np.ndarray:

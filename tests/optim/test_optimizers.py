@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.optim.loops import CASES, IDS, run
+from tests.threads import num_threads
 from tinygrad_cnn import tensor
 from tinygrad_cnn.graph import GraphError
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.optim import (
     ASGD,
     SGD,
@@ -52,15 +52,13 @@ def test_blocks_and_threads_change_nothing(cls, loop, options, monkeypatch):
     rng = np.random.default_rng(2)
     start, gradients = rng.normal(size=(50, 7)), rng.normal(size=(3, 50, 7))
     results = []
-    threads = get_num_threads()
     for block, number in ((1000, 1), (16, 1), (16, 3)):
         monkeypatch.setattr(machinery, "_BLOCK", block)
         monkeypatch.setattr(machinery, "_GRAIN", 20)
-        set_num_threads(number)
         p = tensor(start, requires_grad=True)
-        run(cls([p], **options), p, gradients)
+        with num_threads(number):
+            run(cls([p], **options), p, gradients)
         results.append(p.numpy())
-    set_num_threads(threads)
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
     i = (31, 4)
     np.testing.assert_allclose(

@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.threads import num_threads
 from tests.training.small import write_folder
 from tinygrad_cnn.cli import main as cli
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.random import get_rng_state, set_rng_state
 
 
@@ -20,13 +20,13 @@ def trained(tmp_path_factory, small_data):
 
 
 def train(folder, data, network):
-    threads, state = get_num_threads(), get_rng_state()
+    state = get_rng_state()
+    where = ("--data", str(data), "--out", str(folder))
+    how = ("--epochs", "2", "--batch-size", "30", "--no-check", "--quiet")
     try:
-        where = ("--data", str(data), "--out", str(folder))
-        how = ("--epochs", "2", "--batch-size", "30", "--no-check", "--quiet")
-        status = cli.main(["train", network, *where, *how])
+        with num_threads():
+            status = cli.main(["train", network, *where, *how])
     finally:
-        set_num_threads(threads)
         set_rng_state(state)
     assert status == 0
     return folder

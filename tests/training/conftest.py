@@ -2,17 +2,16 @@
 
 import pytest
 
+from tests.threads import num_threads
 from tests.training.small import small_splits, write_folder
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.random import manual_seed
 
 
 @pytest.fixture(autouse=True)
 def global_settings():
-    threads = get_num_threads()
     manual_seed(0)
-    yield
-    set_num_threads(threads)
+    with num_threads():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -20,31 +20,30 @@ from tests.kernels.conv.calls import (
     conv2d_input_gradient,
     conv2d_weight_gradient,
 )
+from tests.threads import num_threads
 from tinygrad_cnn.kernels.conv import jobs, windows
 from tinygrad_cnn.kernels.conv.tiles import Tiling
 from tinygrad_cnn.kernels.reduce.sums import sum_over
 from tinygrad_cnn.kernels.runtime import plans, tuning
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
+from tinygrad_cnn.kernels.runtime.threads import get_num_threads
 
 
 @contextmanager
 def cut_small(threads: int, tile_bytes: int, phases: float = 1.0) -> Iterator[None]:
     """Let even a small convolution be cut into tiles and threads; with inf always into phases."""
-    before = get_num_threads()
-    set_num_threads(threads)
+    small = mock.patch.multiple(
+        tuning,
+        TILE_BYTES=tile_bytes,
+        WINOGRAD_TILE_BYTES=tile_bytes,
+        DEPTHWISE_TILE_BYTES=tile_bytes,
+        JOB_GRAIN=1,
+        PHASES_GAIN=phases,
+    )
     plans.clear()
     try:
-        with mock.patch.multiple(
-            tuning,
-            TILE_BYTES=tile_bytes,
-            WINOGRAD_TILE_BYTES=tile_bytes,
-            DEPTHWISE_TILE_BYTES=tile_bytes,
-            JOB_GRAIN=1,
-            PHASES_GAIN=phases,
-        ):
+        with num_threads(threads), small:
             yield
     finally:
-        set_num_threads(before)
         plans.clear()
 
 

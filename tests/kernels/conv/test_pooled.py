@@ -11,7 +11,7 @@ from tests.kernels import conv_oracle
 from tests.kernels.conv.calls import conv2d_pooled
 from tests.kernels.conv.test_conv import LAYOUTS, channels_last, cut_or_whole, cut_small, problems
 from tests.kernels.pool.calls import max_pool2d
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
+from tests.threads import num_threads
 
 
 def whole_numbers(*shapes, seed=0):
@@ -73,12 +73,9 @@ def test_two_runs_give_the_same_bits_and_threads_differ_by_rounding():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((16, 8, 24, 24), np.float32)
     w = rng.standard_normal((32, 8, 3, 3), np.float32)
-    before, results = get_num_threads(), []
-    try:
-        for threads in (1, 2, 2):
-            set_num_threads(threads)
+    results = []
+    for threads in (1, 2, 2):
+        with num_threads(threads):
             results.append(conv2d_pooled(x, w, None, *PLAIN, (2, 2), True))
-    finally:
-        set_num_threads(before)
     assert np.array_equal(results[1], results[2])
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-5)

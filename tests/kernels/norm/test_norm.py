@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.threads import num_threads
 from tinygrad_cnn.kernels.norm.batch_norm import (
     Factors,
     batch_norm_eval_gradient,
@@ -16,7 +17,6 @@ from tinygrad_cnn.kernels.reduce import moments
 from tinygrad_cnn.kernels.reduce.moments import batch_statistics
 from tinygrad_cnn.kernels.reduce.sums import chain_products
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.kernels.runtime.window import Window
 
 EPS = 1e-5
@@ -67,9 +67,7 @@ def test_batch_norm_agrees_with_float64(
     x = in_layout((rng.standard_normal(shape) + offset).astype(dtype), channels_last)
     g = in_layout(rng.standard_normal(shape).astype(dtype), channels_last)
     weight, bias = rng.standard_normal((2, C)).astype(dtype)
-    before = get_num_threads()
-    set_num_threads(threads)
-    try:
+    with num_threads(threads):
         mean, var = batch_statistics(x)
         inverse_std = (1 / np.sqrt(var + dtype(EPS))).astype(dtype)
         factors = Factors(mean, inverse_std, weight, bias)
@@ -77,8 +75,6 @@ def test_batch_norm_agrees_with_float64(
         grads = batch_norm_gradient(g, x, factors)
         again = batch_norm_gradient(g, x, factors)
         constant = batch_norm_eval_gradient(g, x, factors)
-    finally:
-        set_num_threads(before)
     exact = x.astype(float)
     scale = digits * max(1, offset)
     np.testing.assert_allclose(mean, exact.mean(axis=axes_of(x)), rtol=digits, atol=digits)
@@ -121,13 +117,9 @@ def test_a_lazy_gradient_behind_a_pool(monkeypatch, threads, sizes, affine, dtyp
     g = LazyGradient(
         rng.standard_normal(pooled.shape).astype(dtype), argmax, pooled, x.shape, window
     )
-    before = get_num_threads()
-    set_num_threads(threads)
-    try:
+    with num_threads(threads):
         mine = batch_norm_gradient(g.before_relu(), x, factors)
         expected = batch_norm_gradient(g.before_relu().array(), x, factors)
-    finally:
-        set_num_threads(before)
     for got, want in zip(mine, expected, strict=True):
         assert got.dtype == dtype
         np.testing.assert_allclose(got, want, rtol=digits, atol=digits * np.abs(want).max())

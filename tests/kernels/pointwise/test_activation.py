@@ -7,16 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels.layouts import LARGE, LAYOUTS, SMALL, sample
+from tests.threads import num_threads
 from tinygrad_cnn.kernels.pointwise import activation as ac
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 
 @pytest.fixture(autouse=True, params=[1, 3])
 def threads(request):
-    before = get_num_threads()
-    set_num_threads(request.param)
-    yield request.param
-    set_num_threads(before)
+    with num_threads(request.param):
+        yield request.param
 
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 1e4, -1e4, 1e30, -1e30, np.inf, -np.inf, np.nan, 1e-30]

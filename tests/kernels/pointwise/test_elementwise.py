@@ -2,17 +2,15 @@ import numpy as np
 import pytest
 
 from tests.kernels.layouts import LARGE, LAYOUTS, sample
+from tests.threads import num_threads
 from tinygrad_cnn.kernels.pointwise import elementwise as ew
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 from tinygrad_cnn.ops.elementwise import Add, Div, Mul, Sub
 
 
 @pytest.fixture(autouse=True, params=[1, 3])
 def threads(request):
-    before = get_num_threads()
-    set_num_threads(request.param)
-    yield request.param
-    set_num_threads(before)
+    with num_threads(request.param):
+        yield request.param
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -6,15 +6,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.kernels.pool import calls as pools
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
+from tests.threads import num_threads
 
 
 @pytest.fixture(params=[1, 3])
 def threads(request):
-    before = get_num_threads()
-    set_num_threads(request.param)
-    yield request.param
-    set_num_threads(before)
+    with num_threads(request.param):
+        yield request.param
 
 
 def count_windows(size, k, s, p, d, ceil_mode):

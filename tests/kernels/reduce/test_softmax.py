@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.threads import num_threads
 from tinygrad_cnn.kernels.reduce import softmax
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 
 @pytest.mark.parametrize("columns", [1, 2, 10, 33])
@@ -17,14 +17,10 @@ from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_thread
 def test_it_equals_the_formula(monkeypatch, rows, columns, threads, offset):
     monkeypatch.setattr(tuning, "SOFTMAX_BLOCK", 100)
     monkeypatch.setattr(tuning, "SOFTMAX_GRAIN", 100)
-    before = get_num_threads()
-    set_num_threads(threads)
-    try:
+    with num_threads(threads):
         x = np.random.default_rng(0).standard_normal((rows, columns)).astype(np.float32) * 4
         x = np.asfortranarray(x + np.float32(offset))
         p, greatest, logarithm = softmax.softmax_rows(x)
-    finally:
-        set_num_threads(before)
     wide = x.astype(np.float64)
     powers = np.exp(wide - wide.max(axis=1, keepdims=True))
     total = powers.sum(axis=1, keepdims=True)

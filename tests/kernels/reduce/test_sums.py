@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.threads import num_threads
 from tinygrad_cnn.kernels.reduce import sums as reduce
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.threads import get_num_threads, set_num_threads
 
 
 def channel_sum(x):
@@ -51,11 +51,10 @@ def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
     monkeypatch.setattr(tuning, "SUM_GRAIN", 1)
     x = np.random.default_rng(0).standard_normal((64, 24, 24, 32)).astype(np.float32)
     x = x.transpose(0, 3, 1, 2)
-    before, results = get_num_threads(), []
+    results = []
     for threads in (1, 2, 3, 2):
-        set_num_threads(threads)
-        results.append(channel_sum(x))
-    set_num_threads(before)
+        with num_threads(threads):
+            results.append(channel_sum(x))
     for result in results:
         np.testing.assert_array_equal(result, results[0])
     np.testing.assert_allclose(results[0], x.sum(axis=(0, 2, 3), dtype=float), rtol=1e-4, atol=1e-3)

@@ -15,10 +15,10 @@ import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.threads import num_threads
 from tinygrad_cnn.kernels.runtime import blas, tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.threads import (
-    get_num_threads,
     matmul,
     parallel,
     set_num_threads,
@@ -27,9 +27,8 @@ from tinygrad_cnn.kernels.runtime.threads import (
 
 @pytest.fixture(autouse=True)
 def _restore_num_threads() -> Iterator[None]:
-    before = get_num_threads()
-    yield
-    set_num_threads(before)
+    with num_threads():
+        yield
 
 
 def _blas_threads() -> list[int]:
@@ -39,13 +38,9 @@ def _blas_threads() -> list[int]:
 
 @given(st.integers(0, 50), st.integers(1, 5), st.integers(1, 12))
 def test_chunks_cover_the_range_once_and_the_callers_is_longest(length, count, grain):
-    before = get_num_threads()
-    set_num_threads(count)
     seen: list[tuple[int, int]] = []
-    try:
+    with num_threads(count):
         parallel(lambda start, stop: seen.append((start, stop)), length, grain=grain)
-    finally:
-        set_num_threads(before)
     seen.sort()
     assert [i for start, stop in seen for i in range(start, stop)] == list(range(length))
     assert len(seen) <= count
