@@ -120,41 +120,9 @@ def _check_mode(
     ]
     for path, parameter in module.named_parameters():
         parameter._name = parameter._name or path
-    buffers = [(b, np.array(b._data)) for b in module.buffers()]
-    rng = generator(options.seed)
-
-    def call() -> Any:
-        with enable_grad(), record_source():
-            out = module(*tensors)
-        return _recorded(module, out)
-
-    live = call()
-    weights = [rng.standard_normal(o.shape) for o in live]
-
-    def combined(outs: Sequence[Any]) -> Any:
-        if len(outs) == 1:
-            return outs[0]
-        total = None
-        for o, w in zip(outs, weights, strict=True):
-            part = (o * Tensor._wrap(np.asarray(w), None)).sum()
-            total = part if total is None else total + part
-        return total
-
-    root = combined(live)
+    forward = _Forward(module, tensors, generator(options.seed))
+    root = forward.root
     value = np.array(root._data)
-
-    def forward(leaves: Mapping[TensorBase, Array]) -> Array:
-        held = {x: x._data for x in leaves}
-        try:
-            for x, array in leaves.items():
-                x._data = array
-            return np.asarray(combined(call())._data)
-        finally:
-            for x, array in held.items():
-                x._data = array
-            for buffer, array in buffers:
-                buffer._data = np.array(array)
-
     again = forward({})
     deterministic = again.shape == value.shape and np.array_equal(again, value, equal_nan=True)
     results = check_recorded(
@@ -166,6 +134,48 @@ def _check_mode(
         return not np.array_equal(forward({parameter: moved}), value, equal_nan=True)
 
     return results + unreached(module, nodes_below(root), changes_result if deterministic else None)
+
+
+class _Forward:
+    """The forward of a module as a function of the arrays in its leaves.
+
+    Several results become one number: their sum, weighted at random, so that errors in two of them
+    do not cancel. `root` is what it gave first, recorded.
+    """
+
+    def __init__(self, module: Module, tensors: Sequence[Any], rng: np.random.Generator) -> None:
+        self.module, self.tensors = module, tensors
+        self.buffers = [(b, np.array(b._data)) for b in module.buffers()]
+        results = self._results()
+        self.weights = [rng.standard_normal(result.shape) for result in results]
+        self.root = self._combined(results)
+
+    def __call__(self, leaves: Mapping[TensorBase, Array]) -> Array:
+        """Compute it with other arrays in some of the leaves; they and all buffers stay as is."""
+        held = {x: x._data for x in leaves}
+        try:
+            for x, array in leaves.items():
+                x._data = array
+            return np.asarray(self._combined(self._results())._data)
+        finally:
+            for x, array in held.items():
+                x._data = array
+            for buffer, array in self.buffers:
+                buffer._data = np.array(array)
+
+    def _results(self) -> list[Tensor]:
+        with enable_grad(), record_source():
+            out = self.module(*self.tensors)
+        return _recorded(self.module, out)
+
+    def _combined(self, results: Sequence[Any]) -> Any:
+        if len(results) == 1:
+            return results[0]
+        total = None
+        for result, weight in zip(results, self.weights, strict=True):
+            part = (result * Tensor._wrap(np.asarray(weight), None)).sum()
+            total = part if total is None else total + part
+        return total
 
 
 def _recorded(module: Module, out: Any) -> list[Tensor]:
