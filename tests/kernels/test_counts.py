@@ -16,7 +16,6 @@ from tinygrad_cnn import models, tensor
 from tinygrad_cnn.kernels.conv import convolution, windows
 from tinygrad_cnn.kernels.norm import batch_norm as norm
 from tinygrad_cnn.kernels.pointwise import activation, elementwise
-from tinygrad_cnn.kernels.pool import argmax as argmax_kernels
 from tinygrad_cnn.kernels.pool import max_pool
 from tinygrad_cnn.kernels.pool import windows as pool
 from tinygrad_cnn.kernels.reduce import moments
@@ -90,7 +89,7 @@ ELEMENTWISE = {
     "gelu gradient": (lambda: activation.gelu_gradient(G, G), 6 << 18),
     "addition": (lambda: elementwise.apply(np.add, G, G), 0),
     "scatter": (
-        lambda: argmax_kernels.put_argmax(G[:, :, ::2, ::2], TAPS, G.shape, BLOCKS),
+        lambda: max_pool.put_argmax(G[:, :, ::2, ::2], TAPS, G.shape, BLOCKS),
         (1 << 23) // 3,  # masks and gradient of a block, which may be a third larger than told
     ),
 }

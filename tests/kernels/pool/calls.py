@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinygrad_cnn.kernels.pool import argmax, avg_pool, max_pool
+from tinygrad_cnn.kernels.pool import avg_pool, max_pool
 from tinygrad_cnn.kernels.runtime.window import Window
 
 
@@ -24,15 +24,15 @@ def max_pool2d_values(x, kernel, stride, padding=(0, 0), dilation=(1, 1), ceil_m
 
 
 def scatter_taps(g, taps, shape, *windows):
-    return argmax.put_argmax(g, taps, shape, window_of(*windows))
+    return max_pool.put_argmax(g, taps, shape, window_of(*windows))
 
 
 def gather_taps(x, taps, *windows):
-    return argmax.take_argmax(x, taps, window_of(*windows))
+    return max_pool.take_argmax(x, taps, window_of(*windows))
 
 
 def flat_indices(taps, shape, *windows):
-    return argmax.flat_indices(taps, shape[2:], window_of(*windows))
+    return max_pool.flat_indices(taps, shape[2:], window_of(*windows))
 
 
 def avg_pool2d(x, kernel, stride, padding=(0, 0), ceil_mode=False, count_include_pad=True):

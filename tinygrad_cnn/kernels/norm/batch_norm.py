@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_cnn.kernels.pool.argmax import put_argmax
 from tinygrad_cnn.kernels.pool.lazy import LazyGradient
+from tinygrad_cnn.kernels.pool.max_pool import put_argmax
 from tinygrad_cnn.kernels.reduce.sums import chain_products, chain_sums, map_chains, positions
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last, contiguous

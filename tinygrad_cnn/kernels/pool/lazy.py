@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.pointwise.activation import relu_gradient
-from tinygrad_cnn.kernels.pool.argmax import put_argmax
+from tinygrad_cnn.kernels.pool.max_pool import put_argmax
 from tinygrad_cnn.kernels.runtime.window import Window
 from tinygrad_cnn.types import Array, Shape
 

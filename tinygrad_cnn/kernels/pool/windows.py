@@ -35,46 +35,41 @@ __all__ = [
 Index = tuple[slice, ...]
 
 Meeting = tuple[Index, Index]
-"""Where an array of outputs (n, *out sizes, C) and one of inputs (n, *sizes, C) meet."""
+"""Indices at which an array of outputs and one of inputs meet."""
 
 AlongAxis = Callable[[int, Array, Array], None]
 """A step ``(axis, source, target)`` for `axis_by_axis`."""
 
 
 class Covering:
-    """Where windows meet an input.
+    """Where windows meet an input, in arrays (n, *sizes, C).
 
-    Attributes
-    ----------
-    along
-        For each axis and each element of a window along it: the outputs for which that lies inside
-        of the input, and the inputs.
-    taps
-        For each element of a window, the last axis fastest: its number, the outputs and the inputs.
-    out_sizes
-        How many windows there are along each axis.
-    disjoint
-        Whether no two windows share an element of the input.
-    reach_all
-        Whether windows that are disjoint reach every element.
-    side_by_side
-        Whether windows lie side by side, none over the edge; elements behind the last may be left.
-    numbers
-        Of the elements, in the smallest unsigned integers that hold them, as `by_place` lies.
+    - ``along``: for each axis, for each element of a window along it, the outputs for which it lies
+      inside of the input, and the inputs
+    - ``are_whole``: for each axis, whether all outputs have the first two elements
+    - ``taps``: for each element of a window, the last axis fastest, its number, outputs and inputs
+    - ``out_sizes``: how many windows there are along each axis
+    - ``disjoint``: whether no two windows share an element of the input
+    - ``reach_all``: whether windows that are disjoint reach every element
+    - ``side_by_side``: whether windows that are disjoint have no gaps, and none is over the edge;
+      elements behind the last may be left
+    - ``numbers``: of the elements, in the smallest unsigned integers, as `by_place` lies
     """
 
     def __init__(self, window: Window, sizes: Sizes, out_sizes: Sizes) -> None:
         self.out_sizes = out_sizes
         axes = list(zip(*window, sizes, out_sizes, strict=True))
-        dims = len(axes)
-        dtype = np.min_scalar_type(window.taps - 1)
-        self.along = [along_axis(i, _elements(*axis)) for i, axis in enumerate(axes, 1)]
-        whole = slice(None)
-        self.taps: list[tuple[Any, Index, Index]] = []
-        for number, meetings in enumerate(itertools.product(*self.along)):
-            outputs, inputs = zip(*meetings, strict=True)
-            at_outputs, at_inputs = ((whole, *(i[-1] for i in side)) for side in (outputs, inputs))
-            self.taps.append((dtype.type(number), at_outputs, at_inputs))
+        each = [_elements(*axis) for axis in axes]
+        self.along = [along_axis(axis, pairs) for axis, pairs in enumerate(each, 1)]
+        self.are_whole = [
+            [outputs for outputs, _ in pairs[:2]] == [slice(0, n)] * 2
+            for pairs, n in zip(each, out_sizes, strict=True)
+        ]
+        dtype, whole = np.min_scalar_type(window.taps - 1), slice(None)
+        self.taps: list[tuple[Any, Index, Index]] = [
+            (dtype.type(number), (whole, *(o for o, _ in pairs)), (whole, *(i for _, i in pairs)))
+            for number, pairs in enumerate(itertools.product(*each))
+        ]
         self.disjoint = all(k == 1 or d * (k - 1) < s for k, s, _, d, _, _ in axes)
         is_tight = all(k == s and (k == 1 or d == 1) for k, s, _, d, _, _ in axes)
         self.reach_all = is_tight and all(
@@ -83,9 +78,9 @@ class Covering:
         self.side_by_side = is_tight and all(
             before == 0 and n * k <= size for k, _, (before, _), _, size, n in axes
         )
-        self.numbers = np.arange(window.taps, dtype=dtype).reshape(
-            *window.kernel, *(1,) * (dims + 2)
-        )
+        dims = len(axes)
+        numbers = np.arange(window.taps, dtype=dtype)
+        self.numbers = numbers.reshape(*window.kernel, *(1,) * (dims + 2))
         self._inside = whole, *(slice(0, n * k) for k, *_, n in axes)
         self._blocks = [length for k, *_, n in axes for length in (n, k)]
         self._order = *range(2, 2 * dims + 1, 2), 0, *range(1, 2 * dims, 2), 2 * dims + 1
@@ -134,8 +129,7 @@ def reducing(ufunc: np.ufunc, empty: float, cover: Covering) -> AlongAxis:
 
     def step(axis: int, source: Array, target: Array) -> None:
         meetings = cover.along[axis - 1]
-        whole = slice(0, target.shape[axis])
-        if [outputs[-1] for outputs, _ in meetings[:2]] == [whole, whole]:
+        if cover.are_whole[axis - 1]:
             (_, first), (_, second), *meetings = meetings
             ufunc(source[first], source[second], out=target)
         else:
@@ -155,11 +149,11 @@ def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: C
 
 
 def sweep_images(step: Callable[..., None], *arrays: Array, block_size: int | None = None) -> None:
-    """Call `step` on blocks of images, of `block_size` elements of the largest array.
+    """Call `step` on blocks of images, of `block_size` elements of the first or the last array.
 
     Threads work side by side; few elements take none, but floating-point warnings come out.
     """
-    size = max(array.size for array in arrays)
+    size = max(arrays[0].size, arrays[-1].size)
     if size <= tuning.POOL_GRAIN:
         step(*arrays)
         return

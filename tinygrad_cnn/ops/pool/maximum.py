@@ -9,7 +9,6 @@ import numpy as np
 
 from tinygrad_cnn.deferring import After, Computation
 from tinygrad_cnn.joining import join
-from tinygrad_cnn.kernels.pool import argmax as argmax_kernels
 from tinygrad_cnn.kernels.pool import max_pool as kernels
 from tinygrad_cnn.kernels.pool.lazy import LazyGradient
 from tinygrad_cnn.kernels.runtime.window import Window
@@ -123,7 +122,7 @@ class PutArgmax(_ByArgmax):
     __slots__ = ()
 
     def forward(self, y: Any) -> Any:
-        return argmax_kernels.put_argmax(y, self.argmax, self.image_shape, self.window)
+        return kernels.put_argmax(y, self.argmax, self.image_shape, self.window)
 
     def backward(self, g: Any, out: Any, y: Any) -> tuple[Any, ...]:
         return (TakeArgmax(self.argmax, self.image_shape, self.window)(g),)
@@ -135,7 +134,7 @@ class TakeArgmax(_ByArgmax):
     __slots__ = ()
 
     def forward(self, x: Any) -> Any:
-        return argmax_kernels.take_argmax(x, self.argmax, self.window)
+        return kernels.take_argmax(x, self.argmax, self.window)
 
     def backward(self, g: Any, out: Any, x: Any) -> tuple[Any, ...]:
         return (PutArgmax(self.argmax, self.image_shape, self.window)(g),)
@@ -176,7 +175,7 @@ def _max_pool(dims: int, input: Operand, return_indices: bool, *settings: Any) -
         return op(input) if y is None else y
     y = op(input)
     x = values_of(input)
-    indices = argmax_kernels.flat_indices(op.choice(x), x.shape[2:], op.window)
+    indices = kernels.flat_indices(op.choice(x), x.shape[2:], op.window)
     return y, without_graph(input, indices)
 
 
