@@ -20,7 +20,7 @@ from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Correlation, WeightGradient, run_jobs
 from tinygrad_cnn.kernels.conv.methods import correlations, weight_gradients
 from tinygrad_cnn.kernels.conv.phases import phases_of, transposed
-from tinygrad_cnn.kernels.conv.tiles import Geometry, geometry_of
+from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, geometry_of
 from tinygrad_cnn.kernels.conv.windows import WindowMatrix, small_matrix
 from tinygrad_cnn.kernels.pool.max_pool import max_pool_values
 from tinygrad_cnn.kernels.reduce.sums import sum_over
@@ -60,25 +60,50 @@ def convolve(
         other = None if addend is None else addend[:, :, None]
         wide = x[:, :, None], w[:, :, None], bias, window.with_leading_axis()
         return convolve(*wide, groups, activation, other)[:, :, 0]
+    return _convolve(x, w, bias, window, groups, activation, addend, ONE)
+
+
+def _convolve(
+    x: Array,
+    w: Array,
+    bias: Array | None,
+    window: Window,
+    groups: int,
+    activation: Activation | None,
+    addend: Array | None,
+    block: Pair,
+) -> Array:
+    """Do `convolve` of two axes or more, or `convolve_and_pool`."""
     images, kernels = channels_last(x), _kernels(w)
+    memory = images.flags.c_contiguous, x.dtype
     other = None if addend is None else channels_last(addend)
-    out_shape, small = _plan(images.shape, images.flags.c_contiguous, x.dtype, w.shape, window)
+    out_shape, small = _plan(images.shape, *memory, w.shape, window, block)
     if small is not None and groups == 1:
         return channels_first(small.correlate_small(images, kernels, bias, activation, other))
     out = aligned_empty(out_shape, x.dtype)
     if out.size:
-        epilogue = Epilogue(out, bias, activation, other)
+        epilogue = Epilogue(out, bias, activation, other, block)
         run_jobs(correlations(images, kernels, window, groups, epilogue), len(x))
     return channels_first(out)
 
 
 @planned
 def _plan(
-    shape: Shape, contiguous: bool, dtype: np.dtype[Any], weight_shape: Shape, window: Window
+    shape: Shape,
+    contiguous: bool,
+    dtype: np.dtype[Any],
+    weight_shape: Shape,
+    window: Window,
+    block: Pair,
 ) -> tuple[Shape, WindowMatrix | None]:
-    """Return the shape of a convolution's result, and how it is computed at once if it is small."""
-    out_shape = shape[0], *window.out_size(shape[1:-1]), weight_shape[0]
-    return out_shape, small_matrix(Geometry(shape, contiguous, dtype, out_shape, window), False)
+    """Return the shape of the result, and how it is computed at once if it is small."""
+    size = covered = window.out_size(shape[1:-1])
+    if block != ONE:
+        size = tuple(length // part for length, part in zip(size, block, strict=True))
+        covered = tuple(length * part for length, part in zip(size, block, strict=True))
+    made = shape[0], *covered, weight_shape[0]
+    small = small_matrix(Geometry(shape, contiguous, dtype, made, window, block), False)
+    return (shape[0], *size, weight_shape[0]), small
 
 
 _TO_KERNELS = [(*range(2, ndim), 1, 0) for ndim in range(6)]
@@ -104,20 +129,13 @@ def convolve_and_pool(
     after the activation, which must keep numbers in order. The convolution's own result never
     leaves the cache. Which output a maximum is, is not told: this is for inference.
     """
-    images = channels_last(x)
-    shape, small = _plan(images.shape, images.flags.c_contiguous, x.dtype, w.shape, window)
-    if groups != 1 or small is not None or not 2 <= block[0] * block[1] <= 256:
-        y = convolve(x, w, bias, window, groups)
-        pooled = max_pool_values(y, Window(block, block, ((0, 0), (0, 0)), (1, 1)))
-        if activation is not None:
-            activation(channels_last(pooled), channels_last(pooled))
-        return pooled
-    N, OH, OW, out_channels = shape
-    out = aligned_empty((N, OH // block[0], OW // block[1], out_channels), x.dtype)
-    if out.size:
-        epilogue = Epilogue(out, bias, activation, block=block)
-        run_jobs(correlations(images, _kernels(w), window, groups, epilogue), N)
-    return channels_first(out)
+    if groups == 1 and 2 <= block[0] * block[1] <= 256:
+        return _convolve(x, w, bias, window, groups, activation, None, block)
+    y = convolve(x, w, bias, window, groups)
+    pooled = max_pool_values(y, Window(block, block, ((0, 0), (0, 0)), (1, 1)))
+    if activation is not None:
+        activation(channels_last(pooled), channels_last(pooled))
+    return pooled
 
 
 def input_gradient(

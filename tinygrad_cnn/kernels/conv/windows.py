@@ -182,17 +182,23 @@ class WindowMatrix(Method):
         activation: Activation | None = None,
         addend: Array | None = None,
     ) -> Array:
-        """Return all results (N, *out sizes, O)."""
-        rows, weights, shape = self._whole(x), self.prepare(w), self.geometry.out_shape
+        """Return all results (N, *out sizes, O), or the maxima of their blocks."""
+        rows, weights, block = self._whole(x), self.prepare(w), self.geometry.block
         out: Array
         if self.multiplications <= tuning.BLAS_ALONE:
-            out = np.dot(rows, weights).reshape(shape)
+            out = np.dot(rows, weights)
         else:
-            out = np.empty(shape, x.dtype)
+            out = np.empty((len(rows), self.columns), x.dtype)
             with single_threaded_blas():
-                multiply_rows(rows, weights, out=out.reshape(-1, self.columns))
+                multiply_rows(rows, weights, out=out)
+        N, *sizes, out_channels = self.geometry.out_shape
+        if block == ONE:
+            out = out.reshape(self.geometry.out_shape)
+        else:
+            OH, OW = sizes
+            out = out.reshape(-1, N, OH // block[0], OW // block[1], out_channels).max(axis=0)
         if bias is not None or activation is not None or addend is not None:
-            row = None if bias is None else along_a_row(bias, shape)
+            row = None if bias is None else along_a_row(bias, out.shape)
             add_and_activate(out, row, activation, addend)
         return out
 
