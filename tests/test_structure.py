@@ -1,25 +1,33 @@
-"""How the package is built: imports run down the floors, files stay short, nothing is left over."""
+"""How the package is built: imports run down the floors, functions stay short, nothing executes.
+
+Begin with `FLOORS`: a part imports from its own floor and from those below.
+"""
 
 from __future__ import annotations
 
 import ast
-import importlib
-import inspect
-import pkgutil
-import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import tinygrad_cnn
-
-ROOT = Path(tinygrad_cnn.__file__).parent
-REPOSITORY = ROOT.parent
-NAME = ROOT.name
+from tests.sources import (
+    FILES,
+    NAME,
+    REPOSITORY,
+    ROOT,
+    imported,
+    let_go,
+    name_of,
+    nodes_for_types,
+    none,
+    own_imports,
+    top,
+    tree_of,
+    walked,
+)
 
 # From the bottom; what stands on one line is one floor. A module may import from its own floor and
 # from those below.
@@ -91,16 +99,9 @@ UPWARD_TYPES = {
 
 # What is imported where it is used: it is optional, or slow to load and seldom needed.
 LATE = {
-    "graphviz",
-    "graphviz_pure",
-    "matplotlib",
-    "mpi4py",
-    "PIL",
-    "safetensors",
-    "threadpoolctl",
-    "tqdm",
+    *("graphviz", "graphviz_pure", "http", "matplotlib", "mpi4py", "PIL", "safetensors"),
+    *("threadpoolctl", "tqdm", "urllib"),
 }
-LATE |= {"http", "urllib"}
 
 # Nothing else imports the command, so a late import there hides no circle; --help stays quick.
 LATE_PARTS = {"cli"}
@@ -109,79 +110,11 @@ LATE_PARTS = {"cli"}
 PRINTING_PARTS = {"cli", "__main__"}
 PRINTING_FILES = {"training/terminal.py"}
 
-FILES = sorted(ROOT.rglob("*.py"))
-
-
-def top(path: Path) -> str:
-    """The part of the package that a file belongs to; "" for the package's own __init__."""
-    part = path.relative_to(ROOT).parts[0]
-    return "" if part == "__init__.py" else part.removesuffix(".py")
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
-
-
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
-def walked(path: Path) -> list[ast.AST]:
-    """Every node of a file's syntax."""
-    return list(ast.walk(tree_of(path)))
-
-
-def none(guilty: Iterable[str]) -> None:
-    """All that is wrong at once, a line each."""
-    if lines := list(guilty):
-        pytest.fail("\n".join(lines), pytrace=False)
-
-
-def imported(node: ast.AST) -> list[str]:
-    """Absolute names of the modules that an import statement may bind or load."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if isinstance(node, ast.ImportFrom):
-        base = "." * node.level + (node.module or "")
-        gathers = base in (NAME, f"{NAME}.kernels")
-        return [f"{base}.{alias.name}" for alias in node.names] if gathers else [base]
-    return []
-
-
-def is_type_checking(node: ast.AST) -> bool:
-    if not isinstance(node, ast.If):
-        return False
-    test = node.test  # TYPE_CHECKING or typing.TYPE_CHECKING
-    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
-    return name == "TYPE_CHECKING"
-
-
-@cache
-def nodes_for_types(path: Path) -> set[int]:
-    """Ids of the nodes under `if TYPE_CHECKING`."""
-    return {
-        id(inner) for node in walked(path) if is_type_checking(node) for inner in ast.walk(node)
-    }
-
-
-def own_imports(path: Path) -> list[tuple[str, bool]]:
-    """Every part of the package that a file imports, and whether for annotations only."""
-    for_types = nodes_for_types(path)
-    found = []
-    for node in walked(path):
-        own = [name for name in imported(node) if name.split(".")[0] == NAME != name]
-        parts = [name.split(".")[1] for name in own]
-        found += [(part, id(node) in for_types) for part in parts if part != "__version__"]
-    return found
-
 
 @pytest.fixture(scope="module", autouse=True)
 def trees_are_let_go() -> Iterator[None]:
     yield
-    for cached in (tree_of, walked, nodes_for_types):
-        cached.cache_clear()
+    let_go()
 
 
 # ------------------------------------------------------------------------------- the floors
@@ -325,6 +258,19 @@ def test_layers_import_no_kernel() -> None:
     assert not guilty, f"{guilty} import kernels: call functional, or write an operation"
 
 
+def test_the_data_of_a_graph_know_no_drawing() -> None:
+    """`Graph`, which saves and shows itself, stands above both."""
+    above = {"collect", "dot", "model", "page", "render", "summary", "text", "view"}
+    none(
+        f"{name_of(path)} imports viz.{name}: what is drawn knows nothing of who draws"
+        for path in (ROOT / "viz" / "data.py", ROOT / "viz" / "statistics.py")
+        for node in walked(path)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{NAME}.viz")
+        for name in (*str(node.module).split("."), *(alias.name for alias in node.names))
+        if name in above
+    )
+
+
 def test_no_late_imports() -> None:
     none(
         f"{name_of(path)} imports {name} inside of a function"
@@ -401,35 +347,6 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-# ------------------------------------------------------------------------------- public names
-
-
-def modules() -> list[str]:
-    names = [m.name for m in pkgutil.walk_packages([str(ROOT)], f"{NAME}.")]
-    return [NAME, *(name for name in names if not name.endswith("__main__"))]
-
-
-def test_public_names_exist_and_have_docstrings() -> None:
-    def wrong(name: str) -> Iterator[str]:
-        module = importlib.import_module(name)
-        listed = list(getattr(module, "__all__", ()))
-        if not (module.__doc__ or "").strip():
-            yield f"{name} has no docstring"
-        for public in listed:
-            if not hasattr(module, public):
-                yield f"{name}.__all__ names {public}, which does not exist"
-            if listed.count(public) > 1:
-                yield f"{name}.__all__ names {public} twice"
-        for public, value in vars(module).items():
-            if public.startswith("_") or getattr(value, "__module__", None) != name:
-                continue
-            documented = (getattr(value, "__doc__", None) or "").strip()
-            if (inspect.isfunction(value) or inspect.isclass(value)) and not documented:
-                yield f"{name}.{public} has no docstring"
-
-    none(said for name in modules() for said in wrong(name))
-
-
 # ------------------------------------------------------------------------------- what is written to
 
 
@@ -463,12 +380,7 @@ def test_whoever_says_what_was_written_to_said_so_before() -> None:
     none(wrong())
 
 
-# ------------------------------------------------------------------------------- sizes, leftovers
-
-
-def test_files_are_short() -> None:
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
-    none(f"{name_of(path)} has {n} lines: 420 at most" for path, n in lengths.items() if n > 420)
+# ------------------------------------------------------------------------------- functions
 
 
 def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -514,40 +426,3 @@ def test_only_the_command_and_reports_print() -> None:
         for node in walked(path)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
     )
-
-
-def tracked() -> list[Path]:
-    done = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("not a git checkout")
-    return [REPOSITORY / name for name in done.stdout.decode().split("\0") if name]
-
-
-# The classes of one letter keep this file from matching itself.
-MACHINE = re.compile(r"(?<![\w.])/(?:wor[k]|opt/env[s]|roo[t])/|\.\./share[d]")
-UNFINISHED = re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X])\b")
-
-
-def test_no_tracked_file_names_a_path_of_a_machine_or_something_unfinished() -> None:
-    found = []
-    for path in tracked():
-        if not path.is_file():
-            continue
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            continue  # images and archives
-        for number, line in enumerate(text.splitlines(), 1):
-            if MACHINE.search(line) or UNFINISHED.search(line):
-                found.append(f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()[:80]}")
-    assert not found, "\n".join(found)
-
-
-def test_the_regexes_see_what_they_should() -> None:
-    for folder in ("work", "opt/envs", "root"):
-        assert MACHINE.search(f"open('/{folder}/x')")
-    assert MACHINE.search(f"see ..{'/shared'}/design.md")
-    for text in ("framework/main", "the root/ of", "network/x", "https://example.org/work/x"):
-        assert not MACHINE.search(text), text
