@@ -17,10 +17,9 @@ from tinygrad_cnn.kernels.pool.windows import (
     along_axis,
     covering,
     covering_outputs,
+    map_images,
     reducing,
-    sweep_images,
 )
-from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.sweep import axis_by_axis
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
@@ -71,9 +70,10 @@ def avg_pool_gradient(
     cover = covering_outputs(window, sizes, out_sizes)
     divisors = _divisors(window, sizes, out_sizes, count_include_pad, divisor)
     fills, adds = not cover.reach_all, not cover.disjoint
-    return _shares(g, input_shape, cover.along, divisors, fills, adds)
+    return _shares(g, sizes, cover.along, divisors, fills, adds)
 
 
+@planned
 def _divisors(
     window: Window, sizes: Sizes, out_sizes: Sizes, count_include_pad: bool, divisor: int | None
 ) -> Array:
@@ -99,7 +99,6 @@ def _areas(lengths: Sequence[Array]) -> Array:
 
 def _averages(x: Array, out_sizes: Sizes, add: AlongAxis, divisors: Array) -> Array:
     """Sum with `add` along one axis after the other, and divide."""
-    out = np.empty((x.shape[0], *out_sizes, x.shape[1]), x.dtype)
     divisors = divisors.astype(x.dtype)
 
     def step(source: Array, out: Array) -> None:
@@ -107,13 +106,12 @@ def _averages(x: Array, out_sizes: Sizes, add: AlongAxis, divisors: Array) -> Ar
             axis_by_axis(add, source, out, range(1, out.ndim - 1))
             np.divide(out, divisors, out=out)
 
-    sweep_images(step, channels_last(x), out)
-    return channels_first(out)
+    return map_images(step, x, out_sizes)
 
 
 def _shares(
     g: Array,
-    input_shape: Shape,
+    input_sizes: Sizes,
     along: Sequence[Sequence[Meeting]],
     divisors: Array,
     fills: bool = True,
@@ -123,8 +121,6 @@ def _shares(
 
     Inputs may meet none of them if it `fills` with zeros before, and several if it `adds`.
     """
-    N, C, *sizes = input_shape
-    out = np.empty((N, *sizes, C), g.dtype)
     divisors = divisors.astype(g.dtype)
 
     def spread(axis: int, g: Array, out: Array) -> None:
@@ -138,10 +134,9 @@ def _shares(
 
     def step(g: Array, out: Array) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
-            axis_by_axis(spread, g / divisors, out, range(len(sizes), 0, -1))
+            axis_by_axis(spread, g / divisors, out, range(out.ndim - 2, 0, -1))
 
-    sweep_images(step, channels_last(g), out)
-    return channels_first(out)
+    return map_images(step, g, input_sizes)
 
 
 def regions(size: int, outputs: int) -> list[slice]:
@@ -178,4 +173,4 @@ def adaptive_avg_pool(x: Array, output_size: Sizes) -> Array:
 def adaptive_avg_pool_gradient(g: Array, input_shape: Shape) -> Array:
     """Spread each output's gradient over what it averaged: `adaptive_avg_pool` transposed."""
     along, areas = _regions_along(input_shape[2:], g.shape[2:])
-    return _shares(g, input_shape, along, areas)
+    return _shares(g, input_shape[2:], along, areas)

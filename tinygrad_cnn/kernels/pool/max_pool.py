@@ -19,6 +19,7 @@ from tinygrad_cnn.kernels.pool.windows import (
     Index,
     covering,
     covering_outputs,
+    map_images,
     reduce_windows,
     sweep_images,
 )
@@ -141,13 +142,11 @@ def _pick_largest(parts: Sequence[_Part], out: Array, argmax: Array) -> None:
 def max_pool_values(x: Array, window: Window, ceil_mode: bool = False) -> Array:
     """Take each window's maximum alone: half the time of `max_pool`, which has the formula."""
     cover = covering(window, x.shape[2:], ceil_mode)
-    out = np.empty((x.shape[0], *cover.out_sizes, x.shape[1]), x.dtype)
 
     def step(source: Array, out: Array) -> None:
         reduce_windows(np.maximum, -np.inf, source, out, cover)
 
-    sweep_images(step, channels_last(x), out)
-    return channels_first(out)
+    return map_images(step, x, cover.out_sizes)
 
 
 def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
@@ -157,15 +156,13 @@ def take_argmax(x: Array, argmax: Array, window: Window) -> Array:
     ``argmax[n, c, i]``.
     """
     taps = covering_outputs(window, x.shape[2:], argmax.shape[2:]).taps
-    chosen = channels_last(argmax)
-    out = np.zeros(chosen.shape, x.dtype)
 
     def step(source: Array, chosen: Array, out: Array) -> None:
+        out.fill(0)
         for number, outputs, inputs in taps:
             np.copyto(out[outputs], source[inputs], where=chosen[outputs] == number)
 
-    sweep_images(step, channels_last(x), chosen, out)
-    return channels_first(out)
+    return map_images(step, x, argmax.shape[2:], argmax)
 
 
 def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> Array:
@@ -179,9 +176,8 @@ def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> A
     array([[0., 0.],
            [7., 0.]])
     """
-    N, C, *sizes = input_shape
-    out = np.empty((N, *sizes, C), g.dtype)
-    cover = covering_outputs(window, tuple(sizes), argmax.shape[2:])
+    sizes = input_shape[2:]
+    cover = covering_outputs(window, sizes, argmax.shape[2:])
 
     def step(g: Array, chosen: Array, out: Array) -> None:
         g = np.ascontiguousarray(g)  # read once: behind a linear layer its channels are first
@@ -197,8 +193,7 @@ def put_argmax(g: Array, argmax: Array, input_shape: Shape, window: Window) -> A
             else:
                 np.add(out[inputs], part, out=out[inputs])
 
-    sweep_images(step, channels_last(g), channels_last(argmax), out)
-    return channels_first(out)
+    return map_images(step, g, sizes, argmax)
 
 
 def flat_indices(argmax: Array, input_sizes: Sizes, window: Window) -> Array:

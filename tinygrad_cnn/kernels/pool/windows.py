@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.runtime import tuning
+from tinygrad_cnn.kernels.runtime.copies import channels_first, channels_last
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.sweep import axis_by_axis, sweep
 from tinygrad_cnn.kernels.runtime.window import Pair, Sizes, Window
@@ -27,6 +28,7 @@ __all__ = [
     "along_axis",
     "covering",
     "covering_outputs",
+    "map_images",
     "reduce_windows",
     "reducing",
     "sweep_images",
@@ -146,6 +148,16 @@ def reduce_windows(ufunc: np.ufunc, empty: float, x: Array, out: Array, cover: C
     One axis after the other: KH + KW elements a window instead of KH · KW.
     """
     axis_by_axis(reducing(ufunc, empty, cover), x, out, range(1, x.ndim - 1))
+
+
+def map_images(step: Callable[..., None], x: Array, sizes: Sizes, *others: Array) -> Array:
+    """Return (N, C, *sizes), of which ``step(source, *others, out)`` writes blocks of images.
+
+    `x` and the others are (N, C, …), blocks of them channels last.
+    """
+    out = np.empty((x.shape[0], *sizes, x.shape[1]), x.dtype)
+    sweep_images(step, channels_last(x), *map(channels_last, others), out)
+    return channels_first(out)
 
 
 def sweep_images(step: Callable[..., None], *arrays: Array, block_size: int | None = None) -> None:
