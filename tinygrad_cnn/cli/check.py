@@ -1,4 +1,4 @@
-"""The subcommand ``check``: every gradient of a network on real digits, or of somebody's code."""
+"""The subcommand ``check``: every gradient of a network on real digits, or of a user's code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tinygrad-cnn check FILE.py:NAME``: the gradients of somebody's function, class or module."""
+"""``tinygrad-cnn check FILE.py:NAME``: the gradients of a user's function, class or module."""
 
 from __future__ import annotations
 

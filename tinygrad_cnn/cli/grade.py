@@ -1,4 +1,4 @@
-"""The subcommand ``grade``: exercises in somebody's files, forward and backward."""
+"""The subcommand ``grade``: exercises in a user's files, forward and backward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs of somebody's function: shapes from the command line, or found by trying."""
+"""Inputs of a user's function: shapes from the command line, or found by trying."""
 
 from __future__ import annotations
 

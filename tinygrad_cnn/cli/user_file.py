@@ -1,4 +1,4 @@
-"""Names in somebody's Python file: the file is run, and what is asked for taken from it."""
+"""Names in a user's Python file: the file is run, and what is asked for taken from it."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ A step: MNIST example, batch 64, 59 ms -> 46; ResNet-20, 128, 430 -> 360; batchn
 155. Page faults in these steps: 4000, 23000 and 8000 before, 0 after."""
 SMALL_ARRAY = 1 << 15
 """Bytes up to which it is not worth 2 µs to let an array begin at a cache line, as BLAS reads it.
-(48, 288) @ (288, 64), the right factor 16 bytes into a line, as malloc's may be, 131 GFLOP/s, at
-its start 167."""
+ResNet-20, batch 128, with arrays where malloc puts them and at a line, one core with 1 MB of
+second-level cache: a step 335 and 320 ms, inference 93.9 and 91.8."""
 FEW_COPIED = 6
 """Channels up to which a copy to channels last goes one by one: (256, 3, 16, 16) 350 µs -> 96."""
 MANY_COPIED = 1 << 10
