@@ -56,14 +56,14 @@ def cut_or_whole(
 
 def test_a_small_convolution_is_one_tile_unless_it_is_cut(monkeypatch):
     tiles = []
-    cut = Tiling.tiles
+    inputs = Tiling.inputs
 
-    def counted(self, images, rows):
-        for tile in cut(self, images, rows):
+    def counted(self, x, part):
+        for tile, source in inputs(self, x, part):
             tiles.append(tile)
-            yield tile
+            yield tile, source
 
-    monkeypatch.setattr(Tiling, "tiles", counted)
+    monkeypatch.setattr(Tiling, "inputs", counted)
     x, w = np.ones((2, 1, 8, 8)), np.ones((3, 1, 3, 3))
     arguments = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
     g = conv2d(x, w, None, *arguments)

@@ -16,9 +16,8 @@ import numpy as np
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Method
-from tinygrad_cnn.kernels.conv.tiles import Geometry, Tile, TileInput, Tiling
+from tinygrad_cnn.kernels.conv.tiles import Geometry, Part, Tile, Tiling
 from tinygrad_cnn.kernels.runtime import tuning
-from tinygrad_cnn.kernels.runtime.window import Pair
 from tinygrad_cnn.types import Array
 
 __all__ = ["DepthwiseSums"]
@@ -39,16 +38,14 @@ class DepthwiseSums(Method):
         row_values = math.prod(geometry.out_shape[2:])
         self.tiling = Tiling(geometry, row_values, tuning.DEPTHWISE_TILE_BYTES)
 
-    def _tiles(self, x: Array, images: Pair, rows: Pair) -> Iterator[tuple[Tile, Array]]:
+    def _tiles(self, x: Array, part: Part) -> Iterator[tuple[Tile, Array]]:
         """Yield each tile, with its windows (n, rows, *sizes but the last, *kernel, line)."""
-        source = TileInput(x, self.tiling, *self.tiling.sizes(images, rows))
         window, out_shape = self.geometry.window, self.geometry.out_shape
         image, *axes, channel = self.tiling.strides
         steps = [a * b for a, b in zip(window.stride, axes, strict=True)]
         taps = [a * b for a, b in zip(window.dilation, axes, strict=True)]
-        for tile in self.tiling.tiles(images, rows):
-            source.load(tile)
-            n, height = (part.stop - part.start for part in tile)
+        for tile, source in self.tiling.inputs(x, part):
+            n, height = (some.stop - some.start for some in tile)
             shape = n, height, *out_shape[2:-2], *self.kernel, out_shape[-2] * out_shape[-1]
             yield tile, source.view(shape, (image, *steps[:-1], *taps, channel))
 
@@ -56,21 +53,19 @@ class DepthwiseSums(Method):
         """Repeat the weights for all columns: (*kernel, line)."""
         return _lines(np.repeat(w, self.geometry.out_shape[-2], axis=-2))
 
-    def correlate(
-        self, x: Array, weights: Array, epilogue: Epilogue, images: Pair, rows: Pair
-    ) -> None:
+    def correlate(self, x: Array, weights: Array, epilogue: Epilogue, part: Part) -> None:
         """Write the sums of products of one tile after another."""
         sums = f"{self.outer}{self.taps}z,{self.taps}z->{self.outer}z"
-        for tile, windows in self._tiles(x, images, rows):
+        for tile, windows in self._tiles(x, part):
             made = epilogue.room(tile)
             np.einsum(sums, windows, weights, out=_lines(made))
             epilogue.finish(made, tile)
 
-    def sums(self, x: Array, g: Array, images: Pair, rows: Pair) -> Iterator[Array]:
+    def sums(self, x: Array, g: Array, part: Part) -> Iterator[Array]:
         """Yield the sum over these images, these output rows: (*kernel, line)."""
         every = (slice(None),) * len(self.outer)
         total = np.zeros((*self.kernel, g.shape[-2] * g.shape[-1]), g.dtype)
-        for tile, windows in self._tiles(x, images, rows):
+        for tile, windows in self._tiles(x, part):
             lines = _lines(g[tile])
             for tap in np.ndindex(*self.kernel):
                 products = f"{self.outer}z,{self.outer}z->z"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
+from tinygrad_cnn.kernels.conv.tiles import Part
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.threads import get_num_threads, parallel
@@ -19,8 +20,8 @@ __all__ = ["Correlation", "Job", "Method", "WeightGradient", "run_jobs"]
 class Method:
     """A way to compute a convolution and the gradient of its weights, planned for a geometry.
 
-    `cost` is an estimate in ns, `multiplications` counts those that BLAS will do. Images and rows
-    of outputs are the part to be done; weights are (*kernel, C, O).
+    `cost` is an estimate in ns, `multiplications` counts those that BLAS will do. Weights are
+    (*kernel, C, O).
     """
 
     cost: float
@@ -30,13 +31,11 @@ class Method:
         """Arrange weights as `correlate` reads them."""
         raise NotImplementedError
 
-    def correlate(
-        self, x: Array, weights: Array, epilogue: Epilogue, images: Pair, rows: Pair
-    ) -> None:
+    def correlate(self, x: Array, weights: Array, epilogue: Epilogue, part: Part) -> None:
         """Correlate `x` (N, *sizes, C) with prepared weights, tile by tile, for an epilogue."""
         raise NotImplementedError
 
-    def sums(self, x: Array, g: Array, images: Pair, rows: Pair) -> Iterator[Array]:
+    def sums(self, x: Array, g: Array, part: Part) -> Iterator[Array]:
         """Yield what adds up to the sum over positions of windows of `x` times `g` (N, …, O).
 
         The first is a new array.
@@ -54,8 +53,8 @@ class Job:
     def __init__(self, method: Method, rows: int) -> None:
         self.method, self.rows = method, rows
 
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Do these images, these output rows."""
+    def run(self, part: Part) -> None:
+        """Do these images, these rows of outputs."""
         raise NotImplementedError
 
 
@@ -67,10 +66,11 @@ class Correlation(Job):
         self.x, self.epilogue = x, epilogue
         self.weights = method.prepare(w)
 
-    def run(self, images: Pair, rows: Pair) -> None:
+    def run(self, part: Part) -> None:
         """Do these images, these rows of `out`."""
-        rows = self.epilogue.result_rows(rows)
-        self.method.correlate(self.x, self.weights, self.epilogue, images, rows)
+        images, rows = part
+        results = images, self.epilogue.result_rows(rows)
+        self.method.correlate(self.x, self.weights, self.epilogue, results)
 
 
 class WeightGradient(Job):
@@ -79,15 +79,15 @@ class WeightGradient(Job):
     def __init__(self, method: Method, x: Array, g: Array, dw: Array) -> None:
         super().__init__(method, g.shape[1])
         self.x, self.g, self.dw = x, g, dw
-        self._parts: dict[tuple[Pair, Pair], Array] = {}
+        self._parts: dict[Part, Array] = {}
 
-    def run(self, images: Pair, rows: Pair) -> None:
-        """Sum over these images, these output rows."""
-        some = self.method.sums(self.x, self.g, images, rows)
+    def run(self, part: Part) -> None:
+        """Sum over these images, these rows of outputs."""
+        some = self.method.sums(self.x, self.g, part)
         total = next(some)
         for one in some:
             total += one
-        self._parts[images, rows] = total
+        self._parts[part] = total
 
     def add(self) -> None:
         """Add the sum to the gradient, after all has been run.
@@ -115,15 +115,15 @@ def run_jobs(jobs: Sequence[Job], N: int) -> None:
             parallel(lambda *images: _run(jobs, images), N, grain=_grain(N, cost))
             return
         for job in jobs:
-            rows = _grain(job.rows, job.method.cost)
-            parallel(lambda *part, job=job: _run([job], (0, N), part), job.rows, grain=rows)
+            grain = _grain(job.rows, job.method.cost)
+            parallel(lambda *rows, job=job: _run([job], (0, N), rows), job.rows, grain=grain)
 
 
 @np.errstate(invalid="ignore", over="ignore")
 def _run(jobs: Sequence[Job], images: Pair, rows: Pair | None = None) -> None:
     """Do these images, these output rows or all. Sums of infinities are NaN, without a warning."""
     for job in jobs:
-        job.run(images, rows or (0, job.rows))
+        job.run((images, rows or (0, job.rows)))
 
 
 def _grain(length: int, cost: float) -> int:

@@ -17,12 +17,14 @@ from tinygrad_cnn.kernels.runtime.threads import part_size
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
 from tinygrad_cnn.types import Array, Shape
 
-__all__ = ["ONE", "Geometry", "Tile", "TileInput", "Tiling", "geometry_of"]
+__all__ = ["ONE", "Geometry", "Part", "Tile", "TileInput", "Tiling", "geometry_of"]
 
 ONE = 1, 1
 """A block of one output."""
+Part = tuple[Pair, Pair]
+"""Which images, and which rows of their outputs."""
 Tile = tuple[slice, slice]
-"""Images, and rows of their outputs."""
+"""The same, where they fit in the cache."""
 
 
 class Geometry(NamedTuple):
@@ -90,8 +92,9 @@ class Tiling:
             strides.append(strides[-1] * size)
         return tuple(reversed(strides))
 
-    def sizes(self, images: Pair, rows: Pair) -> Pair:
-        """Return how many images and how many rows of outputs a tile of this range has."""
+    def sizes(self, part: Part) -> Pair:
+        """Return how many images and how many rows of outputs a tile of this part has."""
+        images, rows = part
         # Part of the rows of several images is not one block of memory: take one image a tile.
         is_whole = rows == (0, self.geometry.out_shape[1])
         most_images, most_rows = images[1] - images[0] if is_whole else 1, rows[1] - rows[0]
@@ -100,15 +103,16 @@ class Tiling:
         tile_images = part_size(most_images, self._tile_values / (self._row_values * most_rows))
         return tile_images, min(most_rows, units * unit)
 
-    def tiles(self, images: Pair, rows: Pair) -> Iterator[Tile]:
-        """Yield the tiles of this range, in order."""
-        tile_images, tile_rows = self.sizes(images, rows)
-        for i in range(*images, tile_images):
-            for row in range(*rows, tile_rows):
-                yield (
-                    slice(i, min(i + tile_images, images[1])),
-                    slice(row, min(row + tile_rows, rows[1])),
-                )
+    def inputs(self, x: Array, part: Part) -> Iterator[tuple[Tile, TileInput]]:
+        """Yield the tiles of this part, each with its input, which is there until the next one."""
+        (images, rows), (count, height) = part, self.sizes(part)
+        source = TileInput(x, self, count, height)
+        for i in range(*images, count):
+            for row in range(*rows, height):
+                some = slice(i, min(i + count, images[1]))
+                tile = some, slice(row, min(row + height, rows[1]))
+                source.load(tile)
+                yield tile, source
 
     def offset(self, image: int, row: int) -> int:
         """Return the byte of the input at which the windows of a row of outputs begin."""
@@ -148,7 +152,7 @@ class _Padding(NamedTuple):
 class TileInput:
     """The input of one tile after another, padded copies in a buffer that is used again.
 
-    Each thread needs one of its own. The largest tile has so many `images` and `rows` of outputs.
+    The largest tile has so many `images` and `rows` of outputs.
     """
 
     def __init__(self, x: Array, tiling: Tiling, images: int, rows: int) -> None:
@@ -158,7 +162,7 @@ class TileInput:
             self._memory = np.zeros((images, *tiling.padded_shape(rows)), x.dtype)
 
     def load(self, tile: Tile) -> None:
-        """Lay out the input of a tile, of which `view` gives windows until the next one's."""
+        """Lay out the input of a tile, of which `view` gives windows."""
         images, rows = tile
         if self.tiling.reads_input:
             self._offset = self.tiling.offset(images.start, rows.start)

@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue, add_and_activate, along_a_row
 from tinygrad_cnn.kernels.conv.jobs import Method
 from tinygrad_cnn.kernels.conv.products import multiply_rows, product_cost, sum_of_products
-from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Tile, TileInput, Tiling
+from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Part, Tile, TileInput, Tiling
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
 from tinygrad_cnn.kernels.runtime.copies import blocks_within, contiguous
@@ -107,7 +107,6 @@ class WindowMatrix(Method):
 
     def gather(self, source: TileInput, tile: Tile, buffer: Array) -> Array:
         """Copy the windows of a tile to the buffer, and return them as a matrix (rows, depth)."""
-        source.load(tile)
         images, rows = tile
         sizes = images.stop - images.start, rows.stop - rows.start
         layout = self._layouts.get(sizes)
@@ -124,12 +123,11 @@ class WindowMatrix(Method):
             return np.ndarray((self.depth, count), buffer.dtype, buffer).T
         return np.ndarray((count, self.depth), buffer.dtype, buffer)
 
-    def matrices(self, x: Array, images: Pair, rows: Pair) -> Iterator[tuple[Tile, Array]]:
+    def matrices(self, x: Array, part: Part) -> Iterator[tuple[Tile, Array]]:
         """Yield each tile with its matrix of windows, which is there until the next one's."""
-        sizes = self.tiling.sizes(images, rows)
-        source = TileInput(x, self.tiling, *sizes)
-        buffer = aligned_empty((math.prod(sizes) * self.copied,), x.dtype)
-        for tile in self.tiling.tiles(images, rows):
+        size = math.prod(self.tiling.sizes(part)) * self.copied
+        buffer = aligned_empty((size,), x.dtype)
+        for tile, source in self.tiling.inputs(x, part):
             yield tile, self.gather(source, tile, buffer)
 
     def prepare(self, w: Array) -> Array:
@@ -140,11 +138,9 @@ class WindowMatrix(Method):
         spread[...] = w
         return spread.reshape(self.depth, self.columns)
 
-    def correlate(
-        self, x: Array, weights: Array, epilogue: Epilogue, images: Pair, rows: Pair
-    ) -> None:
+    def correlate(self, x: Array, weights: Array, epilogue: Epilogue, part: Part) -> None:
         """Write the products of one tile after another."""
-        for tile, matrix in self.matrices(x, images, rows):
+        for tile, matrix in self.matrices(x, part):
             made = epilogue.room(tile)
             multiply_rows(matrix, weights, out=made.reshape(-1, self.columns))
             epilogue.finish(made, tile, by_place=True)
@@ -155,9 +151,9 @@ class WindowMatrix(Method):
             g = contiguous(g)  # the channels of a row's outputs side by side
         return sum_of_products(matrix, g.reshape(len(matrix), self.columns), self.taps_first)
 
-    def sums(self, x: Array, g: Array, images: Pair, rows: Pair) -> Iterator[Array]:
+    def sums(self, x: Array, g: Array, part: Part) -> Iterator[Array]:
         """Yield the products (depth, columns) of one tile after another."""
-        for tile, matrix in self.matrices(x, images, rows):
+        for tile, matrix in self.matrices(x, part):
             yield self.sum(matrix, g[tile])
 
     def fold(self, total: Array) -> Array:
@@ -169,10 +165,11 @@ class WindowMatrix(Method):
 
     def _whole(self, x: Array) -> Array:
         """Return the matrix of all windows."""
-        n, rows = self.geometry.out_shape[:2]
-        source = TileInput(x, self.tiling, n, rows)
-        buffer = np.empty(n * rows * self.copied, x.dtype)
-        return self.gather(source, (slice(0, n), slice(0, rows)), buffer)
+        N, rows = self.geometry.out_shape[:2]
+        tile = slice(0, N), slice(0, rows)
+        source = TileInput(x, self.tiling, N, rows)
+        source.load(tile)
+        return self.gather(source, tile, np.empty(N * rows * self.copied, x.dtype))
 
     def correlate_small(
         self,
@@ -304,5 +301,5 @@ def small_matrix(geometry: Geometry, sums: bool) -> WindowMatrix | None:
         return None
     matrix = quickest_matrix(geometry, sums)
     N, rows = geometry.out_shape[:2]
-    is_one_tile = matrix.tiling.sizes((0, N), (0, rows)) == (N, rows)
+    is_one_tile = matrix.tiling.sizes(((0, N), (0, rows))) == (N, rows)
     return matrix if is_one_tile and matrix.cost < tuning.JOB_GRAIN else None

@@ -30,7 +30,7 @@ import numpy as np
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Method
 from tinygrad_cnn.kernels.conv.products import product_cost
-from tinygrad_cnn.kernels.conv.tiles import Geometry
+from tinygrad_cnn.kernels.conv.tiles import Geometry, Part
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.memory import aligned_empty
 from tinygrad_cnn.kernels.runtime.threads import matmul, part_size
@@ -148,8 +148,9 @@ class MinimalFiltering(Method):
         products = -(-lines // self.most_lines) * turns
         return lines * line + a_weight * products * self.depth * self.out_channels
 
-    def _bands(self, images: Pair, rows: Pair) -> Iterator[tuple[slice, Pair]]:
+    def _bands(self, part: Part) -> Iterator[tuple[slice, Pair]]:
         """Cut output rows into bands, each with the images and the lines of its largest tile."""
+        images, rows = part
         lines = self._lines(rows[1] - rows[0])
         height = max(1, min(lines, self.most_lines)) * self.outputs
         images_a_tile = part_size(images[1] - images[0], self.most_lines / lines)
@@ -175,16 +176,14 @@ class MinimalFiltering(Method):
         matmul(self.transforms.weights, taps, out=weights.reshape(self.points, -1))
         return weights
 
-    def correlate(
-        self, x: Array, weights: Array, epilogue: Epilogue, images: Pair, rows: Pair
-    ) -> None:
+    def correlate(self, x: Array, weights: Array, epilogue: Epilogue, part: Part) -> None:
         """Write the results of one tile after another."""
-        for band, size in self._bands(images, rows):
+        for band, size in self._bands(part):
             around = band.start - self.top, self.left
             inputs = _Transformed(self, x, self.transforms.inputs, size, *around)
             products = _PointRows(self, *size, self.out_channels)
             results = products.rows(0, self.geometry.out_shape[2])
-            for some, here in _tiles(images, inputs.images):
+            for some, here in _tiles(part, inputs.images):
                 inputs.load(some, here)
                 windows = inputs.turns(here.stop, self.depth)
                 np.matmul(windows, weights, out=products.turns(here.stop, self.out_channels))
@@ -192,13 +191,13 @@ class MinimalFiltering(Method):
                 _transform_back(self.transforms.outputs, results[here], made)
                 epilogue.finish(made, (some, band))
 
-    def sums(self, x: Array, g: Array, images: Pair, rows: Pair) -> Iterator[Array]:
+    def sums(self, x: Array, g: Array, part: Part) -> Iterator[Array]:
         """Yield the sums (n, O, KW·C) of one tile after another."""
-        for band, size in self._bands(images, rows):
+        for band, size in self._bands(part):
             around = band.start - self.top, self.left
             inputs = _Transformed(self, x, self.transforms.inputs, size, *around)
             gradients = _Transformed(self, g[:, band], self.transforms.outputs.T, size)
-            for some, here in _tiles(images, inputs.images):
+            for some, here in _tiles(part, inputs.images):
                 inputs.load(some, here)
                 gradients.load(some, here)
                 gradients.clear_behind(here.stop)
@@ -213,10 +212,11 @@ class MinimalFiltering(Method):
         return taps.reshape(KH, self.out_channels, KW, -1).transpose(0, 2, 3, 1)
 
 
-def _tiles(images: Pair, most: int) -> Iterator[tuple[slice, slice]]:
+def _tiles(part: Part, most: int) -> Iterator[tuple[slice, slice]]:
     """Yield the images of one tile after another: where they are in the batch, and in the tile."""
-    for i in range(*images, most):
-        j = min(i + most, images[1])
+    (first, end), _ = part
+    for i in range(first, end, most):
+        j = min(i + most, end)
         yield slice(i, j), slice(0, j - i)
 
 
