@@ -48,9 +48,6 @@ def convolve(
     ``out[n, o, i] = bias[o] + Σ_c Σ_k w[o, c, k] · x[n, c, i · stride + k · dilation − before]``,
     i and k along each spatial axis.
 
-    Examples
-    --------
-    >>> import numpy as np
     >>> x, w = np.ones((1, 2, 4, 4)), np.ones((3, 2, 3, 3))
     >>> convolve(x, w, None, Window((3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)))[0, 0]
     array([[18., 18.],
@@ -146,9 +143,6 @@ def input_gradient(
     ``dx[n, c, j] = Σ w[o, c, k] · g[n, o, i]`` over all with
     ``j = i · stride + k · dilation − before`` along each spatial axis.
 
-    Examples
-    --------
-    >>> import numpy as np
     >>> g, w = np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2))
     >>> window = Window((2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
     >>> input_gradient(g, w, (1, 1, 3, 3), window)[0, 0]

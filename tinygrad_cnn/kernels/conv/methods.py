@@ -51,7 +51,10 @@ def weight_gradients(
 
 
 class _Part(NamedTuple):
-    """Part of a convolution: which inputs make which outputs by which weights, and how."""
+    """Part of a convolution: which inputs make which outputs by which weights, and how.
+
+    It `adds` to what a part before it wrote to the same outputs, if there is one.
+    """
 
     inputs: Slices
     outputs: Slices
@@ -59,9 +62,7 @@ class _Part(NamedTuple):
     window: Window
     is_depthwise: bool
     adds: bool
-    """Whether it adds to what a part before wrote to the same outputs."""
     is_last: bool
-    """Whether none after it does."""
 
 
 @planned

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import accumulate
+from operator import mul
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,18 +30,18 @@ Tile = tuple[slice, slice]
 
 
 class Geometry(NamedTuple):
-    """All that a convolution's plan depends on."""
+    """All that a convolution's plan depends on.
+
+    The input's `shape` (N, *sizes, C), and whether it is C-contiguous; `out_shape` is
+    (N, *out sizes, O). A max-pool makes one number of each `block` (height, width) of outputs.
+    """
 
     shape: Shape
-    """Of the input, (N, *sizes, C)."""
     contiguous: bool
-    """Whether the input is C-contiguous."""
     dtype: np.dtype[Any]
     out_shape: Shape
-    """(N, *out sizes, O)."""
     window: Window
     block: Pair = ONE
-    """Height and width of blocks of outputs that a max-pool makes one number each."""
 
     @property
     def positions(self) -> int:
@@ -79,18 +81,13 @@ class Tiling:
         self._tile_values = tile_bytes // geometry.dtype.itemsize
         self._across = [_overlap(*place) for place in places[1:]]
         self._padded = *extent, shape[-1]
-        self.strides = self._strides(shape[1:] if self.reads_input else self._padded)
+        lengths = reversed(shape[1:] if self.reads_input else self._padded)
+        self.strides: Shape = tuple(accumulate((geometry.dtype.itemsize, *lengths), mul))[::-1]
         """Of what `TileInput` gives, in bytes: from one image to the next, …"""
         steps = zip(firsts, self.strides[1:], strict=False)
         self._origin = sum(first * step for first, step in steps)
         self._row_step = window.stride[0] * self.strides[1]
         self._known: dict[Pair, _Padding] = {}
-
-    def _strides(self, image: Shape) -> Shape:
-        strides = [self.geometry.dtype.itemsize]
-        for size in reversed(image):
-            strides.append(strides[-1] * size)
-        return tuple(reversed(strides))
 
     def sizes(self, part: Part) -> Pair:
         """Return how many images and how many rows of outputs a tile of this part has."""
@@ -138,15 +135,15 @@ class Tiling:
 
 
 class _Padding(NamedTuple):
-    """How an image becomes a padded copy, of this shape."""
+    """How images become padded copies of this shape: which part of each, and where it goes.
+
+    They are cleared first if another tile of the image may have written to their edges.
+    """
 
     shape: Shape
     inner: tuple[slice, ...]
-    """What is copied of an image."""
     target: tuple[slice, ...]
-    """And where to, in the copies of all images of the tile."""
     is_cleared: bool
-    """Whether that is set to 0 first: another tile of the image may have written to its edges."""
 
 
 class TileInput:

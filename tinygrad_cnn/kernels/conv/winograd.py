@@ -65,8 +65,6 @@ def transforms(taps: int, dtype: np.dtype[Any]) -> Transforms:
     of the polynomials that interpolate: Π(t - q) over all other points q, of which the one that
     belongs to p is to be divided by Π(p - q); G takes that in.
 
-    Examples
-    --------
     >>> inputs, weights, outputs = transforms(3, np.dtype(np.float64))
     >>> x, w = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0]), np.array([1.0, 10.0, 100.0])
     >>> (outputs @ ((weights @ w) * (inputs @ x))).round(6)
