@@ -22,12 +22,7 @@ from tinygrad_cnn.kernels.runtime.rows import Activation, apply_row, repeated
 from tinygrad_cnn.kernels.runtime.sweep import sweep
 from tinygrad_cnn.types import Array, Shape
 
-__all__ = [
-    "Factors",
-    "batch_norm_eval_gradient",
-    "batch_norm_gradient",
-    "normalize",
-]
+__all__ = ["Factors", "batch_norm_eval_gradient", "batch_norm_gradient", "normalize"]
 
 
 class Factors(NamedTuple):
@@ -70,10 +65,7 @@ class Factors(NamedTuple):
 
 
 def normalize(
-    x: Array,
-    factors: Factors,
-    activation: Activation | None = None,
-    addend: Array | None = None,
+    x: Array, factors: Factors, activation: Activation | None = None, addend: Array | None = None
 ) -> Array:
     """Normalise, then add an array of the shape and dtype of `x`, and activate, if wanted.
 
