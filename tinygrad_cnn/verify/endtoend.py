@@ -34,6 +34,7 @@ Forward = Callable[[Mapping[TensorBase, Array]], Array]
 _SAME = 1e-9  # relative; sums in another order differ by 1e-15
 
 
+@np.errstate(all="ignore")
 def check_end_to_end(
     replay: Replay,
     out: Any,

@@ -102,10 +102,12 @@ class Point:
         return [np.array(a) if isinstance(a, np.ndarray) else a for a in self.inputs]
 
     def forward(self, inputs: Sequence[Any]) -> Array:
-        """Return the result at other inputs, in float64."""
+        """Return the result at other inputs, in float64.
+
+        Called most of all: it leaves NumPy's warnings to the checks, which turn them off once.
+        """
         try:
-            with np.errstate(all="ignore"):
-                return np.asarray(self.subject.forward(inputs), np.float64)
+            return np.asarray(self.subject.forward(inputs), np.float64)
         except RuleError:
             raise
         except Exception as error:

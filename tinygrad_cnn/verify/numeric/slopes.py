@@ -195,8 +195,11 @@ def _at_an_edge(
     left: Array, right: Array, far_left: Array, far_right: Array, jump: Array
 ) -> tuple[Array, Array, Array]:
     """Where the function is defined on one side only, take that side's slope, extrapolated."""
-    only_right = ~np.isfinite(left) & np.isfinite(right) & np.isfinite(far_right)
-    only_left = ~np.isfinite(right) & np.isfinite(left) & np.isfinite(far_left)
+    at_left, at_right = np.isfinite(left), np.isfinite(right)
+    if at_left.all() and at_right.all():
+        return left, right, jump
+    only_right = ~at_left & at_right & np.isfinite(far_right)
+    only_left = ~at_right & at_left & np.isfinite(far_left)
     one_sided = np.where(only_right, 2 * right - far_right, 2 * left - far_left)
     growing = np.where(
         only_right,

@@ -17,7 +17,7 @@ from tinygrad_cnn.types import Array
 from tinygrad_cnn.verify.numeric.elements import random_direction, ties_of
 from tinygrad_cnn.verify.numeric.point import Point, shifted
 from tinygrad_cnn.verify.numeric.probe import Prober
-from tinygrad_cnn.verify.numeric.slopes import EPS, Miss, dot, weigh
+from tinygrad_cnn.verify.numeric.slopes import EPS, Miss, Slopes, dot, weigh
 from tinygrad_cnn.verify.subjects.subject import RuleError
 
 _MOST_MISSES = 6
@@ -52,13 +52,14 @@ def _all_add_up(
     prober: Prober, miss: Miss, make: Callable[[], Array], h: float, rng: np.random.Generator
 ) -> bool:
     """Whether the derivative along any direction adds up with that of the miss."""
-    if not all(_adds_up(prober, miss, make(), h) for _ in range(_TRIES)):
+    along = prober.measure(miss.direction, h)
+    if not all(_adds_up(prober, miss, along, make(), h) for _ in range(_TRIES)):
         return False
     if ties_of(prober.base) is None:
         return True
     state = rng.bit_generator.state
     try:
-        return all(_adds_up(prober, miss, make(), h) for _ in range(_MORE))
+        return all(_adds_up(prober, miss, along, make(), h) for _ in range(_MORE))
     finally:
         rng.bit_generator.state = state  # what is drawn later does not depend on ties
 
@@ -96,11 +97,11 @@ def _is_sum_of_elements(prober: Prober, miss: Miss) -> bool:
     return abs(total - miss.numeric) < 0.1 * abs(miss.analytic - miss.numeric)
 
 
-def _adds_up(prober: Prober, miss: Miss, other: Array, h: float) -> bool:
+def _adds_up(prober: Prober, miss: Miss, along: Slopes, other: Array, h: float) -> bool:
+    """Whether the derivative along the miss, known, adds up with that of another direction."""
     d = miss.direction
-    rough = np.zeros(miss.g.shape, bool)
-    values = []
-    for v in (d, other, d + other, d - other):
+    rough, values = along.rough.copy(), [along.value]
+    for v in (other, d + other, d - other):
         slopes = prober.measure(v, h)
         rough |= slopes.rough
         values.append(slopes.value)
