@@ -12,7 +12,7 @@ import tinygrad_cnn.functional as F
 from tests.verify.faults import pixels
 from tinygrad_cnn import Tensor, detaching, nn, no_grad
 from tinygrad_cnn.graph import GraphError
-from tinygrad_cnn.op import Op, registry
+from tinygrad_cnn.op import Op
 from tinygrad_cnn.verify import (
     Report,
     Verdict,
@@ -22,19 +22,10 @@ from tinygrad_cnn.verify import (
     gradcheck,
 )
 
+pytestmark = pytest.mark.usefixtures("_leave_the_registry_alone")
+
 _rng = np.random.default_rng(8)
-_FIRST = _rng.bit_generator.state  # tests may run in any order
 _normal = _rng.standard_normal
-
-
-@pytest.fixture(autouse=True)
-def _leave_the_registry_alone() -> Any:
-    """Operations that tests define are none of the package's; each test draws the same numbers."""
-    _rng.bit_generator.state = _FIRST
-    known = dict(registry)
-    yield
-    registry.clear()
-    registry.update(known)
 
 
 def leaf(*shape: int) -> Tensor:
