@@ -65,32 +65,54 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def visit(browser, folder):
-    """Open a page; at the end nothing was fetched, and the console stayed empty."""
-    contexts, errors, requests = [], [], []
+@pytest.fixture(scope="module")
+def tab(browser):
+    """A tab for each choice of options: another page in it costs a fifth of another tab."""
+    opened = {}
 
-    def open_(name, size="desktop", scheme="light", **options):
+    def tab(**options):
+        key = tuple(options.items())
+        if key not in opened:
+            opened[key] = browser.new_context(**options).new_page()
+            opened[key].set_default_timeout(20_000)
+        return opened[key]
+
+    return tab
+
+
+@pytest.fixture
+def visit(tab, folder):
+    """Open a page; at the end nothing was fetched, and the console stayed empty."""
+    visits, errors, requests = [], [], []
+    listeners = {
+        "console": lambda message: errors.append(message.text),
+        "pageerror": lambda error: errors.append(str(error)),
+        "request": lambda request: requests.append(request.url),
+    }
+
+    def open_(name, size="desktop", scheme="light", motion="no-preference", **options):
+        shown = tab(**options)
+        if shown not in visits:
+            for event, listener in listeners.items():
+                shown.on(event, listener)
+        visits.append(shown)
         width, height = SIZES[size]
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, **options
-        )
-        contexts.append(context)
-        shown = context.new_page()
-        shown.set_default_timeout(20_000)
-        shown.on("console", lambda message: errors.append(message.text))
-        shown.on("pageerror", lambda error: errors.append(str(error)))
-        shown.on("request", lambda request: requests.append(request.url))
+        shown.set_viewport_size({"width": width, "height": height})
+        shown.emulate_media(color_scheme=scheme, reduced_motion=motion)
+        shown.mouse.move(0, 0)
         shown.goto((folder / f"{name}.html").as_uri())
         shown.wait_for_selector("section[data-ready=true]")
         return shown
 
     yield open_
-    for context in contexts:
-        context.close()
+    for shown in dict.fromkeys(visits):  # nothing of this page is left to the next
+        for event, listener in listeners.items():
+            shown.remove_listener(event, listener)
+        shown.evaluate("localStorage.clear()")
+        shown.goto("about:blank")
     assert errors == []
     assert all(re.match(r"file://\S+/\w+\.html$", url) for url in requests), requests
-    assert len(requests) == len(contexts)
+    assert len(requests) == len(visits)
 
 
 RECTANGLES = """found => found.map(e => e.getBoundingClientRect())
@@ -152,7 +174,7 @@ def test_it_opens_at_every_size_in_light_and_dark(visit, size, scheme, name):
 
 def test_no_two_boxes_overlap_and_all_stand_in_their_frames(visit):
     for name in ("wrong", "backward", "resnet"):
-        shown = visit(name, reduced_motion="reduce")  # nothing is on its way
+        shown = visit(name, motion="reduce")  # nothing is on its way
         if name == "resnet":
             shown.get_by_label("Open all modules").click()
             until(shown, "!document.querySelector('.canvas .kind-module')")
@@ -207,7 +229,7 @@ CROSSINGS = """found => {
 
 @pytest.mark.parametrize("name", ["wrong", "backward", "resnet"])
 def test_arrows_pass_no_other_box(visit, name):
-    shown = visit(name, reduced_motion="reduce")
+    shown = visit(name, motion="reduce")
     if name == "resnet":
         shown.get_by_label("Open all modules").click()
         until(shown, "!document.querySelector('.canvas .kind-module')")
@@ -565,7 +587,7 @@ def test_the_theme_can_be_chosen_and_is_remembered(visit):
 
 
 def test_nothing_moves_for_those_who_want_calm(visit):
-    shown = visit("wrong", reduced_motion="reduce")
+    shown = visit("wrong", motion="reduce")
     shown.keyboard.press("+")
     shown.evaluate("new Promise(requestAnimationFrame)")
     first = shown.locator(".world").get_attribute("transform")
