@@ -81,38 +81,38 @@ class Slopes:
     @property
     def left(self) -> Array:
         """The slope to the left."""
-        return self.sides.left
+        return self._sides[0]
 
     @property
     def right(self) -> Array:
         """The slope to the right."""
-        return self.sides.right
-
-    @property
-    def drift(self) -> Array:
-        """How much the two one-sided slopes together still changed when the step was halved."""
-        return self.sides.drift
-
-    @property
-    def jump(self) -> Array:
-        """Where slopes grow as the step shrinks: not continuous, or vertical."""
-        return self.sides.jump
+        return self._sides[1]
 
     @cached_property
-    def sides(self) -> Sides:
-        """The one-sided slopes: worked out only where somebody asks, at kinks."""
+    def drift(self) -> Array:
+        """How much the two one-sided slopes together still changed when the step was halved."""
+        far_right, far_left, right, left = self.one_sided
         with np.errstate(all="ignore"):
-            return _sides(self)
+            drift = np.nan_to_num(np.abs(right - far_right), posinf=0.0)
+            drift += np.nan_to_num(np.abs(left - far_left), posinf=0.0)
+        return drift
 
+    @cached_property
+    def jump(self) -> Array:
+        """Where slopes grow as the step shrinks: not continuous, or vertical."""
+        far_right, far_left, right, left = self.one_sided
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(self.value) & np.isfinite(self.error)
+            steeper = np.maximum(np.abs(right), np.abs(left))
+            shallower = np.maximum(np.abs(far_right), np.abs(far_left))
+            grown = (steeper > 1.4 * shallower) & (steeper > self.steep)
+        return np.asarray((self.rough & finite & grown) | self._sides[2])
 
-@dataclass(frozen=True)
-class Sides:
-    """One-sided slopes of every result; `Slopes` says what each is."""
-
-    left: Array
-    right: Array
-    drift: Array
-    jump: Array
+    @cached_property
+    def _sides(self) -> tuple[Array, Array, Array]:
+        """The one-sided slopes, and where there is one alone that grows."""
+        with np.errstate(all="ignore"):
+            return _at_an_edge(*self.one_sided)
 
 
 Line = Callable[[float], Array]
@@ -179,25 +179,13 @@ def _rounding(at_zero: Array, far_right: Array, far_left: Array, h: float, grain
     return size
 
 
-def _sides(slopes: Slopes) -> Sides:
-    far_right, far_left, right, left = slopes.one_sided
-    finite = np.isfinite(slopes.value) & np.isfinite(slopes.error)
-    steeper = np.maximum(np.abs(right), np.abs(left))
-    shallower = np.maximum(np.abs(far_right), np.abs(far_left))
-    jump = slopes.rough & finite & (steeper > 1.4 * shallower) & (steeper > slopes.steep)
-    drift = np.nan_to_num(np.abs(right - far_right), posinf=0.0)
-    drift += np.nan_to_num(np.abs(left - far_left), posinf=0.0)
-    left, right, jump = _at_an_edge(left, right, far_left, far_right, jump)
-    return Sides(left, right, drift, jump)
-
-
 def _at_an_edge(
-    left: Array, right: Array, far_left: Array, far_right: Array, jump: Array
+    far_right: Array, far_left: Array, right: Array, left: Array
 ) -> tuple[Array, Array, Array]:
     """Where the function is defined on one side only, take that side's slope, extrapolated."""
     at_left, at_right = np.isfinite(left), np.isfinite(right)
     if at_left.all() and at_right.all():
-        return left, right, jump
+        return left, right, np.zeros(left.shape, bool)
     only_right = ~at_left & at_right & np.isfinite(far_right)
     only_left = ~at_right & at_left & np.isfinite(far_left)
     one_sided = np.where(only_right, 2 * right - far_right, 2 * left - far_left)
@@ -207,8 +195,7 @@ def _at_an_edge(
         np.abs(left) > 1.4 * np.abs(far_left),
     )
     edge = only_right | only_left
-    jump = jump | (edge & growing)
-    return np.where(edge, one_sided, left), np.where(edge, one_sided, right), jump
+    return np.where(edge, one_sided, left), np.where(edge, one_sided, right), edge & growing
 
 
 @dataclass(frozen=True)
