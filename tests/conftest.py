@@ -1,8 +1,8 @@
 """Settings of all tests.
 
 How many examples hypothesis draws for a property is said here, once: `pytest` takes the profile
-`quick`; `--hypothesis-profile=thorough` tries more. The same are drawn every time, by hypothesis and
-by every generator of random numbers: a test does in any company what it does alone.
+`quick`; `--hypothesis-profile=thorough` tries more. The same are drawn every time, by hypothesis
+and by every generator of random numbers: a test does in any company what it does alone.
 """
 
 from __future__ import annotations

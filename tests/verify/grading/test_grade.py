@@ -191,11 +191,14 @@ def test_a_level_says_as_much_as_the_teacher_wants(level: str, hints: int) -> No
     assert json.dumps(found.to_dict(level)).count('"times 1/2"') == hints
 
 
+# Asleep, so that it takes no time from other tests; `test_a_file_that_never_ends` has one awake.
 ENDLESS = """
+import time
+
 class Sigmoid:
     def forward(self, x):
         while True:
-            pass
+            time.sleep(1)
     def backward(self, dout):
         return dout
 

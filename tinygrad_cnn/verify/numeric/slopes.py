@@ -93,9 +93,9 @@ class Slopes:
         """How much the two one-sided slopes together still changed when the step was halved."""
         far_right, far_left, right, left = self.one_sided
         with np.errstate(all="ignore"):
-            drift = np.nan_to_num(np.abs(right - far_right), posinf=0.0)
-            drift += np.nan_to_num(np.abs(left - far_left), posinf=0.0)
-        return drift
+            right = np.nan_to_num(np.abs(right - far_right), posinf=0.0)
+            left = np.nan_to_num(np.abs(left - far_left), posinf=0.0)
+            return np.asarray(right + left)
 
     @cached_property
     def jump(self) -> Array:
