@@ -133,23 +133,7 @@ class GraphModule:
 
 @dataclass(frozen=True, slots=True)
 class GraphData:
-    """A recorded graph as plain data.
-
-    Attributes
-    ----------
-    title
-        The class of the model, or "graph".
-    nodes
-        The boxes, in order of execution, leaves before their first use.
-    edges
-        The arrows, by target.
-    modules
-        The modules that anything belongs to, parents first.
-    saved_nbytes
-        Bytes of all arrays kept for the backward pass, each once, without parameters.
-    report
-        What the verification said of the whole.
-    """
+    """A recorded graph as plain data; the public `Graph` says what its attributes are."""
 
     title: str
     nodes: tuple[GraphNode, ...]

@@ -76,11 +76,6 @@ def blocks_within(shape: Shape, itemsize: int, strides: Shape, others: Shape) ->
     """Return how many axes are left, and of how many bytes, if what lies together is one block.
 
     Together in the memory of both arrays of this shape whose strides are given.
-
-    Examples
-    --------
-    >>> blocks_within((5, 4, 3), 8, (200, 24, 8), (100, 24, 8))
-    (1, 96)
     """
     axes, size = len(shape), itemsize
     while axes and strides[axes - 1] == others[axes - 1] == size:

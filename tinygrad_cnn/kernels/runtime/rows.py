@@ -40,14 +40,6 @@ def apply_row(ufunc: np.ufunc, x: Array, row: Array, out: Array) -> None:
 
     `x` and `out`, which may be `x`, are of one shape (…, C); the row has values for the last axis,
     once or again and again.
-
-    Examples
-    --------
-    >>> x = np.zeros((2, 3))
-    >>> apply_row(np.add, x, np.array([1.0, 2.0, 3.0]), out=x)
-    >>> x
-    array([[1., 2., 3.],
-           [1., 2., 3.]])
     """
     if x.size <= tuning.FEW_VALUES and row.size == x.shape[-1]:
         ufunc(x, row, out=out)
