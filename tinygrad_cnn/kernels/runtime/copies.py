@@ -52,8 +52,10 @@ def copy_into(target: Array, source: Array) -> None:
             for channel in range(channels):
                 target[..., channel] = source[..., channel]
             return
-        elif source.strides[-1] % tuning.CONFLICT == 0 and _are_planes(target, source):
-            _through_buffer(target, source)
+        elif source.strides[-1] % tuning.CONFLICT == 0:
+            images = zip(target, source, strict=True) if source.ndim == 4 else [(target, source)]
+            for pixels, planes in images:
+                _planes_to_pixels(pixels, planes)
             return
     target[...] = source
 
@@ -84,27 +86,21 @@ def blocks_within(shape: Shape, itemsize: int, strides: Shape, others: Shape) ->
     return axes, size
 
 
-def _are_planes(target: Array, source: Array) -> bool:
-    """Whether pixels lie together in the target and planes in the source, of each image."""
-    if source.ndim == 4:
-        target, source = target[0], source[0]
-    planes = np.moveaxis(source, -1, 0)
-    return bool(target.flags.c_contiguous and planes.flags.c_contiguous)
-
-
-def _through_buffer(target: Array, source: Array) -> None:
-    """Copy planes to the pixels (…, C) of an image, or of several, a few pixels at a time.
+def _planes_to_pixels(pixels: Array, planes: Array) -> None:
+    """Copy an image (…, C), a few pixels at a time if it lies channels first and has no gaps.
 
     Channels that lie a multiple of a page apart fall into the same few lines of the first cache:
     each pixel would throw out what the next one needs.
     """
-    channels = source.shape[-1]
-    buffer = np.empty((channels, tuning.BUFFER_PIXELS + tuning.BUFFER_GAP), source.dtype)
-    images = zip(target, source, strict=True) if source.ndim == 4 else [(target, source)]
-    for image, planes in images:
-        pixels, values = image.reshape(-1, channels), planes.reshape(-1, channels)
-        for start in range(0, len(pixels), tuning.BUFFER_PIXELS):
-            some = values[start : start + tuning.BUFFER_PIXELS].T
-            part = buffer[:, : some.shape[1]]
-            part[...] = some
-            pixels[start : start + tuning.BUFFER_PIXELS] = part.T
+    channels = planes.shape[-1]
+    by_channel = planes.transpose(-1, *range(planes.ndim - 1))
+    if not (pixels.flags.c_contiguous and by_channel.flags.c_contiguous):
+        pixels[...] = planes
+        return
+    flat, values = pixels.reshape(-1, channels), by_channel.reshape(channels, -1)
+    buffer = np.empty((channels, tuning.BUFFER_PIXELS + tuning.BUFFER_GAP), planes.dtype)
+    for start in range(0, len(flat), tuning.BUFFER_PIXELS):
+        some = values[:, start : start + tuning.BUFFER_PIXELS]
+        part = buffer[:, : some.shape[1]]
+        part[...] = some
+        flat[start : start + tuning.BUFFER_PIXELS] = part.T
