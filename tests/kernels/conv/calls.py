@@ -19,9 +19,8 @@ def conv2d(x, w, bias, stride, padding, dilation, groups, relu=False, **options)
 
 def conv2d_pooled(x, w, bias, stride, padding, dilation, groups, block, relu):
     window = window_of(w.shape, stride, padding, dilation)
-    return convolution.convolve_and_pool(
-        x, w, bias, window, groups, block, rectify if relu else None
-    )
+    activation = rectify if relu else None
+    return convolution.convolve(x, w, bias, window, groups, activation, block=block)
 
 
 def conv2d_input_gradient(g, w, input_shape, stride, padding, dilation, groups):

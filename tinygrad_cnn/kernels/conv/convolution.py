@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
-from tinygrad_cnn.kernels.conv.jobs import Correlation, WeightGradient, run_jobs
+from tinygrad_cnn.kernels.conv.jobs import Correlation, run_jobs
 from tinygrad_cnn.kernels.conv.methods import correlations, weight_gradients
 from tinygrad_cnn.kernels.conv.phases import phases_of, transposed
 from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, geometry_of
@@ -31,7 +31,7 @@ from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
 from tinygrad_cnn.types import Array, Shape
 
-__all__ = ["convolve", "convolve_and_pool", "gradients", "input_gradient", "weight_gradient"]
+__all__ = ["convolve", "gradients", "input_gradient", "weight_gradient"]
 
 
 def convolve(
@@ -42,11 +42,16 @@ def convolve(
     groups: int = 1,
     activation: Activation | None = None,
     addend: Array | None = None,
+    block: Pair = ONE,
 ) -> Array:
     """Correlate inputs with kernels; add an addend of the result's shape, then activate.
 
     ``out[n, o, i] = bias[o] + Σ_c Σ_k w[o, c, k] · x[n, c, i · stride + k · dilation − before]``,
     i and k along each spatial axis.
+
+    Of each `block` (height, width) of an image's outputs only the maximum is returned, with the
+    bits of a max-pool after the activation, which must keep numbers in order: the outputs
+    themselves never leave the cache. Which one the maximum is, is not told: this is for inference.
 
     >>> x, w = np.ones((1, 2, 4, 4)), np.ones((3, 2, 3, 3))
     >>> convolve(x, w, None, Window((3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)))[0, 0]
@@ -57,20 +62,9 @@ def convolve(
         other = None if addend is None else addend[:, :, None]
         wide = x[:, :, None], w[:, :, None], bias, window.with_leading_axis()
         return convolve(*wide, groups, activation, other)[:, :, 0]
-    return _convolve(x, w, bias, window, groups, activation, addend, ONE)
-
-
-def _convolve(
-    x: Array,
-    w: Array,
-    bias: Array | None,
-    window: Window,
-    groups: int,
-    activation: Activation | None,
-    addend: Array | None,
-    block: Pair,
-) -> Array:
-    """Do `convolve` of two axes or more, or `convolve_and_pool`."""
+    if groups > 1 and block != ONE:
+        y = convolve(x, w, bias, window, groups, activation)
+        return max_pool_values(y, Window(block, block, ((0, 0), (0, 0)), ONE))
     images, kernels = channels_last(x), _kernels(w)
     memory = images.flags.c_contiguous, x.dtype
     other = None if addend is None else channels_last(addend)
@@ -109,30 +103,6 @@ _TO_KERNELS = [(*range(2, ndim), 1, 0) for ndim in range(6)]
 def _kernels(w: Array) -> Array:
     """View weights (O, C // groups, *kernel) as (*kernel, C // groups, O)."""
     return w.transpose(_TO_KERNELS[w.ndim])
-
-
-def convolve_and_pool(
-    x: Array,
-    w: Array,
-    bias: Array | None,
-    window: Window,
-    groups: int,
-    block: Pair,
-    activation: Activation | None = None,
-) -> Array:
-    """Convolve images, take the maximum of each block of outputs, and activate them if wanted.
-
-    Returns (N, O, OH // height, OW // width), of one block at least, with the bits of a max-pool
-    after the activation, which must keep numbers in order. The convolution's own result never
-    leaves the cache. Which output a maximum is, is not told: this is for inference.
-    """
-    if groups == 1 and 2 <= block[0] * block[1] <= 256:
-        return _convolve(x, w, bias, window, groups, activation, None, block)
-    y = convolve(x, w, bias, window, groups)
-    pooled = max_pool_values(y, Window(block, block, ((0, 0), (0, 0)), (1, 1)))
-    if activation is not None:
-        activation(channels_last(pooled), channels_last(pooled))
-    return pooled
 
 
 def input_gradient(
@@ -225,6 +195,7 @@ def gradients(
     bias without `bias`.
     """
     db = sum_over(g, (0, *range(2, g.ndim))) if bias else None
+    dx: Array | None
     if x.size == 0 or g.size == 0:
         dx = None if w is None else input_gradient(g, w, x.shape, window, groups)
         return dx, np.zeros(weight_shape, g.dtype), db
@@ -235,29 +206,20 @@ def gradients(
         dx, dw, _ = gradients(*wide, groups, bias=False)
         return None if dx is None else dx[:, :, 0], dw[:, :, 0], db
     images, by_output = channels_last(x), channels_last(g)
-    dw, sums = _weight_gradient(images, by_output, weight_shape, window, groups)
-    if w is None:
-        dx = None
-        run_jobs(sums, len(x))
-    else:
-        by_input, correlations_of_g = _input_gradient(images.shape, by_output, w, window, groups)
+    dx = None
+    jobs: list[Correlation] = []
+    if w is not None:
+        by_input, jobs = _input_gradient(images.shape, by_output, w, window, groups)
         dx = channels_first(by_input)
-        run_jobs([*correlations_of_g, *sums], len(x))
+    dw = np.zeros(weight_shape, g.dtype)
+    geometry = geometry_of(images, by_output.shape, window)
+    small = small_matrix(geometry, True) if groups == 1 else None
+    if small is not None:
+        _kernels(dw)[...] = small.sum_small(images, by_output)
+        run_jobs(jobs, len(x))
+        return dx, dw, db
+    sums = weight_gradients(images, by_output, _kernels(dw), window, groups)
+    run_jobs([*jobs, *sums], len(x))
     for job in sums:
         job.add()
     return dx, dw, db
-
-
-def _weight_gradient(
-    x: Array, g: Array, weight_shape: Shape, window: Window, groups: int
-) -> tuple[Array, list[WeightGradient]]:
-    """Return the gradient and the jobs that add to it: none if it is done.
-
-    `x` is (N, *sizes, C) and `g` (N, *out sizes, O).
-    """
-    dw = np.zeros(weight_shape, g.dtype)
-    small = small_matrix(geometry_of(x, g.shape, window), True) if groups == 1 else None
-    if small is None:
-        return dw, weight_gradients(x, g, _kernels(dw), window, groups)
-    _kernels(dw)[...] = small.sum_small(x, g)
-    return dw, []

@@ -47,22 +47,11 @@ class Method:
         raise NotImplementedError
 
 
-class Job:
-    """Work of a method that can be cut by images and by output rows."""
-
-    def __init__(self, method: Method, rows: int) -> None:
-        self.method, self.rows = method, rows
-
-    def run(self, part: Part) -> None:
-        """Do these images, these rows of outputs."""
-        raise NotImplementedError
-
-
-class Correlation(Job):
+class Correlation:
     """Windows of `x` times `w`, with what the epilogue does to them, into its `out`."""
 
     def __init__(self, method: Method, x: Array, w: Array, epilogue: Epilogue) -> None:
-        super().__init__(method, epilogue.out.shape[1])
+        self.method, self.rows = method, epilogue.out.shape[1]
         self.x, self.epilogue = x, epilogue
         self.weights = method.prepare(w)
 
@@ -73,11 +62,11 @@ class Correlation(Job):
         self.method.correlate(self.x, self.weights, self.epilogue, results)
 
 
-class WeightGradient(Job):
+class WeightGradient:
     """The sum over positions of windows of `x` times `g`: part of the gradient `dw`."""
 
     def __init__(self, method: Method, x: Array, g: Array, dw: Array) -> None:
-        super().__init__(method, g.shape[1])
+        self.method, self.rows = method, g.shape[1]
         self.x, self.g, self.dw = x, g, dw
         self._parts: dict[Part, Array] = {}
 
@@ -98,6 +87,10 @@ class WeightGradient(Job):
         for part in others:
             total += part
         self.dw += self.method.fold(total)
+
+
+Job = Correlation | WeightGradient
+"""Work of a method that can be cut by images and by rows of outputs."""
 
 
 def run_jobs(jobs: Sequence[Job], N: int) -> None:

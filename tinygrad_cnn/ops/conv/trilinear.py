@@ -91,7 +91,7 @@ class _Conv(First, _Convolution):
             return kernels.convolve(x, w, b, *settings, after.write, addend), None
         if not recorded:
             block = after.pool.window.kernel
-            return kernels.convolve_and_pool(x, w, b, *settings, block, after.write), None
+            return kernels.convolve(x, w, b, *settings, after.write, block=block), None
         y = kernels.convolve(x, w, b, *settings)
         return max_pool(y, after.pool.window, activation=after.write)
 
