@@ -123,6 +123,12 @@ def trees_are_let_go() -> Iterator[None]:
 def test_every_part_has_a_floor() -> None:
     parts = {top(path) for path in FILES} - {""}
     assert parts <= FLOOR.keys(), f"no floor for {sorted(parts - FLOOR.keys())}"
+    book = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
+    none(
+        f"{part} has no line in the table of floors in CONTRIBUTING.md"
+        for part in sorted(parts - {"__main__"})
+        if f"`{part}`" not in book and f"`{part}/`" not in book
+    )
 
 
 def test_imports_run_down_the_floors() -> None:
