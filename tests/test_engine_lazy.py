@@ -165,3 +165,22 @@ def test_of_zeros_alone_the_first_is_the_maximum():
     g = LazyGradient(np.ones((1, 1, 1, 1)), argmax, np.zeros((1, 1, 1, 1)), (1, 1, 2, 2), window)
     np.testing.assert_array_equal(g.array()[0, 0], [[1, 0], [0, 0]])
     assert not g.before_relu().array().any()
+
+
+def test_what_a_hook_writes_to_was_read_before():
+    """The pool's result, from which a normalisation tells what it has normalised."""
+
+    def run(writes):
+        x = tensor(images(4, 2, 8, 8, dtype=np.float64))
+        weight = tensor(np.ones(2), requires_grad=True)
+        other = tensor(np.ones(1), requires_grad=True)
+        y = F.batch_norm(x, None, None, weight, training=True)
+        beside = other * 2.0  # its rule comes between those of the ReLU and of the normalisation
+        z = F.max_pool2d(F.relu(y), 2)
+        del y
+        if writes:
+            other.register_post_accumulate_grad_hook(lambda _: z.detach().numpy().fill(1e3))
+        (F.sum(z**2) + F.sum(beside)).backward()
+        return weight.grad.numpy()
+
+    np.testing.assert_allclose(run(writes=True), run(writes=False), rtol=1e-12)

@@ -384,6 +384,7 @@ class BackwardPass:
             is_tensor = isinstance(g, TensorBase)
             _accumulate(leaf, own(g, self.wrap) if is_tensor else self.wrap(np.asarray(g), None))
             if hooks.__class__ is LeafHooks:
+                self._compute_lazy()
                 for after in list(hooks.after.values()):
                     after(leaf)
         else:
