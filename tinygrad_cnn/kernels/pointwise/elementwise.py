@@ -63,9 +63,6 @@ def apply(ufunc: np.ufunc, *arrays: Any, out: Array | None = None) -> Any:
     Arrays of one shape and one memory order, along with numbers, are split as flat memory; with
     operands that broadcast, the outermost axis in memory is split. Anything else goes to the
     ufunc as it is, and so does everything below `PARALLEL_SIZE`.
-
-    >>> apply(np.add, np.ones(3), 1.0)
-    array([2., 2., 2.])
     """
     for a in arrays:
         if isinstance(a, np.ndarray) and a.size >= PARALLEL_SIZE:

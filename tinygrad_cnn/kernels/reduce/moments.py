@@ -25,10 +25,6 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     least one. Chains are centred by themselves and merged in float64 by the update of Chan,
     Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
     variances" (1979), so that a mean far larger than the deviation costs no digits.
-
-    >>> mean, var = batch_statistics(np.array([[1.0, 10.0], [3.0, 10.0]]))
-    >>> print(mean, var)
-    [ 2. 10.] [1. 0.]
     """
     matrix = positions(x)
     count = len(matrix)

@@ -54,12 +54,7 @@ def _flat(x: Array, axis: int, indices: Array) -> Array:
 
 
 def add_rows(values: Array, index: Array, rows: int) -> Array:
-    """Return zeros of shape (rows, width) with values, of shape (N, width), added at row index[n].
-
-    >>> add_rows(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1, 1]), 2)
-    array([[0., 0.],
-           [4., 6.]])
-    """
+    """Return zeros (rows, width) with values (N, width) added, each at row index[n]."""
     width = values.shape[1]
     out = np.zeros((rows, width), values.dtype)
     if not values.size:

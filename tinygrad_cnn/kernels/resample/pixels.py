@@ -63,10 +63,6 @@ def match_pixels(y: Array, x: Array, places: Array) -> Array:
     """Multiply each output's value with its pixels: the transpose of `sample_pixels` in `weights`.
 
     ``out[n, k, p] = Σ_c y[n, c, p] · x[n, c, places[n, k, p]]``.
-
-    >>> x = np.array([[[1.0, 2.0, 3.0]]])
-    >>> match_pixels(np.array([[[2.0]]]), x, np.array([[[0], [2]]]))[0, :, 0]
-    array([2., 6.])
     """
     x = np.ascontiguousarray(x)
     out = np.zeros(places.shape, x.dtype)

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from tinygrad_cnn.kernels.resample.taps import Along, Row
 from tinygrad_cnn.kernels.runtime import tuning
 
 __all__ = ["Places", "Stroke", "strokes_of"]
-
-Run: TypeAlias = list[int]
-"""Targets of one stroke, at equal distances."""
 
 
 class Places(NamedTuple):
@@ -116,9 +113,9 @@ def strokes_of(along: Along, transposed: bool = False) -> tuple[Stroke, ...]:
     return tuple(_joined([_stroke(run, rows) for run in sorted(runs)]))
 
 
-def _runs(rows: tuple[Row, ...], period: int) -> list[Run]:
+def _runs(rows: tuple[Row, ...], period: int) -> list[list[int]]:
     """Cut the targets into runs of this distance, as long as their sources allow."""
-    runs: list[Run] = []
+    runs: list[list[int]] = []
     for phase in range(min(period, len(rows))):
         run = [phase]
         for target in range(phase + period, len(rows), period):
@@ -131,7 +128,7 @@ def _runs(rows: tuple[Row, ...], period: int) -> list[Run]:
     return runs
 
 
-def _continues(run: Run, target: int, rows: tuple[Row, ...]) -> bool:
+def _continues(run: list[int], target: int, rows: tuple[Row, ...]) -> bool:
     """Whether a target has the run's weights, and sources as far from the last one's as those."""
     last, row = rows[run[-1]], rows[target]
     if [weight for _, weight in last] != [weight for _, weight in row]:
@@ -142,7 +139,7 @@ def _continues(run: Run, target: int, rows: tuple[Row, ...]) -> bool:
     return all(c - b == b - a for (a, _), (b, _), (c, _) in zip(before, last, row, strict=True))
 
 
-def _stroke(run: Run, rows: tuple[Row, ...]) -> Stroke:
+def _stroke(run: list[int], rows: tuple[Row, ...]) -> Stroke:
     row = rows[run[0]]
     sources = tuple(_places([rows[target][k][0] for target in run]) for k in range(len(row)))
     return Stroke((_places(run),), sources, (tuple(weight for _, weight in row),))
