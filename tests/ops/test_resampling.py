@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn import nn, tensor
-from tinygrad_cnn.kernels.resample.strokes import strokes_of
+from tinygrad_cnn.kernels.resample.blocks import blocks_of
 from tinygrad_cnn.kernels.resample.sweep import resample, resample_gradient
 from tinygrad_cnn.kernels.resample.taps import Along
 
@@ -150,11 +150,29 @@ def test_the_last_pixel_of_many_long_rows_is_repeated():
     np.testing.assert_array_equal(out, np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 3)), mode="edge"))
 
 
-def test_doubling_takes_few_strokes_whatever_the_size():
-    for kind, most in {"nearest": 1, "linear": 3, "cubic": 5}.items():
-        small, large = (strokes_of(Along(kind, n, 2 * n)) for n in (32, 256))
+def test_doubling_takes_few_products_whatever_the_size():
+    for kind, most in {"nearest": 1, "linear": 3, "cubic": 3}.items():
+        small, large = (blocks_of(Along(kind, n, 2 * n), False) for n in (32, 256))
         assert len(small) == len(large) <= most
-        assert len(strokes_of(Along(kind, 256, 512), transposed=True)) <= 2 * most
+        assert len(blocks_of(Along(kind, 256, 512), True)) <= most
+
+
+@pytest.mark.parametrize("kind", ["nearest", "linear", "cubic", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("sizes", [(5, 8), (24, 48), (25, 37), (48, 16), (40, 40), (17, 3)])
+@pytest.mark.parametrize("channels", [1, 9])
+def test_blocks_are_the_matrix_of_their_rows(kind, sizes, channels):
+    size, out_size = sizes
+    is_border = kind in ("reflect", "replicate", "circular")
+    along = (
+        Along(kind, size, out_size, (out_size - size) // 2) if is_border else Along(kind, *sizes)
+    )
+    matrix = np.zeros((out_size, size))
+    for i, row in enumerate(along.rows()):
+        for k, weight in row:
+            matrix[i, k] += weight
+    x, g = numbers(3, channels, size), numbers(3, channels, out_size, seed=1)
+    np.testing.assert_allclose(resample(x, [along]), x @ matrix.T, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(resample_gradient(g, [along]), g @ matrix, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["nearest", "linear", "cubic"])

@@ -161,12 +161,10 @@ POOL_BLOCK = 1 << 19
 
 MANY_CHANNELS = 8
 """Channels from which pixels lie together: NumPy's innermost loop is as long as these are many."""
-LONG_WEIGHED = 8
-"""Values side by side from which BLAS is worth a call."""
 SAMPLES_GRAIN = 1 << 15
 """Samples at places."""
-STROKE_PERIODS = 8
-"""Largest distance of targets that is tried: an image is seldom made 9 times larger."""
+BLOCK_TARGETS, BLOCK_CALL = (4, 5, 6, 7, 8), 100
+"""Targets of a product, of which the cheapest number is taken, and how many weights cost a call."""
 
 # ------------------------------------------------------------------------------- estimates
 
