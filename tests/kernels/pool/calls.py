@@ -23,16 +23,16 @@ def max_pool2d_values(x, kernel, stride, padding=(0, 0), dilation=(1, 1), ceil_m
     return max_pool.max_pool_values(x, window_of(kernel, stride, padding, dilation), ceil_mode)
 
 
-def scatter_taps(g, taps, shape, *windows):
-    return max_pool.put_argmax(g, taps, shape, window_of(*windows))
+def put_argmax(g, argmax, shape, *windows):
+    return max_pool.put_argmax(g, argmax, shape, window_of(*windows))
 
 
-def gather_taps(x, taps, *windows):
-    return max_pool.take_argmax(x, taps, window_of(*windows))
+def take_argmax(x, argmax, *windows):
+    return max_pool.take_argmax(x, argmax, window_of(*windows))
 
 
-def flat_indices(taps, shape, *windows):
-    return max_pool.flat_indices(taps, shape[2:], window_of(*windows))
+def flat_indices(argmax, shape, *windows):
+    return max_pool.flat_indices(argmax, shape[2:], window_of(*windows))
 
 
 def avg_pool2d(x, kernel, stride, padding=(0, 0), ceil_mode=False, count_include_pad=True):

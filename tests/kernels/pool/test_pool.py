@@ -44,19 +44,19 @@ def windows_of(shape, kernel, stride, padding, dilation=(1, 1), ceil_mode=False)
 
 
 def max_pool_by_loops(x, *geometry):
-    out = taps = flat = None
+    out = argmax = flat = None
     for place, candidates, size in windows_of(x.shape, *geometry):
         if out is None:
             out = np.empty((*x.shape[:2], *size), x.dtype)
-            taps, flat = np.empty(out.shape, int), np.empty(out.shape, int)
+            argmax, flat = np.empty(out.shape, int), np.empty(out.shape, int)
         n, c = place[:2]
         best = None
-        for tap, h, w in candidates:
+        for number, h, w in candidates:
             v = x[n, c, h, w]
             if best is None or ((v > best[0] or np.isnan(v)) and not np.isnan(best[0])):
-                best = (v, tap, h * x.shape[3] + w)
-        out[place], taps[place], flat[place] = best
-    return out, taps, flat
+                best = (v, number, h * x.shape[3] + w)
+        out[place], argmax[place], flat[place] = best
+    return out, argmax, flat
 
 
 def avg_pool_by_loops(x, kernel, stride, padding, ceil_mode, include_pad):
@@ -124,26 +124,26 @@ def test_max_pool_and_its_maps_agree_with_loops(geometry, channels, layout, othe
     x.flags.writeable = False
     args = (kernel, stride, padding, dilation)
     assume(all(inside for _, inside, _ in windows_of(x.shape, *args, ceil_mode)))
-    want, want_taps, want_flat = max_pool_by_loops(x, *args, ceil_mode)
+    want, want_argmax, want_flat = max_pool_by_loops(x, *args, ceil_mode)
 
-    out, taps = pools.max_pool2d(x, *args, ceil_mode)
+    out, argmax = pools.max_pool2d(x, *args, ceil_mode)
 
     assert out.dtype == dtype
-    assert taps.dtype == np.uint8
+    assert argmax.dtype == np.uint8
     np.testing.assert_array_equal(out, want)
-    np.testing.assert_array_equal(taps, want_taps)
+    np.testing.assert_array_equal(argmax, want_argmax)
     np.testing.assert_array_equal(pools.max_pool2d_values(x, *args, ceil_mode), want)
-    np.testing.assert_array_equal(pools.flat_indices(taps, x.shape, *args), want_flat)
-    np.testing.assert_array_equal(pools.gather_taps(x, taps, *args), want)
+    np.testing.assert_array_equal(pools.flat_indices(argmax, x.shape, *args), want_flat)
+    np.testing.assert_array_equal(pools.take_argmax(x, argmax, *args), want)
     g = rng.standard_normal(out.shape).astype(dtype)
     gx = np.zeros((2, channels, size[0] * size[1]))
     for n, c in product(range(2), range(channels)):
         np.add.at(gx[n, c], want_flat[n, c].ravel(), g[n, c].ravel().astype(float))
-    got = pools.scatter_taps(in_layout(g, other), taps, x.shape, *args)
+    got = pools.put_argmax(in_layout(g, other), argmax, x.shape, *args)
     np.testing.assert_allclose(got, gx.reshape(x.shape), rtol=1e-6, atol=1e-6)
     assert got.dtype == dtype
     assert is_channels_last(out)
-    assert is_channels_last(taps)
+    assert is_channels_last(argmax)
     assert is_channels_last(got)
 
 
@@ -210,26 +210,26 @@ def test_adaptive_average_agrees_with_its_definition(hw, target):
 
 def test_a_dilated_window_around_the_whole_input_has_no_maximum():
     x = np.ones((1, 1, 1, 1))
-    out, taps = pools.max_pool2d(x, (1, 2), (1, 1), (0, 1), (1, 2))
+    out, argmax = pools.max_pool2d(x, (1, 2), (1, 1), (0, 1), (1, 2))
     np.testing.assert_array_equal(out, [[[[-np.inf]]]])
-    np.testing.assert_array_equal(taps, [[[[0]]]])
-    gx = pools.scatter_taps(np.ones_like(out), taps, x.shape, (1, 2), (1, 1), (0, 1), (1, 2))
+    np.testing.assert_array_equal(argmax, [[[[0]]]])
+    gx = pools.put_argmax(np.ones_like(out), argmax, x.shape, (1, 2), (1, 1), (0, 1), (1, 2))
     np.testing.assert_array_equal(gx, [[[[0]]]])
 
 
-def test_an_infinite_gradient_stays_at_its_tap():
+def test_an_infinite_gradient_stays_at_its_place():
     x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
-    _, taps = pools.max_pool2d(x, (2, 2), (2, 2))
+    _, argmax = pools.max_pool2d(x, (2, 2), (2, 2))
     g = np.full((1, 1, 1, 1), np.inf, np.float32)
-    gx = pools.scatter_taps(g, taps, x.shape, (2, 2), (2, 2))
+    gx = pools.put_argmax(g, argmax, x.shape, (2, 2), (2, 2))
     np.testing.assert_array_equal(gx, [[[[0, 0], [0, np.inf]]]])
 
 
-def test_a_window_of_more_than_256_taps_has_wider_taps():
+def test_a_window_of_more_than_256_elements_has_wider_numbers():
     x = np.random.default_rng(0).standard_normal((2, 1, 20, 20))
-    out, taps = pools.max_pool2d(x, (20, 20), (20, 20))
-    assert taps.dtype == np.uint16
-    np.testing.assert_array_equal(taps.ravel(), x.reshape(2, -1).argmax(axis=1))
+    out, argmax = pools.max_pool2d(x, (20, 20), (20, 20))
+    assert argmax.dtype == np.uint16
+    np.testing.assert_array_equal(argmax.ravel(), x.reshape(2, -1).argmax(axis=1))
     np.testing.assert_array_equal(out.ravel(), x.reshape(2, -1).max(axis=1))
 
 
@@ -248,16 +248,16 @@ def test_large_batches_over_threads(channels_last):
     args = ((2, 2), (2, 2))
     blocks = x[:, :, :28, :30].reshape(67, 8, 14, 2, 15, 2).transpose(0, 1, 2, 4, 3, 5)
     blocks = blocks.reshape(67, 8, 14, 15, 4)
-    out, taps = pools.max_pool2d(x, *args)
-    np.testing.assert_array_equal(taps, blocks.argmax(axis=-1))
+    out, argmax = pools.max_pool2d(x, *args)
+    np.testing.assert_array_equal(argmax, blocks.argmax(axis=-1))
     np.testing.assert_array_equal(out, blocks.max(axis=-1))
     np.testing.assert_array_equal(pools.max_pool2d_values(x, *args), out)
     g = rng.standard_normal(out.shape).astype(np.float32)
-    gx = pools.scatter_taps(g, taps, x.shape, *args)
-    np.testing.assert_array_equal(gx, pools.scatter_taps(g, taps, x.shape, *args))
+    gx = pools.put_argmax(g, argmax, x.shape, *args)
+    np.testing.assert_array_equal(gx, pools.put_argmax(g, argmax, x.shape, *args))
     np.testing.assert_array_equal(gx[:, :, 28:], 0)
     np.testing.assert_array_equal(gx[..., 30:], 0)
-    np.testing.assert_array_equal(pools.gather_taps(gx, taps, *args), g)
+    np.testing.assert_array_equal(pools.take_argmax(gx, argmax, *args), g)
     np.testing.assert_array_equal(np.count_nonzero(gx), g.size)
     np.testing.assert_array_equal(x, before)
     average = pools.avg_pool2d(x, *args)
@@ -268,11 +268,11 @@ def test_large_batches_over_threads(channels_last):
 
 def test_an_empty_batch():
     x = np.zeros((0, 3, 4, 4), np.float32)
-    out, taps = pools.max_pool2d(x, (2, 2), (2, 2))
-    assert out.shape == taps.shape == (0, 3, 2, 2)
+    out, argmax = pools.max_pool2d(x, (2, 2), (2, 2))
+    assert out.shape == argmax.shape == (0, 3, 2, 2)
     assert pools.max_pool2d_values(x, (2, 2), (2, 2)).shape == out.shape
-    assert pools.scatter_taps(out, taps, x.shape, (2, 2), (2, 2)).shape == x.shape
-    assert pools.gather_taps(x, taps, (2, 2), (2, 2)).shape == out.shape
+    assert pools.put_argmax(out, argmax, x.shape, (2, 2), (2, 2)).shape == x.shape
+    assert pools.take_argmax(x, argmax, (2, 2), (2, 2)).shape == out.shape
     assert pools.avg_pool2d(x, (2, 2), (2, 2)).shape == out.shape
     assert pools.avg_pool2d_gradient(out, x.shape, (2, 2), (2, 2)).shape == x.shape
     assert pools.adaptive_avg_pool2d(x, (1, 1)).shape == (0, 3, 1, 1)
