@@ -60,8 +60,7 @@ def gradient_by_chain_rule(g, x, mean, inverse_std, weight):
 def test_batch_norm_agrees_with_float64(
     monkeypatch, shape, channels_last, threads, offset, dtype, digits
 ):
-    monkeypatch.setattr(tuning, "NORM_GRAIN", 1)
-    monkeypatch.setattr(tuning, "SUM_GRAIN", 1)
+    monkeypatch.setattr(tuning, "PASS_GRAIN", 1)
     rng = np.random.default_rng(0)
     C, ndim = shape[1], len(shape)
     x = in_layout((rng.standard_normal(shape) + offset).astype(dtype), channels_last)
@@ -100,7 +99,7 @@ def test_batch_norm_agrees_with_float64(
 @pytest.mark.parametrize("affine", ["none", "usual", "no weight left", "hardly any weight"])
 @pytest.mark.parametrize(("dtype", "digits"), [(np.float32, 1e-5), (np.float64, 1e-13)])
 def test_a_lazy_gradient_behind_a_pool(monkeypatch, threads, sizes, affine, dtype, digits):
-    for name in ("NORM_GRAIN", "NORM_BLOCK", "FEW_VALUES"):
+    for name in ("PASS_GRAIN", "WIDE_BLOCK", "FEW_VALUES"):
         monkeypatch.setattr(tuning, name, 1)
     rng = np.random.default_rng(1)
     dims = len(sizes)

@@ -16,7 +16,7 @@ from tinygrad_cnn.kernels.runtime import tuning
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_it_equals_the_formula(monkeypatch, rows, columns, threads, offset):
     monkeypatch.setattr(tuning, "SOFTMAX_BLOCK", 100)
-    monkeypatch.setattr(tuning, "SOFTMAX_GRAIN", 100)
+    monkeypatch.setattr(tuning, "STRIDED_GRAIN", 100)
     with num_threads(threads):
         x = np.random.default_rng(0).standard_normal((rows, columns)).astype(np.float32) * 4
         x = np.asfortranarray(x + np.float32(offset))

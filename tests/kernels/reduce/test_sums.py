@@ -48,7 +48,7 @@ def test_a_million_rows_keep_their_digits():
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(monkeypatch):
-    monkeypatch.setattr(tuning, "SUM_GRAIN", 1)
+    monkeypatch.setattr(tuning, "PASS_GRAIN", 1)
     x = np.random.default_rng(0).standard_normal((64, 24, 24, 32)).astype(np.float32)
     x = x.transpose(0, 3, 1, 2)
     results = []

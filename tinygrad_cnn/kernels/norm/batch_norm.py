@@ -104,7 +104,7 @@ def _is_foldable(mean: Array, inverse_std: Array) -> bool:
 def _sweep(step: Any, *parts: Array) -> None:
     """Run a step over blocks of positions or of images."""
     each = max(1, parts[-1][:1].size)
-    sweep(step, *parts, most=tuning.NORM_BLOCK / each, grain=-(-tuning.NORM_GRAIN // each))
+    sweep(step, *parts, most=tuning.WIDE_BLOCK / each, grain=-(-tuning.PASS_GRAIN // each))
 
 
 def _from_positions(matrix: Array, shape: Shape) -> Array:

@@ -20,7 +20,7 @@ from tinygrad_cnn.types import Array, Shape
 
 __all__ = ["PARALLEL_SIZE", "apply", "constant", "embed", "in_blocks", "map_blocks"]
 
-PARALLEL_SIZE = 2 * tuning.UFUNC_GRAIN
+PARALLEL_SIZE = 2 * tuning.PASS_GRAIN
 """Elements from which a single ufunc is shared out."""
 
 
@@ -93,7 +93,7 @@ def _apply_in_parallel(ufunc: np.ufunc, arrays: tuple[Any, ...], out: Array | No
         ufunc(*cut, out=target[start:stop])
 
     length = target.shape[0]
-    parallel(work, length, grain=-(-tuning.UFUNC_GRAIN * length // target.size))
+    parallel(work, length, grain=-(-tuning.PASS_GRAIN * length // target.size))
     return result
 
 

@@ -166,9 +166,9 @@ def sweep_images(step: Callable[..., None], *arrays: Array, block_size: int | No
     Threads work side by side; few elements take none, but floating-point warnings come out.
     """
     size = max(arrays[0].size, arrays[-1].size)
-    if size <= tuning.POOL_GRAIN:
+    if size <= tuning.STRIDED_GRAIN:
         step(*arrays)
         return
     per_image = max(1, size // max(1, len(arrays[0])))
-    most = (block_size or tuning.POOL_BLOCK) / per_image
-    sweep(step, *arrays, most=most, grain=-(-tuning.POOL_GRAIN // per_image))
+    most = (block_size or tuning.WIDE_BLOCK) / per_image
+    sweep(step, *arrays, most=most, grain=-(-tuning.STRIDED_GRAIN // per_image))

@@ -31,7 +31,7 @@ def softmax_rows(x: Array) -> tuple[Array, Array, Array]:
             part = slice(i, min(i + rows, stop))
             _by_columns(x[part], p[part], greatest[part], logarithm[part])
 
-    parallel(work, M, grain=-(-tuning.SOFTMAX_GRAIN // C))
+    parallel(work, M, grain=-(-tuning.STRIDED_GRAIN // C))
     return p, greatest, logarithm
 
 

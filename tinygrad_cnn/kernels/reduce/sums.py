@@ -49,7 +49,7 @@ def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> 
         stacks = [matrix[rows].reshape(shape) for matrix in matrices]
         size = length * width
         with nullcontext() if size <= tuning.BLAS_ALONE else single_threaded_blas():
-            grain = -(-tuning.SUM_GRAIN // max(1, size))
+            grain = -(-tuning.PASS_GRAIN // max(1, size))
             sweep(formula, *outs, *stacks, most=tuning.CHAINS_A_CALL, grain=grain)
         parts.append(outs)
     return outs if len(parts) == 1 else [np.concatenate(both) for both in zip(*parts, strict=True)]

@@ -89,4 +89,4 @@ def _each(image: Callable[[int, Array], None], y: Array, places: Array) -> None:
             image(n, scratch)
 
     with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
-        parallel(work, N, grain=max(1, tuning.SAMPLES_GRAIN * N // max(1, C * places.size)))
+        parallel(work, N, grain=max(1, tuning.STRIDED_GRAIN * N // max(1, C * places.size)))

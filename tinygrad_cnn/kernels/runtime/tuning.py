@@ -45,12 +45,17 @@ ROW = 1 << 13
 """Values of a row from which NumPy's loop over a broadcast operand costs nothing: (4, 32, 32, 16),
 the ReLU 53 µs -> 10, a bias 19 along rows of 512 values and 10 along these."""
 
-# ------------------------------------------------------------------------------- elementwise
+# ------------------------------------------------------------------------------- grains, ufuncs
 
+PASS_GRAIN = 1 << 18
+"""Elements of one ufunc, of a sum and of a normalisation: an addition of so many takes 30 µs. Sums
+of half a million, which another thread has just written, take less time than a thread to wake
+(`batchnorm`, batch 128, 2 % of a step), of two million half as long on two (ResNet-20, 362 ms ->
+338)."""
 GRAIN = 1 << 16
 """Elements in formulas of several steps, and in copies to another order."""
-UFUNC_GRAIN = 1 << 18
-"""Elements of one addition of float32 that take 30 µs."""
+STRIDED_GRAIN = 1 << 15
+"""Elements of pools, of samples at places and of softmax by columns: about 50 µs."""
 FORMULA_BLOCK = 1 << 16
 """Elements of a formula of several steps: with a quarter erf's many took a third longer."""
 ONE_STEP_BLOCK = 1 << 20
@@ -76,10 +81,6 @@ FEWEST_CHAINS, ONE_CHAIN = 4, 1 << 16
 CHAINS_A_CALL = 4
 """About 1 M values: the moments of (128, 16, 32, 32) take two threads 0.37 ms, and 0.61 with one
 chain a call, for each call waits for the interpreter's lock."""
-SUM_GRAIN = 1 << 18
-"""Values of a sum. In a training step, where another thread has just written them, two million take
-two threads half as long as one: ResNet-20, batch 128, a step 362 ms -> 338. Less than half a
-million takes less time than a thread to wake: `batchnorm`, batch 128, 2 %."""
 WIDE_SUM = 1 << 13
 """Values below which np.sum takes less than the 15 µs of overhead of chains."""
 FEW_ROWS = 256
@@ -95,11 +96,10 @@ MOST_OFFSET = 32.0
 4e-6 at most, of (131072, 16) by 6e-7; with 256 by 4e-5."""
 PIVOT_SAMPLE = 32
 """Positions from which a pivot is estimated."""
-NORM_BLOCK = 1 << 19
-"""Values of batch norm: the gradient of (1000, 16, 28, 28) by blocks of 64 K, 256 K, 512 K and 1 M
-values 17.3, 15.3, 14.5 and 14.8 ms."""
-NORM_GRAIN = 1 << 18
-"""Values of a normalisation: some 60 to 120 µs of two to four passes."""
+WIDE_BLOCK = 1 << 19
+"""Elements of a block of batch norm and of pools: beyond, temporaries cost page faults; below,
+threads wait for the interpreter's lock. The gradient of batch norm, (1000, 16, 28, 28), by blocks
+of 64 K, 256 K, 512 K and 1 M 17.3, 15.3, 14.5 and 14.8 ms."""
 LONG_GROUP_ROW = 512
 """Values of a row from which group norm asks for a buffer of one row: NumPy writes a factor that is
 the same along a row out for as many rows as its buffer holds, to join them. Rows of 3136 values
@@ -116,7 +116,7 @@ sums of (1000, 512) along axis 0, 4.6 ms -> 0.5."""
 FEW_CLASSES = 32
 """Columns up to which softmax runs along the columns, for NumPy's loops over rows would be short:
 (32768, 10), 2.5 ms -> 0.7."""
-SOFTMAX_BLOCK, SOFTMAX_GRAIN = 1 << 15, 1 << 15
+SOFTMAX_BLOCK = 1 << 15
 """Elements of that."""
 
 # ------------------------------------------------------------------------------- convolution
@@ -150,19 +150,10 @@ NARROW = 16
 """Output channels below which BLAS reads transposed weights at least as quickly: 8192 windows of 9
 values, 4 channels, 20 µs -> 11; 6272 windows, 16 channels, 19 -> 25."""
 
-# ------------------------------------------------------------------------------- pools
-
-POOL_GRAIN = 1 << 15
-"""Elements of the input, about 50 µs of pooling."""
-POOL_BLOCK = 1 << 19
-"""Elements of a block: beyond, temporaries cost page faults; below, threads wait for the lock."""
-
 # ------------------------------------------------------------------------------- resampling
 
 MANY_CHANNELS = 8
 """Channels from which pixels lie together: NumPy's innermost loop is as long as these are many."""
-SAMPLES_GRAIN = 1 << 15
-"""Samples at places."""
 BLOCK_TARGETS, BLOCK_CALL = (4, 5, 6, 7, 8), 100
 """Targets of a product, of which the cheapest number is taken, and how many weights cost a call."""
 
