@@ -66,9 +66,9 @@ def convolve(
         y = convolve(x, w, bias, window, groups, activation)
         return max_pool_values(y, Window(block, block, ((0, 0), (0, 0)), ONE))
     images, kernels = channels_last(x), _kernels(w)
-    memory = images.flags.c_contiguous, x.dtype
+    memory = images.shape, images.flags.c_contiguous, x.dtype
     other = None if addend is None else channels_last(addend)
-    out_shape, small = _plan(images.shape, *memory, w.shape, window, block)
+    out_shape, small = _plan(memory, w.shape, window, block)
     if small is not None and groups == 1:
         return channels_first(small.correlate_small(images, kernels, bias, activation, other))
     out = aligned_empty(out_shape, x.dtype)
@@ -80,14 +80,10 @@ def convolve(
 
 @planned
 def _plan(
-    shape: Shape,
-    contiguous: bool,
-    dtype: np.dtype[Any],
-    weight_shape: Shape,
-    window: Window,
-    block: Pair,
+    memory: tuple[Shape, bool, np.dtype[Any]], weight_shape: Shape, window: Window, block: Pair
 ) -> tuple[Shape, WindowMatrix | None]:
     """Return the shape of the result, and how it is computed at once if it is small."""
+    shape, contiguous, dtype = memory
     size = covered = window.out_size(shape[1:-1])
     if block != ONE:
         size = tuple(length // part for length, part in zip(size, block, strict=True))

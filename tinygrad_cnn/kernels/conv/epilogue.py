@@ -42,7 +42,7 @@ class Epilogue:
             N, rows, columns, out_channels = out.shape
             self.shape = N, rows * block[0], columns * block[1], out_channels
 
-    def part(self, index: tuple[slice, ...], adds: bool, is_last: bool) -> Epilogue:
+    def piece(self, index: tuple[slice, ...], adds: bool, is_last: bool) -> Epilogue:
         """Return that of some outputs, which are sums: adding to `out`, the last does the rest."""
         out = self.out[index]
         if is_last and not adds and out.shape == self.out.shape:
@@ -52,10 +52,6 @@ class Epilogue:
         bias = None if self.bias is None else self.bias[index[-1]]
         addend = None if self.addend is None else self.addend[index]
         return Epilogue(out, bias, self.activation, addend, adds=adds)
-
-    def result_rows(self, rows: Pair) -> Pair:
-        """Return of which rows of results these rows of `out` are made."""
-        return rows[0] * self.block[0], rows[1] * self.block[0]
 
     def room(self, tile: Tile) -> Array:
         """Return an array, C-contiguous, for the results of a tile: where they go if it may be."""

@@ -29,11 +29,11 @@ def correlations(
 ) -> list[Correlation]:
     """Return the jobs that correlate `x` with `w` (*kernel, C // G, O), for an epilogue."""
     jobs = []
-    for part in _parts(geometry_of(x, epilogue.shape, window, epilogue.block), groups, False):
-        source, target = x[part.inputs], epilogue.part(part.outputs, part.adds, part.is_last)
-        geometry = geometry_of(source, target.shape, part.window, target.block)
-        method = quickest_method(geometry, False, part.is_depthwise)
-        jobs.append(Correlation(method, source, w[part.weights], target))
+    for piece in _pieces(geometry_of(x, epilogue.shape, window, epilogue.block), groups, False):
+        source, target = x[piece.inputs], epilogue.piece(piece.outputs, piece.adds, piece.is_last)
+        geometry = geometry_of(source, target.shape, piece.window, target.block)
+        method = quickest_method(geometry, False, piece.is_depthwise)
+        jobs.append(Correlation(method, source, w[piece.weights], target))
     return jobs
 
 
@@ -42,18 +42,18 @@ def weight_gradients(
 ) -> list[WeightGradient]:
     """Return the jobs that sum over positions, and add to `dw` (*kernel, C // G, O)."""
     jobs = []
-    for part in _parts(geometry_of(x, g.shape, window), groups, True):
-        source, over = x[part.inputs], g[part.outputs]
-        geometry = geometry_of(source, over.shape, part.window)
-        method = quickest_method(geometry, True, part.is_depthwise)
-        jobs.append(WeightGradient(method, source, over, dw[part.weights]))
+    for piece in _pieces(geometry_of(x, g.shape, window), groups, True):
+        source, over = x[piece.inputs], g[piece.outputs]
+        geometry = geometry_of(source, over.shape, piece.window)
+        method = quickest_method(geometry, True, piece.is_depthwise)
+        jobs.append(WeightGradient(method, source, over, dw[piece.weights]))
     return jobs
 
 
-class _Part(NamedTuple):
-    """Part of a convolution: which inputs make which outputs by which weights, and how.
+class _Piece(NamedTuple):
+    """A piece of a convolution: which inputs make which outputs by which weights, and how.
 
-    It `adds` to what a part before it wrote to the same outputs, if there is one.
+    It `adds` to what a piece before it wrote to the same outputs, if there is one.
     """
 
     inputs: Slices
@@ -66,7 +66,7 @@ class _Part(NamedTuple):
 
 
 @planned
-def _parts(geometry: Geometry, groups: int, sums: bool) -> list[_Part]:
+def _pieces(geometry: Geometry, groups: int, sums: bool) -> list[_Piece]:
     """Cut a convolution into groups and phases; those of the same outputs in a row."""
     C, out_channels = geometry.shape[-1], geometry.out_shape[-1]
     is_depthwise = C == out_channels == groups > 1
@@ -81,7 +81,7 @@ def _parts(geometry: Geometry, groups: int, sums: bool) -> list[_Part]:
         )
         phases = quicker_phases(group, sums)
     every = slice(None)
-    parts = []
+    pieces = []
     for index in range(groups):
         sizes = C // groups, out_channels // groups
         ins, outs = (slice(index * size, (index + 1) * size) for size in sizes)
@@ -91,8 +91,8 @@ def _parts(geometry: Geometry, groups: int, sums: bool) -> list[_Part]:
                 places = (every, *phase.inputs, ins), (every, *outputs, outs)
                 weights = *phase.taps, every, outs
                 rank = number > 0, phase is same[-1]
-                parts.append(_Part(*places, weights, phase.window, is_depthwise, *rank))
-    return parts
+                pieces.append(_Piece(*places, weights, phase.window, is_depthwise, *rank))
+    return pieces
 
 
 @planned

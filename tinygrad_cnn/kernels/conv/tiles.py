@@ -85,8 +85,9 @@ class Tiling:
         self.strides: Shape = tuple(accumulate((geometry.dtype.itemsize, *lengths), mul))[::-1]
         """Of what `TileInput` gives, in bytes: from one image to the next, …"""
         steps = zip(firsts, self.strides[1:], strict=False)
-        self._origin = sum(first * step for first, step in steps)
-        self._row_step = window.stride[0] * self.strides[1]
+        self.origin = sum(first * step for first, step in steps)
+        """Byte of the input at which the first window begins."""
+        self.row_step = window.stride[0] * self.strides[1]
         self._known: dict[Pair, _Padding] = {}
 
     def sizes(self, part: Part) -> Pair:
@@ -110,10 +111,6 @@ class Tiling:
                 tile = some, slice(row, min(row + height, rows[1]))
                 source.load(tile)
                 yield tile, source
-
-    def offset(self, image: int, row: int) -> int:
-        """Return the byte of the input at which the windows of a row of outputs begin."""
-        return self._origin + image * self.strides[0] + row * self._row_step
 
     def padded_shape(self, rows: int) -> Shape:
         """Return the shape of an image in the padded copy for tiles of so many rows."""
@@ -161,10 +158,12 @@ class TileInput:
     def load(self, tile: Tile) -> None:
         """Lay out the input of a tile, of which `view` gives windows."""
         images, rows = tile
-        if self.tiling.reads_input:
-            self._offset = self.tiling.offset(images.start, rows.start)
+        tiling = self.tiling
+        if tiling.reads_input:
+            image_step, row_step = tiling.strides[0], tiling.row_step
+            self._offset = tiling.origin + images.start * image_step + rows.start * row_step
             return
-        padding = self.tiling.padding((rows.start, rows.stop))
+        padding = tiling.padding((rows.start, rows.stop))
         padded = self.view((images.stop - images.start, *padding.shape))
         if padding.is_cleared:
             padded.fill(0)

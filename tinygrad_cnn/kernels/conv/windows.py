@@ -28,15 +28,7 @@ from tinygrad_cnn.kernels.runtime.rows import Activation
 from tinygrad_cnn.kernels.runtime.window import Pair
 from tinygrad_cnn.types import Array, Shape
 
-__all__ = [
-    "BandMatrix",
-    "TapMatrix",
-    "WindowMatrix",
-    "as_blocks",
-    "possible_matrices",
-    "quickest_matrix",
-    "small_matrix",
-]
+__all__ = ["WindowMatrix", "as_blocks", "possible_matrices", "quickest_matrix", "small_matrix"]
 
 
 class WindowMatrix(Method):
