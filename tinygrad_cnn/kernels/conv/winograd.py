@@ -179,7 +179,7 @@ class MinimalFiltering(Method):
             around = band.start - self.top, self.left
             inputs = _Transformed(self, x, self.transforms.inputs, size, *around)
             products = _PointRows(self, *size, self.out_channels)
-            results = products.rows(0, self.geometry.out_shape[2])
+            results = products.rows[..., : self.geometry.out_shape[2] * self.out_channels]
             for some, here in _tiles(part, inputs.images):
                 inputs.load(some, here)
                 windows = inputs.turns(here.stop, self.depth)
@@ -224,19 +224,14 @@ class _PointRows:
     """
 
     def __init__(self, method: MinimalFiltering, images: int, lines: int, channels: int) -> None:
-        self.method, self.images, self.lines, self.channels = method, images, lines, channels
+        self.method, self.images, self.lines = method, images, lines
         turns, each = method.turns(images * lines)
         # Each turn ends in a window, and begins a position later than the one before.
         length = turns * (each + 1) + method.width
         self.memory = aligned_empty((method.points, length, channels), method.geometry.dtype)
-
-    def rows(self, first: int, columns: int) -> Array:
-        """View `columns` positions of each row, from `first` on: (images, lines, n, columns·C)."""
-        shape = self.images, self.lines, self.method.points, columns * self.channels
-        point, position, channel = self.memory.strides
-        row = self.method.pitch * position
-        strides = self.lines * row, row, point, channel
-        return np.ndarray(shape, self.memory.dtype, self.memory, first * position, strides)
+        used = self.memory[:, : images * lines * method.pitch]
+        self.rows = used.reshape(method.points, images, lines, -1).transpose(1, 2, 0, 3)
+        """(images, lines, n, pitch · C)"""
 
     def turns(self, images: int, width: int) -> Array:
         """View `width` values from every so-many-th position of so many images on.
@@ -267,16 +262,14 @@ class _Transformed(_PointRows):
     ) -> None:
         _, H, W, C = x.shape
         super().__init__(method, *size, C)
-        positions = self.images * self.lines * method.pitch
-        lines = self.memory[:, :positions].reshape(method.points, -1, method.pitch, C)
-        lines[:, :, :left] = 0
-        lines[:, :, left + W :] = 0
+        self.rows[..., : left * C] = 0
+        self.rows[..., (left + W) * C :] = 0
         self.clear_behind(self.images)
         self.x = x
         # In one piece of memory: the images themselves, or copies of a tile's.
         self.is_copied = not x.flags.c_contiguous
         self.source = aligned_empty((self.images, H, W, C), x.dtype) if self.is_copied else x
-        rows = self.rows(left, W)
+        rows = self.rows[..., left * C : (left + W) * C]
         self.products = list(_transformation(matrix, self.source, first, method.outputs, rows))
 
     def clear_behind(self, images: int) -> None:
