@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 import tinygrad_cnn.functional as F
 from tinygrad_cnn.data import ImageDataset, Splits
-from tinygrad_cnn.kernels.resample.taps import rows_of
+from tinygrad_cnn.kernels.resample.taps import Along
 from tinygrad_cnn.onnx.errors import OnnxError
 from tinygrad_cnn.onnx.messages import Model, ValueInfo
 from tinygrad_cnn.onnx.tensors import type_name
@@ -129,7 +129,7 @@ def _scaled(images: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]
 def _weights(size: int, out_size: int) -> npt.NDArray[Any]:
     """Return the weights (out, in) of an axis."""
     weights = np.zeros((out_size, size), np.float32)
-    for i, row in enumerate(rows_of("linear", size, out_size, antialias=True)):
+    for i, row in enumerate(Along("linear", size, out_size, (None, False, True)).rows()):
         for k, weight in row:
             weights[i, k] = weight
     return weights

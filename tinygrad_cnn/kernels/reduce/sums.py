@@ -18,7 +18,7 @@ import numpy as np
 
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
-from tinygrad_cnn.kernels.runtime.copies import contiguous
+from tinygrad_cnn.kernels.runtime.copies import channels_last, contiguous
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.sweep import sweep
 from tinygrad_cnn.types import Array, Shape
@@ -28,9 +28,7 @@ __all__ = ["chain_products", "chain_sums", "map_chains", "positions", "running_s
 
 def positions(x: Array) -> Array:
     """View `x` of shape (N, C, …) as a C-contiguous matrix (positions, C); copy if need be."""
-    # Not np.moveaxis: that takes 5 µs, in a training step with cold caches 15.
-    moved = x if x.ndim == 2 else x.transpose(0, *range(2, x.ndim), 1)
-    return contiguous(moved).reshape(-1, x.shape[1])  # (N·H·W, C)
+    return contiguous(channels_last(x)).reshape(-1, x.shape[1])
 
 
 def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> list[Array]:

@@ -1,7 +1,7 @@
 """Which elements of an axis make each element of another, and with which weights.
 
 Positions are exact fractions, so that outputs that lie alike between inputs have the same weights
-to the last bit: `strokes` does those at once.
+to the last bit: `blocks` does those at once.
 """
 
 from __future__ import annotations
@@ -9,29 +9,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from fractions import Fraction
-from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-__all__ = ["Along", "Row", "border_rows", "rows_of"]
+__all__ = ["Along", "Row"]
 
 Row: TypeAlias = tuple[tuple[int, float], ...]
 """The inputs of one output with their weights."""
+
+Settings: TypeAlias = tuple[float | None, bool, bool]
 
 
 class Along(NamedTuple):
     """How an axis of `size` elements is resampled to `out_size`.
 
-    The kind is "nearest", "nearest-exact", "linear" or "cubic", with the settings ``(scale,
-    align_corners, antialias)`` of `rows_of`; or a border, "reflect", "replicate" or "circular",
-    with the number of elements before the first, negative if some are cut.
+    The kind is "nearest", "nearest-exact", "linear" or "cubic", with settings ``(scale,
+    align_corners, antialias)``: how many outputs there are to an input, if None ``out_size /
+    size``; whether the first and the last elements lie on each other (otherwise pixels are squares,
+    and the outermost edges do); whether a reduction widens the filter by its factor, so that every
+    input counts.
+
+    Or it is a border, "reflect", "replicate" or "circular", with the number of elements before the
+    first, negative if some are cut.
     """
 
     kind: str
     size: int
     out_size: int
-    settings: tuple[float | None, bool, bool] | int = (None, False, False)
+    settings: Settings | int = (None, False, False)
 
     @property
     def is_same(self) -> bool:
@@ -47,32 +53,45 @@ class Along(NamedTuple):
         return align_corners or antialias or self.kind == "linear" or scale in (None, 1.0)
 
     def rows(self) -> tuple[Row, ...]:
-        """Return the inputs and weights of each output."""
+        """Return the inputs and weights of each output, as PyTorch places them.
+
+        >>> Along("linear", 2, 4).rows()
+        (((0, 1.0),), ((0, 0.75), (1, 0.25)), ((0, 0.25), (1, 0.75)), ((1, 1.0),))
+        >>> [i for ((i, _),) in Along("reflect", 3, 6, 2).rows()]
+        [2, 1, 0, 1, 2, 1]
+        """
         if isinstance(self.settings, int):
-            return border_rows(self.kind, self.size, self.settings, self.out_size)
-        return rows_of(self.kind, self.size, self.out_size, *self.settings)
+            chosen = _bordered(self.kind, self.size, self.out_size, self.settings)
+        elif self.kind.startswith("nearest"):
+            chosen = _nearest(self.kind, self.size, self.out_size, self.settings[0])
+        else:
+            return _weighted(self.kind, self.size, self.out_size, self.settings)
+        return tuple(((i, 1.0),) for i in chosen)
 
 
-@lru_cache(maxsize=256)
-def rows_of(
-    kind: str,
-    size: int,
-    out_size: int,
-    scale: float | None = None,
-    align_corners: bool = False,
-    antialias: bool = False,
-) -> tuple[Row, ...]:
-    """Return the inputs and weights of each output, as PyTorch places them.
+def _bordered(kind: str, size: int, out_size: int, before: int) -> list[int]:
+    """Return the input of each output of an axis with so many elements before the first."""
+    places = range(-before, out_size - before)
+    if kind == "replicate":
+        return [min(max(i, 0), size - 1) for i in places]
+    if kind == "circular":
+        start, stop = max(0, -before), min(size, out_size - before)  # what is not cut
+        return [start + (i - start) % (stop - start) for i in places]
+    there_and_back = max(1, 2 * size - 2)
+    return [min(i % there_and_back, -i % there_and_back) for i in places]
 
-    There are `scale` outputs to an input, if None ``out_size / size``. With `align_corners` the
-    first and the last elements lie on each other; otherwise pixels are squares, and the outermost
-    edges do. With `antialias` a reduction widens the filter by its factor: every input counts.
 
-    >>> rows_of("linear", 2, 4)
-    (((0, 1.0),), ((0, 0.75), (1, 0.25)), ((0, 0.25), (1, 0.75)), ((1, 1.0),))
-    """
-    if kind.startswith("nearest"):
-        return tuple(((i, 1.0),) for i in _nearest(kind, size, out_size, scale))
+def _nearest(kind: str, size: int, out_size: int, scale: float | None) -> list[int]:
+    """Return one input an output; in single precision, as PyTorch rounds."""
+    step = np.float32(size / out_size if scale is None else 1 / scale)
+    shift = np.float32(0.5 if kind == "nearest-exact" else 0.0)
+    found = np.floor((np.arange(out_size, dtype=np.float32) + shift) * step)
+    return [int(i) for i in np.minimum(found, size - 1)]
+
+
+def _weighted(kind: str, size: int, out_size: int, settings: Settings) -> tuple[Row, ...]:
+    """Return the inputs and weights of each output where these are several."""
+    scale, align_corners, antialias = settings
     if align_corners:
         step = Fraction(size - 1, out_size - 1) if out_size > 1 else Fraction(0)
     else:
@@ -89,14 +108,6 @@ def rows_of(
         taps = range(first, first + 2 * reach)
         rows.append(_merged((min(max(i, 0), size - 1), weigh(float(place - i))) for i in taps))
     return tuple(rows)
-
-
-def _nearest(kind: str, size: int, out_size: int, scale: float | None) -> list[int]:
-    """Return one input an output; in single precision, as PyTorch rounds."""
-    step = np.float32(size / out_size if scale is None else 1 / scale)
-    shift = np.float32(0.5 if kind == "nearest-exact" else 0.0)
-    found = np.floor((np.arange(out_size, dtype=np.float32) + shift) * step)
-    return [int(i) for i in np.minimum(found, size - 1)]
 
 
 def _hat(x: float) -> float:
@@ -130,23 +141,3 @@ def _merged(taps: Iterable[tuple[int, float]]) -> Row:
     for i, weight in taps:
         weights[i] = weights.get(i, 0.0) + weight
     return tuple((i, weight) for i, weight in weights.items() if weight)
-
-
-def border_rows(kind: str, size: int, before: int, out_size: int) -> tuple[Row, ...]:
-    """Return the input of each output of an axis with so many elements before the first.
-
-    >>> [i for ((i, _),) in border_rows("reflect", 3, 2, 6)]
-    [2, 1, 0, 1, 2, 1]
-    """
-    start, stop = max(0, -before), min(size, out_size - before)  # what is not cut
-    there_and_back = max(1, 2 * size - 2)
-    rows = []
-    for i in range(-before, out_size - before):
-        if kind == "replicate":
-            source = min(max(i, 0), size - 1)
-        elif kind == "circular":
-            source = start + (i - start) % (stop - start)
-        else:
-            source = min(i % there_and_back, -i % there_and_back)
-        rows.append(((source, 1.0),))
-    return tuple(rows)
