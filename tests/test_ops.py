@@ -17,6 +17,7 @@ import pytest
 import tinygrad_cnn
 from tests import numeric
 from tests.cases import each
+from tests.layouts import backwards, channels_last, every_other, read_only
 from tests.op_samples import ERRORS, SAMPLES, per_op
 from tests.samples.base import Array, ErrorSample, Sample
 from tinygrad_cnn import Tensor, grad, no_grad, tensor
@@ -373,30 +374,6 @@ def test_gradient(samples: list[Sample]) -> None:
 
 
 # ------------------------------------------------------------------------------- layouts
-
-
-def every_other(x: Array) -> Array:
-    big = np.zeros([2 * n for n in x.shape], x.dtype)
-    view = big[tuple(slice(None, None, 2) for _ in x.shape)]
-    view[...] = x
-    return view
-
-
-def channels_last(x: Array) -> Array:
-    if x.ndim < 3:
-        return np.asfortranarray(x)
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
-
-
-def backwards(x: Array) -> Array:
-    key = tuple(slice(None, None, -1) for _ in x.shape)
-    return np.ascontiguousarray(x[key])[key]
-
-
-def read_only(x: Array) -> Array:
-    x = x.copy()
-    x.setflags(write=False)
-    return x
 
 
 LAYOUTS = [every_other, channels_last, np.asfortranarray, backwards, read_only]

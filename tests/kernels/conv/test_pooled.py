@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.kernels import conv_oracle
 from tests.kernels.conv.calls import conv2d_pooled
-from tests.kernels.conv.test_conv import LAYOUTS, channels_last, cut_or_whole, cut_small, problems
+from tests.kernels.conv.test_conv import LAYOUTS, cut_or_whole, cut_small, problems
 from tests.kernels.pool.calls import max_pool2d
+from tests.layouts import channels_last
 from tests.threads import num_threads
 
 

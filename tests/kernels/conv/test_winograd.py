@@ -20,8 +20,9 @@ from tests.kernels.conv.calls import (
     conv2d_pooled,
     conv2d_weight_gradient,
 )
-from tests.kernels.conv.test_conv import LAYOUTS, arrays, channels_last, cut_small
+from tests.kernels.conv.test_conv import LAYOUTS, arrays, cut_small
 from tests.kernels.conv.test_pooled import one_by_one
+from tests.layouts import channels_last
 from tinygrad_cnn.kernels.conv import winograd
 from tinygrad_cnn.kernels.conv.methods import quickest_method
 from tinygrad_cnn.kernels.conv.tiles import Geometry

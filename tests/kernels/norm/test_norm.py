@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.layouts import channels_last, read_only
 from tests.threads import num_threads
 from tinygrad_cnn.kernels.norm.batch_norm import (
     Factors,
@@ -31,11 +32,8 @@ def axes_of(x):
     return (0, *range(2, x.ndim))
 
 
-def in_layout(x, channels_last):
-    if channels_last:
-        x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
-    x.flags.writeable = False
-    return x
+def in_layout(x, is_last):
+    return read_only(channels_last(x)) if is_last else read_only(x)
 
 
 def gradient_by_chain_rule(g, x, mean, inverse_std, weight):
@@ -53,18 +51,18 @@ def gradient_by_chain_rule(g, x, mean, inverse_std, weight):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("is_last", [True, False])
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("offset", [0.0, 100.0])
 @pytest.mark.parametrize(("dtype", "digits"), [(np.float32, 1e-5), (np.float64, 1e-12)])
 def test_batch_norm_agrees_with_float64(
-    monkeypatch, shape, channels_last, threads, offset, dtype, digits
+    monkeypatch, shape, is_last, threads, offset, dtype, digits
 ):
     monkeypatch.setattr(tuning, "PASS_GRAIN", 1)
     rng = np.random.default_rng(0)
     C, ndim = shape[1], len(shape)
-    x = in_layout((rng.standard_normal(shape) + offset).astype(dtype), channels_last)
-    g = in_layout(rng.standard_normal(shape).astype(dtype), channels_last)
+    x = in_layout((rng.standard_normal(shape) + offset).astype(dtype), is_last)
+    g = in_layout(rng.standard_normal(shape).astype(dtype), is_last)
     weight, bias = rng.standard_normal((2, C)).astype(dtype)
     with num_threads(threads):
         mean, var = batch_statistics(x)
@@ -217,14 +215,14 @@ def test_gradients_of_an_empty_batch():
         ((0, 4), 1),
     ],
 )
-@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("is_last", [True, False])
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize(("dtype", "digits"), [(np.float32, 3e-5), (np.float64, 1e-12)])
-def test_layer_norm_agrees_with_float64(shape, k, channels_last, affine, dtype, digits):
+def test_layer_norm_agrees_with_float64(shape, k, is_last, affine, dtype, digits):
     rng = np.random.default_rng(0)
     x, g = (rng.standard_normal(shape).astype(dtype) + dtype(3) for _ in range(2))
     if len(shape) > 1:
-        x, g = in_layout(x, channels_last), in_layout(g, channels_last)
+        x, g = in_layout(x, is_last), in_layout(g, is_last)
     weight, bias = rng.standard_normal((2, *shape[-k:])).astype(dtype) if affine else (None, None)
     out, mean, inverse_std = layer_norm(x, k, weight, bias, EPS)
     axes, wide = tuple(range(-k, 0)), x.astype(float)

@@ -6,7 +6,7 @@ import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kernels.layouts import LARGE, LAYOUTS, SMALL, sample
+from tests.kernels.pointwise.samples import LARGE, LAYOUTS, SMALL, sample
 from tests.threads import num_threads
 from tinygrad_cnn.kernels.pointwise import activation as ac
 
@@ -32,7 +32,7 @@ def test_relu_and_its_gradient(layout, shape, dtype):
         got = ac.relu_gradient(grad, out)
         assert got.dtype == dtype
         np.testing.assert_array_equal(got, np.where(x > 0, grad, 0))
-    if layout in ("contiguous", "channels-last"):
+    if layout in ("contiguous", "channels last"):
         assert out.strides == x.strides == ac.relu_gradient(g, out).strides
 
 
@@ -106,7 +106,7 @@ def test_layout_and_size_do_not_matter(name, layout):
     np.testing.assert_array_equal(x, before)
     np.testing.assert_array_equal(got, function(x))
     np.testing.assert_allclose(got[3:5], function(x[3:5].copy()), rtol=1e-6, atol=1e-7)
-    if layout in ("contiguous", "channels-last"):
+    if layout in ("contiguous", "channels last"):
         assert got.strides == x.strides
 
 
@@ -170,5 +170,5 @@ def test_gradients_in_any_layout(name, layout):
     x, g = sample(LARGE, layout), sample(LARGE, layout, seed=1)
     got = gradient(g, x)
     np.testing.assert_allclose(got[3:5], gradient(g[3:5].copy(), x[3:5].copy()), rtol=1e-6)
-    if layout in ("contiguous", "channels-last"):
+    if layout in ("contiguous", "channels last"):
         assert got.strides == x.strides

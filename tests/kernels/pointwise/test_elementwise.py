@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.kernels.layouts import LARGE, LAYOUTS, sample
+from tests.kernels.pointwise.samples import LARGE, LAYOUTS, sample
 from tests.threads import num_threads
 from tinygrad_cnn.kernels.pointwise import elementwise as ew
 from tinygrad_cnn.ops.elementwise import Add, Div, Mul, Sub
@@ -33,12 +33,12 @@ def test_apply_is_the_ufunc(layout, other):
         want, got = ufunc(*arrays), ew.apply(ufunc, *arrays)
         assert got.dtype == want.dtype
         np.testing.assert_array_equal(got, want)
-    if layout == other and layout in ("contiguous", "channels-last"):
+    if layout == other and layout in ("contiguous", "channels last"):
         assert ew.apply(np.add, x, y).strides == np.add(x, y).strides
 
 
 def test_apply_writes_where_it_is_told():
-    x = sample(LARGE, "channels-last")
+    x = sample(LARGE, "channels last")
     out = np.empty_like(x)
     assert ew.apply(np.multiply, x, 2, out=out) is out
     np.testing.assert_array_equal(out, x * 2)
