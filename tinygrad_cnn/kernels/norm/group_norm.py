@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -121,7 +122,12 @@ class _Rows:
         self.ones = np.ones(self.positions, x.dtype)  # BLAS sums in half of the time
         self.items_a_block = max(1, tuning.BLOCK // max(1, self.size))
         is_long = tuning.LONG_GROUP_ROW <= self.positions <= np.getbufsize()
-        self.buffer = -(-self.positions // 16) * 16 if is_long else np.getbufsize()
+        self.buffer = -(-self.positions // 16) * 16 if is_long else None  # NumPy's own
+
+    @cached_property
+    def shares(self) -> Array:
+        """What a row is multiplied by for its mean."""
+        return np.full(self.size, 1 / self.size, self.dtype)
 
     def factors(self, values: Array | None, default: float) -> Array:
         """Repeat a factor (C,) for each image: (rows, channels), or (rows, 1) without one."""
@@ -141,7 +147,7 @@ class _Rows:
     def moments(self, block: Array) -> tuple[Array, Array]:
         """Return the mean and the variance of each row, (rows, 1)."""
         flat = block.reshape(len(block), self.size)
-        mean = (flat @ np.full(self.size, 1 / self.size, self.dtype))[:, None]
+        mean = (flat @ self.shares)[:, None]
         return mean, np.vecdot(flat, flat)[:, None] / self.size - mean * mean
 
     def sums(self, block: Array) -> Array:
@@ -162,7 +168,8 @@ class _Rows:
 
         def work(start: int, stop: int) -> None:
             with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-                np.setbufsize(self.buffer)  # until errstate ends
+                if self.buffer is not None:
+                    np.setbufsize(self.buffer)  # until errstate ends
                 for i in range(start, stop, self.items_a_block):
                     part = slice(i, min(i + self.items_a_block, stop))
                     rows = slice(i * self.rows_an_item, part.stop * self.rows_an_item)
