@@ -87,7 +87,7 @@ class World:
         """Tell the others that this rank waits, and in which call."""
         note = np.array(self._calls)
         # Kept until the process ends: nobody may ever ask for it.
-        self._notes = [
+        self._sent = [
             (note, self._notes.Isend(note, dest=other))
             for other in range(self.size)
             if other != self.rank
