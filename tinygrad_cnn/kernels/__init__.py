@@ -22,10 +22,11 @@ or of a pool lies over the spatial axes. `g` is the gradient of the result, and 
 returns that of f's input. An `Activation` writes to its first argument what becomes of each element
 of its second; both may be one array.
 
-**Results** are new arrays with the dtype of `x`. Those of convolutions, pools and batch norm, of
-shape (N, C, *sizes), lie in memory as (N, *sizes, C): channels last. Elementwise kernels keep the
-memory order of their input. A function that writes to an array takes it last, as `out`; a formula
-that is called on blocks of any number of arrays (by `map_blocks`, `map_chains`) takes it first.
+**Results** are new arrays with the dtype of `x`. Those of convolutions, of pools (but adaptive
+max-pools) and of batch norm, of shape (N, C, *sizes), lie in memory as (N, *sizes, C): channels
+last. Elementwise kernels keep the memory order of their input. A function that writes to an array
+takes it last, as `out`; a formula that is called on blocks of any number of arrays (by
+`map_blocks`, `map_chains`) takes it first.
 
 **Precision.** Long sums are of short chains in the arrays' dtype, added in float64. Where work is
 cut depends on sizes and on the number of threads, never on timing: the same call gives the same
