@@ -123,7 +123,7 @@ def batch_norm_gradient(
     section 3, with the chain rule's terms collected. Returns these three.
     """
     if isinstance(g, LazyGradient):
-        if _is_recoverable(factors.weight, factors.bias):
+        if _is_recoverable(factors):
             return _lazy_gradient(g, x, factors)
         g = g.array()
     matrix, grads = positions(x), positions(g)
@@ -171,13 +171,13 @@ def _lazy_gradient(g: LazyGradient, x: Array, factors: Factors) -> tuple[Array, 
     return channels_first(out), gweight.astype(x.dtype), total.astype(x.dtype)
 
 
-def _is_recoverable(weight: Array | None, bias: Array | None) -> bool:
+def _is_recoverable(factors: Factors) -> bool:
     """Whether ``(out − bias) / weight`` still has the digits of ``x̂``, in every channel."""
+    scale = np.abs(1.0 if factors.weight is None else factors.weight)
+    offset = np.abs(0.0 if factors.bias is None else factors.bias)
     smallest, largest = tuning.MODERATE_WEIGHTS
-    scale = np.ones(1) if weight is None else weight
-    size = np.abs(scale)
-    is_moderate = bool(((size > smallest) & (size < largest)).all())
-    return is_moderate and (bias is None or _is_foldable(bias, 1 / scale))
+    is_moderate = (scale > smallest) & (scale < largest)
+    return bool(np.all(is_moderate & (offset <= tuning.FOLDABLE_OFFSET * scale)))
 
 
 def _gradient_sums(g: Array, matrix: Array, mean: Array, inverse_std: Array) -> tuple[Array, Array]:
