@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tinygrad_cnn
+from tests.processes import python
 from tests.threads import num_threads
 from tests.training.small import write_folder
 from tinygrad_cnn.cli import arguments as names
@@ -202,14 +203,7 @@ def test_help_comes_at_once():
         "heavy = {'matplotlib', 'tqdm', 'graphviz', 'PIL', 'tinygrad_cnn.training'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == "[]\n"
+    assert python("-c", script).stderr == "[]\n"
 
 
 def test_networks(command):
@@ -339,26 +333,13 @@ def test_a_pipe_that_is_closed():
     script = "import sys; from tinygrad_cnn.cli.main import main; sys.exit(main(['networks']))"
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    done = python("-c", script, stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_python_m():
-    done = subprocess.run(
-        [sys.executable, "-m", "tinygrad_cnn", "--version"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python("-m", "tinygrad_cnn", "--version")
     assert done.stdout == f"tinygrad-cnn {tinygrad_cnn.__version__}\n"
 
 

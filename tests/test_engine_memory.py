@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
 import sys
 import tracemalloc
 import weakref
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.processes import printed
 from tinygrad_cnn import Tensor, grad, tensor
 from tinygrad_cnn.inplace import _watched
 
@@ -107,11 +107,7 @@ def test_a_deep_chain_on_a_small_stack() -> None:
         "thread.start()\n"
         "thread.join()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "1.0", done.stderr
+    assert printed(program) == "1.0\n"
 
 
 def test_a_deep_chain_under_create_graph() -> None:

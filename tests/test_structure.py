@@ -6,13 +6,12 @@ Begin with `FLOORS`: a part imports from its own floor and from those below.
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.processes import printed, python
 from tests.sources import (
     FILES,
     NAME,
@@ -102,6 +101,8 @@ LATE = {
     *("graphviz", "graphviz_pure", "http", "matplotlib", "mpi4py", "PIL", "safetensors"),
     *("threadpoolctl", "tqdm", "urllib"),
 }
+
+HEAVY = LATE - {"http", "urllib"} | {"pytest", "scipy"}
 
 # Nothing else imports the command, so a late import there hides no circle; --help stays quick.
 LATE_PARTS = {"cli"}
@@ -324,33 +325,20 @@ def test_modules_of_one_floor_form_no_cycle() -> None:
     "part", ["ops.conv.convolution", "engine", "nn", "optim", "data", "functional"]
 )
 def test_a_part_can_be_imported_first(part: str) -> None:
-    program = f"import {NAME}.{part}"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = python("-W", "error", "-c", f"import {NAME}.{part}")
     assert done.returncode == 0, done.stderr
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    program = (
-        f"import sys, {NAME}\n"
-        "heavy = ('matplotlib', 'mpi4py', 'PIL', 'scipy', 'graphviz', 'safetensors', 'pytest')\n"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-    )
-    assert done.stdout.strip() == "[]"
+def test_importing_the_package_loads_nothing_heavy_and_opens_no_door() -> None:
+    program = f"""
+import sys, threading, {NAME}
+heavy = {sorted(HEAVY)}
+print([name for name in heavy if name in sys.modules], threading.active_count())
+import {NAME}.data, {NAME}.training
+doors = ("{NAME}.numpy", "{NAME}.torch", "{NAME}.onnx")
+print([name for name in sys.modules if name.startswith(doors)])
+"""
+    assert printed(program) == "[] 1\n[]\n"
 
 
 # ------------------------------------------------------------------------------- what is written to

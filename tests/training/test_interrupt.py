@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import python
 from tests.training.small import weights_of
 from tinygrad_cnn.cli.main import main
 
@@ -57,14 +58,7 @@ sys.exit(cli.main(sys.argv[3:]))
 
 
 def run(script, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return python("-c", script, *arguments)
 
 
 @pytest.fixture(scope="module")

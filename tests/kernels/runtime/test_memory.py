@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.processes import python
 from tinygrad_cnn.kernels.runtime import memory, plans
 
 ROOT = Path(__file__).parents[3]
@@ -37,15 +37,7 @@ print(faults() - before)
 
 def faults(**environment: str) -> int:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
-    answer = subprocess.run(
-        [sys.executable, "-c", FAULTS],
-        env={**clean, **environment},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return int(answer.stdout)
+    return int(python("-c", FAULTS, env={**clean, **environment}).stdout)
 
 
 glibc = pytest.mark.skipif(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.processes import printed, python
 from tests.threads import num_threads
 from tinygrad_cnn.kernels.runtime import blas, tuning
 from tinygrad_cnn.kernels.runtime.blas import single_threaded_blas
@@ -179,7 +179,7 @@ x = np.zeros(10)
 parallel(lambda a, b: x.__setitem__(slice(a, b), 1.0), 10)
 print(threads() == before, x.sum())
 """
-    assert _in_a_new_process(code).stdout.split() == ["True", "10.0"]
+    assert printed(code).split() == ["True", "10.0"]
 
 
 def test_an_interrupt_anywhere_leaves_blas_as_it_was():
@@ -247,8 +247,7 @@ for _ in range(3):
     parallel(work, 1000, grain=10)
 print(x.min(), x.max(), len(set(chunks)), len(chunks), threading.active_count())
 """
-    done = _in_a_new_process(code)
-    assert done.stdout.split() == ["3.0", "3.0", "4", "12", str(1 + possible)], done.stderr
+    assert printed(code).split() == ["3.0", "3.0", "4", "12", str(1 + possible)]
 
 
 def test_a_worker_that_cannot_limit_blas_is_an_error():
@@ -263,7 +262,7 @@ try:
 except OSError as error:
     print(error)
 """
-    assert _in_a_new_process(code).stdout == "no such library\n"
+    assert printed(code) == "no such library\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -299,7 +298,7 @@ ended = True
 thread.join()
 print(set(codes))
 """
-    assert _in_a_new_process(code).stdout == "{0}\n"
+    assert printed(code) == "{0}\n"
 
 
 @pytest.mark.parametrize("n", [0, -1])
@@ -308,26 +307,11 @@ def test_fewer_than_one_thread_is_refused(n):
         set_num_threads(n)
 
 
-def _in_a_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300
-    )
-
-
 def test_the_environment_variable_sets_the_number():
     code = "from tinygrad_cnn.kernels.runtime.threads import *; print(get_num_threads())"
-    assert _in_a_new_process(code, TINYGRAD_CNN_NUM_THREADS="7").stdout.strip() == "7"
-    wrong = _in_a_new_process(code, TINYGRAD_CNN_NUM_THREADS="none")
+    assert printed(code, TINYGRAD_CNN_NUM_THREADS="7") == "7\n"
+    wrong = python("-c", code, env={**os.environ, "TINYGRAD_CNN_NUM_THREADS": "none"})
     assert "TINYGRAD_CNN_NUM_THREADS: expected a positive integer, got 'none'" in wrong.stderr
-
-
-def test_importing_starts_no_thread_and_does_not_load_threadpoolctl():
-    code = (
-        "import sys, threading, tinygrad_cnn.kernels.runtime.threads;"
-        "print(threading.active_count(), 'threadpoolctl' in sys.modules)"
-    )
-    assert _in_a_new_process(code).stdout.split() == ["1", "False"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -348,7 +332,7 @@ if child == 0:
     os._exit(total())
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), total())
 """
-    assert _in_a_new_process(code).stdout.split() == ["10", "10"]
+    assert printed(code).split() == ["10", "10"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
