@@ -172,6 +172,18 @@ def test_an_infinity_that_reaches_the_loss() -> None:
     assert caught.value.result is loss
 
 
+def test_the_forward_may_have_been_outside() -> None:
+    """Then a ReLU and its pool were computed together, and only the pool's result is there."""
+    norm = nn.BatchNorm2d(4)
+    x = tensor(np.random.default_rng(0).normal(size=(8, 4, 32, 32)).astype(np.float32))
+    y = F.max_pool2d(F.relu(norm(x)), 2)
+    g = np.ones(y.shape, np.float32)
+    g[3, 1, 2, 2] = np.inf
+    error = found(lambda: y.backward(g))
+    assert "the rule of max_pool2d made ∞" in str(error)
+    assert "it was given to backward() so" in error.why
+
+
 @pytest.mark.parametrize(
     "start", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 5))]
 )

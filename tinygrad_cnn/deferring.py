@@ -317,6 +317,14 @@ class Unkept:
         return self._array
 
 
+def kept_result(node: Node) -> Array | None:
+    """Return a node's result if it is kept, or was not needed and can be computed again."""
+    out = node.out
+    if type(out) is not Unkept:
+        return out  # type: ignore[no-any-return]
+    return None if out._is_stale() else out.value()
+
+
 def private(arrays: tuple[Any, ...], foreign: bool) -> tuple[Any, ...]:
     """Return arrays to be read later, copied if a user holds them and may write to them."""
     if not exposed and not foreign:

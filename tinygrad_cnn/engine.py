@@ -160,6 +160,7 @@ class BackwardPass:
         if type(results) is not tuple or len(results) != len(edges):
             raise wrong_count(node, results)
         if self.watch is not None:
+            results = tuple([_computed(result) for result in results])
             self.watch.backward(node, g, results)
         grads = self.grads
         for index, edge in enumerate(edges):

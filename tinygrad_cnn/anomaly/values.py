@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.deferring import kept_result
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.op import TensorBase
 from tinygrad_cnn.types import Array
@@ -87,8 +88,9 @@ def value_of(edge: Any) -> Array | None:
         steps += 1
         if node.released or steps > _MOST:
             return None
-        if node.out is not None:
-            known[node] = node.out
+        kept = kept_result(node)
+        if kept is not None:
+            known[node] = kept
             continue
         wanted = [e for e in _not_kept(node) if e not in known]
         if wanted:

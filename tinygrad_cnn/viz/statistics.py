@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_cnn.deferring import Unkept
+from tinygrad_cnn.deferring import kept_result
 from tinygrad_cnn.graph import Array, Node
 from tinygrad_cnn.op import TensorBase
 
@@ -90,8 +90,8 @@ def measure(order: Iterable[Node], outputs: Iterable[TensorBase]) -> Measured:
         kept = None if retained is None else retained()
         if kept is not None:
             _note(kept, node, values, gradients)
-        out = node.out.value() if isinstance(node.out, Unkept) else node.out
-        if isinstance(out, np.ndarray):
+        out = kept_result(node)
+        if out is not None:
             values.setdefault(node, out)
         saved = node.saved or [None] * len(node.edges)  # None once released
         for edge, item in zip(node.edges, saved, strict=True):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_cnn.deferring import kept_result
 from tinygrad_cnn.graph import Node
 from tinygrad_cnn.verify.training.findings import TrainingReport
 
@@ -64,7 +65,7 @@ def nhwc_text(where: str, shape: tuple[int, ...]) -> str:
 def _check_units(report: TrainingReport, nodes: Sequence[Node]) -> None:
     """Units that are 0 for the whole batch: no gradient passes through them."""
     for node in nodes:
-        out = node.out
+        out = kept_result(node)
         if node.op.name != "relu" or out is None or out.ndim < 2 or out.shape[0] < 8:
             continue
         alive = out.any(axis=tuple(i for i in range(out.ndim) if i != 1))
