@@ -7,6 +7,7 @@ between inputs the matrices are the same, and one call does all of them.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -63,23 +64,28 @@ def blocks_of(along: Along, transposed: bool) -> list[Block]:
 
     >>> for block in blocks_of(Along("linear", 16, 32), False):
     ...     print(block.times, "times", block.weights.shape, "from", block.source)
-    1 times (4, 3) from 0
-    6 times (4, 4) from 1
-    1 times (4, 3) from 13
+    1 times (1, 1) from 0
+    7 times (4, 3) from 0
+    1 times (3, 2) from 14
     """
     rows = rows_along(along, transposed)
-    return min((_cut(rows, size) for size in tuning.BLOCK_TARGETS), key=_cost)
+    cuts = (_cut(rows, size, first) for size in tuning.BLOCK_TARGETS for first in (0, 1))
+    return min(cuts, key=_cost)
 
 
 def _cost(blocks: list[Block]) -> float:
     return sum(tuning.BLOCK_CALL + block.times * block.weights.size for block in blocks)
 
 
-def _cut(rows: tuple[Row, ...], size: int) -> list[Block]:
-    """Cut a matrix into blocks of so many outputs, and join those alike at equal distances."""
+def _cut(rows: tuple[Row, ...], size: int, first: int) -> list[Block]:
+    """Cut a matrix into blocks of so many outputs, and join those alike at equal distances.
+
+    The first has `first` outputs, where an edge lies before those that read the same inputs.
+    """
     blocks: list[Block] = []
-    for target in range(0, len(rows), size):
-        some = rows[target : target + size]
+    bounds = [*range(first, len(rows), size), len(rows)]
+    for target, stop in pairwise([0, *bounds] if first else bounds):
+        some = rows[target:stop]
         inputs = [i for row in some for i, _ in row] or [0]
         source = min(inputs)
         weights = np.zeros((len(some), max(inputs) + 1 - source))
