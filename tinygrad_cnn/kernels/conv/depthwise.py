@@ -57,9 +57,8 @@ class DepthwiseSums(Method):
         """Write the sums of products of one tile after another."""
         sums = f"{self.outer}{self.taps}z,{self.taps}z->{self.outer}z"
         for tile, windows in self._tiles(x, part):
-            made = epilogue.room(tile)
-            np.einsum(sums, windows, weights, out=_lines(made))
-            epilogue.finish(made, tile)
+            with epilogue.results(tile) as made:
+                np.einsum(sums, windows, weights, out=_lines(made))
 
     def sums(self, x: Array, g: Array, part: Part) -> Iterator[Array]:
         """Yield the sum over these images, these output rows: (*kernel, line)."""

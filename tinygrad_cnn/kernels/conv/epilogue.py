@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -53,30 +55,22 @@ class Epilogue:
         addend = None if self.addend is None else self.addend[index]
         return Epilogue(out, bias, self.activation, addend, adds=adds)
 
-    def room(self, tile: Tile) -> Array:
-        """Return an array, C-contiguous, for the results of a tile: where they go if it may be."""
-        target = self._target(tile)
-        if self._is_in_place(target):
-            return target
-        # Part of the channels, or every other pixel: made apart, where loops are long.
-        counts = (part.stop - part.start for part in tile)
-        return np.empty((*counts, *self.shape[2:]), self.out.dtype)
-
-    def _target(self, tile: Tile) -> Array:
-        (images, rows), (height, _) = tile, self.block
-        return self.out[images, rows.start // height : rows.stop // height]
-
-    def _is_in_place(self, target: Array) -> bool:
-        return target.flags.c_contiguous and self.block == ONE and not self.adds
-
-    def finish(self, made: Array, tile: Tile, by_place: bool = False) -> None:
-        """Write the results of a tile, which are in its `room`, with all that is done to them.
+    @contextmanager
+    def results(self, tile: Tile, by_place: bool = False) -> Iterator[Array]:
+        """Give an array, C-contiguous, for the results of a tile, and finish those afterwards.
 
         Results `by_place` have the order of their places in blocks, see `WindowMatrix`.
         """
-        target = self._target(tile)
-        is_pooled = self.block != ONE
-        if is_pooled:
+        (images, rows), (height, _) = tile, self.block
+        target = self.out[images, rows.start // height : rows.stop // height]
+        if self.block != ONE or self.adds or not target.flags.c_contiguous:
+            # Part of the channels, or every other pixel: made apart, where loops are long.
+            counts = images.stop - images.start, rows.stop - rows.start
+            made = np.empty((*counts, *self.shape[2:]), self.out.dtype)
+        else:
+            made = target
+        yield made
+        if self.block != ONE:
             # The bias comes after the maximum, where it has fewer numbers to be added to: rounded
             # sums grow with what is added up, so the bits are the same.
             if by_place:
@@ -90,7 +84,7 @@ class Epilogue:
             made += target
         addend = None if self.addend is None else self.addend[tile]
         add_and_activate(made, self._row, self.activation, addend)
-        if not is_pooled and not self._is_in_place(target):
+        if made is not target:
             target[...] = made
 
 

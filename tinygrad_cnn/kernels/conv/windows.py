@@ -133,9 +133,8 @@ class WindowMatrix(Method):
     def correlate(self, x: Array, weights: Array, epilogue: Epilogue, part: Part) -> None:
         """Write the products of one tile after another."""
         for tile, matrix in self.matrices(x, part):
-            made = epilogue.room(tile)
-            multiply_rows(matrix, weights, out=made.reshape(-1, self.columns))
-            epilogue.finish(made, tile, by_place=True)
+            with epilogue.results(tile, by_place=True) as made:
+                multiply_rows(matrix, weights, out=made.reshape(-1, self.columns))
 
     def sum(self, matrix: Array, g: Array) -> Array:
         """Sum rows times gradients `g` (n, *out sizes, O) over the positions: (depth, columns)."""

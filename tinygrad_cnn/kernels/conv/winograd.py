@@ -184,9 +184,8 @@ class MinimalFiltering(Method):
                 inputs.load(some, here)
                 windows = inputs.turns(here.stop, self.depth)
                 np.matmul(windows, weights, out=products.turns(here.stop, self.out_channels))
-                made = epilogue.room((some, band))
-                _transform_back(self.transforms.outputs, results[here], made)
-                epilogue.finish(made, (some, band))
+                with epilogue.results((some, band)) as made:
+                    _transform_back(self.transforms.outputs, results[here], made)
 
     def sums(self, x: Array, g: Array, part: Part) -> Iterator[Array]:
         """Yield the sums (n, O, KW·C) of one tile after another."""
