@@ -56,7 +56,7 @@ class Correlation:
         self.weights = method.prepare(w)
 
     def run(self, part: Part) -> None:
-        """Do these images, these rows of `out`, of which each may be made of several of results."""
+        """Do these images, these rows of `out`: each is made of the rows of a block of results."""
         (images, (first, end)), height = part, self.epilogue.block[0]
         results = images, (first * height, end * height)
         self.method.correlate(self.x, self.weights, self.epilogue, results)
