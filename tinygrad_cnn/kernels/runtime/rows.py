@@ -41,10 +41,8 @@ def apply_row(ufunc: np.ufunc, x: Array, row: Array, out: Array) -> None:
     `x` and `out`, which may be `x`, are of one shape (…, C); the row has values for the last axis,
     once or again and again.
     """
-    if x.size <= tuning.FEW_VALUES and row.size == x.shape[-1]:
-        ufunc(x, row, out=out)
-        return
-    if not (x.flags.c_contiguous and out.flags.c_contiguous):
+    is_once = row.size == x.shape[-1]
+    if is_once or not (x.flags.c_contiguous and out.flags.c_contiguous):
         ufunc(x, row[: x.shape[-1]], out=out)
         return
     flat, target = x.reshape(-1), out.reshape(-1)
