@@ -1,8 +1,8 @@
 """Rows: an operand that is repeated along the memory of another.
 
 NumPy's loop over a broadcast operand is as short as the operand. From `tuning.ROW` values on it
-costs nothing, so per-channel numbers are repeated that far; and numbers become rows, for np.maximum
-with a number takes 2.4 to 5 times as long.
+costs nothing, so per-channel numbers are repeated that far; and numbers become rows: np.maximum of
+65,536 values and a number takes 25 µs, and with a row of zeros 10.
 """
 
 from __future__ import annotations
