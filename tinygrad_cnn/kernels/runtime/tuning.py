@@ -110,9 +110,9 @@ first cache: NumPy copies rows that are shorter than its buffer to one, and a pa
 values takes 31 µs with its usual one, 16 with this."""
 FAR_MEAN = 16.0
 """From how many variances the square of a mean takes digits from the sum of squares."""
-WIDE_PLACES, WIDE_ROWS = 64, 32
-"""Values behind each place from which running sums, and sums at places, add them as one: running
-sums of (1000, 512) along axis 0, 4.6 ms -> 0.5."""
+WIDE_PLACES = 64
+"""Values behind each place from which running sums add them as one: (1000, 512), axis 0, 4.6 ms ->
+0.5."""
 FEW_CLASSES = 32
 """Columns up to which softmax runs along the columns, for NumPy's loops over rows would be short:
 (32768, 10), 2.5 ms -> 0.7."""
