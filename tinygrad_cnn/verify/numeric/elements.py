@@ -19,6 +19,7 @@ from tinygrad_cnn.types import Array
 _OWN = 0x9E3779B9
 
 _MULTIPLIER = np.int64(0x1E3779B97F4A7C15)  # odd, its bits without a pattern
+_SIGNS = np.array([-1.0, 1.0])
 _SAMPLED = 4096
 LARGE = 40  # times the elements that are moved
 
@@ -38,7 +39,8 @@ def generator(seed: int) -> np.random.Generator:
 def random_direction(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Return signed numbers of about one size: none is small enough to hide an element."""
     if math.prod(shape) <= _SAMPLED:
-        return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
+        size, sign = rng.uniform(0.5, 1.5, shape), rng.integers(2, size=shape)
+        return np.asarray(size * _SIGNS[sign])  # `rng.choice` draws the same, in twice the time
     one = np.asarray(rng.random(shape))  # sign and size from one draw: a third of the time
     one *= 2.0
     one -= 1.0

@@ -12,6 +12,7 @@ Source: Richardson, "The approximate arithmetical solution by finite differences
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -246,7 +247,7 @@ def dot(a: Array, b: Array) -> float:
 def norm(a: Array) -> float:
     """Return the root of the sum of squares."""
     flat = a.ravel("K")
-    return float(np.sqrt(np.dot(flat, flat)))
+    return math.sqrt(np.dot(flat, flat))
 
 
 def laid_out(a: Array, like: Array) -> Array:

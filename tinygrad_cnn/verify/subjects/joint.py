@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ class JointSubject(Subject):
         self.parts: dict[int, slice] = {}
         at = 0
         for index, shape in self.shapes.items():
-            self.parts[index] = slice(at, at := at + int(np.prod(shape)))
+            self.parts[index] = slice(at, at := at + math.prod(shape))
         self.name = subject.name
         self.inputs = [self.joined([inputs[i] for i in subject.wanted])]
         self.wanted = (0,)
