@@ -209,7 +209,7 @@ class Convolution:
 
 
 def convolved(wrong: str, stride: int) -> Report:
-    return check_layer(Convolution(stride, 1, wrong), normal(1, 1, 9, 9))
+    return check_layer(Convolution(stride, 1, wrong), normal(1, 1, 7, 7))
 
 
 @pytest.mark.parametrize(
