@@ -141,11 +141,7 @@ def tanh_gradient(result: Array, g: Array, out: Array) -> None:
 
 @in_blocks
 def softplus(out: Array, x: Array) -> None:
-    """Compute ``log(1 + exp(x)) = max(x, 0) + log1p(exp(−|x|))``.
-
-    >>> print(softplus(np.array([-1e4, 0.0, 1e4])).round(4))
-    [0.000e+00 6.931e-01 1.000e+04]
-    """
+    """Compute ``log(1 + exp(x)) = max(x, 0) + log1p(exp(−|x|))``."""
     np.abs(x, out=out)
     np.negative(out, out=out)
     np.exp(out, out=out)
@@ -158,9 +154,6 @@ def silu(out: Array, x: Array) -> None:
     """Compute ``x · sigmoid(x)``; its limit at −∞ is 0.
 
     Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units" (2018).
-
-    >>> print(silu(np.array([-np.inf, 0.0, np.inf])) + 0.0)
-    [ 0.  0. inf]
     """
     _sigmoid(out, x)
     _times_bounded(out, x)

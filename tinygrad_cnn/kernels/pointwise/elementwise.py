@@ -45,9 +45,6 @@ def constant(number: float, dtype: np.dtype[Any]) -> Any:
 
     If that is not floating-point, or cannot hold the number, the number itself: then NumPy decides,
     and warns. Not 0, for 0.0 and −0.0 would find the same array.
-
-    >>> constant(1.5, np.dtype(np.float32))
-    array(1.5, dtype=float32)
     """
     if dtype.kind != "f":
         return number

@@ -138,9 +138,6 @@ def running_sums(x: Array, axis: int, reverse: bool = False) -> Array:
 
     NumPy goes along the axis, vector by vector; where the axis is not the last one, adding whole
     rows reads memory as it lies.
-
-    >>> running_sums(np.array([[1.0, 2.0, 3.0]]), 1, reverse=True)
-    array([[6., 5., 3.]])
     """
     inner = x[(0,) * (axis + 1)].size if x.size else 0
     if inner < tuning.WIDE_PLACES or x.dtype.kind != "f":

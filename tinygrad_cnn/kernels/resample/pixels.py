@@ -42,10 +42,6 @@ def spread_pixels(y: Array, weights: Array, places: Array, size: int) -> Array:
 
     ``out[n, c, m] = Σ weights[n, k, p] · y[n, c, p]`` over all k, p with ``places[n, k, p] = m``;
     `size` is M.
-
-    >>> y = np.array([[[2.0]]])
-    >>> spread_pixels(y, np.array([[[0.5], [0.5]]]), np.array([[[0], [2]]]), 3)
-    array([[[1., 0., 1.]]])
     """
     out = np.zeros((*y.shape[:2], size), y.dtype)
 
