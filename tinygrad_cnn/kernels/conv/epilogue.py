@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from tinygrad_cnn.kernels.conv.tiles import ONE, Tile
+from tinygrad_cnn.kernels.conv.tiles import ONE, Slices, Tile
 from tinygrad_cnn.kernels.pool.windows import covering, reduce_windows
 from tinygrad_cnn.kernels.runtime import tuning
 from tinygrad_cnn.kernels.runtime.rows import Activation, apply_row, repeated
@@ -44,7 +44,7 @@ class Epilogue:
             N, rows, columns, out_channels = out.shape
             self.shape = N, rows * block[0], columns * block[1], out_channels
 
-    def piece(self, index: tuple[slice, ...], adds: bool, is_last: bool) -> Epilogue:
+    def piece(self, index: Slices, adds: bool, is_last: bool) -> Epilogue:
         """Return that of some outputs, which are sums: adding to `out`, the last does the rest."""
         out = self.out[index]
         if is_last and not adds and out.shape == self.out.shape:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from tinygrad_cnn.kernels.conv.depthwise import DepthwiseSums
 from tinygrad_cnn.kernels.conv.epilogue import Epilogue
 from tinygrad_cnn.kernels.conv.jobs import Correlation, Method, WeightGradient
-from tinygrad_cnn.kernels.conv.phases import Phase, Slices, phases_of, slabs_of, whole
-from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, geometry_of
+from tinygrad_cnn.kernels.conv.phases import Phase, phases_of, slabs_of, whole
+from tinygrad_cnn.kernels.conv.tiles import ONE, Geometry, Slices, geometry_of
 from tinygrad_cnn.kernels.conv.windows import quickest_matrix
 from tinygrad_cnn.kernels.conv.winograd import TAPS, MinimalFiltering
 from tinygrad_cnn.kernels.runtime import tuning

@@ -16,13 +16,11 @@ from collections.abc import Iterator
 from math import gcd
 from typing import NamedTuple
 
-from tinygrad_cnn.kernels.conv.tiles import Geometry
+from tinygrad_cnn.kernels.conv.tiles import Geometry, Slices
 from tinygrad_cnn.kernels.runtime.plans import planned
 from tinygrad_cnn.kernels.runtime.window import Sizes, Window
 
-__all__ = ["Phase", "Slices", "phases_of", "slabs_of", "transposed", "whole"]
-
-Slices = tuple[slice, ...]
+__all__ = ["Phase", "phases_of", "slabs_of", "transposed", "whole"]
 
 
 class Phase(NamedTuple):

@@ -19,10 +19,11 @@ from tinygrad_cnn.kernels.runtime.threads import part_size
 from tinygrad_cnn.kernels.runtime.window import Pair, Window
 from tinygrad_cnn.types import Array, Shape
 
-__all__ = ["ONE", "Geometry", "Part", "Tile", "TileInput", "Tiling", "geometry_of"]
+__all__ = ["ONE", "Geometry", "Part", "Slices", "Tile", "TileInput", "Tiling", "geometry_of"]
 
 ONE = 1, 1
 """A block of one output."""
+Slices = tuple[slice, ...]
 Part = tuple[Pair, Pair]
 """Which images, and which rows of their outputs."""
 Tile = tuple[slice, slice]
@@ -88,7 +89,7 @@ class Tiling:
         self.origin = sum(first * step for first, step in steps)
         """Byte of the input at which the first window begins."""
         self.row_step = window.stride[0] * self.strides[1]
-        self._known: dict[Pair, _Padding] = {}
+        self._known: dict[Pair, tuple[Shape, Slices, Slices, bool]] = {}
 
     def sizes(self, part: Part) -> Pair:
         """Return how many images and how many rows of outputs a tile of this part has."""
@@ -116,8 +117,12 @@ class Tiling:
         """Return the shape of an image in the padded copy for tiles of so many rows."""
         return self.geometry.window.extent(0, rows), *self._padded[1:]
 
-    def padding(self, rows: Pair) -> _Padding:
-        """Say how an image is copied for these rows of outputs."""
+    def padding(self, rows: Pair) -> tuple[Shape, Slices, Slices, bool]:
+        """Say how images are copied for these rows of outputs.
+
+        Returns the shape of a padded copy; which part of an image goes where in the copies; whether
+        they are cleared first, for another tile of the image may have written to their edges.
+        """
         known = self._known.get(rows)
         if known is None:
             window, shape = self.geometry.window, self.padded_shape(rows[1] - rows[0])
@@ -126,21 +131,8 @@ class Tiling:
             inner, target = zip(along, *self._across, strict=True)
             is_part = rows != (0, self.geometry.out_shape[1])
             is_cleared = is_part and target[0] != slice(0, shape[0])
-            known = _Padding(shape, inner, (slice(None), *target), is_cleared)
-            self._known[rows] = known
+            known = self._known[rows] = shape, inner, (slice(None), *target), is_cleared
         return known
-
-
-class _Padding(NamedTuple):
-    """How images become padded copies of this shape: which part of each, and where it goes.
-
-    They are cleared first if another tile of the image may have written to their edges.
-    """
-
-    shape: Shape
-    inner: tuple[slice, ...]
-    target: tuple[slice, ...]
-    is_cleared: bool
 
 
 class TileInput:
@@ -163,11 +155,11 @@ class TileInput:
             image_step, row_step = tiling.strides[0], tiling.row_step
             self._offset = tiling.origin + images.start * image_step + rows.start * row_step
             return
-        padding = tiling.padding((rows.start, rows.stop))
-        padded = self.view((images.stop - images.start, *padding.shape))
-        if padding.is_cleared:
+        shape, inner, target, is_cleared = tiling.padding((rows.start, rows.stop))
+        padded = self.view((images.stop - images.start, *shape))
+        if is_cleared:
             padded.fill(0)
-        copy_into(padded[padding.target], self.x[images, *padding.inner])
+        copy_into(padded[target], self.x[images, *inner])
 
     def view(self, shape: Shape, strides: Shape | None = None, dtype: Any = None) -> Array:
         """View the tile's input."""
