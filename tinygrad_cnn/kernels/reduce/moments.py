@@ -18,6 +18,7 @@ from tinygrad_cnn.types import Array
 __all__ = ["batch_statistics"]
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def batch_statistics(x: Array) -> tuple[Array, Array]:
     """Compute each channel's mean and biased variance, (C,) of the dtype of `x` (N, C, …).
 
@@ -31,25 +32,23 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
     assert count > 0, "statistics of an empty batch"
     if count <= tuning.FEW_ROWS:
         return _few_rows_statistics(matrix)
-    with np.errstate(invalid="ignore", over="ignore"):
-        pivot = _pivot(matrix)
-        lengths, sums, squares = map_chains(partial(_moments, pivot), 3, matrix)
-        mean = sums.sum(axis=0) / count
-        between = lengths * (sums / lengths - mean) ** 2
-        var = (squares + between).sum(axis=0) / count
-        if pivot is not None:
-            mean += pivot
-        return mean.astype(x.dtype), var.astype(x.dtype)
+    pivot = _pivot(matrix)
+    lengths, sums, squares = map_chains(partial(_moments, pivot), 3, matrix)
+    mean = sums.sum(axis=0) / count
+    between = lengths * (sums / lengths - mean) ** 2
+    var = (squares + between).sum(axis=0) / count
+    if pivot is not None:
+        mean += pivot
+    return mean.astype(x.dtype), var.astype(x.dtype)
 
 
 def _few_rows_statistics(matrix: Array) -> tuple[Array, Array]:
     """Do `batch_statistics` in whole operations, in float64."""
     wide = matrix.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        mean = np.add.reduce(wide, axis=0) / len(wide)
-        wide -= mean
-        var = np.einsum("ij,ij->j", wide, wide) / len(wide)
-        return mean.astype(matrix.dtype), var.astype(matrix.dtype)
+    mean = np.add.reduce(wide, axis=0) / len(wide)
+    wide -= mean
+    var = np.einsum("ij,ij->j", wide, wide) / len(wide)
+    return mean.astype(matrix.dtype), var.astype(matrix.dtype)
 
 
 def _pivot(matrix: Array) -> Array | None:

@@ -155,7 +155,8 @@ values, 4 channels, 20 µs -> 11; 6272 windows, 16 channels, 19 -> 25."""
 MANY_CHANNELS = 8
 """Channels from which pixels lie together: NumPy's innermost loop is as long as these are many."""
 BLOCK_TARGETS, BLOCK_CALL = (4, 5, 6, 7, 8), 100
-"""Targets of a product, of which the cheapest number is taken, and how many weights cost a call."""
+"""Outputs of a product, of which the cheapest number is taken, and how many weights cost as much as
+a call: doubled, (8, 64, 64, 64), the gradient by 4 outputs 2.2 ms, by 8 6.1, two threads."""
 
 # ------------------------------------------------------------------------------- estimates
 
