@@ -34,10 +34,10 @@ def positions(x: Array) -> Array:
 def map_chains(formula: Callable[..., None], results: int, *matrices: Array) -> list[Array]:
     """Call ``formula(*outs, *stacks)`` on stacks of chains, threads side by side.
 
-    The matrices have one shape (P, C) and are C-contiguous. The formula is given of each matrix a
-    stack (chains, length, repeat·C), and writes so many results, such as `chain_sums`, to the same
-    number of `outs`. Returns these for all chains: each (chains, C), float64. No floating-point
-    warnings come out.
+    The matrices (P, C) have one shape and are C-contiguous; each is cut into stacks of shape
+    (chains, length, repeat·C). The formula writes its `results`, such as `chain_sums`, to as many
+    arrays (chains, C). Returns these arrays for all chains, in float64. No floating-point warnings
+    come out.
     """
     count, channels = matrices[0].shape
     parts = []

@@ -49,7 +49,7 @@ def rows_along(along: Along, transposed: bool) -> tuple[Row, ...]:
 
 @planned
 def choice_of(along: Along) -> Array | None:
-    """Return which input each output is, or None if not all are one."""
+    """Return the input that each output is a copy of, or None if some are sums."""
     if along.is_same:
         return np.arange(along.size)
     rows = along.rows()
@@ -80,7 +80,8 @@ def _cost(blocks: list[Block]) -> float:
 def _cut(rows: tuple[Row, ...], size: int, first: int) -> list[Block]:
     """Cut a matrix into blocks of so many outputs, and join those alike at equal distances.
 
-    The first has `first` outputs, where an edge lies before those that read the same inputs.
+    The first block has `first` outputs, if that is not 0: neighbours that read the same inputs may
+    begin behind an edge, as outputs 1 and 2 of a doubled axis do.
     """
     blocks: list[Block] = []
     bounds = [*range(first, len(rows), size), len(rows)]

@@ -65,7 +65,7 @@ def _sweep(x: Array, alongs: Sequence[Along], transposed: bool) -> Array:
 
 
 def _places(alongs: Sequence[Along]) -> Array | None:
-    """Return which pixel of an image each output is, in flat memory, or None if not all are one."""
+    """Return the pixel that each output is a copy of, in flat memory, or None if some are sums."""
     places = np.zeros(1, np.intp)
     for along in alongs:
         choice = choice_of(along)
@@ -111,7 +111,8 @@ def _resample(axes: dict[int, Along], transposed: bool, images: Array, out: Arra
 
     source = contiguous(images)  # read several times: from channels-first memory 73 ms -> 30
     with np.errstate(invalid="ignore", over="ignore"):  # infinite pixels
-        # What is infinite spreads in a block, times the weights 0. The smaller array tells of it.
+        # In a block what is infinite makes NaN of outputs whose weight for it is 0. The smaller of
+        # the arrays shows whether there is such a number.
         grows = source.size <= out.size
         axis_by_axis(by_blocks if not grows or _is_finite(source) else by_rows, source, out, axes)
         if not grows and not _is_finite(out):
