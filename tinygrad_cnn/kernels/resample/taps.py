@@ -96,43 +96,38 @@ def _weighted(kind: str, size: int, out_size: int, settings: Settings) -> tuple[
         step = Fraction(size - 1, out_size - 1) if out_size > 1 else Fraction(0)
     else:
         step = Fraction(size, out_size) if scale is None else 1 / Fraction(scale)
-    if antialias:
-        return tuple(_wide(kind, size, out, step) for out in range(out_size))
-    weigh, reach = (_hat, 1) if kind == "linear" else (_cubic, 2)
+    wide = max(step, Fraction(1)) if antialias else Fraction(1)
+    reach = (1 if kind == "linear" else 2) * wide
+    below, above = 1 - reach, 1 + reach
     rows = []
     for out in range(out_size):
-        place = out * step if align_corners else (out + Fraction(1, 2)) * step - Fraction(1, 2)
-        if kind == "linear":
+        place = (out + Fraction(1, 2)) * step - Fraction(1, 2)
+        if align_corners and not antialias:
+            place = out * step
+        if kind == "linear" and not antialias:
             place = max(place, Fraction(0))
-        first = math.floor(place) + 1 - reach
-        taps = range(first, first + 2 * reach)
-        rows.append(_merged((min(max(i, 0), size - 1), weigh(float(place - i))) for i in taps))
+        taps = range(math.floor(place + below), math.floor(place + above))
+        if antialias:  # what lies outside does not count, as for Pillow
+            taps = range(max(taps.start, 0), min(taps.stop, size))
+        # (i − place) / wide, of integers: rounded once, as exact fractions are, in half their time.
+        p, q = place.as_integer_ratio()
+        distances = [(i * q - p) * wide.denominator / (q * wide.numerator) for i in taps]
+        if kind == "linear":
+            values = [max(0.0, 1 - abs(x)) for x in distances]
+        else:
+            values = [_cubic(x, -0.5 if antialias else -0.75) for x in distances]
+        total = sum(values) if antialias else 1.0
+        inside = (min(max(i, 0), size - 1) for i in taps)
+        rows.append(_merged(zip(inside, (value / total for value in values), strict=True)))
     return tuple(rows)
 
 
-def _hat(x: float) -> float:
-    return max(0.0, 1 - abs(x))
-
-
-def _cubic(x: float, a: float = -0.75) -> float:
+def _cubic(x: float, a: float) -> float:
     """Keys, "Cubic convolution interpolation" (1981); a = -0.75 is PyTorch's, -0.5 Pillow's."""
     x = abs(x)
     if x <= 1:
         return ((a + 2) * x - (a + 3)) * x * x + 1
     return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a if x < 2 else 0.0
-
-
-def _wide(kind: str, size: int, out: int, step: Fraction) -> Row:
-    """Weigh all inputs within the filter's reach, as Pillow does."""
-    wide = max(step, Fraction(1))
-    reach = (1 if kind == "linear" else 2) * wide
-    center = step * (out + Fraction(1, 2))
-    first = max(math.floor(center - reach + Fraction(1, 2)), 0)
-    stop = min(math.floor(center + reach + Fraction(1, 2)), size)
-    places = [float((i - center + Fraction(1, 2)) / wide) for i in range(first, stop)]
-    values = [_hat(x) if kind == "linear" else _cubic(x, -0.5) for x in places]
-    total = sum(values)
-    return _merged((first + k, value / total) for k, value in enumerate(values))
 
 
 def _merged(taps: Iterable[tuple[int, float]]) -> Row:
