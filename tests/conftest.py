@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Rounds of the garbage collector take 4 % of the time, most of them for trees of syntax.
-gc.set_threshold(20_000)
+gc.set_threshold(100_000)
 
 
 @pytest.hookimpl(wrapper=True)

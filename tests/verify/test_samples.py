@@ -62,8 +62,12 @@ def test_every_other_sample(samples: list[Sample]) -> None:
     each(samples, check_as_function)
 
 
+SMOOTH = [s for s in SAMPLES if s.smooth and s.inputs[0].size < 40][::30]
+
+
 @pytest.mark.parametrize(
-    "sample", [s for s in SAMPLES if s.smooth and s.inputs[0].size < 40][::30], ids=lambda s: s.id
+    "sample",
+    [pytest.param(s, id=s.id, marks=[pytest.mark.slow] * (i % 2)) for i, s in enumerate(SMOOTH)],
 )
 def test_second_derivatives_of_samples(sample: Sample) -> None:
     if not any(x.dtype.kind == "f" and x.size for x in sample.inputs):
