@@ -25,7 +25,7 @@ from tinygrad_cnn import deferring, manual_seed
 
 quick = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 settings.register_profile("quick", quick)
-settings.register_profile("thorough", quick, max_examples=150)
+settings.register_profile("thorough", quick, max_examples=100)
 settings.load_profile("quick")
 
 # Threads of BLAS wait for the next product in a loop. Two workers with two threads each on two

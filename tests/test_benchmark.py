@@ -133,11 +133,11 @@ def run_to_the_end(folder: Path, *options: str) -> subprocess.CompletedProcess[s
 @pytest.mark.slow
 def test_it_runs_without_peers_and_writes_what_it_found(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    done = run_to_the_end(tmp_path, "--only", "softmax", "--json", str(out))
+    done = run_to_the_end(tmp_path, "--only", "softmax 1 inference", "--json", str(out))
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text(encoding="utf-8"))
     names = [row["name"] for row in figures["rows"]]
-    assert names == ["softmax 1 step", "softmax 1 inference"]
+    assert names == ["softmax 1 inference"]
     assert all(row["seconds"]["ours"] > 0 for row in figures["rows"])
     assert "threads:" in done.stdout
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):

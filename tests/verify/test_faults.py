@@ -116,12 +116,13 @@ def test_the_right_operation_raises_no_alarm(site: Site) -> None:
     assert false_alarms(site, DIGITS) == []
 
 
-@pytest.mark.slow  # random numbers are what `test_samples` has
+# Random numbers are what `test_samples` has; `examples/fault_table.py` tries all in both settings.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("site", "setting"),
     [
         pytest.param(site, setting, id=name_of(site))
-        for site, setting in zip(SITES, cycle((DIGITS64, DIGITS)), strict=False)
+        for site, setting in zip(SITES[::3], cycle((DIGITS64, DIGITS)), strict=False)
     ],
 )
 def test_nor_does_any_other_on_digits(site: Site, setting: Setting) -> None:

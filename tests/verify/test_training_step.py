@@ -198,7 +198,7 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_watching_the_examples(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [name, *([] if name == "softmax" else ["--steps", "3"])])
+    monkeypatch.setattr(sys, "argv", [name, "--steps", "100" if name == "softmax" else "3"])
     examples = ROOT / "examples"
     with watch_training(3) as watched:
         runpy.run_path(str(examples / f"{name}.py"), run_name="__main__")
