@@ -22,6 +22,7 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tinygrad_cnn import deferring, manual_seed
+from tinygrad_cnn.ops.conv.arguments import checked_conv
 
 quick = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 settings.register_profile("quick", quick)
@@ -94,5 +95,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture
 def everything_waits() -> Iterator[None]:
     """Let small results wait to be computed with what follows, too."""
+    # A convolution remembers whether its result is large.
+    checked_conv.cache_clear()
     with mock.patch.object(deferring, "LEAST", 0):
         yield
+    checked_conv.cache_clear()
