@@ -40,9 +40,8 @@ class BatchNorm(First, Op):
         self.eps = eps
 
     def forward(self, x: Any, weight: Any, bias: Any) -> Any:
-        mean, var = batch_statistics(x)
-        factors = kernels.Factors(mean, self.inverse_std(var), weight, bias)
-        return kernels.normalize(x, factors), (mean, var)
+        aux = batch_statistics(x)
+        return kernels.normalize(x, self._factors(aux, weight, bias)), aux
 
     def postpone(self, arrays: list[Any], recording: bool, foreign: bool) -> tuple[Any, Any]:
         x, weight, bias = arrays
@@ -62,23 +61,22 @@ class BatchNorm(First, Op):
         recorded: bool,
     ) -> tuple[Any, Any]:
         x, weight, bias = arrays
-        mean, var = aux
-        factors = kernels.Factors(mean, self.inverse_std(var), weight, bias)
+        factors = self._factors(aux, weight, bias)
         if after.pool is None:
             return kernels.normalize(x, factors, after.write, addend), None
         prepare = factors.step(x.size // x.shape[1], x.dtype)  # of the pool's copy of a few images
         return max_pool(x, after.pool.window, prepare=prepare, activation=after.write)
 
-    def inverse_std(self, var: Any) -> Any:
-        """Return ``1 / √(var + eps)``."""
-        return (1.0 / np.sqrt(var + self.eps)).astype(var.dtype, copy=False)
+    def _factors(self, aux: Any, weight: Any, bias: Any) -> kernels.Factors:
+        """Return what the batch is normalised by, of its mean and variance."""
+        mean, var = aux
+        inverse_std = (1.0 / np.sqrt(var + self.eps)).astype(var.dtype, copy=False)
+        return kernels.Factors(mean, inverse_std, weight, bias)
 
     def backward(
         self, g: Any, out: Any, x: Any, weight: Any, bias: Any, *, aux: Any
     ) -> tuple[Any, ...]:
-        mean, var = aux
-        factors = kernels.Factors(mean, self.inverse_std(var), weight, bias)
-        return kernels.batch_norm_gradient(g, x, factors)
+        return kernels.batch_norm_gradient(g, x, self._factors(aux, weight, bias))
 
     def reference(self, x: Any, weight: Any, bias: Any) -> Any:
         """Compute the same in plain operations."""
