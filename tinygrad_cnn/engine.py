@@ -315,7 +315,10 @@ class BackwardPass:
         plain = before.__class__ is _ndarray is g.__class__
         large = plain and before.size >= PARALLEL_SIZE
         if plain and edge in self.owned:
-            apply(np.add, before, g, out=before) if large else np.add(before, g, before)
+            if large:
+                apply(np.add, before, g, out=before)
+            else:
+                np.add(before, g, out=before)
         else:
             g = apply(np.add, before, g) if large else before + g
             self.grads[edge] = np.asarray(g) if isinstance(g, np.generic) else g
