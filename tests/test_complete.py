@@ -21,11 +21,11 @@ import numpy as np
 import tinygrad_cnn
 import tinygrad_cnn.functional as F
 from tests.names import table
+from tests.sources import ROOT, tree_of
 from tests.test_ops import ops_of_the_package
 from tinygrad_cnn import nn
 from tinygrad_cnn.operators import Operators
 
-ROOT = Path(tinygrad_cnn.__file__).parent
 TESTS = Path(__file__).parent
 
 
@@ -96,11 +96,6 @@ def test_every_op_serves_a_function() -> None:
             if op.__name__ not in used
         ]
     )
-
-
-@cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def names_in(tree: ast.AST) -> Iterator[str]:
